@@ -1,0 +1,12 @@
+/* yoke.h - write a C function once, run it on every kind of parallel hardware. Includes every part; each part's header
+ * is its manual and can be included alone. */
+#ifndef YOKE_H
+#define YOKE_H
+#include <yoke/base.h>
+#include <yoke/task.h>
+#include <yoke/future.h>
+#include <yoke/executor.h>
+#include <yoke/json.h>
+#include <yoke/module.h>
+#include <yoke/trace.h>
+#endif

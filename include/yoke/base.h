@@ -1,0 +1,65 @@
+/* yoke/base.h - what every other header of yoke stands on: versions, visibility, time, text and error codes.
+ *
+ * Conventions that hold in the whole library:
+ *   - A function that can fail returns int: 0 or more is success, less is an errno code made negative (-EINVAL).
+ *   - Durations and times are int64_t nanoseconds; deadlines are absolute times of CLOCK_MONOTONIC (yoke_now()).
+ *   - Out parameters come last, are named ret, and are written on success only.
+ *   - The library never prints and never ends the program; yoke_await() outside a task is the one exception.
+ */
+#ifndef YOKE_BASE_H
+#define YOKE_BASE_H
+#pragma GCC system_header
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define YOKE_VERSION "0.1.0"
+/* The number of the contract between a compiled task and the library. It changes with every incompatible change of
+ * yoke_task or yoke_param; a module built for another number is refused when it is loaded. */
+#define YOKE_ABI 1u
+
+#define YOKE_API __attribute__((visibility("default")))
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Text: len bytes of UTF-8 at ptr, not ended by a NUL. */
+typedef struct yoke_str {
+    const char *ptr;
+    size_t len;
+} yoke_str;
+
+/* Raw bytes. In JSON they are a base64 string (RFC 4648 section 4, with padding). */
+typedef struct yoke_bytes {
+    const void *ptr;
+    size_t len;
+} yoke_bytes;
+
+/* One JSON value as text, passed through as it stands (checked to be valid JSON when it arrives as JSON). */
+typedef struct yoke_json {
+    const char *ptr;
+    size_t len;
+} yoke_json;
+
+#define YOKE_NS ((int64_t)1)
+#define YOKE_US ((int64_t)1000)
+#define YOKE_MS ((int64_t)1000000)
+#define YOKE_S ((int64_t)1000000000)
+/* A deadline that never comes. */
+#define YOKE_FOREVER INT64_MAX
+
+/* Now, in nanoseconds of CLOCK_MONOTONIC. Any context. */
+YOKE_API int64_t yoke_now(void);
+
+/* The version of the library that is loaded, "0.1.0"; compare with YOKE_VERSION. Static storage. */
+YOKE_API const char *yoke_version(void);
+
+/* A short text for a negative error code: "timed out", "cancelled", "worker died"... Static storage, any thread. */
+YOKE_API const char *yoke_strerror(int code);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

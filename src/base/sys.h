@@ -1,0 +1,50 @@
+/* sys: the table of calls that can fail. Release code calls them as yk_sys.name(...); a test replaces an entry and so
+ * makes the n-th call of it fail. Included by base/base.h. */
+#ifndef YK_SYS_H
+#define YK_SYS_H
+#include <stddef.h>
+#include <stdio.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/types.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <poll.h>
+
+/* X(result, name, parameters): one entry each. */
+#define YK_SYS_CALLS(X)                                                                                                \
+    X(void *, malloc, (size_t size))                                                                                   \
+    X(void *, calloc, (size_t n, size_t size))                                                                         \
+    X(void *, realloc, (void *p, size_t size))                                                                         \
+    X(int, posix_memalign, (void **ret, size_t alignment, size_t size))                                                \
+    X(void *, mmap, (void *addr, size_t len, int prot, int flags, int fd, off_t offset))                               \
+    X(int, memfd_create, (const char *name, unsigned flags))                                                           \
+    X(int, ftruncate, (int fd, off_t len))                                                                             \
+    X(int, fallocate, (int fd, int mode, off_t offset, off_t len))                                                     \
+    X(int, openat, (int dir, const char *path, int flags, mode_t mode))                                                \
+    X(ssize_t, read, (int fd, void *buf, size_t n))                                                                    \
+    X(ssize_t, write, (int fd, const void *buf, size_t n))                                                             \
+    X(int, fsync, (int fd))                                                                                            \
+    X(pid_t, fork, (void))                                                                                             \
+    X(int, pipe2, (int fds[2], int flags))                                                                             \
+    X(int, socketpair, (int domain, int type, int protocol, int fds[2]))                                               \
+    X(ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags))                                                   \
+    X(ssize_t, recvmsg, (int fd, struct msghdr *m, int flags))                                                         \
+    X(int, pthread_create, (pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg))                    \
+    X(int, pidfd_open, (pid_t pid, unsigned flags))                                                                    \
+    X(int, eventfd, (unsigned value, int flags))                                                                       \
+    X(int, signalfd, (int fd, const sigset_t *mask, int flags))                                                        \
+    X(int, poll, (struct pollfd *fds, nfds_t n, int timeout))                                                          \
+    X(void *, dlopen, (const char *path, int flags))
+
+#define YK_SYS_FIELD(result, name, parameters) result(*name) parameters;
+typedef struct yk_sys_table {
+    YK_SYS_CALLS(YK_SYS_FIELD)
+} yk_sys_table;
+extern yk_sys_table yk_sys;
+
+/* Tests: from now on the n-th call (counted from 1) of the named entry fails with this errno; n = 0 lets all pass again.
+ * Returns how many calls there were since the last yk_sys_fail(). -1: no such entry. */
+int yk_sys_fail(const char *name, int n, int error);
+
+#endif

@@ -1,0 +1,194 @@
+/* exec: jobs, futures and the interface of executors; the inline executor; the timer. Floor 2. */
+#ifndef YK_EXEC_H
+#define YK_EXEC_H
+#include "base/base.h"
+#include "sync/mutex.h"
+#include "task/task.h"
+#include <yoke/executor.h>
+#include <yoke/future.h>
+
+/* ---- One attempt (run.c): the place where tasks run, in every executor and every process ---- */
+
+/* What a task sees while it runs, and how it ended. The runner fills the first part, yk_job_run() the second. */
+typedef struct yk_run {
+    const yoke_task *task;
+    const void *args;
+    void *ret;                       /* at least ret_size bytes, 16-byte aligned */
+    yk_region *region;               /* yoke_alloc() and error texts */
+    const _Atomic uint32_t *cancel;  /* has the bit YK_CANCEL when the task should stop */
+    _Atomic double *progress;        /* [0] done, [1] total; may be NULL */
+    int64_t deadline;                /* or YOKE_FOREVER */
+    yoke_executor *executor;         /* yoke_current_executor() */
+    uint32_t attempt;                /* 1, 2... */
+
+    int code;                        /* 0 or the negative code of yoke_fail() */
+    const char *error;               /* its text, in region or static */
+    int64_t retry_after;             /* >= 0: yoke_retry() asked for another attempt after this long; else -1 */
+    int64_t started, ended;          /* yoke_now() */
+    struct yk_run *outer;            /* the run this one interrupted on the same thread, for inline executors */
+} yk_run;
+
+#define YK_CANCEL 0x200u
+
+/* Calls the task; returns run->code. */
+int yk_job_run(yk_run *run);
+/* The run of this thread, or NULL. */
+yk_run *yk_current_run(void);
+
+/* ---- Jobs (job.c) ---- */
+
+/* Phases of job->state, in order; the job has ended from YK_DONE on. The one who moves it from YK_WAITING, YK_QUEUED or
+ * YK_RUNNING to YK_ENDING decides how it ends. */
+enum {
+    YK_WAITING,  /* for `after` or for the pause before a retry */
+    YK_QUEUED,   /* the executor has it */
+    YK_RUNNING,  /* a worker has it */
+    YK_ENDING,   /* the result is being written */
+    YK_DONE,
+    YK_PHASE = 0xf,
+    YK_WAITERS = 0x100 /* somebody sleeps on state */
+    /* YK_CANCEL = 0x200: somebody called yoke_cancel(), or the deadline has passed */
+};
+
+typedef struct yk_hook {
+    struct yk_hook *next;
+    void (*fn)(struct yk_hook *hook, yoke_future *job); /* called once when the job has ended; owns the hook */
+} yk_hook;
+
+/* A job is a task with arguments on its way, and its future. Who writes what: the submitter fills it before it is
+ * queued; then state decides. */
+typedef struct yoke_future {
+    _Atomic uint32_t state; /* phase and flags; futex word of those who wait */
+    _Atomic uint32_t refs;  /* holders: the user, and the executor until the job has ended */
+    const yoke_task *task;
+    yoke_executor *ex;
+    void *args, *ret; /* in inline_space, or in region when large */
+    int code;         /* final; written before YK_DONE, as are error and *ret */
+    uint32_t attempt; /* the one that runs or ran last; from 1 */
+    const char *error;
+    struct yoke_future *next; /* in whatever queue holds it */
+    union {
+        void *data;
+        uint64_t number;
+    } owner;                    /* the executor's own: where the job is */
+    _Atomic(yk_hook *) hooks;   /* newest first; YK_HOOKS_CLOSED once they have run */
+    yk_region region;           /* copies of arguments, what the result points to, texts */
+    yoke_opts opts;
+    yoke_future *after_hold;    /* reference on opts.after */
+    int64_t queued, started, ended; /* of the last attempt; yoke_now() (queued: only when tracing) */
+    uint32_t worker;            /* that ran the last attempt, from 0 */
+    int32_t cause;              /* how a worker died: signal number, or 256 + exit code; 0: it did not */
+    _Atomic double progress[2];
+    _Atomic bool seen;          /* somebody looked at the error */
+    uint64_t id;                /* number of the job in its executor, for traces */
+    void *timer;
+    uint64_t user;              /* free for whoever submitted (the command's record number) */
+    _Alignas(16) char inline_space[];
+} yk_job;
+
+/* Bytes of inline_space: arguments, result and short texts of most tasks need no further memory. */
+#define YK_JOB_INLINE 224
+
+/* A job for task with room for its arguments at job->args (zeroed) and its result, not yet submitted; state YK_WAITING,
+ * two references (the caller's and the executor's). NULL when out of memory. Arguments may be decoded straight into
+ * job->args, with job->region for what they point to. */
+yk_job *yk_job_new(yoke_executor *ex, const yoke_task *task);
+/* Copies args (the caller's struct) into a new job: text and bytes are copied, views are checked. Returns 0 or a
+ * negative code, with the text in e. */
+int yk_job_fill(yk_job *job, const void *args, yk_error *e);
+/* Sends the job on its way: checks options, waits for `after`, hands it to the executor. Any failure becomes the job's
+ * own error. */
+void yk_job_submit(yk_job *job, const yoke_opts *opts);
+
+/* For executors. Claims a queued job for running: false when it was cancelled or claimed meanwhile (drop the executor's
+ * reference with yk_job_drop() then). Sets state to YK_RUNNING, attempt and started. */
+bool yk_job_claim(yk_job *job);
+/* Takes back a claim: RUNNING to QUEUED (the worker died before it touched it, say). */
+void yk_job_unclaim(yk_job *job);
+/* Runs a claimed job here and now, in this thread, and ends it; worker is for traces. */
+void yk_job_execute(yk_job *job, uint32_t worker);
+/* Ends a claimed job, or arranges its retry. On success *ret (job->ret) has been written. error is copied unless it is in
+ * job->region or static. retry_after as in yk_run, -1 for none. Consumes the executor's reference. */
+void yk_job_finish(yk_job *job, int code, const char *error, int64_t retry_after);
+/* Ends a job in any phase but a later one than `RUNNING` with an error, whoever runs it; false when it had ended. Does not
+ * consume a reference. Used by deadlines and cancel. */
+bool yk_job_abort(yk_job *job, int code, const char *error);
+/* Gives up the executor's reference of a job that was claimed by someone else. */
+void yk_job_drop(yk_job *job);
+/* "integrate: TEXT (integrate.c:12)" in the job's region, for errors that executors make. */
+const char *yk_job_text(yk_job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Calls hook->fn when the job has ended: now, or later. */
+void yk_job_hook(yk_job *job, yk_hook *hook);
+static inline bool yk_job_ended(const yk_job *job)
+{
+    return (atomic_load_explicit(&job->state, memory_order_acquire) & YK_PHASE) == YK_DONE;
+}
+
+/* ---- Executors (executor.c) ---- */
+
+enum {
+    YK_SHARES_MEMORY = 1 << 0,  /* tasks see the caller's memory */
+    YK_ISOLATED = 1 << 1,       /* a crash costs one job */
+    YK_CAN_KILL = 1 << 2,       /* a timeout really ends the task */
+    YK_SYNCHRONOUS = 1 << 3     /* jobs run inside submit */
+};
+
+/* One kind of executor. The core knows none by name: each registers itself from a constructor. */
+typedef struct yk_executor_type {
+    const char *scheme, *about; /* "threads", one line for `yoke doctor` */
+    unsigned capabilities;
+    /* Opens. arg is what stood after "threads:", or "". Allocates a struct that begins with yoke_executor (zeroed), and
+     * sets its width. On failure returns a negative code with the reason in e. */
+    int (*open)(const char *arg, yoke_executor **ret, yk_error *e);
+    /* Takes a job in phase YK_QUEUED, with the executor's reference. Never fails: what goes wrong ends the job. */
+    void (*submit)(yoke_executor *ex, yk_job *job);
+    /* Waits until the job has ended or the deadline has passed; 0 or -ETIME. NULL: sleep on job->state. */
+    int (*wait)(yoke_executor *ex, yk_job *job, int64_t deadline);
+    /* Looks for news without blocking, for yoke_done(). NULL: nothing to do. */
+    void (*poll)(yoke_executor *ex);
+    /* The job has got the flag YK_CANCEL while it ran, because of yoke_cancel() or (`expired`) its deadline. NULL: the
+     * task will see the flag. */
+    void (*cancel)(yoke_executor *ex, yk_job *job, bool expired);
+    /* A hook was added to the job: its end must now be noticed even if nobody waits. NULL: it always is. */
+    void (*hooked)(yoke_executor *ex, yk_job *job);
+    /* Stops all workers and frees what open made, the struct too. No job is left. */
+    void (*close)(yoke_executor *ex);
+    void *(*shared_alloc)(yoke_executor *ex, size_t size); /* NULL: malloc */
+    void (*shared_free)(yoke_executor *ex, void *memory);
+    /* Appends what this machine offers: one line or more, "  key: value\n". Returns 0 or why it cannot work here. */
+    int (*doctor)(yk_buf *out, yk_error *e);
+    struct yk_executor_type *next;
+} yk_executor_type;
+
+void yk_executor_register(yk_executor_type *type);
+/* The registered types by their scheme's alphabet; NULL after the last. */
+yk_executor_type *yk_executor_types(void);
+
+/* What every executor's struct begins with. */
+typedef struct yoke_executor {
+    yk_executor_type *type;
+    char *uri;
+    unsigned width;
+    int status;      /* why it could not start */
+    char *reason;
+    uint32_t fork_generation;
+    atomic_bool closing;
+    _Atomic uint64_t jobs;      /* ids given */
+    struct yk_job_pool *pool;   /* where its jobs live (slab.c) */
+} yk_executor_base;
+
+/* Reads "8" of "processes:8" as a number of workers in 1..max; "" is fallback. */
+int yk_width_arg(const char *scheme, const char *arg, unsigned fallback, unsigned max, unsigned *ret, yk_error *e);
+
+/* ---- Timer (timer.c): one thread for all deadlines and pauses, started when first needed ---- */
+
+typedef struct yk_timer yk_timer;
+/* Calls fn(arg) at time `when`, in the timer's thread; fn must not block. NULL when out of memory. */
+yk_timer *yk_timer_start(int64_t when, void (*fn)(void *arg), void *arg);
+/* True when fn will not be called any more; false when it has been or is being called. Frees the timer either way. */
+bool yk_timer_stop(yk_timer *t);
+
+/* ---- Trace ---- */
+#include "trace/trace.h"
+
+#endif
