@@ -1,5 +1,4 @@
 /* test.c - runs the tests of one program, see test.h. */
-#define _GNU_SOURCE
 #include "test.h"
 #include <errno.h>
 #include <signal.h>
