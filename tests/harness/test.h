@@ -3,7 +3,8 @@
  *     #include "test.h"
  *     TEST(adds) { CHECK_INT(1 + 1, 2); }
  *
- * main() is in test.c. Names on the command line select tests; --list, --repeat N, --seed N, --in-process (for gdb).
+ * main() is in test.c. Names on the command line select tests; --list, --repeat N, --seed N, --in-process (for gdb),
+ * --help. TEST_TIME_SCALE=N in the environment multiplies the time limits.
  */
 #ifndef YK_TEST_H
 #define YK_TEST_H
@@ -17,6 +18,7 @@ typedef struct test_case {
     const char *name;
     void (*fn)(void);
     int limit; /* seconds */
+    bool selected;
     struct test_case *next;
 } test_case;
 
@@ -29,7 +31,7 @@ uint64_t test_random(void);
 #define TEST(name) TEST_LIMIT(name, 30)
 #define TEST_LIMIT(name, seconds)                                                                                      \
     static void test_##name(void);                                                                                     \
-    static test_case test_case_##name = {#name, test_##name, seconds, NULL};                                           \
+    static test_case test_case_##name = {#name, test_##name, seconds, false, NULL};                                         \
     static __attribute__((constructor)) void test_add_##name(void) { test_add(&test_case_##name); }                    \
     static void test_##name(void)
 

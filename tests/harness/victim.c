@@ -1,0 +1,77 @@
+/* victim.c - tests that end in every way a test can end; self.c looks at what the harness makes of them. */
+#include "test.h"
+#include <signal.h>
+#include <unistd.h>
+
+TEST(passes)
+{
+    CHECK(1 + 1 == 2);
+    CHECK_INT(3, 3);
+    CHECK_STR("a", "a");
+    CHECK_HAS("abc", "bc");
+    CHECK_NEAR(0.1 + 0.2, 0.3, 1e-12);
+}
+
+TEST(fails)
+{
+    CHECK_INT(2 + 2, 5);
+}
+
+TEST(fails_text)
+{
+    CHECK_STR("yoke", "ox");
+}
+
+TEST(fails_part)
+{
+    CHECK_HAS(NULL, "ox");
+}
+
+TEST(fails_near)
+{
+    CHECK_NEAR(0.5, 0.75, 0.1);
+}
+
+/* A NaN is near nothing. */
+TEST(fails_nan)
+{
+    CHECK_NEAR(strtod("nan", NULL), 0, 1e300);
+}
+
+TEST(crashes)
+{
+    raise(SIGSEGV);
+}
+
+TEST(exits)
+{
+    exit(3);
+}
+
+TEST_LIMIT(hangs, 1)
+{
+    for (;;)
+        pause();
+}
+
+TEST(skips)
+{
+    SKIP("no %s here", "ox");
+}
+
+/* The grandchild must be gone when the test is over: it would write the file three seconds later. */
+TEST(leaves_a_process)
+{
+    const char *path = getenv("HARNESS_LEFTOVER");
+    CHECK(path);
+    if (fork() == 0) {
+        sleep(3);
+        fclose(fopen(path, "w"));
+        _exit(0);
+    }
+}
+
+TEST(random_is_seeded)
+{
+    printf("# random %llu\n", (unsigned long long)test_random());
+}
