@@ -216,8 +216,8 @@ extern "C" {
 #define YK_TYPE_(t, ...) t
 #define YK_NAME(p) YK_SECOND(YK_UNWRAP p)
 #define YK_DOC(p) YK_DOC_(YK_UNWRAP p, "", ~)
-#define YK_DOC_(...) YK_DOC__(__VA_ARGS__)
-#define YK_DOC__(t, n, d, ...) d
+#define YK_DOC_(...) YK_DOC_OF(__VA_ARGS__)
+#define YK_DOC_OF(t, n, d, ...) d
 #define YK_DECLARE(c, p) YK_TYPE(p) YK_NAME(p)
 #define YK_PASS(c, p) YK_NAME(p)
 #define YK_LOAD(c, p) yk_a->YK_NAME(p)
@@ -233,8 +233,8 @@ extern "C" {
      YK_CAT(YK_HAS_DEFAULT_, YK_AFTER_FIRST p), (uint16_t)offsetof(struct yoke_args_##N, YK_NAME(p)),                  \
      (uint16_t)sizeof(YK_TYPE(p))}
 #define YK_TRAVELS(N, p) YK_TRAVELS_(N, YK_NAME(p), YK_TYPE(p))
-#define YK_TRAVELS_(...) YK_TRAVELS__(__VA_ARGS__)
-#define YK_TRAVELS__(N, n, T)                                                                                          \
+#define YK_TRAVELS_(...) YK_TRAVELS_AS(__VA_ARGS__)
+#define YK_TRAVELS_AS(N, n, T)                                                                                          \
     enum { yoke_##N##_##n##_can_travel = YK_CODE(T) != YOKE_POINTER };                                                 \
     YK_ASSERT(yoke_##N##_##n##_can_travel,                                                                             \
               "yoke: parameter " #n " of task " #N " is a raw pointer (" #T                                            \

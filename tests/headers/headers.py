@@ -1,0 +1,155 @@
+#!/usr/bin/python3
+"""Every public header compiles alone, in every language it is promised for, without a warning; and the library exports
+what the headers declare, no more and no less."""
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
+from tap import *
+
+INCLUDE = os.path.join(SOURCE, "include")
+WARNINGS = "-Wall -Wextra -Wpedantic -Wshadow -Wcast-qual -Wundef -Werror".split()
+LANGUAGES = [("gcc", "c11"), ("gcc", "gnu11"), ("gcc", "c17"), ("clang", "c11"), ("clang", "c17"),
+             ("g++", "c++11"), ("g++", "c++17"), ("clang++", "c++11"), ("clang++", "c++17")]
+# What the macros of the public headers call; everything else that is exported begins with yoke_.
+BEHIND_MACROS = {"yk_fail", "yk_must", "yk_result"}
+# YOKE_TASK(count) makes names with these prefixes: none may be a function of ours.
+GENERATED = ["yoke_submit_", "yoke_task_", "yoke_args_", "yoke_spawn_", "yoke_sync_", "yoke_for_", "yoke_launch_",
+             "yoke_kernel_", "yoke_kargs_"]
+
+
+def headers():
+    found = ["yoke.h"] + ["yoke/" + name for name in sorted(os.listdir(os.path.join(INCLUDE, "yoke")))]
+    check(len(found) > 5, "headers are missing")
+    return found
+
+
+def text_of(header):
+    with open(os.path.join(INCLUDE, header), encoding="utf-8") as text:
+        return text.read()
+
+
+def declared():
+    """The functions marked YOKE_API, with the header that declares each."""
+    found = {}
+    for header in headers():
+        text = re.sub(r"/\*.*?\*/", " ", text_of(header), flags=re.S)
+        text = re.sub(r"^\s*#.*?(?<!\\)$", "", text, flags=re.S | re.M)
+        for statement in re.findall(r"\bYOKE_API\b([^;{]*)[;{]", text):
+            name = re.search(r"\b(\w+)\s*\(", statement) or re.search(r"(\w+)\s*$", statement)
+            found[name[1]] = header
+    check(len(found) > 20, f"only {len(found)} declarations found")
+    return found
+
+
+def exported():
+    status, out, err = run(["nm", "-D", "--defined-only", os.path.join(BUILD, "libyoke.so")])
+    equal((status, err), (0, ""))
+    return {line.split()[2].split("@")[0] for line in out.splitlines() if line.split()[1] != "A"}
+
+
+def compile_alone(compiler, standard):
+    complaints = []
+    for header in headers():
+        language = "c++" if "++" in compiler else "c"
+        source = f'#include <{header}>\n#include <{header}>\nint yoke_header_is_there;\n'
+        done = run([compiler, f"-std={standard}", *WARNINGS, "-I", INCLUDE, "-x", language, "-fsyntax-only", "-"],
+                   stdin=pipe_of(source))
+        if done[0] or done[2]:
+            complaints.append(f"{header}: {done[2]}")
+    check(not complaints, "\n".join(complaints))
+
+
+def pipe_of(text):
+    reader, writer = os.pipe()
+    os.write(writer, text.encode())
+    os.close(writer)
+    return reader
+
+
+for each in LANGUAGES:
+    def case(each=each):
+        compile_alone(*each)
+    case.__name__ = f"headers_compile_alone_{each[0]}_{each[1]}".replace("+", "x")
+    test(case)
+
+
+@test
+def exports_are_what_the_headers_declare():
+    ours, theirs = exported(), set(declared())
+    equal(sorted(ours - theirs), [])
+    equal(sorted(theirs - ours), [])
+
+
+@test
+def exports_carry_the_prefix():
+    equal(sorted(n for n in exported() if not n.startswith("yoke_") and n not in BEHIND_MACROS), [])
+
+
+@test
+def the_version_script_names_what_the_macros_call():
+    with open(os.path.join(SOURCE, "src", "yoke.map"), encoding="utf-8") as text:
+        names = set(re.findall(r"^\s+(yk_\w+);", text.read(), re.M))
+    equal(names, BEHIND_MACROS)
+
+
+@test
+def no_function_has_a_generated_prefix():
+    equal([n for n in declared() if any(n.startswith(p) for p in GENERATED)], [])
+
+
+@test
+def every_function_is_documented():
+    """A comment ends on the line before the declaration, or before the group of declarations it stands in."""
+    bare = []
+    for header in headers():
+        lines = text_of(header).splitlines()
+        for number, line in enumerate(lines):
+            if not line.startswith("YOKE_API "):
+                continue
+            above = number - 1
+            while above >= 0 and lines[above].strip() and not lines[above].rstrip().endswith("*/"):
+                above -= 1
+            if above < 0 or not lines[above].rstrip().endswith("*/"):
+                bare.append(f"{header}:{number + 1}: {line}")
+    equal(bare, [])
+
+
+@test
+def macros_carry_the_prefix():
+    wrong = []
+    for header in headers():
+        for name in re.findall(r"^\s*#\s*define\s+(\w+)", text_of(header), re.M):
+            if not re.match(r"(YOKE_|YK_|yoke_|yk_)", name):
+                wrong.append(f"{header}: {name}")
+    equal(wrong, [])
+
+
+@test
+def types_carry_the_prefix():
+    wrong = []
+    for header in headers():
+        text = re.sub(r"/\*.*?\*/", " ", text_of(header), flags=re.S)
+        for name in re.findall(r"^(?:typedef\s+)?(?:struct|enum|union)\s+(\w+)", text, re.M):
+            if not re.match(r"(yoke_|yk_)", name):
+                wrong.append(f"{header}: {name}")
+    equal(wrong, [])
+
+
+@test
+def yoke_h_includes_every_part():
+    whole = text_of("yoke.h")
+    inner = "".join(text_of(h) for h in headers())
+    for header in headers()[1:]:
+        check(f"<{header}>" in whole or f"<{header}>" in inner, f"{header} is reached from nowhere")
+
+
+@test
+def the_version_is_the_same_everywhere():
+    with open(os.path.join(SOURCE, "meson.build"), encoding="utf-8") as text:
+        version = re.search(r"\bversion: '([^']+)'", text.read())[1]
+    has(text_of("yoke/base.h"), f'#define YOKE_VERSION "{version}"')
+
+
+main()

@@ -1,0 +1,144 @@
+#!/usr/bin/python3
+"""What is installed is enough: a program outside of the tree is built against it through pkg-config and through CMake,
+shared and static, from C and from C++, and runs on every executor.
+
+Installs the build directory under a scratch DESTDIR; with YOKE_PREFIX it uses what was installed there for real."""
+import json
+import os
+import re
+import shutil
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "harness"))
+from tap import *
+
+EXPECTED = "42 6 ox\n" * 3
+STRICT = "-Wall -Wextra -Wpedantic -Werror".split()
+
+
+def installed():
+    """Returns (prefix as files lie now, sysroot for pkg-config)."""
+    if os.environ.get("YOKE_PREFIX"):
+        return os.environ["YOKE_PREFIX"], ""
+    root = scratch()
+    status, out, err = run(["meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", root])
+    check(status == 0, out + err)
+    with open(os.path.join(BUILD, "meson-info", "intro-buildoptions.json"), encoding="utf-8") as text:
+        prefix = [option["value"] for option in json.load(text) if option["name"] == "prefix"][0]
+    return root + prefix, root
+
+
+PREFIX, SYSROOT = installed()
+WORK = scratch()
+
+
+def find(name):
+    for folder, _, files in os.walk(PREFIX):
+        if name in files:
+            return os.path.join(folder, name)
+    raise AssertionError(f"{name} is not installed")
+
+
+LIBDIR = os.path.dirname(find("libyoke.so"))
+ENV = {**os.environ, "PKG_CONFIG_PATH": os.path.join(LIBDIR, "pkgconfig"), "LD_LIBRARY_PATH": LIBDIR}
+ENV.update({"PKG_CONFIG_SYSROOT_DIR": SYSROOT} if SYSROOT else {})
+
+
+def pkg_config(*words):
+    status, out, err = run(["pkg-config", *words, "yoke"], env=ENV)
+    check(status == 0, err)
+    return out.split()
+
+
+def build(compiler, source, *words):
+    program = os.path.join(WORK, "app")
+    status, _, err = run([compiler, *STRICT, os.path.join(HERE, source), "-o", program, *words], env=ENV)
+    equal((status, err), (0, ""))
+    return program
+
+
+def runs(program, expected=EXPECTED):
+    equal(run([program], env=ENV), (0, expected, ""))
+
+
+@test
+def the_files_are_there():
+    names = {os.path.relpath(os.path.join(folder, f), PREFIX) for folder, _, files in os.walk(PREFIX) for f in files}
+    for wanted in ("include/yoke.h", "include/yoke/task.h", "include/yoke/executor.h"):
+        check(wanted in names, f"{wanted} is missing")
+    for ending in ("libyoke.so.0", "libyoke.a", "pkgconfig/yoke.pc", "cmake/yoke/yokeConfig.cmake"):
+        check(any(n.endswith(ending) for n in names), f"{ending} is missing")
+    strangers = [n for n in names if not re.search(r"yoke", n)]
+    equal(strangers, [])
+
+
+@test
+def every_header_is_installed():
+    ours = sorted(os.listdir(os.path.join(SOURCE, "include", "yoke")))
+    equal(sorted(os.listdir(os.path.join(PREFIX, "include", "yoke"))), ours)
+
+
+@test
+def the_soname_is_0():
+    has(run(["objdump", "-p", find("libyoke.so")])[1], "SONAME               libyoke.so.0")
+
+
+@test
+def no_path_of_the_build_is_left_in_the_library():
+    dynamic = run(["objdump", "-p", find("libyoke.so")])[1]
+    lacks(dynamic, "RPATH")
+    lacks(dynamic, "RUNPATH")
+
+
+@test
+def pkg_config_has_no_flags_of_its_own():
+    equal([w for w in pkg_config("--cflags") if not w.startswith("-I")], [])
+    equal([w for w in pkg_config("--libs") if w.startswith("-l")], ["-lyoke"])
+    has(pkg_config("--static", "--libs"), "-pthread")
+    has(pkg_config("--modversion")[0], ".")
+
+
+def with_pkg_config(compiler, source, expected, *words):
+    runs(build(compiler, source, *words, *pkg_config("--cflags", "--libs")), expected)
+
+
+@test
+def pkg_config_shared_gcc():
+    with_pkg_config("gcc", "app.c", EXPECTED, "-std=c11")
+
+
+@test
+def pkg_config_shared_clang():
+    with_pkg_config("clang", "app.c", EXPECTED, "-std=c17")
+
+
+@test
+def pkg_config_shared_cplusplus():
+    with_pkg_config("g++", "app.cpp", "42\n" * 3, "-std=c++17")
+
+
+@test
+def pkg_config_static():
+    """The archive needs nothing of the shared library, and its executors register themselves."""
+    flags = [w.replace("-lyoke", "-l:libyoke.a") for w in pkg_config("--static", "--cflags", "--libs")]
+    program = build("gcc", "app.c", "-std=c11", *flags)
+    lacks(run(["objdump", "-p", program])[1], "libyoke.so")
+    runs(program)
+
+
+@test
+def cmake_finds_it():
+    tree = os.path.join(WORK, "cmake")
+    shutil.copytree(HERE, os.path.join(WORK, "outside"), dirs_exist_ok=True)
+    status, out, err = run(["cmake", "-S", os.path.join(WORK, "outside"), "-B", tree, f"-DCMAKE_PREFIX_PATH={PREFIX}"], env=ENV)
+    check(status == 0, out + err)
+    status, out, err = run(["cmake", "--build", tree], env=ENV)
+    check(status == 0, out + err)
+    lacks(run(["objdump", "-p", os.path.join(tree, "static")])[1], "libyoke.so")
+    runs(os.path.join(tree, "shared"))
+    runs(os.path.join(tree, "static"))
+    runs(os.path.join(tree, "cplusplus"), "42\n" * 3)
+
+
+main()
