@@ -19,7 +19,8 @@ def counted(records, status=0, **environment):
         for record in records:
             print(json.dumps({"name": "p", "result": "OK", "stdout": "", **record}), file=out)
     with open(os.path.join(root, "meson"), "w", encoding="utf-8") as out:
-        out.write(f'#!/bin/sh\necho "$*" >{root}/called\n[ -s {root}/records ] && cp {root}/records {log}/testlog.json\nexit {status}\n')
+        out.write(f'#!/bin/sh\necho "$*" >{root}/called\n')
+        out.write(f"[ -s {root}/records ] && cp {root}/records {log}/testlog.json\nexit {status}\n")
     os.chmod(os.path.join(root, "meson"), 0o755)
     counts = os.path.join(root, "counts")
     env = {"PATH": root + ":/usr/bin:/bin", "YOKE_COUNTS": counts, **environment}
