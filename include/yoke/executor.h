@@ -50,7 +50,8 @@ YOKE_API int yoke_close_now(yoke_executor *ex);
 
 /* How a job is to be run; zero is the default of each. Times are in nanoseconds. */
 #define YK_OPTION_FIELDS                                                                                               \
-    uint32_t retries;          /* further attempts after a failed one; not after cancel or deadline */                 \
+    uint32_t retries;          /* further attempts after a failed one; not after cancel or deadline, and   \
+                                * after a timeout only where the task can be ended (processes) */                 \
     int32_t priority;          /* above 0: before others that wait; below 0: after them */                             \
     int64_t backoff;           /* pause before the first retry, doubled for each one (at most 1 minute); 0: 10 ms */   \
     int64_t timeout;           /* longest time one attempt may run; then the job fails with -ETIMEDOUT */              \

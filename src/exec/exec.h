@@ -35,6 +35,24 @@ int yk_job_run(yk_run *run);
 /* The run of this thread, or NULL. */
 yk_run *yk_current_run(void);
 
+/* ---- Timer (timer.c): one thread for all deadlines and pauses, started when first needed ---- */
+
+/* Lies in the memory of whoever waits, so setting one allocates nothing. {.at = YK_TIMER_OFF} at first. */
+typedef struct yk_timer {
+    int64_t when;
+    void (*fn)(void *arg);
+    void *arg;
+    size_t at; /* place in the heap, or YK_TIMER_OFF */
+} yk_timer;
+#define YK_TIMER_OFF SIZE_MAX
+/* Calls fn(arg) at time `when`, in the timer's thread; fn must not block, and t must stay until fn has been called or
+ * yk_timer_stop() has returned true. 0, -ENOMEM or -EAGAIN. */
+int yk_timer_start(yk_timer *t, int64_t when, void (*fn)(void *arg), void *arg);
+/* True when fn will not be called; false when it has been, is being, or never was to be called. */
+bool yk_timer_stop(yk_timer *t);
+/* Starts a thread of yoke's own: signals blocked except those of faults. stack 0: the default. 0 or a negative code. */
+int yk_thread_start(pthread_t *thread, size_t stack, void *(*fn)(void *), void *arg);
+
 /* ---- Jobs (job.c) ---- */
 
 /* Phases of job->state, in order; the job has ended from YK_DONE on. The one who moves it from YK_WAITING, YK_QUEUED or
@@ -81,7 +99,10 @@ typedef struct yoke_future {
     _Atomic double progress[2];
     _Atomic bool seen;          /* somebody looked at the error */
     uint64_t id;                /* number of the job in its executor, for traces */
-    void *timer;
+    yk_timer deadline_timer; /* holds a reference while it is on, as does the next */
+    yk_timer attempt_timer;  /* end of the attempt, or of the pause before the next */
+    char *own_error;         /* error text with malloc, made while the region belonged to a running task */
+    bool abortable;          /* has a deadline or a timeout: someone else than its worker may end it */
     uint64_t user;              /* free for whoever submitted (the command's record number) */
     _Alignas(16) char inline_space[];
 } yk_job;
@@ -113,12 +134,28 @@ void yk_job_finish(yk_job *job, int code, const char *error, int64_t retry_after
 /* Ends a job in any phase but a later one than `RUNNING` with an error, whoever runs it; false when it had ended. Does not
  * consume a reference. Used by deadlines and cancel. */
 bool yk_job_abort(yk_job *job, int code, const char *error);
+/* The same for jobs that have not started only. */
+bool yk_job_abort_unstarted(yk_job *job, int code, const char *error);
+/* Ends a job that was never submitted, with exactly this text, and gives up the executor's reference. */
+void yk_job_refuse(yk_job *job, int code, const char *text);
 /* Gives up the executor's reference of a job that was claimed by someone else. */
 void yk_job_drop(yk_job *job);
 /* "integrate: TEXT (integrate.c:12)" in the job's region, for errors that executors make. */
 const char *yk_job_text(yk_job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Calls hook->fn when the job has ended: now, or later. */
 void yk_job_hook(yk_job *job, yk_hook *hook);
+/* Spins briefly, if there are CPUs to spare, then sleeps until the job has ended or the deadline has passed: 0 or -ETIME. */
+int yk_job_sleep(yk_job *job, int64_t deadline);
+/* True when spinning is worth while on this machine: more than one CPU, and the quota is not smaller. */
+bool yk_cpus_to_spare(void);
+
+/* A worker thread hangs its own here: begin is called before it blocks in yoke, end after it. */
+typedef struct yk_blocking {
+    void (*begin)(struct yk_blocking *b);
+    void (*end)(struct yk_blocking *b);
+} yk_blocking;
+extern _Thread_local yk_blocking *yk_blocked_hook;
+
 static inline bool yk_job_ended(const yk_job *job)
 {
     return (atomic_load_explicit(&job->state, memory_order_acquire) & YK_PHASE) == YK_DONE;
@@ -144,6 +181,9 @@ typedef struct yk_executor_type {
     void (*submit)(yoke_executor *ex, yk_job *job);
     /* Waits until the job has ended or the deadline has passed; 0 or -ETIME. NULL: sleep on job->state. */
     int (*wait)(yoke_executor *ex, yk_job *job, int64_t deadline);
+    /* Runs the job in the calling thread if that is one of the executor's own workers and nobody has claimed it: true when it
+     * has ended. NULL: never. */
+    bool (*help)(yoke_executor *ex, yk_job *job);
     /* Looks for news without blocking, for yoke_done(). NULL: nothing to do. */
     void (*poll)(yoke_executor *ex);
     /* The job has got the flag YK_CANCEL while it ran, because of yoke_cancel() or (`expired`) its deadline. NULL: the
@@ -151,7 +191,11 @@ typedef struct yk_executor_type {
     void (*cancel)(yoke_executor *ex, yk_job *job, bool expired);
     /* A hook was added to the job: its end must now be noticed even if nobody waits. NULL: it always is. */
     void (*hooked)(yoke_executor *ex, yk_job *job);
-    /* Stops all workers and frees what open made, the struct too. No job is left. */
+    /* For yoke_close_now(): ends the running jobs by force. NULL: they see yoke_cancelled(). */
+    void (*kill)(yoke_executor *ex);
+    /* Ends all workers: after it nobody but the caller touches a job. Every job has ended. NULL: nothing to do. */
+    void (*stop)(yoke_executor *ex);
+    /* Frees what open made, the struct too. */
     void (*close)(yoke_executor *ex);
     void *(*shared_alloc)(yoke_executor *ex, size_t size); /* NULL: malloc */
     void (*shared_free)(yoke_executor *ex, void *memory);
@@ -179,14 +223,6 @@ typedef struct yoke_executor {
 
 /* Reads "8" of "processes:8" as a number of workers in 1..max; "" is fallback. */
 int yk_width_arg(const char *scheme, const char *arg, unsigned fallback, unsigned max, unsigned *ret, yk_error *e);
-
-/* ---- Timer (timer.c): one thread for all deadlines and pauses, started when first needed ---- */
-
-typedef struct yk_timer yk_timer;
-/* Calls fn(arg) at time `when`, in the timer's thread; fn must not block. NULL when out of memory. */
-yk_timer *yk_timer_start(int64_t when, void (*fn)(void *arg), void *arg);
-/* True when fn will not be called any more; false when it has been or is being called. Frees the timer either way. */
-bool yk_timer_stop(yk_timer *t);
 
 /* ---- Trace ---- */
 #include "trace/trace.h"

@@ -1,0 +1,79 @@
+/* bench.h - small tools for benchmarks: samples with min, median and max, ratios of interleaved pairs, and checks.
+ *
+ * A benchmark runs yoke and its peer in turn, in one process run, so that a change of the machine's speed meets both; it
+ * checks every answer; it prints, and timing never decides its exit code. */
+#ifndef YK_BENCH_H
+#define YK_BENCH_H
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { BENCH_SAMPLES = 4096 };
+
+typedef struct samples {
+    double v[BENCH_SAMPLES];
+    int n;
+} samples;
+
+static inline double bench_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static inline void sample(samples *s, double v)
+{
+    if (s->n < BENCH_SAMPLES)
+        s->v[s->n++] = v;
+}
+
+static inline int bench_compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The q-th part (0 to 1) of the samples in order. */
+static inline double quantile(const samples *s, double q)
+{
+    static double sorted[BENCH_SAMPLES];
+    if (s->n == 0)
+        return 0;
+    memcpy(sorted, s->v, (size_t)s->n * sizeof(double));
+    qsort(sorted, (size_t)s->n, sizeof(double), bench_compare);
+    return sorted[(int)(q * (s->n - 1) + 0.5)];
+}
+
+/* One row: name, then min, median, max of the samples times scale. */
+static inline void row(const char *name, const samples *s, double scale, const char *unit)
+{
+    printf("%-56s %10.3f %10.3f %10.3f %s\n", name, quantile(s, 0) * scale, quantile(s, 0.5) * scale, quantile(s, 1) * scale,
+           unit);
+}
+
+/* The ratio a/b pair by pair. */
+static inline void ratio_row(const char *name, const samples *a, const samples *b, const char *goal)
+{
+    static samples r;
+    r.n = 0;
+    for (int i = 0; i < a->n && i < b->n; i++)
+        sample(&r, a->v[i] / b->v[i]);
+    printf("%-56s %10.2f %10.2f %10.2f x   (goal: %s)\n", name, quantile(&r, 0), quantile(&r, 0.5), quantile(&r, 1), goal);
+}
+
+static inline void head(const char *title)
+{
+    printf("\n%-56s %10s %10s %10s\n", title, "min", "median", "max");
+}
+
+#define BENCH_CHECK(condition)                                                                                         \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "%s:%d: wrong answer: %s\n", __FILE__, __LINE__, #condition);                              \
+            exit(1);                                                                                                   \
+        }                                                                                                              \
+    } while (0)
+#endif

@@ -1,0 +1,285 @@
+/* combine: futures made of futures: then, all, any, as-completed. All four hang a hook on each job; a hook is called once,
+ * in the thread that ends the job. */
+#include "exec/job.h"
+#include <limits.h>
+#include <stdlib.h>
+
+/* ---- then ---- */
+
+typedef struct then_hook {
+    yk_hook hook;
+    void (*fn)(yoke_future *f, void *arg);
+    void *arg;
+} then_hook;
+
+static void call_then(yk_hook *hook, yoke_future *f)
+{
+    then_hook h = *(then_hook *)(void *)hook;
+    free(hook);
+    h.fn(f, h.arg);
+}
+
+int yoke_then(yoke_future *f, void (*fn)(yoke_future *f, void *arg), void *arg)
+{
+    if (!f || !fn)
+        return -EINVAL;
+    then_hook *h = yk_sys.malloc(sizeof *h);
+    if (!h)
+        return -ENOMEM;
+    *h = (then_hook){.hook.fn = call_then, .fn = fn, .arg = arg};
+    yk_job_hook(f, &h->hook);
+    return 0;
+}
+
+/* ---- all and any ---- */
+
+/* One allocation: the hooks of all inputs, and what they report to. */
+typedef struct combined combined;
+typedef struct part_hook {
+    yk_hook hook;
+    combined *whole;
+} part_hook;
+
+struct combined {
+    yk_job *job;            /* the future that stands for all, with the executor's reference */
+    _Atomic size_t missing; /* inputs that have not ended */
+    _Atomic size_t holders; /* hooks not called yet, and the maker */
+    size_t n;
+    bool any;
+    atomic_bool decided; /* for any: the first has ended */
+    yoke_future **parts; /* held until the last hook was called */
+    part_hook hooks[];
+};
+
+static void no_call(const void *args, void *ret)
+{
+}
+
+static const yk_task_info all_info = {.id = UINT32_MAX}, any_info = {.id = UINT32_MAX, .has_result = true};
+static const yoke_task all_task = {.abi = YOKE_ABI, .name = "yoke_all", .ret = "void", .ret_code = YOKE_VOID, .args_size = 1,
+                                   .call = no_call, .info = &all_info};
+static const yoke_task any_task = {.abi = YOKE_ABI, .name = "yoke_any", .ret = "size_t", .ret_size = sizeof(size_t),
+                                   .ret_code = sizeof(size_t) == 8 ? YOKE_U64 : YOKE_U32, .args_size = 1, .call = no_call,
+                                   .info = &any_info};
+
+static void leave(combined *c)
+{
+    if (atomic_fetch_sub_explicit(&c->holders, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; i < c->n; i++)
+        yoke_release(c->parts[i]);
+    free(c);
+}
+
+/* The first failure by index, or NULL; their errors count as seen, as the whole reports one. */
+static yoke_future *first_failure(combined *c)
+{
+    yoke_future *first = NULL;
+    for (size_t i = c->n; i-- > 0;) {
+        if (c->parts[i]->code == 0)
+            continue;
+        atomic_store_explicit(&c->parts[i]->seen, true, memory_order_relaxed);
+        first = c->parts[i];
+    }
+    return first;
+}
+
+static void complete_all(combined *c)
+{
+    yoke_future *failed = first_failure(c);
+    const char *error = NULL;
+    if (failed && failed->error)
+        error = yk_region_copy(&c->job->region, failed->error, strlen(failed->error));
+    yk_job_complete(c->job, failed ? failed->code : 0, error);
+}
+
+static void part_ended(yk_hook *hook, yoke_future *f)
+{
+    part_hook *p = (part_hook *)(void *)hook;
+    combined *c = p->whole;
+    if (c->any) {
+        if (!atomic_exchange_explicit(&c->decided, true, memory_order_acq_rel)) {
+            *(size_t *)c->job->ret = (size_t)(p - c->hooks);
+            yk_job_complete(c->job, 0, NULL);
+        }
+    } else if (atomic_fetch_sub_explicit(&c->missing, 1, memory_order_acq_rel) == 1) {
+        complete_all(c);
+    }
+    leave(c);
+}
+
+static yoke_future *combine(yoke_future *const *fs, size_t n, bool any)
+{
+    yoke_executor *ex = yk_common_executor();
+    if (!ex || n > SIZE_MAX / 2 / (sizeof(part_hook) + sizeof *fs))
+        return NULL;
+    yk_job *job = yk_job_new(ex, any ? &any_task : &all_task);
+    if (!job)
+        return NULL;
+    combined *c = yk_sys.malloc(sizeof *c + n * (sizeof(part_hook) + sizeof *fs));
+    if (!c) {
+        yk_job_unref(job);
+        yk_job_unref(job);
+        return NULL;
+    }
+    *c = (combined){.job = job, .missing = n, .holders = n + 1, .n = n, .any = any};
+    c->parts = (yoke_future **)(void *)&c->hooks[n];
+    for (size_t i = 0; i < n; i++)
+        c->parts[i] = yoke_ref(fs[i]);
+    if (n == 0)
+        yk_job_complete(job, 0, NULL);
+    for (size_t i = 0; i < n; i++) {
+        c->hooks[i] = (part_hook){.hook.fn = part_ended, .whole = c};
+        yk_job_hook(c->parts[i], &c->hooks[i].hook);
+    }
+    leave(c);
+    return job;
+}
+
+static bool has_null(yoke_future *const *fs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!fs[i])
+            return true;
+    return false;
+}
+
+yoke_future *yoke_all(yoke_future *const *fs, size_t n)
+{
+    return has_null(fs, n) ? NULL : combine(fs, n, false);
+}
+
+yoke_future *yoke_any(yoke_future *const *fs, size_t n)
+{
+    return n == 0 || has_null(fs, n) ? NULL : combine(fs, n, true);
+}
+
+/* ---- as completed ---- */
+
+typedef struct arrival {
+    yk_hook hook;
+    yoke_completion *to;
+    struct arrival *next;
+    yoke_future *f;
+} arrival;
+
+struct yoke_completion {
+    yk_mutex lock; /* guards first, last and given */
+    arrival *first, **last;
+    size_t expected;        /* added and not yet given out; the iterating thread's */
+    _Atomic uint32_t word;  /* counts arrivals; futex word */
+    _Atomic size_t holders; /* hooks not called yet, and the user */
+};
+
+static void leave_completion(yoke_completion *c)
+{
+    if (atomic_fetch_sub_explicit(&c->holders, 1, memory_order_acq_rel) != 1)
+        return;
+    for (arrival *a = c->first, *next; a; a = next) {
+        next = a->next;
+        yoke_release(a->f);
+        free(a);
+    }
+    free(c);
+}
+
+static void arrived(yk_hook *hook, yoke_future *f)
+{
+    arrival *a = (arrival *)(void *)hook;
+    yoke_completion *c = a->to;
+    a->next = NULL;
+    yk_mutex_lock(&c->lock);
+    *c->last = a;
+    c->last = &a->next;
+    yk_mutex_unlock(&c->lock);
+    atomic_fetch_add_explicit(&c->word, 1, memory_order_release);
+    yk_futex_wake(&c->word, 1, false);
+    leave_completion(c);
+}
+
+int yoke_completion_add(yoke_completion *c, yoke_future *f)
+{
+    if (!c || !f)
+        return -EINVAL;
+    arrival *a = yk_sys.malloc(sizeof *a);
+    if (!a)
+        return -ENOMEM;
+    *a = (arrival){.hook.fn = arrived, .to = c, .f = yoke_ref(f)};
+    atomic_fetch_add_explicit(&c->holders, 1, memory_order_relaxed);
+    c->expected++;
+    yk_job_hook(f, &a->hook);
+    return 0;
+}
+
+yoke_completion *yoke_as_completed(yoke_future *const *fs, size_t n)
+{
+    yoke_completion *c = yk_sys.calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->last = &c->first;
+    c->holders = 1;
+    for (size_t i = 0; i < n; i++)
+        if (yoke_completion_add(c, fs[i]) < 0) {
+            leave_completion(c);
+            return NULL;
+        }
+    return c;
+}
+
+static yoke_future *take_arrival(yoke_completion *c)
+{
+    yk_mutex_lock(&c->lock);
+    arrival *a = c->first;
+    if (a) {
+        c->first = a->next;
+        if (!c->first)
+            c->last = &c->first;
+    }
+    yk_mutex_unlock(&c->lock);
+    if (!a)
+        return NULL;
+    yoke_future *f = a->f;
+    free(a);
+    return f;
+}
+
+int yoke_next_completed_until(yoke_completion *c, int64_t deadline, yoke_future **ret)
+{
+    if (!c || !ret)
+        return -EINVAL;
+    if (c->expected == 0)
+        return -ENOENT;
+    yk_blocking *b = yk_blocked_hook;
+    bool blocked = false;
+    int err = 0;
+    yoke_future *f;
+    for (;;) {
+        uint32_t seen = atomic_load_explicit(&c->word, memory_order_acquire);
+        if ((f = take_arrival(c)) || err == -ETIMEDOUT)
+            break;
+        if (b && !blocked)
+            b->begin(b);
+        blocked = true;
+        err = yk_futex_wait(&c->word, seen, deadline, false);
+    }
+    if (b && blocked)
+        b->end(b);
+    if (!f)
+        return -ETIME;
+    c->expected--;
+    *ret = f;
+    yoke_release(f); /* the caller's own reference remains */
+    return 0;
+}
+
+yoke_future *yoke_next_completed(yoke_completion *c)
+{
+    yoke_future *f;
+    return yoke_next_completed_until(c, YOKE_FOREVER, &f) == 0 ? f : NULL;
+}
+
+void yoke_completion_close(yoke_completion *c)
+{
+    if (c)
+        leave_completion(c);
+}

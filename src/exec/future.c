@@ -1,0 +1,207 @@
+/* future: what the holder of a future can do: wait, look, take the value, cancel, release.
+ *
+ * Waiting is the executor's affair if it has a way of its own (type->wait); else it is a short spin and then sleep on the
+ * job's state word. A worker thread that is about to sleep says so through yk_blocking, so that its pool can let another
+ * thread work meanwhile. */
+#include "exec/job.h"
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+_Thread_local yk_blocking *yk_blocked_hook;
+
+/* About one wake-up of a sleeping thread: spinning that long at most doubles the cost of the wait. */
+enum { SPIN_NS = 20000, SPINS_PER_LOOK = 8 };
+
+static bool spin(yk_job *job)
+{
+    int64_t end = yoke_now() + SPIN_NS;
+    do {
+        for (int i = 0; i < SPINS_PER_LOOK; i++) {
+            if (yk_job_ended(job))
+                return true;
+            yk_pause();
+        }
+        sched_yield(); /* the worker may have been woken on this very CPU */
+    } while (yoke_now() < end);
+    return false;
+}
+
+int yk_job_sleep(yk_job *job, int64_t deadline)
+{
+    if (yk_cpus_to_spare() && spin(job))
+        return 0;
+    for (;;) {
+        uint32_t state = atomic_fetch_or_explicit(&job->state, YK_WAITERS, memory_order_acq_rel) | YK_WAITERS;
+        if ((state & YK_PHASE) == YK_DONE)
+            return 0;
+        if (yk_futex_wait(&job->state, state, deadline, false) == -ETIMEDOUT)
+            return yk_job_ended(job) ? 0 : -ETIME;
+    }
+}
+
+static int wait_until(yk_job *job, int64_t deadline)
+{
+    if (yk_job_ended(job))
+        return 0;
+    const yk_executor_type *type = job->ex->type;
+    if (type->help && deadline == YOKE_FOREVER && type->help(job->ex, job))
+        return 0;
+    yk_blocking *b = yk_blocked_hook;
+    if (b)
+        b->begin(b);
+    int err = type->wait ? type->wait(job->ex, job, deadline) : yk_job_sleep(job, deadline);
+    if (b)
+        b->end(b);
+    return err;
+}
+
+static void mark_seen(yk_job *job)
+{
+    if (job->code != 0)
+        atomic_store_explicit(&job->seen, true, memory_order_relaxed);
+}
+
+int yoke_wait(yoke_future *f)
+{
+    return yoke_wait_until(f, YOKE_FOREVER);
+}
+
+int yoke_wait_until(yoke_future *f, int64_t deadline)
+{
+    if (!f)
+        return -EINVAL;
+    int err = wait_until(f, deadline);
+    if (err < 0)
+        return err;
+    mark_seen(f);
+    return f->code;
+}
+
+bool yoke_done(yoke_future *f)
+{
+    if (!f)
+        return false;
+    if (!yk_job_ended(f) && f->ex->type->poll)
+        f->ex->type->poll(f->ex);
+    return yk_job_ended(f);
+}
+
+int yoke_code(yoke_future *f)
+{
+    if (!f)
+        return -EINVAL;
+    if (!yoke_done(f))
+        return -EAGAIN;
+    mark_seen(f);
+    return f->code;
+}
+
+const char *yoke_error(yoke_future *f)
+{
+    if (!f)
+        return "no future: out of memory";
+    if (!yk_job_ended(f) || f->code == 0)
+        return "";
+    mark_seen(f);
+    return f->error ? f->error : yoke_strerror(f->code);
+}
+
+int yoke_cancel(yoke_future *f)
+{
+    if (!f)
+        return -EINVAL;
+    char text[300];
+    snprintf(text, sizeof text, "%s: cancelled before it started", f->task->name);
+    if (yk_job_ended(f))
+        return -EALREADY;
+    if (yk_job_abort_unstarted(f, -ECANCELED, text))
+        return 0;
+    uint32_t old = atomic_fetch_or_explicit(&f->state, YK_CANCEL, memory_order_acq_rel);
+    if ((old & YK_PHASE) >= YK_ENDING)
+        return -EALREADY;
+    if (f->ex->type->cancel)
+        f->ex->type->cancel(f->ex, f, false);
+    return -EINPROGRESS;
+}
+
+void yoke_future_progress(yoke_future *f, double *done, double *total)
+{
+    *done = f ? atomic_load_explicit(&f->progress[0], memory_order_relaxed) : 0;
+    *total = f ? atomic_load_explicit(&f->progress[1], memory_order_relaxed) : 0;
+}
+
+yoke_future *yoke_ref(yoke_future *f)
+{
+    if (f)
+        atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
+    return f;
+}
+
+yoke_future *yoke_release(yoke_future *f)
+{
+    if (f)
+        yk_job_unref(f);
+    return NULL;
+}
+
+int yk_result(yoke_future *f, unsigned code, void *ret, size_t size)
+{
+    int err = yoke_wait(f);
+    if (err < 0)
+        return err;
+    if (code != f->task->ret_code || (code != YOKE_VOID && size != f->task->ret_size))
+        return -EINVAL;
+    memcpy(ret, f->ret, size);
+    return 0;
+}
+
+void yk_must(yoke_future *f, int err, const char *file, int line)
+{
+    if (err == 0)
+        return;
+    char text[700];
+    if (f && yk_job_ended(f) && f->code == 0)
+        snprintf(text, sizeof text, "%s returns %s (%s), which is not the type asked for", f->task->name, f->task->ret,
+                 yk_code_name(f->task->ret_code));
+    else
+        snprintf(text, sizeof text, "%s", yoke_error(f));
+    if (yk_current_run()) {
+        yk_fail(file, line, err, "%s", text);
+        return;
+    }
+    fprintf(stderr, "yoke: %s (awaited at %s:%d)\n", text, file, line);
+    abort();
+}
+
+/* ---- Errors that nobody looked at ---- */
+
+static void print_lost(const char *text, void *arg)
+{
+    fprintf(stderr, "yoke: error never looked at: %s\n", text);
+}
+
+static struct {
+    yk_mutex lock;
+    void (*fn)(const char *text, void *arg);
+    void *arg;
+} lost = {.fn = print_lost};
+
+void yoke_on_lost_error(void (*fn)(const char *text, void *arg), void *arg)
+{
+    yk_mutex_lock(&lost.lock);
+    lost.fn = fn;
+    lost.arg = arg;
+    yk_mutex_unlock(&lost.lock);
+}
+
+void yk_report_lost_error(yk_job *job)
+{
+    yk_mutex_lock(&lost.lock);
+    void (*fn)(const char *text, void *arg) = lost.fn;
+    void *arg = lost.arg;
+    yk_mutex_unlock(&lost.lock);
+    if (fn)
+        fn(job->error ? job->error : yoke_strerror(job->code), arg);
+}

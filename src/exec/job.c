@@ -1,0 +1,562 @@
+/* job: the life of one job, from its arguments to its end.
+ *
+ *     new -> fill -> submit -> (waits for `after`) -> queued -> claimed by a worker -> runs -> finish -> done
+ *                                                       ^                               |
+ *                                                       +------- pause, retry ----------+
+ *
+ * The state word decides every race: whoever moves it out of WAITING, QUEUED or RUNNING owns the next step. Only jobs with a
+ * deadline or a timeout can be ended by somebody else while they run (`abortable`); for all others the worker's claim is
+ * also the right to end the job, which saves an atomic operation.
+ *
+ * References: the user's handle is one; the executor's is another, which passes from queue to worker to finish; a timer
+ * that is set holds one more. */
+#include "exec/job.h"
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define DEFAULT_BACKOFF (10 * YOKE_MS)
+#define MAX_BACKOFF (60 * YOKE_S)
+
+static unsigned phase_of(uint32_t state)
+{
+    return state & YK_PHASE;
+}
+
+/* Moves from one phase to another, keeping the flags; false when the job is in another phase. */
+static bool move(yk_job *job, unsigned from, unsigned to)
+{
+    uint32_t old = atomic_load_explicit(&job->state, memory_order_relaxed);
+    while (phase_of(old) == from)
+        if (atomic_compare_exchange_weak_explicit(&job->state, &old, (old & ~(uint32_t)YK_PHASE) | to, memory_order_acq_rel,
+                                                  memory_order_relaxed))
+            return true;
+    return false;
+}
+
+/* ---- Making a job ---- */
+
+yk_job *yk_job_new(yoke_executor *ex, const yoke_task *task)
+{
+    yk_job *job = yk_job_take(ex->pool);
+    if (!job)
+        return NULL;
+    atomic_store_explicit(&job->state, YK_WAITING, memory_order_relaxed);
+    job->task = task;
+    job->ex = ex;
+    job->code = 0;
+    job->attempt = 0;
+    job->error = NULL;
+    job->next = NULL;
+    job->owner.number = 0;
+    atomic_store_explicit(&job->hooks, NULL, memory_order_relaxed);
+    job->opts = (yoke_opts){0};
+    job->after_hold = NULL;
+    job->queued = job->started = job->ended = 0;
+    job->worker = 0;
+    job->cause = 0;
+    atomic_store_explicit(&job->progress[0], 0, memory_order_relaxed);
+    atomic_store_explicit(&job->progress[1], 0, memory_order_relaxed);
+    atomic_store_explicit(&job->seen, false, memory_order_relaxed);
+    job->id = atomic_fetch_add_explicit(&ex->jobs, 1, memory_order_relaxed) + 1;
+    job->deadline_timer.at = job->attempt_timer.at = YK_TIMER_OFF;
+    job->own_error = NULL;
+    job->abortable = false;
+    job->user = 0;
+    yk_region_init(&job->region, job->inline_space, YK_JOB_INLINE, NULL);
+    job->args = yk_region_alloc(&job->region, task->args_size);
+    job->ret = yk_region_alloc(&job->region, task->ret_size);
+    if (!job->args || !job->ret) {
+        yk_region_done(&job->region);
+        yk_job_give(ex->pool, job);
+        return NULL;
+    }
+    memset(job->args, 0, task->args_size);
+    /* Release: from here yoke_close() may look at the job. */
+    atomic_store_explicit(&job->refs, 2, memory_order_release);
+    return job;
+}
+
+static int bad_argument(const yk_job *job, unsigned i, yk_error *e, const char *what)
+{
+    return yk_errorf(e, EINVAL, "argument %u \"%s\" of %s %s", i + 1, job->task->params[i].name, job->task->name, what);
+}
+
+static int no_memory(yk_error *e)
+{
+    return yk_errorf(e, ENOMEM, "out of memory");
+}
+
+/* The three text types have the same shape: pointer and length. */
+static int copy_text(yk_job *job, unsigned i, yoke_str *text, yk_error *e)
+{
+    if (!text->ptr && text->len > 0)
+        return bad_argument(job, i, e, "is NULL with a length");
+#ifdef YK_HAVE_JSON
+    if (job->task->params[i].code == YOKE_JSON && yk_json_check(text->ptr, text->len, NULL) < 0)
+        return bad_argument(job, i, e, "is not JSON");
+#endif
+    text->ptr = yk_region_copy(&job->region, text->ptr, text->len);
+    return text->ptr ? 0 : no_memory(e);
+}
+
+static int copy_argument(yk_job *job, unsigned i, yk_error *e)
+{
+    const yoke_param *p = &job->task->params[i];
+    void *field = (char *)job->args + p->offset;
+    if (yk_is_view(p->code)) {
+        size_t count;
+        if (yk_view_count(field, yk_code_size(yk_element(p->code)), &count) < 0)
+            return bad_argument(job, i, e, "is not an array view");
+        return 0;
+    }
+    if (p->code != YOKE_CSTR)
+        return copy_text(job, i, field, e);
+    const char **text = field;
+    if (!*text)
+        return bad_argument(job, i, e, "is NULL");
+    *text = yk_region_copy(&job->region, *text, strlen(*text));
+    return *text ? 0 : no_memory(e);
+}
+
+int yk_job_fill(yk_job *job, const void *args, yk_error *e)
+{
+    const yoke_task *t = job->task;
+    memcpy(job->args, args, t->args_size);
+    if (!t->info->args_point)
+        return 0;
+    for (unsigned i = 0; i < t->nparams; i++) {
+        int err = yk_is_pointing(t->params[i].code) ? copy_argument(job, i, e) : 0;
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
+/* ---- References ---- */
+
+bool yk_job_tryref(yk_job *job)
+{
+    uint32_t refs = atomic_load_explicit(&job->refs, memory_order_relaxed);
+    while (refs > 0)
+        if (atomic_compare_exchange_weak_explicit(&job->refs, &refs, refs + 1, memory_order_acquire, memory_order_relaxed))
+            return true;
+    return false;
+}
+
+static void free_job(yk_job *job)
+{
+    if (job->code != 0 && job->code != -ECANCELED && !atomic_load_explicit(&job->seen, memory_order_relaxed))
+        yk_report_lost_error(job);
+    yoke_future *after = job->after_hold;
+    if (job->region.chunks)
+        yk_region_done(&job->region);
+    if (job->own_error)
+        free(job->own_error);
+    yk_job_give(job->ex->pool, job);
+    if (after)
+        yk_job_unref(after);
+}
+
+void yk_job_unref(yk_job *job)
+{
+    /* No short cut for refs == 1: yoke_close() may be taking a reference of its own. */
+    if (atomic_fetch_sub_explicit(&job->refs, 1, memory_order_acq_rel) == 1)
+        free_job(job);
+}
+
+void yk_job_drop(yk_job *job)
+{
+    yk_job_unref(job);
+}
+
+static void ref(yk_job *job)
+{
+    atomic_fetch_add_explicit(&job->refs, 1, memory_order_relaxed);
+}
+
+/* ---- The end ---- */
+
+static void run_hooks(yk_job *job)
+{
+    yk_hook *newest = atomic_exchange_explicit(&job->hooks, YK_HOOKS_CLOSED, memory_order_acq_rel), *oldest = NULL;
+    while (newest) {
+        yk_hook *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest) {
+        yk_hook *next = oldest->next;
+        oldest->fn(oldest, job);
+        oldest = next;
+    }
+}
+
+void yk_job_hook(yk_job *job, yk_hook *hook)
+{
+    yk_hook *head = atomic_load_explicit(&job->hooks, memory_order_acquire);
+    while (head != YK_HOOKS_CLOSED) {
+        hook->next = head;
+        if (atomic_compare_exchange_weak_explicit(&job->hooks, &head, hook, memory_order_acq_rel, memory_order_acquire)) {
+            if (job->ex->type->hooked)
+                job->ex->type->hooked(job->ex, job);
+            return;
+        }
+    }
+    hook->fn(hook, job);
+}
+
+/* Publishes what has been written: code, error, *ret. The caller has the job in phase ENDING (or RUNNING and not abortable)
+ * and keeps a reference over this call. */
+static void publish(yk_job *job)
+{
+    uint32_t old = atomic_load_explicit(&job->state, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&job->state, &old, (old & YK_CANCEL) | YK_DONE, memory_order_acq_rel,
+                                                  memory_order_relaxed))
+        ;
+    if (old & YK_WAITERS)
+        yk_futex_wake(&job->state, INT_MAX, false);
+    run_hooks(job);
+}
+
+static void stop_timer(yk_job *job, yk_timer *t)
+{
+    if (job->abortable && yk_timer_stop(t))
+        yk_job_unref(job); /* the timer's reference; the caller holds another */
+}
+
+static bool abort_from(yk_job *job, int code, const char *error, bool ours)
+{
+    if (!ours)
+        return false;
+    ref(job);
+    job->code = code;
+    /* The region may be in use by the task that still runs. */
+    size_t len = strlen(error) + 1;
+    job->own_error = yk_sys.malloc(len);
+    if (job->own_error)
+        memcpy(job->own_error, error, len);
+    job->error = job->own_error ? job->own_error : yoke_strerror(code);
+    publish(job);
+    stop_timer(job, &job->deadline_timer);
+    yk_job_unref(job);
+    return true;
+}
+
+bool yk_job_abort_unstarted(yk_job *job, int code, const char *error)
+{
+    return abort_from(job, code, error, move(job, YK_WAITING, YK_ENDING) || move(job, YK_QUEUED, YK_ENDING));
+}
+
+bool yk_job_abort(yk_job *job, int code, const char *error)
+{
+    return yk_job_abort_unstarted(job, code, error) ||
+           abort_from(job, code, error, job->abortable && move(job, YK_RUNNING, YK_ENDING));
+}
+
+void yk_job_refuse(yk_job *job, int code, const char *text)
+{
+    yk_job_abort(job, code, text);
+    yk_job_unref(job);
+}
+
+void yk_job_complete(yk_job *job, int code, const char *error)
+{
+    job->code = code;
+    job->error = error;
+    publish(job);
+    yk_job_unref(job);
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* "integrate: WHAT (integrate.c:12)" */
+static int describe(const yk_job *job, char *text, size_t size, const char *what)
+{
+    const yoke_task *t = job->task;
+    if (!t->file)
+        return snprintf(text, size, "%s: %s", t->name, what);
+    return snprintf(text, size, "%s: %s (%s:%u)", t->name, what, base_name(t->file), t->line);
+}
+
+const char *yk_job_text(yk_job *job, const char *format, ...)
+{
+    char what[400], text[600];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(what, sizeof what, format, ap);
+    va_end(ap);
+    describe(job, text, sizeof text, what);
+    const char *copy = yk_region_copy(&job->region, text, strlen(text));
+    return copy ? copy : "out of memory while another error was reported";
+}
+
+/* ---- Submitting ---- */
+
+/* Ends a job that has not started, and gives up the executor's reference. */
+static void refuse(yk_job *job, int code, const char *what)
+{
+    char text[600];
+    describe(job, text, sizeof text, what);
+    yk_job_refuse(job, code, text);
+}
+
+/* Consumes the executor's reference when the job has ended meanwhile. */
+static void queue(yk_job *job)
+{
+    if (YK_UNLIKELY(yk_tracing))
+        job->queued = yoke_now();
+    if (move(job, YK_WAITING, YK_QUEUED))
+        job->ex->type->submit(job->ex, job);
+    else
+        yk_job_unref(job);
+}
+
+static void deadline_passed(void *arg)
+{
+    yk_job *job = arg;
+    char text[600];
+    describe(job, text, sizeof text, "deadline passed");
+    bool running = phase_of(atomic_fetch_or_explicit(&job->state, YK_CANCEL, memory_order_acq_rel)) == YK_RUNNING;
+    if (running && job->ex->type->cancel)
+        job->ex->type->cancel(job->ex, job, true);
+    yk_job_abort(job, -ETIMEDOUT, text);
+    yk_job_unref(job);
+}
+
+typedef struct after_hook {
+    yk_hook hook;
+    yk_job *job;
+} after_hook;
+
+static void after_ended(yk_hook *hook, yoke_future *before)
+{
+    yk_job *job = ((after_hook *)(void *)hook)->job;
+    free(hook);
+    if (before->code == 0) {
+        queue(job);
+        return;
+    }
+    atomic_store_explicit(&before->seen, true, memory_order_relaxed);
+    char what[500];
+    snprintf(what, sizeof what, "not run, because what it comes after failed: %s", before->error ? before->error : "");
+    refuse(job, -ECANCELED, what);
+}
+
+static void wait_for_after(yk_job *job)
+{
+    yoke_future *before = job->opts.after;
+    job->after_hold = yoke_ref(before);
+    if (job->ex->type->capabilities & YK_SYNCHRONOUS)
+        yoke_wait(before); /* nobody else would run the job later */
+    after_hook *h = yk_sys.malloc(sizeof *h);
+    if (!h) {
+        refuse(job, -ENOMEM, "out of memory");
+        return;
+    }
+    *h = (after_hook){.hook.fn = after_ended, .job = job};
+    yk_job_hook(before, &h->hook);
+}
+
+/* What is wrong with the options, or NULL. */
+static const char *bad_option(const yoke_opts *o)
+{
+    if (o->timeout < 0)
+        return "option timeout is negative";
+    if (o->backoff < 0)
+        return "option backoff is negative";
+    if (o->deadline < 0)
+        return "option deadline is negative";
+    return NULL;
+}
+
+/* Why the executor takes no jobs: a code, with its text, or 0. */
+static int refusal(yoke_executor *ex, const char **what)
+{
+    if (YK_UNLIKELY(ex->status < 0)) {
+        *what = ex->reason;
+        return ex->status;
+    }
+    if (YK_UNLIKELY(ex->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))) {
+        *what = "the executor belongs to the parent process: open one after fork()";
+        return -ECHILD;
+    }
+    if (YK_UNLIKELY(atomic_load_explicit(&ex->closing, memory_order_relaxed))) {
+        *what = "the executor is being closed";
+        return -ESHUTDOWN;
+    }
+    return 0;
+}
+
+void yk_job_submit(yk_job *job, const yoke_opts *opts)
+{
+    const char *what;
+    int err = refusal(job->ex, &what);
+    if (err < 0) {
+        refuse(job, err, what);
+        return;
+    }
+    if (!opts) {
+        queue(job);
+        return;
+    }
+    job->opts = *opts;
+    if ((what = bad_option(opts))) {
+        refuse(job, -EINVAL, what);
+        return;
+    }
+    job->abortable = opts->deadline != 0 || opts->timeout != 0;
+    if (opts->deadline != 0) {
+        ref(job);
+        err = yk_timer_start(&job->deadline_timer, opts->deadline, deadline_passed, job);
+        if (err < 0) {
+            yk_job_unref(job);
+            refuse(job, err, "no timer for its deadline");
+            return;
+        }
+    }
+    if (opts->after)
+        wait_for_after(job);
+    else
+        queue(job);
+}
+
+/* ---- Running ---- */
+
+bool yk_job_claim(yk_job *job)
+{
+    uint32_t old = YK_QUEUED; /* without flags, as nearly always */
+    if (!atomic_compare_exchange_strong_explicit(&job->state, &old, YK_RUNNING, memory_order_acq_rel, memory_order_relaxed) &&
+        !move(job, YK_QUEUED, YK_RUNNING))
+        return false;
+    job->attempt++;
+    return true;
+}
+
+void yk_job_unclaim(yk_job *job)
+{
+    if (move(job, YK_RUNNING, YK_QUEUED))
+        job->attempt--;
+}
+
+static const char *timeout_text(yk_job *job)
+{
+    return yk_job_text(job, "timed out after %.6g s", (double)job->opts.timeout / 1e9);
+}
+
+static void attempt_timed_out(void *arg)
+{
+    yk_job *job = arg;
+    char what[80], text[600]; /* not in the region: the task may be using that */
+    snprintf(what, sizeof what, "timed out after %.6g s", (double)job->opts.timeout / 1e9);
+    describe(job, text, sizeof text, what);
+    atomic_fetch_or_explicit(&job->state, YK_CANCEL, memory_order_relaxed);
+    yk_job_abort(job, -ETIMEDOUT, text);
+    yk_job_unref(job);
+}
+
+static int64_t attempt_deadline(const yk_job *job)
+{
+    int64_t deadline = job->opts.deadline ? job->opts.deadline : YOKE_FOREVER;
+    if (job->opts.timeout != 0) {
+        int64_t now = yoke_now();
+        deadline = YK_MIN(deadline, job->opts.timeout > YOKE_FOREVER - now ? YOKE_FOREVER : now + job->opts.timeout);
+    }
+    return deadline;
+}
+
+void yk_job_execute(yk_job *job, uint32_t worker)
+{
+    yk_run run;
+    run.task = job->task;
+    run.args = job->args;
+    run.ret = job->ret;
+    run.region = &job->region;
+    run.cancel = &job->state;
+    run.progress = job->progress;
+    run.deadline = job->abortable ? attempt_deadline(job) : YOKE_FOREVER;
+    run.executor = job->ex;
+    run.attempt = job->attempt;
+    if (job->opts.timeout != 0) {
+        ref(job);
+        if (yk_timer_start(&job->attempt_timer, run.deadline, attempt_timed_out, job) < 0)
+            yk_job_unref(job); /* then only yoke_cancelled() tells */
+    }
+    int code = yk_job_run(&run);
+    if (job->opts.timeout != 0)
+        stop_timer(job, &job->attempt_timer);
+    if (YK_UNLIKELY(run.ended >= run.deadline)) {
+        /* Too late is too late, whether or not the timer was faster than the task's return. */
+        bool whole = job->opts.deadline != 0 && run.ended >= job->opts.deadline;
+        code = -ETIMEDOUT;
+        run.error = whole ? yk_job_text(job, "deadline passed") : timeout_text(job);
+    }
+    job->started = run.started;
+    job->ended = run.ended;
+    job->worker = worker;
+    yk_job_finish(job, code, run.error, run.retry_after);
+}
+
+static void pause_over(void *arg)
+{
+    queue(arg);
+}
+
+/* The pause before attempt + 1, or -1 when there is none to come. */
+static int64_t next_attempt_in(const yk_job *job, int code, int64_t retry_after)
+{
+    if (code == 0 || code == -ECANCELED || (atomic_load_explicit(&job->state, memory_order_relaxed) & YK_CANCEL))
+        return -1;
+    if (retry_after >= 0)
+        return retry_after;
+    if (job->attempt > job->opts.retries || (code == -ETIMEDOUT && !(job->ex->type->capabilities & YK_CAN_KILL)))
+        return -1;
+    int64_t pause = job->opts.backoff ? job->opts.backoff : DEFAULT_BACKOFF;
+    for (uint32_t i = 1; i < job->attempt && pause < MAX_BACKOFF; i++)
+        pause *= 2;
+    return YK_MIN(pause, MAX_BACKOFF);
+}
+
+/* Sends the job round again; the executor's reference goes with it. False when it has been ended meanwhile or no timer could
+ * be had. */
+static bool retry(yk_job *job, int64_t pause)
+{
+    if (job->ex->type->capabilities & YK_SYNCHRONOUS) {
+        /* The executor's submit sees that the job is queued again, sleeps and runs it. */
+        job->owner.number = (uint64_t)(yoke_now() + pause);
+        return move(job, YK_RUNNING, YK_QUEUED);
+    }
+    if (!move(job, YK_RUNNING, YK_WAITING))
+        return false;
+    if (pause == 0) {
+        queue(job);
+        return true;
+    }
+    if (yk_timer_start(&job->attempt_timer, yoke_now() + pause, pause_over, job) == 0)
+        return true;
+    move(job, YK_WAITING, YK_RUNNING);
+    return false;
+}
+
+void yk_job_finish(yk_job *job, int code, const char *error, int64_t retry_after)
+{
+    if (YK_UNLIKELY(atomic_load_explicit(&yk_tracing, memory_order_relaxed)))
+        yk_trace_attempt(job->ex->uri, job->worker, job->task->name, job->id, job->attempt, job->started, job->ended, error);
+    int64_t pause = YK_UNLIKELY(code != 0) ? next_attempt_in(job, code, retry_after) : -1;
+    if (pause >= 0 && retry(job, pause))
+        return;
+    if (job->abortable && !move(job, YK_RUNNING, YK_ENDING)) {
+        yk_job_unref(job); /* somebody else has ended it */
+        return;
+    }
+    job->code = code;
+    job->error = error;
+    publish(job);
+    stop_timer(job, &job->deadline_timer);
+    yk_job_unref(job);
+}

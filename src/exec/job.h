@@ -1,0 +1,38 @@
+/* job.h: what the files of exec share among themselves and with nobody else. */
+#ifndef YK_EXEC_JOB_H
+#define YK_EXEC_JOB_H
+#include "exec/exec.h"
+
+/* ---- slab.c ---- */
+typedef struct yk_job_pool yk_job_pool;
+yk_job_pool *yk_job_pool_open(void);
+bool yk_job_pool_enlist(yk_job_pool *p);
+/* A job whose fields hold what its last use left; refs is 0. */
+yk_job *yk_job_take(yk_job_pool *p);
+void yk_job_give(yk_job_pool *p, yk_job *job);
+/* This thread's cached jobs go back to their pool. */
+void yk_job_cache_leave(void);
+/* Every job there ever was, free ones (refs == 0) too. */
+void yk_job_pool_each(yk_job_pool *p, void (*fn)(yk_job *job, void *arg), void *arg);
+void yk_job_pool_close(yk_job_pool *p);
+
+/* ---- job.c ---- */
+#define YK_HOOKS_CLOSED ((yk_hook *)(uintptr_t)1)
+/* One more holder, unless there is none left. */
+bool yk_job_tryref(yk_job *job);
+/* Drops count references; the last holder's drop frees the job and reports an error that nobody saw. */
+void yk_job_unref(yk_job *job);
+/* Ends a job that was never given to an executor and has no argument errors: for futures made of futures. The caller has
+ * written *ret. Consumes the executor's reference. */
+void yk_job_complete(yk_job *job, int code, const char *error);
+void yk_report_lost_error(yk_job *job);
+
+/* ---- timer.c ---- */
+/* Between enter and leave an executor may use timers; when the last has left, the thread ends. */
+void yk_timer_enter(void);
+void yk_timer_leave(void);
+
+/* ---- executor.c ---- */
+/* An executor for futures that belong to none: those of yoke_all() and yoke_any(). Never closed. NULL: no memory. */
+yoke_executor *yk_common_executor(void);
+#endif

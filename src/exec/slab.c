@@ -1,0 +1,203 @@
+/* slab: the memory of an executor's jobs.
+ *
+ * Jobs are cut from slabs that belong to their executor, so that yoke_close() can find every job without a list that each
+ * submit would have to maintain. Free jobs go to a cache of the thread that freed them (no lock), and from there in batches
+ * to the pool's list. A thread's cache belongs to one pool at a time, named by a serial number that is never used again: the
+ * cache of a closed pool is simply forgotten, as its slabs are gone. A free job has no references. */
+#include "exec/job.h"
+#include <stdlib.h>
+
+enum { SLAB_JOBS = 64, CACHE_MAX = 128 };
+
+typedef struct slab {
+    struct slab *next;
+    char *jobs; /* SLAB_JOBS times yk_job_bytes */
+} slab;
+
+struct yk_job_pool {
+    uint64_t serial;
+    yk_mutex lock; /* guards the rest */
+    yk_job *free;
+    slab *slabs;
+};
+
+struct cache {
+    uint64_t serial;
+    yk_job *free;
+    unsigned count;
+};
+static _Thread_local struct cache cache __attribute__((tls_model("initial-exec")));
+
+static const size_t job_bytes = YK_ALIGN_UP(sizeof(yk_job) + YK_JOB_INLINE, YK_CACHE_LINE);
+
+yk_job_pool *yk_job_pool_open(void)
+{
+    static _Atomic uint64_t serials;
+    yk_job_pool *p = yk_sys.calloc(1, sizeof *p);
+    if (p)
+        p->serial = atomic_fetch_add(&serials, 1) + 1;
+    return p;
+}
+
+/* Cuts a new slab; the pool's lock is held. */
+static bool grow(yk_job_pool *p)
+{
+    void *memory = NULL;
+    slab *s = yk_sys.malloc(sizeof *s);
+    if (!s)
+        return false;
+    if (yk_sys.posix_memalign(&memory, YK_CACHE_LINE, SLAB_JOBS * job_bytes) != 0) {
+        free(s);
+        return false;
+    }
+    s->jobs = memory;
+    s->next = p->slabs;
+    p->slabs = s;
+    for (int i = SLAB_JOBS - 1; i >= 0; i--) {
+        yk_job *job = (yk_job *)(void *)(s->jobs + (size_t)i * job_bytes);
+        memset(job, 0, sizeof *job);
+        job->next = p->free;
+        p->free = job;
+    }
+    return true;
+}
+
+/* Moves up to half a cache of free jobs from the pool to the thread. */
+static bool refill(yk_job_pool *p)
+{
+    yk_mutex_lock(&p->lock);
+    bool ok = p->free || grow(p);
+    cache.serial = p->serial;
+    cache.free = NULL;
+    cache.count = 0;
+    while (p->free && cache.count < CACHE_MAX / 2) {
+        yk_job *job = p->free;
+        p->free = job->next;
+        job->next = cache.free;
+        cache.free = job;
+        cache.count++;
+    }
+    yk_mutex_unlock(&p->lock);
+    return ok;
+}
+
+yk_job *yk_job_take(yk_job_pool *p)
+{
+    if (cache.serial != p->serial || !cache.free) {
+        /* Another pool's jobs in the cache stay where they are: in that pool's slabs, unused until it is closed. Threads
+         * that alternate between pools lose at most CACHE_MAX jobs each time, so give them back instead. */
+        if (cache.serial != p->serial)
+            yk_job_cache_leave();
+        if (!refill(p))
+            return NULL;
+    }
+    yk_job *job = cache.free;
+    cache.free = job->next;
+    cache.count--;
+    return job;
+}
+
+/* The pool that the cache belongs to may be closed already, so jobs find their pool through this list of open pools. */
+static struct {
+    yk_mutex lock;
+    struct {
+        uint64_t serial;
+        yk_job_pool *pool;
+    } *open;
+    size_t count, cap;
+} pools;
+
+bool yk_job_pool_enlist(yk_job_pool *p)
+{
+    yk_mutex_lock(&pools.lock);
+    if (pools.count == pools.cap) {
+        size_t cap = pools.cap ? pools.cap * 2 : 16;
+        void *grown = yk_sys.realloc(pools.open, cap * sizeof *pools.open);
+        if (!grown) {
+            yk_mutex_unlock(&pools.lock);
+            return false;
+        }
+        pools.open = grown;
+        pools.cap = cap;
+    }
+    pools.open[pools.count].serial = p->serial;
+    pools.open[pools.count++].pool = p;
+    yk_mutex_unlock(&pools.lock);
+    return true;
+}
+
+static void delist(yk_job_pool *p)
+{
+    yk_mutex_lock(&pools.lock);
+    for (size_t i = 0; i < pools.count; i++)
+        if (pools.open[i].pool == p)
+            pools.open[i] = pools.open[--pools.count];
+    if (pools.count == 0) {
+        free(pools.open);
+        pools.open = NULL;
+        pools.cap = 0;
+    }
+    yk_mutex_unlock(&pools.lock);
+}
+
+/* Gives `count` jobs of the cache back to their pool; its lock is held by nobody. */
+static void give_back(yk_job_pool *p, unsigned count)
+{
+    yk_mutex_lock(&p->lock);
+    for (; count > 0 && cache.free; count--) {
+        yk_job *job = cache.free;
+        cache.free = job->next;
+        cache.count--;
+        job->next = p->free;
+        p->free = job;
+    }
+    yk_mutex_unlock(&p->lock);
+}
+
+void yk_job_cache_leave(void)
+{
+    yk_mutex_lock(&pools.lock);
+    for (size_t i = 0; i < pools.count; i++)
+        if (pools.open[i].serial == cache.serial)
+            give_back(pools.open[i].pool, UINT32_MAX);
+    yk_mutex_unlock(&pools.lock);
+    cache = (struct cache){0};
+}
+
+void yk_job_give(yk_job_pool *p, yk_job *job)
+{
+    if (cache.serial != p->serial) {
+        yk_job_cache_leave();
+        cache.serial = p->serial;
+    }
+    job->next = cache.free;
+    cache.free = job;
+    if (++cache.count > CACHE_MAX)
+        give_back(p, CACHE_MAX / 2);
+}
+
+void yk_job_pool_each(yk_job_pool *p, void (*fn)(yk_job *job, void *arg), void *arg)
+{
+    /* Slabs are only ever added at the head, and a closing executor takes no new jobs. */
+    yk_mutex_lock(&p->lock);
+    slab *first = p->slabs;
+    yk_mutex_unlock(&p->lock);
+    for (slab *s = first; s; s = s->next)
+        for (size_t i = 0; i < SLAB_JOBS; i++)
+            fn((yk_job *)(void *)(s->jobs + i * job_bytes), arg);
+}
+
+void yk_job_pool_close(yk_job_pool *p)
+{
+    if (!p)
+        return;
+    if (cache.serial == p->serial)
+        cache = (struct cache){0};
+    delist(p);
+    for (slab *s = p->slabs, *next; s; s = next) {
+        next = s->next;
+        free(s->jobs);
+        free(s);
+    }
+    free(p);
+}

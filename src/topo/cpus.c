@@ -1,0 +1,178 @@
+/* cpus: how many CPUs this process may use.
+ *
+ * The affinity mask alone is not enough: a container is usually limited by a CPU quota of its cgroup, which neither nproc
+ * nor sysconf() shows. A limit can stand at any level between our own cgroup and the root, so all of them are read and the
+ * least counts. Both versions of cgroups may be mounted at once. Sources: cgroups(7), proc(5), the kernel's cgroup-v2.rst and
+ * sched-bwc.rst. */
+#include "topo/topo.h"
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { PATH_LEN = 4096, TEXT_LEN = 65536 };
+
+/* Reads a small file of /proc or /sys whole, as text. False when there is none. */
+static bool read_text(const char *path, char *text, size_t size)
+{
+    int fd = yk_sys.openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    size_t len = 0;
+    ssize_t n;
+    while (len < size - 1 && (n = yk_sys.read(fd, text + len, size - 1 - len)) > 0)
+        len += (size_t)n;
+    text[len] = '\0';
+    close(fd);
+    return len > 0;
+}
+
+/* CPUs that one directory allows: cpu.max of version 2, cfs files of version 1. 0: no limit. */
+static double directory_quota(const char *dir)
+{
+    char path[PATH_LEN + 64], text[256];
+    double quota, period;
+    snprintf(path, sizeof path, "%s/cpu.max", dir);
+    if (read_text(path, text, sizeof text))
+        return sscanf(text, "%lf %lf", &quota, &period) == 2 && period > 0 ? quota / period : 0;
+    snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", dir);
+    if (!read_text(path, text, sizeof text) || (quota = strtod(text, NULL)) <= 0)
+        return 0;
+    snprintf(path, sizeof path, "%s/cpu.cfs_period_us", dir);
+    if (!read_text(path, text, sizeof text) || (period = strtod(text, NULL)) <= 0)
+        return 0;
+    return quota / period;
+}
+
+/* The least quota from mount/path up to the mount point itself. */
+static double path_quota(const char *root, const char *mount, const char *path)
+{
+    char dir[PATH_LEN];
+    int n = snprintf(dir, sizeof dir, "%s%s%s", root, mount, strcmp(path, "/") == 0 ? "" : path);
+    if (n < 0 || (size_t)n >= sizeof dir)
+        return 0;
+    size_t top = strlen(root) + strlen(mount);
+    double least = 0;
+    for (;;) {
+        double quota = directory_quota(dir);
+        if (quota > 0 && (least == 0 || quota < least))
+            least = quota;
+        char *slash = strrchr(dir, '/');
+        if (!slash || (size_t)(slash - dir) < top)
+            return least;
+        *slash = '\0';
+    }
+}
+
+/* Our path in the hierarchy of version 2 (line "0::/path") or of version 1's cpu controller ("4:cpu,cpuacct:/path"). */
+static bool own_path(const char *cgroups, bool version_2, char path[PATH_LEN])
+{
+    char controllers[256];
+    for (const char *line = cgroups; *line;) {
+        int id = -1, at = 0;
+        controllers[0] = '\0';
+        if (sscanf(line, "%d:%255[^:\n]:%n", &id, controllers, &at) < 2 || at == 0) {
+            controllers[0] = '\0';
+            at = 0;
+            sscanf(line, "%d::%n", &id, &at);
+        }
+        char padded[260];
+        snprintf(padded, sizeof padded, ",%s,", controllers);
+        bool ours = version_2 ? id == 0 && controllers[0] == '\0' : strstr(padded, ",cpu,") != NULL;
+        if (ours && at > 0 && sscanf(line + at, "%4095[^\n]", path) == 1)
+            return true;
+        const char *end = strchr(line, '\n');
+        if (!end)
+            break;
+        line = end + 1;
+    }
+    return false;
+}
+
+/* The quota through one line of mountinfo: "36 35 98:0 ROOT MOUNT options ... - TYPE source superoptions". */
+static double mount_quota(const char *root, const char *cgroups, const char *line)
+{
+    char inside[PATH_LEN], mount[PATH_LEN], type[32], super[512], path[PATH_LEN];
+    const char *dash = strstr(line, " - ");
+    if (!dash || sscanf(line, "%*d %*d %*s %4095s %4095s", inside, mount) != 2 ||
+        sscanf(dash, " - %31s %*s %511[^\n]", type, super) != 2)
+        return 0;
+    bool version_2 = strcmp(type, "cgroup2") == 0;
+    char padded[520];
+    snprintf(padded, sizeof padded, ",%s,", super);
+    if (!version_2 && !(strcmp(type, "cgroup") == 0 && strstr(padded, ",cpu,")))
+        return 0;
+    if (!own_path(cgroups, version_2, path))
+        return 0;
+    /* In a container the mount shows a part of the hierarchy: ROOT is its top, and paths are relative to it. */
+    size_t skip = strcmp(inside, "/") == 0 ? 0 : strlen(inside);
+    if (skip > 0 && strncmp(path, inside, skip) != 0)
+        skip = 0;
+    return path_quota(root, mount, path[skip] ? path + skip : "/");
+}
+
+double yk_cgroup_quota(const char *root)
+{
+    char path[PATH_LEN];
+    double least = 0;
+    char *cgroups = yk_sys.malloc(TEXT_LEN), *mounts = yk_sys.malloc(TEXT_LEN);
+    if (!cgroups || !mounts)
+        goto out;
+    snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
+    if (!read_text(path, cgroups, TEXT_LEN))
+        goto out;
+    snprintf(path, sizeof path, "%s/proc/self/mountinfo", root);
+    if (!read_text(path, mounts, TEXT_LEN))
+        goto out;
+    for (char *line = mounts, *end; *line; line = end + 1) {
+        end = strchr(line, '\n');
+        if (!end)
+            break;
+        *end = '\0';
+        double quota = strstr(line, " - cgroup") ? mount_quota(root, cgroups, line) : 0;
+        if (quota > 0 && (least == 0 || quota < least))
+            least = quota;
+    }
+out:
+    free(cgroups);
+    free(mounts);
+    return least;
+}
+
+/* The mask may be wider than cpu_set_t: the kernel answers EINVAL until the buffer is large enough. */
+static unsigned affinity_count(void)
+{
+    for (int cpus = 1024; cpus <= 1 << 20; cpus *= 2) {
+        size_t size = CPU_ALLOC_SIZE(cpus);
+        cpu_set_t *set = CPU_ALLOC(cpus);
+        if (!set)
+            return 1;
+        int err = sched_getaffinity(0, size, set);
+        unsigned count = err == 0 ? (unsigned)CPU_COUNT_S(size, set) : 0;
+        CPU_FREE(set);
+        if (err == 0)
+            return count > 0 ? count : 1;
+        if (errno != EINVAL)
+            return 1;
+    }
+    return 1;
+}
+
+void yk_cpus_read(yk_cpus *ret)
+{
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    *ret = (yk_cpus){.online = online > 0 ? (unsigned)online : 1, .affinity = affinity_count(), .quota = yk_cgroup_quota("")};
+    ret->budget = ret->affinity;
+    if (ret->quota > 0 && ret->quota < ret->affinity) {
+        unsigned whole = (unsigned)ret->quota;
+        ret->budget = YK_MAX(1u, whole + (whole < ret->quota));
+    }
+}
+
+unsigned yk_cpu_budget(void)
+{
+    yk_cpus cpus;
+    yk_cpus_read(&cpus);
+    return cpus.budget;
+}

@@ -1,0 +1,20 @@
+/* topo: what this machine lets us use. Floor 0. */
+#ifndef YK_TOPO_H
+#define YK_TOPO_H
+#include "base/base.h"
+
+/* How many CPUs we may use, and what said so. */
+typedef struct yk_cpus {
+    unsigned online;   /* of the machine */
+    unsigned affinity; /* of this process (sched_getaffinity) */
+    double quota;      /* CPUs that the cgroups allow, the least on the way to the root; 0: no limit */
+    unsigned budget;   /* max(1, min(affinity, ceil(quota))) */
+} yk_cpus;
+
+void yk_cpus_read(yk_cpus *ret);
+/* The budget alone. */
+unsigned yk_cpu_budget(void);
+/* The least quota of the cgroup files under `root` (normally ""), for tests with captured trees: root/proc/self/cgroup and
+ * root/proc/self/mountinfo name them. 0: none. */
+double yk_cgroup_quota(const char *root);
+#endif

@@ -1,0 +1,161 @@
+/* base.c - errors, buffers, regions, failing calls. */
+#include "base/base.h"
+#include "test.h"
+#include <fcntl.h>
+#include <unistd.h>
+
+static const char *word_at(void *ctx, size_t i)
+{
+    return ((const char *const *)ctx)[i];
+}
+
+TEST(nearest_word)
+{
+    const char *words[] = {"inline", "threads", "processes", "retries", "timeout", NULL};
+    CHECK_STR(yk_nearest("thread", word_at, words), "threads");
+    CHECK_STR(yk_nearest("therads", word_at, words), "threads");
+    CHECK_STR(yk_nearest("procesess", word_at, words), "processes");
+    CHECK(yk_nearest("cuda", word_at, words) == NULL);
+    CHECK(yk_nearest("", word_at, words) == NULL);
+    char huge[300];
+    memset(huge, 'a', sizeof huge - 1);
+    huge[sizeof huge - 1] = '\0';
+    CHECK(yk_nearest(huge, word_at, words) == NULL);
+}
+
+TEST(error_texts)
+{
+    yk_error e;
+    CHECK_INT(yk_errorf(&e, EIO, "no %s", "luck"), -EIO);
+    CHECK_INT(e.code, -EIO);
+    CHECK_STR(e.text, "no luck");
+    CHECK_INT(yk_errorf(NULL, -EIO, "x"), -EIO);
+    CHECK_STR(yoke_strerror(-ETIMEDOUT), "timed out");
+    CHECK_STR(yoke_strerror(-ENOENT), "No such file or directory");
+    CHECK_STR(yoke_strerror(99999), "unknown error");
+    CHECK_STR(yoke_version(), YOKE_VERSION);
+}
+
+TEST(buffers_grow)
+{
+    yk_buf b = {0};
+    for (int i = 0; i < 10000; i++) {
+        yk_buf_char(&b, (char)('a' + i % 26));
+        if (i % 1000 == 0)
+            yk_buf_printf(&b, "<%d>", i);
+    }
+    CHECK(!b.failed);
+    CHECK_HAS(yk_buf_str(&b), "<9000>");
+    CHECK_INT(strlen(b.ptr), b.len);
+    yk_buf_done(&b);
+    CHECK(b.ptr == NULL && b.len == 0);
+    CHECK_STR(yk_buf_str(&b), "");
+    yk_buf_done(&b);
+}
+
+TEST(buffers_remember_failure)
+{
+    yk_buf b = {0};
+    yk_buf_text(&b, "kept");
+    yk_sys_fail("realloc", 1, ENOMEM);
+    char big[1000] = {0};
+    yk_buf_put(&b, big, sizeof big);
+    CHECK(b.failed);
+    yk_sys_fail("realloc", 0, 0);
+    yk_buf_text(&b, "dropped");
+    CHECK_INT(b.len, 4);
+    CHECK(yk_buf_room(&b, SIZE_MAX) == NULL);
+    yk_buf_done(&b);
+    CHECK(yk_buf_room(&b, SIZE_MAX - 10) == NULL);
+    yk_buf_done(&b);
+}
+
+TEST(regions)
+{
+    char first[100];
+    yk_region r;
+    yk_region_init(&r, first, sizeof first, NULL);
+    unsigned char *blocks[300];
+    size_t sizes[300];
+    for (int i = 0; i < 300; i++) {
+        sizes[i] = test_random() % 7000;
+        blocks[i] = yk_region_alloc(&r, sizes[i]);
+        CHECK(blocks[i] && (uintptr_t)blocks[i] % (sizes[i] >= 4096 ? 64 : 16) == 0);
+        memset(blocks[i], i & 0xff, sizes[i]);
+    }
+    for (int i = 0; i < 300; i++)
+        for (size_t j = 0; j < sizes[i]; j++)
+            CHECK_INT(blocks[i][j], i & 0xff);
+    CHECK_STR(yk_region_copy(&r, "abcdef", 3), "abc");
+    CHECK_STR(yk_region_printf(&r, "%d-%s", 5, "x"), "5-x");
+    CHECK(yk_region_alloc(&r, SIZE_MAX - 100) == NULL);
+    CHECK(yk_region_copy(&r, "", SIZE_MAX) == NULL);
+    yk_region_done(&r);
+    yk_region_done(&r);
+}
+
+TEST(regions_without_memory)
+{
+    yk_region r;
+    yk_region_init(&r, NULL, 0, NULL);
+    yk_sys_fail("posix_memalign", 1, ENOMEM);
+    CHECK(yk_region_alloc(&r, 10) == NULL);
+    CHECK(yk_region_alloc(&r, 10) != NULL);
+    yk_sys_fail("posix_memalign", 1, ENOMEM);
+    CHECK(yk_region_alloc(&r, 10000) == NULL);
+    CHECK(yk_region_printf(&r, "%05000d", 1) != NULL);
+    yk_region_done(&r);
+}
+
+static int taken, given;
+static void *take_chunk(yk_source *s, size_t size)
+{
+    taken++;
+    return aligned_alloc(64, YK_ALIGN_UP(size, 64));
+}
+static void give_chunk(yk_source *s, void *chunk)
+{
+    given++;
+    free(chunk);
+}
+
+TEST(regions_from_a_source)
+{
+    yk_source source = {take_chunk, give_chunk};
+    yk_region r;
+    yk_region_init(&r, NULL, 0, &source);
+    for (int i = 0; i < 100; i++)
+        memset(yk_region_alloc(&r, 1000), 1, 1000);
+    memset(yk_region_alloc(&r, 100000), 1, 100000);
+    CHECK(taken > 1 && given == 0);
+    yk_region_done(&r);
+    CHECK_INT(given, taken);
+}
+
+TEST(calls_fail_on_demand)
+{
+    yk_sys_fail("malloc", 3, ENOMEM);
+    void *a = yk_sys.malloc(1), *b = yk_sys.malloc(1), *c = yk_sys.malloc(1), *d = yk_sys.malloc(1);
+    CHECK(a && b && !c && d);
+    CHECK_INT(yk_sys_fail("openat", 1, EACCES), 4);
+    CHECK_INT(yk_sys.openat(AT_FDCWD, "/dev/null", O_RDONLY, 0), -1);
+    CHECK_INT(errno, EACCES);
+    CHECK_INT(yk_sys_fail("nonsense", 1, EIO), -1);
+    int fd = yk_sys.openat(AT_FDCWD, "/dev/null", O_RDONLY, 0);
+    CHECK(fd >= 0);
+    close(fd);
+    free(a);
+    free(b);
+    free(d);
+}
+
+TEST(futex_deadline)
+{
+    _Atomic uint32_t word = 5;
+    CHECK_INT(yk_futex_wait(&word, 4, YOKE_FOREVER, false), -EAGAIN);
+    int64_t start = yoke_now();
+    CHECK_INT(yk_futex_wait(&word, 5, start + 5 * YOKE_MS, false), -ETIMEDOUT);
+    CHECK(yoke_now() - start >= 5 * YOKE_MS);
+    CHECK_INT(yk_futex_wait(&word, 5, -1, true), -ETIMEDOUT);
+    CHECK_INT(yk_futex_wake(&word, 1, false), 0);
+}

@@ -1,0 +1,106 @@
+/* timer.c - the timer's heap and thread. */
+#include "exec/job.h"
+#include "test.h"
+#include <unistd.h>
+
+enum { N = 500 };
+
+static struct entry {
+    yk_timer timer;
+    int64_t when;
+    _Atomic int fired;
+    int64_t fired_at;
+} entries[N];
+static _Atomic int order_errors, fired;
+static int64_t last_when;
+
+static void fire(void *arg)
+{
+    struct entry *e = arg;
+    e->fired_at = yoke_now();
+    if (e->when < last_when)
+        atomic_fetch_add(&order_errors, 1);
+    last_when = e->when;
+    atomic_fetch_add(&e->fired, 1);
+    atomic_fetch_add(&fired, 1);
+}
+
+static void wait_for(int count)
+{
+    while (atomic_load(&fired) < count)
+        usleep(500);
+}
+
+TEST(fires_in_order_and_never_early)
+{
+    yk_timer_enter();
+    int64_t start = yoke_now() + 20 * YOKE_MS;
+    for (int i = 0; i < N; i++) {
+        entries[i].when = start + (int64_t)(test_random() % 50) * YOKE_MS;
+        CHECK_INT(yk_timer_start(&entries[i].timer, entries[i].when, fire, &entries[i]), 0);
+    }
+    wait_for(N);
+    CHECK_INT(order_errors, 0);
+    for (int i = 0; i < N; i++) {
+        CHECK_INT(entries[i].fired, 1);
+        CHECK(entries[i].fired_at >= entries[i].when);
+        CHECK(!yk_timer_stop(&entries[i].timer));
+    }
+    yk_timer_leave();
+}
+
+TEST(stopped_ones_do_not_fire)
+{
+    yk_timer_enter();
+    int kept = 0;
+    int64_t start = yoke_now() + 50 * YOKE_MS;
+    for (int i = 0; i < N; i++) {
+        entries[i].when = start + (int64_t)(test_random() % 20) * YOKE_MS;
+        yk_timer_start(&entries[i].timer, entries[i].when, fire, &entries[i]);
+    }
+    bool stopped[N];
+    for (int i = 0; i < N; i++) {
+        stopped[i] = test_random() % 2 && yk_timer_stop(&entries[i].timer);
+        kept += !stopped[i];
+    }
+    wait_for(kept);
+    usleep(5000);
+    for (int i = 0; i < N; i++)
+        CHECK_INT(entries[i].fired, !stopped[i]);
+    yk_timer_leave();
+}
+
+TEST(earlier_one_wakes_the_thread)
+{
+    yk_timer_enter();
+    entries[0].when = yoke_now() + 10 * YOKE_S;
+    entries[1].when = yoke_now() + 10 * YOKE_MS;
+    yk_timer_start(&entries[0].timer, entries[0].when, fire, &entries[0]);
+    usleep(2000);
+    yk_timer_start(&entries[1].timer, entries[1].when, fire, &entries[1]);
+    wait_for(1);
+    CHECK(yoke_now() < entries[0].when - 5 * YOKE_S);
+    CHECK(yk_timer_stop(&entries[0].timer));
+    yk_timer_leave();
+    /* The thread ended with the last user, and starts again for the next. */
+    yk_timer_enter();
+    entries[2].when = yoke_now();
+    yk_timer_start(&entries[2].timer, entries[2].when, fire, &entries[2]);
+    wait_for(2);
+    yk_timer_leave();
+}
+
+TEST(failures)
+{
+    yk_timer_enter();
+    yk_sys_fail("realloc", 1, ENOMEM);
+    CHECK_INT(yk_timer_start(&entries[0].timer, yoke_now(), fire, &entries[0]), -ENOMEM);
+    CHECK(!yk_timer_stop(&entries[0].timer));
+    yk_sys_fail("pthread_create", 1, EAGAIN);
+    CHECK_INT(yk_timer_start(&entries[0].timer, yoke_now(), fire, &entries[0]), -EAGAIN);
+    CHECK(!yk_timer_stop(&entries[0].timer));
+    yk_sys_fail("malloc", 0, 0);
+    CHECK_INT(yk_timer_start(&entries[0].timer, yoke_now(), fire, &entries[0]), 0);
+    wait_for(1);
+    yk_timer_leave();
+}

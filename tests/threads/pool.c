@@ -1,0 +1,132 @@
+/* pool.c - what is special to `threads`: sleeping, waking, stealing, blocked workers, names. What it shares with all executors
+ * is tested by tests/executor. */
+#include "exec/exec.h"
+#include "test.h"
+#include <dirent.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <yoke.h>
+
+YOKE_TASK(long, identity, (long, v))
+{
+    return v;
+}
+
+YOKE_TASK(void, nap, (int64_t, ns))
+{
+    struct timespec t = {ns / YOKE_S, ns % YOKE_S};
+    nanosleep(&t, NULL);
+}
+
+/* Each level waits for the one below on the same pool. */
+YOKE_TASK(long, ladder, (long, depth))
+{
+    if (depth == 0)
+        return 0;
+    yoke_future *f = yoke_submit(yoke_current_executor(), ladder, depth - 1);
+    long v = yoke_await(f, long);
+    yoke_release(f);
+    return v + 1;
+}
+
+static yoke_executor *other;
+
+/* Waits for a job that another executor runs, so the worker really blocks. */
+YOKE_TASK(long, waits_elsewhere, (int64_t, ns))
+{
+    yoke_future *f = yoke_submit(other, nap, ns);
+    int err = yoke_wait(f);
+    yoke_release(f);
+    return err;
+}
+
+static double cpu_seconds(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return (double)u.ru_utime.tv_sec + (double)u.ru_utime.tv_usec / 1e6 + (double)u.ru_stime.tv_sec +
+           (double)u.ru_stime.tv_usec / 1e6;
+}
+
+TEST(idle_costs_nothing)
+{
+    yoke_executor *ex = yoke_open("threads:4");
+    CHECK_INT(yoke_await(yoke_submit(ex, identity, 1), long), 1);
+    usleep(50000);
+    double before = cpu_seconds();
+    usleep(300000);
+    CHECK(cpu_seconds() - before < 0.003);
+    yoke_close(ex);
+}
+
+TEST_LIMIT(no_wakeup_is_lost, 120)
+{
+    yoke_executor *ex = yoke_open("threads:2");
+    for (int i = 0; i < 30000; i++) {
+        yoke_future *f = yoke_submit(ex, identity, i);
+        if (i % 64 == 0)
+            usleep(test_random() % 120); /* around the time at which workers fall asleep */
+        CHECK_INT(yoke_await(f, long), i);
+        yoke_release(f);
+    }
+    yoke_close(ex);
+}
+
+TEST_LIMIT(deep_waits_on_one_worker, 60)
+{
+    yoke_executor *ex = yoke_open("threads:1");
+    CHECK_INT(yoke_await(yoke_submit(ex, ladder, 1000), long), 1000);
+    yoke_close(ex);
+}
+
+TEST_LIMIT(blocked_workers_lend_their_place, 60)
+{
+    yoke_executor *ex = yoke_open("threads:1");
+    other = yoke_open("threads:1");
+    yoke_future *blocked = yoke_submit(ex, waits_elsewhere, 200 * YOKE_MS);
+    usleep(20000);
+    int64_t start = yoke_now();
+    CHECK_INT(yoke_await(yoke_submit(ex, identity, 5), long), 5);
+    CHECK(yoke_now() - start < 150 * YOKE_MS);
+    CHECK_INT(yoke_await(blocked, long), 0);
+    /* Many at once, each blocked: the pool grows and none deadlocks. */
+    yoke_future *fs[40];
+    for (int i = 0; i < 40; i++)
+        fs[i] = yoke_submit(ex, waits_elsewhere, YOKE_MS);
+    for (int i = 0; i < 40; i++)
+        CHECK_INT(yoke_await(fs[i], long), 0);
+    yoke_close(ex);
+    yoke_close(other);
+}
+
+TEST(work_spreads)
+{
+    yoke_executor *ex = yoke_open("threads:4");
+    int64_t start = yoke_now();
+    yoke_future *fs[4];
+    for (int i = 0; i < 4; i++)
+        fs[i] = yoke_submit(ex, nap, 100 * YOKE_MS);
+    for (int i = 0; i < 4; i++)
+        yoke_wait(fs[i]);
+    CHECK(yoke_now() - start < 250 * YOKE_MS);
+    yoke_close(ex);
+}
+
+TEST(threads_have_names)
+{
+    yoke_executor *ex = yoke_open("threads:3");
+    int named = 0;
+    DIR *dir = opendir("/proc/self/task");
+    for (struct dirent *e; (e = readdir(dir));) {
+        char path[300], name[32] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", e->d_name);
+        FILE *f = fopen(path, "r");
+        if (f && fgets(name, sizeof name, f))
+            named += strncmp(name, "yoke-worker-", 12) == 0;
+        if (f)
+            fclose(f);
+    }
+    closedir(dir);
+    CHECK(named >= 1); /* a thread names itself when it first runs */
+    yoke_close(ex);
+}
