@@ -27,7 +27,7 @@ def counted(records, status=0, **environment):
     code, out, err = run([RUN, os.path.join(root, "build"), "--suite", "x"], env=env)
     equal(err, "")
     with open(os.path.join(root, "called"), encoding="utf-8") as text:
-        has(text.read(), "test -C " + os.path.join(root, "build") + " --no-rebuild --print-errorlogs --suite x")
+        has(text.read(), "test -C " + os.path.join(root, "build") + " --no-rebuild --suite x")
     with open(counts, encoding="utf-8") as text:
         numbers = text.read().strip()
     return code, out, out.splitlines()[-1], numbers
@@ -57,6 +57,15 @@ def failures_are_counted_and_named():
     code, out, last, _ = counted([{"stdout": "1..2\nnot ok 1 - bad\nok 2 - good\n", "result": "FAIL"}], 1)
     equal((code, last), (1, "1 passed, 1 failed, 0 skipped"))
     has(out, "failed: p: bad")
+
+
+@test
+def a_failure_comes_with_what_was_said_about_it():
+    said = "1..2\n# about a\nok 1 - a\n# why b\nSanitizer: here\nnot ok 2 - b\n"
+    out = counted([{"stdout": said, "stderr": "leak\n", "result": "FAIL"}], 1)[1]
+    has(out, "--- p: b\n# why b\nSanitizer: here\n")
+    has(out, "--- stderr of p\nleak\n")
+    lacks(out, "about a")
 
 
 @test
