@@ -69,6 +69,27 @@ static inline void head(const char *title)
     printf("\n%-56s %10s %10s %10s\n", title, "min", "median", "max");
 }
 
+/* What a peer program prints: one number; 0 when it cannot be run here (said on stderr by itself). */
+static inline double peer(const char *command)
+{
+    double v = 0;
+    FILE *p = popen(command, "r");
+    if (p && fscanf(p, "%lf", &v) != 1)
+        v = 0;
+    if (p)
+        pclose(p);
+    return v;
+}
+
+/* bench/NAME in the source tree, wherever the benchmark is started. */
+static inline const char *bench_file(const char *name)
+{
+    static char path[4096];
+    const char *root = getenv("YOKE_SOURCE");
+    snprintf(path, sizeof path, "%s/bench/%s", root ? root : ".", name);
+    return path;
+}
+
 #define BENCH_CHECK(condition)                                                                                         \
     do {                                                                                                               \
         if (!(condition)) {                                                                                            \

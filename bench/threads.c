@@ -76,7 +76,9 @@ static double batch(yoke_executor *ex)
 
 int main(void)
 {
-    static samples bare, woken, over, batched;
+    static samples bare, woken, over, batched, few, python;
+    char command[4200];
+    snprintf(command, sizeof command, "/usr/bin/python3 %s threads", bench_file("pools.py"));
     yoke_executor *ex = yoke_open("threads");
     pthread_t t;
     pthread_create(&t, NULL, bare_worker, NULL);
@@ -87,11 +89,17 @@ int main(void)
     sample(&over, quantile(&woken, 0.5) - quantile(&bare, 0.5));
     for (int i = 0; i < 1000; i++)
         sample(&batched, batch(ex));
+    for (int i = 0; i < 5; i++) {
+        sample(&few, batch(ex));
+        sample(&python, peer(command));
+    }
     head("threads: one job");
     row("bare futex wake of a sleeping thread", &bare, 1e-3, "us");
     row("submit + await, worker asleep", &woken, 1e-3, "us");
     row("  over the bare wake (medians; goal <= 1 us)", &over, 1e-3, "us");
     row("submit + await in a batch of 1000 (goal <= 0.5 us)", &batched, 1e-3, "us");
+    row("Python ThreadPoolExecutor, submit + result of 1000", &python, 1e-3, "us");
+    ratio_row("  times faster", &python, &few, "more than 10");
     atomic_store(&bell, UINT32_MAX);
     futex(&bell, FUTEX_WAKE, 1);
     pthread_join(t, NULL);

@@ -23,6 +23,7 @@ typedef struct yk_pool_worker {
     uint32_t index;
     uint32_t random;
     uint32_t ticks;         /* jobs taken, to look into the inbox now and then */
+    int spin_credit;        /* how much spinning has paid lately, see worker.c */
     bool searching;         /* counted in pool->searching */
     unsigned blocked_depth; /* waits nest: only the outermost gives the place away */
 } yk_pool_worker;

@@ -15,7 +15,7 @@
 
 /* About one wake-up of a sleeping thread. */
 #define NO_THREAD UINT32_MAX /* in place of the index: never started, or ended */
-enum { SPIN_NS = 30000, PAUSES_PER_LOOK = 4, STACK = 64 << 20 };
+enum { SPIN_NS = 30000, SPIN_CREDIT_MAX = 8, PAUSES_PER_LOOK = 4, STACK = 64 << 20 };
 
 static _Thread_local yk_pool_worker *self;
 
@@ -97,12 +97,23 @@ static void stop_searching(yk_pool_worker *w)
     }
 }
 
+/* A worker spins only as long as spinning has paid lately: credit falls with each search in vain and rises with each that
+ * found a job, and with each sleep that was over before a search would have been. So a pool that gets a job now and then
+ * sleeps at once, and one that gets the next job within microseconds stays awake for it. */
+static void learn(yk_pool_worker *w, bool spinning_pays)
+{
+    if (spinning_pays)
+        w->spin_credit = YK_MIN(w->spin_credit + 2, SPIN_CREDIT_MAX);
+    else if (w->spin_credit > 0)
+        w->spin_credit--;
+}
+
 /* Looks for a job for a short while, unless somebody else does already. */
 static yk_job *search(yk_pool_worker *w)
 {
     yk_pool *p = w->pool;
     uint32_t none = 0;
-    if (!yk_cpus_to_spare() ||
+    if (w->spin_credit == 0 || !yk_cpus_to_spare() ||
         !atomic_compare_exchange_strong_explicit(&p->searching, &none, 1, memory_order_seq_cst, memory_order_relaxed))
         return NULL;
     w->searching = true;
@@ -117,6 +128,7 @@ static yk_job *search(yk_pool_worker *w)
             sched_yield();
     } while (!job && yoke_now() < end && !atomic_load_explicit(&p->stopping, memory_order_relaxed));
     stop_searching(w);
+    learn(w, job != NULL);
     /* While this one searched, nobody was woken for what came in: hand the search on if there is more. */
     if (job && yk_pool_has_work(p))
         yk_pool_wake(p);
@@ -124,13 +136,17 @@ static yk_job *search(yk_pool_worker *w)
 }
 
 /* Sleeps until there may be work. */
-static void sleep_until_work(yk_pool *p)
+static void sleep_until_work(yk_pool_worker *w)
 {
+    yk_pool *p = w->pool;
+    int64_t start = yoke_now();
     uint32_t seen = atomic_load_explicit(&p->epoch, memory_order_seq_cst);
     atomic_fetch_add_explicit(&p->sleepers, 1, memory_order_seq_cst);
     if (!yk_pool_has_work(p) && !atomic_load_explicit(&p->stopping, memory_order_seq_cst))
         yk_futex_wait(&p->epoch, seen, YOKE_FOREVER, false);
     atomic_fetch_sub_explicit(&p->sleepers, 1, memory_order_seq_cst);
+    if (yoke_now() - start < SPIN_NS)
+        learn(w, true);
 }
 
 static void run(yk_pool_worker *w, yk_job *job)
@@ -160,7 +176,7 @@ static void *worker_thread(void *arg)
         else if (atomic_load_explicit(&p->stopping, memory_order_acquire))
             break;
         else
-            sleep_until_work(p);
+            sleep_until_work(w);
     }
     return NULL;
 }
@@ -178,7 +194,7 @@ int yk_pool_add_worker(yk_pool *p)
         return -ENOMEM;
     yk_pool_worker *w = memory;
     memset(w, 0, sizeof *w);
-    *w = (yk_pool_worker){.pool = p, .index = index, .random = index * 2654435761u + 1,
+    *w = (yk_pool_worker){.pool = p, .index = index, .random = index * 2654435761u + 1, .spin_credit = SPIN_CREDIT_MAX,
                           .blocking = {.begin = begin_block, .end = end_block}};
     int err = yk_deque_init(&w->deque);
     if (err < 0)
