@@ -31,7 +31,7 @@ run: ## size, lines, words and SHA-256 of every file under DIR, on three executo
 test: ## build and run every test
 	@tools/setup test
 	@tools/configure $(BUILD)
-	@ninja -C $(BUILD) meson-test-prereq
+	@ninja -C $(BUILD) all meson-test-prereq
 	@tests/run $(BUILD) $(ARGS)
 
 bench: ## run the benchmarks beside their peers and print the ratios
@@ -47,13 +47,13 @@ lint: ## style, floors, sizes, exports, clang-tidy, cppcheck (FULL=1: gcc -fanal
 asan: ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tools/setup test
 	@tools/configure $(BUILD)-asan -Db_sanitize=address,undefined -Db_lundef=false
-	@ninja -C $(BUILD)-asan meson-test-prereq
+	@ninja -C $(BUILD)-asan all meson-test-prereq
 	@TEST_TIME_SCALE=$${TEST_TIME_SCALE:-5} tests/run $(BUILD)-asan --timeout-multiplier 5 $(ARGS)
 
 tsan: ## the tests of what runs in threads under ThreadSanitizer
 	@tools/setup test
 	@tools/configure $(BUILD)-tsan -Db_sanitize=thread -Db_lundef=false
-	@ninja -C $(BUILD)-tsan meson-test-prereq
+	@ninja -C $(BUILD)-tsan all meson-test-prereq
 	@TEST_TIME_SCALE=$${TEST_TIME_SCALE:-10} tests/run $(BUILD)-tsan --timeout-multiplier 10 --suite tsan $(ARGS)
 
 fuzz: ## run every fuzzer for SECONDS on top of its corpus
