@@ -128,6 +128,14 @@ def pkg_config_static():
 
 
 @test
+def the_archive_exports_what_the_library_does():
+    def names(*words):
+        return {line.split()[2].split("@")[0] for line in run(["nm", "--defined-only", *words])[1].splitlines()
+                if len(line.split()) == 3 and line.split()[1].isupper() and line.split()[1] != "A"}
+    equal(names("-g", find("libyoke.a")), names("-D", find("libyoke.so")))
+
+
+@test
 def cmake_finds_it():
     tree = os.path.join(WORK, "cmake")
     shutil.copytree(HERE, os.path.join(WORK, "outside"), dirs_exist_ok=True)
