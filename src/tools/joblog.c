@@ -1,0 +1,302 @@
+/* joblog: GNU parallel's job log, written and read.
+ *
+ * A row costs no call and no printf: integers are written by hand into one buffer, which goes out in large pieces. Reading
+ * is a scan of the same columns; it must take what GNU parallel has written, and refuse a file that is something else
+ * before anything is appended to it. Source of the format: parallel(1), --joblog. */
+#include "tools/joblog.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char header[] = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
+
+/* ---- Writing ---- */
+
+int yk_write_all(int fd, const char *bytes, size_t len, const _Atomic int *stop)
+{
+    while (len > 0) {
+        ssize_t n = yk_sys.write(fd, bytes, len);
+        if (n > 0) {
+            bytes += n;
+            len -= (size_t)n;
+        } else if (n == 0) {
+            return -EIO;
+        } else if (errno == EAGAIN) {
+            struct pollfd p = {.fd = fd, .events = POLLOUT};
+            yk_sys.poll(&p, 1, -1);
+        } else if (errno != EINTR) {
+            return -errno;
+        }
+        if (len > 0 && stop && *stop)
+            return -EINTR;
+    }
+    return 0;
+}
+
+static char *put_u64(char *p, uint64_t v)
+{
+    char digits[20];
+    int n = 0;
+    do
+        digits[n++] = (char)('0' + v % 10);
+    while ((v /= 10) > 0);
+    while (n > 0)
+        *p++ = digits[--n];
+    return p;
+}
+
+static char *put_int(char *p, int v)
+{
+    if (v < 0)
+        *p++ = '-';
+    return put_u64(p, (uint64_t)(v < 0 ? -(int64_t)v : v));
+}
+
+/* Milliseconds as seconds with three decimals, filled with blanks on the left to width. */
+static char *put_seconds(char *p, int64_t ms, int width)
+{
+    char text[32], *t = put_u64(text, (uint64_t)(ms < 0 ? 0 : ms) / 1000);
+    unsigned rest = (unsigned)((ms < 0 ? 0 : ms) % 1000);
+    *t++ = '.';
+    *t++ = (char)('0' + rest / 100);
+    *t++ = (char)('0' + rest / 10 % 10);
+    *t++ = (char)('0' + rest % 10);
+    for (int n = (int)(t - text); n < width; n++)
+        *p++ = ' ';
+    memcpy(p, text, (size_t)(t - text));
+    return p + (t - text);
+}
+
+static bool is_safe(unsigned char c)
+{
+    static const char others[] = "@%_+=:,./-";
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr(others, c));
+}
+
+/* Ends at `end`, so that quotes cost one search and not one per byte. */
+static char *quote(char *p, const char *word, const char *end)
+{
+    *p++ = '\'';
+    for (;;) {
+        const char *apostrophe = memchr(word, '\'', (size_t)(end - word));
+        size_t n = (size_t)((apostrophe ? apostrophe : end) - word);
+        memcpy(p, word, n);
+        p += n;
+        if (!apostrophe)
+            break;
+        memcpy(p, "'\\''", 4);
+        p += 4;
+        word = apostrophe + 1;
+    }
+    *p++ = '\'';
+    return p;
+}
+
+void yk_shell_quote(yk_buf *out, const char *word, size_t len)
+{
+    size_t safe = 0, apostrophes = 0;
+    while (safe < len && is_safe((unsigned char)word[safe]))
+        safe++;
+    if (safe == len && len > 0) {
+        yk_buf_put(out, word, len);
+        return;
+    }
+    for (size_t i = safe; i < len; i++)
+        apostrophes += word[i] == '\'';
+    char *p = yk_buf_room(out, len + 3 * apostrophes + 2);
+    if (p)
+        out->len += (size_t)(quote(p, word, word + len) - p);
+}
+
+void yk_joblog_add(yk_joblog *log, const yk_joblog_row *row)
+{
+    char *p = yk_buf_room(&log->rows, 160 + log->command_len), *start = p;
+    if (!p)
+        return;
+    p = put_u64(p, row->seq);
+    memcpy(p, "\t:\t", 3);
+    p = put_seconds(p + 3, (row->started + log->to_epoch) / YOKE_MS, 0);
+    *p++ = '\t';
+    p = put_seconds(p, (row->ended - row->started + YOKE_MS / 2) / YOKE_MS, 10);
+    memcpy(p, "\t0\t", 3);
+    p = put_u64(p + 3, row->receive);
+    *p++ = '\t';
+    p = put_int(p, row->exitval);
+    *p++ = '\t';
+    p = put_int(p, row->signal);
+    *p++ = '\t';
+    memcpy(p, log->command, log->command_len);
+    p += log->command_len;
+    log->rows.len += (size_t)(p - start);
+    size_t at = log->rows.len;
+    yk_shell_quote(&log->rows, row->record, row->len);
+    for (char *newline; at < log->rows.len && (newline = memchr(log->rows.ptr + at, '\n', log->rows.len - at));)
+        *newline = '\0';
+    yk_buf_char(&log->rows, '\n');
+}
+
+int yk_joblog_flush(yk_joblog *log)
+{
+    if (log->rows.failed)
+        return -ENOMEM;
+    int err = log->rows.len > 0 ? yk_write_all(log->fd, log->rows.ptr, log->rows.len, NULL) : 0;
+    log->rows.len = 0;
+    return err;
+}
+
+void yk_joblog_close(yk_joblog *log)
+{
+    if (log->fd >= 0)
+        close(log->fd);
+    log->fd = -1;
+    yk_buf_done(&log->rows);
+    free(log->command);
+    log->command = NULL;
+}
+
+/* ---- Reading ---- */
+
+/* The columns of a row that matter; false when it is not a row. */
+static bool read_row(const char *line, size_t len, uint64_t *seq, bool *succeeded)
+{
+    const char *p = line, *end = line + len;
+    uint64_t n = 0;
+    for (; p < end && *p >= '0' && *p <= '9'; p++)
+        if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, (uint64_t)(*p - '0'), &n))
+            return false;
+    if (p == line || p == end || *p != '\t' || n == 0)
+        return false;
+    const char *column[9] = {line};
+    for (int i = 1; i < 9; i++) {
+        p = memchr(column[i - 1], '\t', (size_t)(end - column[i - 1]));
+        if (!p)
+            return false;
+        column[i] = p + 1;
+    }
+    for (const char *q = column[2]; q < column[8] - 1; q++)
+        if (!*q || !strchr("0123456789.- \t", *q))
+            return false;
+    *seq = n;
+    *succeeded = column[7] - column[6] == 2 && *column[6] == '0' && column[8] - column[7] == 2 && *column[7] == '0';
+    return true;
+}
+
+typedef struct reading {
+    enum yk_resume resume;
+    yk_seqset *done;
+    const char *path;
+    uint64_t line;
+    off_t good; /* bytes up to the end of the last whole line */
+} reading;
+
+static int read_line(reading *r, const char *line, size_t len, yk_error *e)
+{
+    uint64_t seq;
+    bool succeeded;
+    r->line++;
+    r->good += (off_t)len + 1;
+    if (r->line == 1) {
+        if (len == sizeof header - 2 && memcmp(line, header, len) == 0)
+            return 0;
+        return yk_errorf(e, EBADMSG, "%s is not a job log: its first line is not the header", r->path);
+    }
+    if (!read_row(line, len, &seq, &succeeded))
+        return yk_errorf(e, EBADMSG, "%s: line %llu is not a row of a job log", r->path, (unsigned long long)r->line);
+    if (r->resume == YK_RESUME_FAILED && !succeeded)
+        return 0;
+    return yk_seqset_add(r->done, seq) < 0 ? yk_errorf(e, ENOMEM, "out of memory while reading %s", r->path) : 0;
+}
+
+/* Reads the whole file, a block at a time. What is left after the last newline stays unread. */
+static int read_rows(int fd, reading *r, yk_error *e)
+{
+    yk_buf block = {0};
+    int err = 0;
+    while (err == 0) {
+        char *room = yk_buf_room(&block, 1 << 16);
+        ssize_t n = room ? yk_sys.read(fd, room, 1 << 16) : -1;
+        if (n < 0 && room && errno == EINTR)
+            continue;
+        if (n < 0)
+            err = yk_errorf(e, room ? errno : ENOMEM, "cannot read %s: %s", r->path, strerror(room ? errno : ENOMEM));
+        if (n <= 0)
+            break;
+        block.len += (size_t)n;
+        char *line = block.ptr, *end = block.ptr + block.len, *newline;
+        while (err == 0 && (newline = memchr(line, '\n', (size_t)(end - line)))) {
+            err = read_line(r, line, (size_t)(newline - line), e);
+            line = newline + 1;
+        }
+        block.len = (size_t)(end - line);
+        memmove(block.ptr, line, block.len);
+    }
+    yk_buf_done(&block);
+    return err;
+}
+
+static int64_t realtime_minus_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * YOKE_S + t.tv_nsec - yoke_now();
+}
+
+/* Reads what is there, cuts off a torn end, and leaves the file ready to append to. */
+static int resume_log(int fd, const char *path, enum yk_resume resume, yk_seqset *done, bool *empty, yk_error *e)
+{
+    reading r = {.resume = resume, .done = done, .path = path};
+    int err = read_rows(fd, &r, e);
+    if (err < 0)
+        return err;
+    *empty = r.good == 0;
+    struct stat st;
+    bool torn = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > r.good;
+    /* Torn in its header by a crash is all right; anything else without a newline is some other file. */
+    if (torn && *empty) {
+        char start[sizeof header];
+        ssize_t n = pread(fd, start, sizeof start, 0);
+        if (n < 0 || (size_t)n >= sizeof header || memcmp(start, header, (size_t)n) != 0)
+            return yk_errorf(e, EBADMSG, "%s is not a job log: its first line is not the header", path);
+    }
+    if (torn && yk_sys.ftruncate(fd, r.good) < 0)
+        return yk_errorf(e, errno, "cannot cut the torn last row off %s: %s", path, strerror(errno));
+    if (lseek(fd, 0, SEEK_END) < 0 && errno != ESPIPE)
+        return yk_errorf(e, errno, "cannot append to %s: %s", path, strerror(errno));
+    return 0;
+}
+
+int yk_joblog_open(yk_joblog *log, const char *path, enum yk_resume resume, const char *command, yk_seqset *done,
+                   yk_error *e)
+{
+    *log = (yk_joblog){.fd = -1};
+    int flags = (resume ? O_RDWR : O_WRONLY | O_TRUNC) | O_CREAT | O_CLOEXEC;
+    int fd = yk_sys.openat(AT_FDCWD, path, flags, 0666);
+    if (fd < 0)
+        return yk_errorf(e, errno, "cannot open the job log %s: %s", path, strerror(errno));
+    bool empty = true;
+    int err = resume ? resume_log(fd, path, resume, done, &empty, e) : 0;
+    size_t len = strlen(command);
+    char *copy = err < 0 ? NULL : yk_sys.malloc(len + 1);
+    if (err == 0 && !copy)
+        err = yk_errorf(e, ENOMEM, "out of memory");
+    if (err < 0) {
+        close(fd);
+        free(copy);
+        return err;
+    }
+    memcpy(copy, command, len + 1);
+    log->fd = fd;
+    log->command = copy;
+    log->command_len = len;
+    log->to_epoch = realtime_minus_now();
+    if (empty)
+        yk_buf_text(&log->rows, header);
+    err = yk_joblog_flush(log);
+    if (err < 0) {
+        yk_joblog_close(log);
+        return yk_errorf(e, -err, "cannot write the job log %s: %s", path, strerror(-err));
+    }
+    return 0;
+}

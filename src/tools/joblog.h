@@ -1,0 +1,51 @@
+/* joblog: GNU parallel's job log, written and read. A header, then one row for each record that has ended, with TABs
+ * between the columns:
+ *
+ *     Seq  Host  Starttime  JobRuntime  Send  Receive  Exitval  Signal  Command
+ *
+ * Seq is the record's number, Host ":", Starttime in seconds since 1970 with three decimals, JobRuntime "%10.3f" seconds,
+ * Send 0, Receive the bytes of the result line. Exitval and Signal: 0 0 success; 1 0 the task failed; N 0 the worker
+ * exited with N; 0 S a worker killed by signal S; -1 15 the timeout. Command comes last and is what a shell would run;
+ * a newline in it is written as NUL, as GNU parallel does. */
+#ifndef YK_JOBLOG_H
+#define YK_JOBLOG_H
+#include "base/base.h"
+#include "tools/seqset.h"
+
+typedef struct yk_joblog_row {
+    uint64_t seq;
+    int64_t started, ended; /* yoke_now() */
+    size_t receive;
+    int exitval, signal;
+    const char *record;     /* quoted into the command */
+    size_t len;
+} yk_joblog_row;
+
+typedef struct yk_joblog {
+    int fd;            /* -1: none */
+    int64_t to_epoch;  /* what makes a yoke_now() nanoseconds since 1970 */
+    char *command;     /* the words before the record, quoted and ended by a blank */
+    size_t command_len;
+    yk_buf rows;       /* not written yet */
+} yk_joblog;
+
+enum yk_resume { YK_RESUME_NOT, YK_RESUME_ALL, YK_RESUME_FAILED };
+
+/* Opens path, creating it; without resume it is emptied. With resume, every Seq that need not run again is added to
+ * done: all that are present, or with YK_RESUME_FAILED those that succeeded. A last row without its newline, left by a
+ * crash, is cut off. command is copied. 0 or a negative code with its text: -EBADMSG for a file that is no job log. */
+int yk_joblog_open(yk_joblog *log, const char *path, enum yk_resume resume, const char *command, yk_seqset *done,
+                   yk_error *e);
+/* Appends a row to the buffer. */
+void yk_joblog_add(yk_joblog *log, const yk_joblog_row *row);
+/* Writes the buffer out: 0, or the error of write() or memory. */
+int yk_joblog_flush(yk_joblog *log);
+/* Closes without flushing. */
+void yk_joblog_close(yk_joblog *log);
+
+/* Appends a word as sh reads it: as it stands when nothing in it is special, else in quotes. */
+void yk_shell_quote(yk_buf *out, const char *word, size_t len);
+/* write() until all is written. 0 or a negative code; -EINTR is tried again unless *stop is set. */
+int yk_write_all(int fd, const char *bytes, size_t len, const _Atomic int *stop);
+
+#endif

@@ -1,0 +1,113 @@
+/* map: what the files of `yoke map` share.
+ *
+ *     map.c         the command: options, opening, exit code
+ *     map_loop.c    records in, jobs on their way, results in order
+ *     map_input.c   records         map_output.c  result and error lines      map_signal.c  interrupts
+ *     joblog.c seqset.c halt.c tally.c progress.c  as their headers say */
+#ifndef YK_MAP_H
+#define YK_MAP_H
+#include "exec/exec.h"
+#include "tools/halt.h"
+#include "tools/joblog.h"
+#include "tools/map_input.h"
+#include "tools/progress.h"
+#include "tools/tally.h"
+
+enum yk_map_input { YK_INPUT_AUTO, YK_INPUT_JSON, YK_INPUT_TEXT };
+
+/* The command line, read. */
+typedef struct yk_map_config {
+    const yoke_task *task;
+    const char *target;     /* FILE:TASK as it was written */
+    const char *uri;        /* of the executor */
+    enum yk_map_input input;
+    bool null, unordered, errors_inline, quiet, json, dry_run, summary;
+    unsigned json_flags;
+    int progress;           /* as in yk_progress_open() */
+    const char *joblog, *trace;
+    const char *summary_file; /* NULL: stderr */
+    enum yk_resume resume;
+    yoke_opts opts;
+    int64_t delay;
+    yk_halt halt;
+    const char *const *paths; /* -a */
+    size_t npaths;
+    const char *const *words; /* ::: ; NULL: none */
+    size_t nwords;
+} yk_map_config;
+
+/* ---- map_output.c: what leaves. Result lines, error lines and job log rows are gathered, and written in that order, so that
+ * a row is on disk only when its result is. ---- */
+
+typedef struct yk_output {
+    const yk_map_config *c;
+    yk_tally *tally;
+    yk_joblog *log;         /* NULL: none */
+    yk_progress *progress;
+    yk_buf results, errors;
+    int64_t flushed;        /* when last; yoke_now() */
+    double mean_result;     /* bytes, of the latest ones */
+} yk_output;
+
+/* The line and the row of a record whose job has ended. True when it succeeded. */
+bool yk_output_add(yk_output *o, yk_job *job, uint64_t number, const char *text, size_t len);
+/* True when much is waiting to be written. */
+bool yk_output_is_full(const yk_output *o);
+/* Writes everything out. 0, or a negative code with its text. */
+int yk_output_flush(yk_output *o, yk_error *e);
+/* One line for people on stderr, after what is waiting there. */
+void yk_output_say(yk_output *o, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Writes what is complete, without touching memory that may be half changed: for a signal handler. */
+void yk_output_rescue(yk_output *o);
+void yk_output_done(yk_output *o);
+/* Appends the command that runs one record: "yoke map FILE:TASK ::: ", to be followed by the quoted record. */
+void yk_output_command(const yk_map_config *c, yk_buf *out);
+
+/* ---- map_args.c: a record's text to arguments ---- */
+
+/* Reads a record into the job's arguments by the rule of --input. 0 or a negative code with its text. */
+int yk_map_args(const yk_map_config *c, const yoke_task *t, const yk_record *r, yk_region *region, void *args, yk_error *e);
+/* True when the task takes exactly one string, so that a record may be plain text. */
+bool yk_map_takes_text(const yoke_task *t);
+
+/* ---- map_signal.c ---- */
+
+/* SIGINT, SIGTERM and SIGHUP are counted and wake the loop through the returned descriptor; SIGPIPE is ignored. Negative
+ * code on failure. While *rescue is set, the second one calls it and ends the process. */
+int yk_signals_open(void);
+/* How many there were. */
+int yk_signals_count(void);
+/* Becomes 1 with the second: a blocked write gives up. */
+extern _Atomic int yk_signals_hard;
+/* A function for the second interrupt while the loop itself is inside a task; NULL: none. */
+void yk_signals_rescue(void (*fn)(void *arg), void *arg);
+void yk_signals_close(void);
+
+/* ---- map_loop.c ---- */
+
+enum { YK_MAP_WINDOW = 4096 };
+/* Bytes of records and results that may be on their way. */
+#define YK_MAP_BYTES ((size_t)128 << 20)
+
+enum yk_map_stop { YK_MAP_RUNS, YK_MAP_SOON, YK_MAP_NOW };
+
+typedef struct yk_map {
+    const yk_map_config *c;
+    yoke_executor *ex;
+    yk_input in;
+    yk_joblog log;
+    yk_seqset done;
+    yk_tally tally;
+    yk_progress progress;
+    yk_output out;
+    int wake;                 /* eventfd: a hook or a signal has news */
+    enum yk_map_stop stop;
+    const char *stopped;      /* why it stopped early, or NULL */
+    int status;               /* exit code so far */
+    struct map_window *window;
+} yk_map;
+
+/* Runs every record of m->in. What went wrong has been said; m->status and m->stop tell the rest. */
+void yk_map_loop(yk_map *m);
+
+#endif
