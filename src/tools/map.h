@@ -107,6 +107,12 @@ typedef struct yk_map {
     struct map_window *window;
 } yk_map;
 
+/* ---- map_run.c ---- */
+
+/* Does all of it and returns the exit code. */
+int yk_map_run(const yk_map_config *c);
+
+
 /* Runs every record of m->in. What went wrong has been said; m->status and m->stop tell the rest. */
 void yk_map_loop(yk_map *m);
 

@@ -186,11 +186,10 @@ static void stop(yk_map *m, enum yk_map_stop how, const char *why, int status)
 
 static void fail(yk_map *m, const yk_error *e, int status)
 {
-    /* That the reader of a pipe has gone is its way of saying that it has enough. */
-    if (e->code != -EINTR)
+    if (e->code != -EINTR) /* the second interrupt came while a write was blocked; it is told elsewhere */
         yk_output_say(&m->out, "%s", e->text);
     m->status = YK_MAX(m->status, status);
-    stop(m, YK_MAP_NOW, e->text[7] == 'r' ? "error" : "error", status);
+    stop(m, YK_MAP_NOW, "error", m->status);
 }
 
 static void flush(yk_map *m)

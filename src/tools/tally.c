@@ -20,7 +20,7 @@ static uint64_t bucket_end(unsigned bucket)
     if (bucket < YK_TALLY_SUB)
         return bucket;
     unsigned high = bucket / YK_TALLY_SUB + 3;
-    return ((UINT64_C(YK_TALLY_SUB) + bucket % YK_TALLY_SUB + 1) << (high - 4)) - 1;
+    return (((uint64_t)YK_TALLY_SUB + bucket % YK_TALLY_SUB + 1) << (high - 4)) - 1;
 }
 
 void yk_tally_time(yk_tally *t, int64_t ns)
