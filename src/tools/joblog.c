@@ -1,16 +1,12 @@
-/* joblog: GNU parallel's job log, written and read.
+/* joblog: GNU parallel's job log, written.
  *
- * A row costs no call and no printf: integers are written by hand into one buffer, which goes out in large pieces. Reading
- * is a scan of the same columns; it must take what GNU parallel has written, and refuse a file that is something else
- * before anything is appended to it. Source of the format: parallel(1), --joblog. */
+ * A row costs no call and no printf: integers are written by hand into one buffer, which goes out in large pieces. Source of
+ * the format: parallel(1), --joblog. */
 #include "tools/joblog.h"
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-static const char header[] = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
 
 /* ---- Writing ---- */
 
@@ -156,115 +152,13 @@ void yk_joblog_close(yk_joblog *log)
     log->command = NULL;
 }
 
-/* ---- Reading ---- */
-
-/* The columns of a row that matter; false when it is not a row. */
-static bool read_row(const char *line, size_t len, uint64_t *seq, bool *succeeded)
-{
-    const char *p = line, *end = line + len;
-    uint64_t n = 0;
-    for (; p < end && *p >= '0' && *p <= '9'; p++)
-        if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, (uint64_t)(*p - '0'), &n))
-            return false;
-    if (p == line || p == end || *p != '\t' || n == 0)
-        return false;
-    const char *column[9] = {line};
-    for (int i = 1; i < 9; i++) {
-        p = memchr(column[i - 1], '\t', (size_t)(end - column[i - 1]));
-        if (!p)
-            return false;
-        column[i] = p + 1;
-    }
-    for (const char *q = column[2]; q < column[8] - 1; q++)
-        if (!*q || !strchr("0123456789.- \t", *q))
-            return false;
-    *seq = n;
-    *succeeded = column[7] - column[6] == 2 && *column[6] == '0' && column[8] - column[7] == 2 && *column[7] == '0';
-    return true;
-}
-
-typedef struct reading {
-    enum yk_resume resume;
-    yk_seqset *done;
-    const char *path;
-    uint64_t line;
-    off_t good; /* bytes up to the end of the last whole line */
-} reading;
-
-static int read_line(reading *r, const char *line, size_t len, yk_error *e)
-{
-    uint64_t seq;
-    bool succeeded;
-    r->line++;
-    r->good += (off_t)len + 1;
-    if (r->line == 1) {
-        if (len == sizeof header - 2 && memcmp(line, header, len) == 0)
-            return 0;
-        return yk_errorf(e, EBADMSG, "%s is not a job log: its first line is not the header", r->path);
-    }
-    if (!read_row(line, len, &seq, &succeeded))
-        return yk_errorf(e, EBADMSG, "%s: line %llu is not a row of a job log", r->path, (unsigned long long)r->line);
-    if (r->resume == YK_RESUME_FAILED && !succeeded)
-        return 0;
-    return yk_seqset_add(r->done, seq) < 0 ? yk_errorf(e, ENOMEM, "out of memory while reading %s", r->path) : 0;
-}
-
-/* Reads the whole file, a block at a time. What is left after the last newline stays unread. */
-static int read_rows(int fd, reading *r, yk_error *e)
-{
-    yk_buf block = {0};
-    int err = 0;
-    while (err == 0) {
-        char *room = yk_buf_room(&block, 1 << 16);
-        ssize_t n = room ? yk_sys.read(fd, room, 1 << 16) : -1;
-        if (n < 0 && room && errno == EINTR)
-            continue;
-        if (n < 0)
-            err = yk_errorf(e, room ? errno : ENOMEM, "cannot read %s: %s", r->path, strerror(room ? errno : ENOMEM));
-        if (n <= 0)
-            break;
-        block.len += (size_t)n;
-        char *line = block.ptr, *end = block.ptr + block.len, *newline;
-        while (err == 0 && (newline = memchr(line, '\n', (size_t)(end - line)))) {
-            err = read_line(r, line, (size_t)(newline - line), e);
-            line = newline + 1;
-        }
-        block.len = (size_t)(end - line);
-        memmove(block.ptr, line, block.len);
-    }
-    yk_buf_done(&block);
-    return err;
-}
+/* ---- Opening ---- */
 
 static int64_t realtime_minus_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
     return (int64_t)t.tv_sec * YOKE_S + t.tv_nsec - yoke_now();
-}
-
-/* Reads what is there, cuts off a torn end, and leaves the file ready to append to. */
-static int resume_log(int fd, const char *path, enum yk_resume resume, yk_seqset *done, bool *empty, yk_error *e)
-{
-    reading r = {.resume = resume, .done = done, .path = path};
-    int err = read_rows(fd, &r, e);
-    if (err < 0)
-        return err;
-    *empty = r.good == 0;
-    struct stat st;
-    bool torn = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > r.good;
-    /* Torn in its header by a crash is all right; anything else without a newline is some other file. */
-    if (torn && *empty) {
-        char start[sizeof header];
-        ssize_t n = pread(fd, start, sizeof start, 0);
-        if (n < 0 || (size_t)n >= sizeof header || memcmp(start, header, (size_t)n) != 0)
-            return yk_errorf(e, EBADMSG, "%s is not a job log: its first line is not the header", path);
-    }
-    if (torn && yk_sys.ftruncate(fd, r.good) < 0)
-        return yk_errorf(e, errno, "cannot cut the torn last row off %s: %s", path, strerror(errno));
-    if (lseek(fd, 0, SEEK_END) < 0 && errno != ESPIPE)
-        return yk_errorf(e, errno, "cannot append to %s: %s", path, strerror(errno));
-    return 0;
 }
 
 int yk_joblog_open(yk_joblog *log, const char *path, enum yk_resume resume, const char *command, yk_seqset *done,
@@ -276,7 +170,7 @@ int yk_joblog_open(yk_joblog *log, const char *path, enum yk_resume resume, cons
     if (fd < 0)
         return yk_errorf(e, errno, "cannot open the job log %s: %s", path, strerror(errno));
     bool empty = true;
-    int err = resume ? resume_log(fd, path, resume, done, &empty, e) : 0;
+    int err = resume ? yk_joblog_resume(fd, path, resume, done, &empty, e) : 0;
     size_t len = strlen(command);
     char *copy = err < 0 ? NULL : yk_sys.malloc(len + 1);
     if (err == 0 && !copy)
@@ -292,7 +186,7 @@ int yk_joblog_open(yk_joblog *log, const char *path, enum yk_resume resume, cons
     log->command_len = len;
     log->to_epoch = realtime_minus_now();
     if (empty)
-        yk_buf_text(&log->rows, header);
+        yk_buf_text(&log->rows, YK_JOBLOG_HEADER);
     err = yk_joblog_flush(log);
     if (err < 0) {
         yk_joblog_close(log);

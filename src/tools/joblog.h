@@ -10,7 +10,20 @@
 #ifndef YK_JOBLOG_H
 #define YK_JOBLOG_H
 #include "base/base.h"
-#include "tools/seqset.h"
+
+#define YK_JOBLOG_HEADER "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n"
+
+/* A set of record numbers that stays small when they are mostly consecutive: one bit each, in pages. {0} is the empty set. */
+typedef struct yk_seqset {
+    struct seqset_page **table; /* open addressing; a power of two, at most half full */
+    size_t slots, pages;
+    uint64_t count;             /* members */
+} yk_seqset;
+
+/* 0, or -ENOMEM. Adding a member again changes nothing. */
+int yk_seqset_add(yk_seqset *s, uint64_t n);
+bool yk_seqset_has(const yk_seqset *s, uint64_t n);
+void yk_seqset_done(yk_seqset *s);
 
 typedef struct yk_joblog_row {
     uint64_t seq;
@@ -36,6 +49,8 @@ enum yk_resume { YK_RESUME_NOT, YK_RESUME_ALL, YK_RESUME_FAILED };
  * crash, is cut off. command is copied. 0 or a negative code with its text: -EBADMSG for a file that is no job log. */
 int yk_joblog_open(yk_joblog *log, const char *path, enum yk_resume resume, const char *command, yk_seqset *done,
                    yk_error *e);
+/* The reading part of it: adds to done and cuts off a torn end. *empty: there is not even a header. */
+int yk_joblog_resume(int fd, const char *path, enum yk_resume resume, yk_seqset *done, bool *empty, yk_error *e);
 /* Appends a row to the buffer. */
 void yk_joblog_add(yk_joblog *log, const yk_joblog_row *row);
 /* Writes the buffer out: 0, or the error of write() or memory. */

@@ -1,13 +1,12 @@
 /* map: what the files of `yoke map` share.
  *
- *     map.c         the command: options, opening, exit code
+ *     map.c         the command line              map_run.c      opens, runs, closes, exit code
  *     map_loop.c    records in, jobs on their way, results in order
- *     map_input.c   records         map_output.c  result and error lines      map_signal.c  interrupts
- *     joblog.c seqset.c halt.c tally.c progress.c  as their headers say */
+ *     map_input.c   records                       map_output.c   result lines, error lines, job log rows
+ *     map_record.c  what a record means           joblog.c tally.c progress.c  as their headers say */
 #ifndef YK_MAP_H
 #define YK_MAP_H
 #include "exec/exec.h"
-#include "tools/halt.h"
 #include "tools/joblog.h"
 #include "tools/map_input.h"
 #include "tools/progress.h"
@@ -60,17 +59,17 @@ void yk_output_say(yk_output *o, const char *format, ...) __attribute__((format(
 /* Writes what is complete, without touching memory that may be half changed: for a signal handler. */
 void yk_output_rescue(yk_output *o);
 void yk_output_done(yk_output *o);
-/* Appends the command that runs one record: "yoke map FILE:TASK ::: ", to be followed by the quoted record. */
-void yk_output_command(const yk_map_config *c, yk_buf *out);
 
-/* ---- map_args.c: a record's text to arguments ---- */
+/* ---- map_record.c: what a record means ---- */
 
 /* Reads a record into the job's arguments by the rule of --input. 0 or a negative code with its text. */
 int yk_map_args(const yk_map_config *c, const yoke_task *t, const yk_record *r, yk_region *region, void *args, yk_error *e);
+/* Appends the command that runs one record: "yoke map FILE:TASK ::: ", to be followed by the quoted record. */
+void yk_map_command_line(const yk_map_config *c, yk_buf *out);
 /* True when the task takes exactly one string, so that a record may be plain text. */
 bool yk_map_takes_text(const yoke_task *t);
 
-/* ---- map_signal.c ---- */
+/* ---- map_run.c ---- */
 
 /* SIGINT, SIGTERM and SIGHUP are counted and wake the loop through the returned descriptor; SIGPIPE is ignored. Negative
  * code on failure. While *rescue is set, the second one calls it and ends the process. */
@@ -107,7 +106,8 @@ typedef struct yk_map {
     struct map_window *window;
 } yk_map;
 
-/* ---- map_run.c ---- */
+/* --dry-run: writes what would be run, as shell commands; records that are wrong are told as always. */
+void yk_map_dry_run(yk_map *m);
 
 /* Does all of it and returns the exit code. */
 int yk_map_run(const yk_map_config *c);

@@ -9,19 +9,6 @@
 
 #define FULL ((size_t)128 << 10)
 
-void yk_output_command(const yk_map_config *c, yk_buf *out)
-{
-    yk_buf_text(out, "yoke map ");
-    if (c->input != YK_INPUT_AUTO)
-        yk_buf_text(out, c->input == YK_INPUT_JSON ? "--input json " : "--input text ");
-    if (c->json_flags & YOKE_JSON_NONFINITE)
-        yk_buf_text(out, "--nonfinite ");
-    if (c->json_flags & YOKE_JSON_BASE64)
-        yk_buf_text(out, "--base64 ");
-    yk_shell_quote(out, c->target, strlen(c->target));
-    yk_buf_text(out, " ::: ");
-}
-
 /* One line, whatever the task put into its message. */
 static void put_plain(yk_buf *out, const char *text)
 {

@@ -2,11 +2,80 @@
  *
  *     0 every record succeeded   1 some failed, or something could not be written   2 unreadable input or job log
  *     3 the executor could not start   130 interrupted
- */
+ *
+ * The signal handler counts and writes to an eventfd, nothing more, so that it may run in any thread. One case needs more:
+ * when a task runs inside the loop's own thread (the inline executor), the loop cannot look at the count; there the second
+ * interrupt writes out what is complete and ends the process from the handler. */
 #include "tools/map.h"
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
+
+/* ---- Interrupts ---- */
+
+_Atomic int yk_signals_hard;
+static _Atomic int arrived;
+static int wake_fd = -1;
+static void (*_Atomic rescue_fn)(void *arg);
+static void *rescue_arg;
+static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+static struct sigaction before[YK_COUNT_OF(caught)];
+
+static void interrupted(int number)
+{
+    int saved = errno;
+    int count = atomic_fetch_add(&arrived, 1) + 1;
+    if (count > 1)
+        atomic_store(&yk_signals_hard, 1);
+    void (*rescue)(void *) = atomic_load(&rescue_fn);
+    if (count > 1 && rescue) {
+        rescue(rescue_arg);
+        _exit(130);
+    }
+    uint64_t one = 1;
+    ssize_t n = yk_sys.write(wake_fd, &one, sizeof one);
+    (void)n;
+    errno = saved;
+}
+
+int yk_signals_open(void)
+{
+    wake_fd = yk_sys.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (wake_fd < 0)
+        return -errno;
+    atomic_store(&arrived, 0);
+    atomic_store(&yk_signals_hard, 0);
+    for (size_t i = 0; i < YK_COUNT_OF(caught); i++) {
+        struct sigaction a = {.sa_handler = caught[i] == SIGPIPE ? SIG_IGN : interrupted};
+        sigaction(caught[i], NULL, &before[i]);
+        /* What nohup or a shell's & made ignored stays ignored. */
+        if (before[i].sa_handler != SIG_IGN)
+            sigaction(caught[i], &a, NULL);
+    }
+    return wake_fd;
+}
+
+int yk_signals_count(void)
+{
+    return atomic_load_explicit(&arrived, memory_order_relaxed);
+}
+
+void yk_signals_rescue(void (*fn)(void *arg), void *arg)
+{
+    rescue_arg = arg;
+    atomic_store(&rescue_fn, fn);
+}
+
+void yk_signals_close(void)
+{
+    for (size_t i = 0; i < YK_COUNT_OF(caught); i++)
+        sigaction(caught[i], &before[i], NULL);
+    close(wake_fd);
+    wake_fd = -1;
+}
+
+/* ---- Opening and closing ---- */
 
 static int open_log(yk_map *m, yk_error *e)
 {
@@ -14,54 +83,12 @@ static int open_log(yk_map *m, yk_error *e)
     if (!m->c->joblog || m->c->dry_run)
         return 0;
     yk_buf command = {0};
-    yk_output_command(m->c, &command);
+    yk_map_command_line(m->c, &command);
     int err = yk_joblog_open(&m->log, m->c->joblog, m->c->resume, yk_buf_str(&command), &m->done, e);
     yk_buf_done(&command);
     if (err == 0)
         m->out.log = &m->log;
     return err;
-}
-
-/* --dry-run: what would be run, as shell commands; records that are wrong are told as always. */
-static void dry_run(yk_map *m)
-{
-    yk_error e, why;
-    yk_record r;
-    yk_buf command = {0};
-    yk_output_command(m->c, &command);
-    char *args = yk_sys.malloc(YK_MAX((size_t)m->c->task->args_size, (size_t)1));
-    int got = args && !command.failed ? 0 : -ENOMEM;
-    while (got >= 0 && yk_signals_count() == 0 && (got = yk_input_next(&m->in, &r)) >= 0) {
-        if (got == 0) {
-            int err = yk_input_fill(&m->in, &e);
-            if (err < 0 && err != -EINTR) {
-                yk_output_say(&m->out, "%s", e.text);
-                m->status = 2;
-                break;
-            }
-            continue;
-        }
-        yk_region region;
-        yk_region_init(&region, NULL, 0, NULL);
-        m->tally.records++;
-        if (yk_map_args(m->c, m->c->task, &r, &region, args, &e) < 0) {
-            m->tally.failed++;
-            yk_output_say(&m->out, "record %llu: %s", (unsigned long long)r.number, e.text);
-        } else {
-            yk_buf_put(&m->out.results, command.ptr, command.len);
-            yk_shell_quote(&m->out.results, r.text, r.len);
-            yk_buf_char(&m->out.results, '\n');
-        }
-        yk_region_done(&region);
-        if (yk_output_is_full(&m->out) && yk_output_flush(&m->out, &why) < 0)
-            break;
-    }
-    if (yk_output_flush(&m->out, &why) < 0) {
-        yk_output_say(&m->out, "%s", why.text);
-        m->status = 1;
-    }
-    free(args);
-    yk_buf_done(&command);
 }
 
 /* Writes the summary; true when it could be written. */
@@ -71,10 +98,10 @@ static bool write_summary(yk_map *m)
     yk_buf text = {0};
     yk_tally_summary(&m->tally, c->task->name, c->uri, m->ex ? yoke_executor_width(m->ex) : 0, m->stopped, yoke_now(), &text);
     int err = text.failed ? -ENOMEM : 0, fd = STDERR_FILENO;
-    if (err == 0 && c->summary_file)
-        fd = strcmp(c->summary_file, "-") == 0 ? STDOUT_FILENO
-                                               : yk_sys.openat(AT_FDCWD, c->summary_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-                                                               0666);
+    if (err == 0 && c->summary_file && strcmp(c->summary_file, "-") == 0)
+        fd = STDOUT_FILENO;
+    else if (err == 0 && c->summary_file)
+        fd = yk_sys.openat(AT_FDCWD, c->summary_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
         err = -errno;
     if (err == 0)
@@ -167,7 +194,7 @@ int yk_map_run(const yk_map_config *c)
     m.status = start(&m);
     m.tally.began = yoke_now();
     if (m.status == 0 && c->dry_run) {
-        dry_run(&m);
+        yk_map_dry_run(&m);
         m.status = m.status ? m.status : m.tally.failed > 0;
     } else if (m.status == 0) {
         yk_map_loop(&m);

@@ -1,7 +1,6 @@
 /* What `yoke map` counts and says: --halt, run times, the summary, the progress line. */
 #include "test.h"
 #include "task/task.h"
-#include "tools/halt.h"
 #include "tools/progress.h"
 #include "tools/tally.h"
 #include <fcntl.h>
@@ -33,7 +32,8 @@ TEST(halt_words)
 TEST(halt_words_that_are_wrong)
 {
     static const char *const wrong[] = {"", "now", "now,", "now,fail", "now,fail=", "now,fail=0", "now,fail=-1", "now,fail=1x",
-                                        "now,fail=0%", "now,fail=101%", "now,fail=1%%", "later,fail=1", "soon,lost=1", "now,fail= 1",
+                                        "now,fail=0%", "now,fail=101%", "now,fail=1%%", "later,fail=1", "soon,lost=1",
+                                        "now,fail= 1",
                                         "now,fail=99999999999999999999", "never,fail=1", "now,fail=nan%", "now,fail=1.5", "2"};
     for (size_t i = 0; i < YK_COUNT_OF(wrong); i++) {
         yk_halt h = {.count = 77};
@@ -142,7 +142,8 @@ TEST(progress_line)
               "[############------------]  50%  30000 records  30.0 k/s  left 1s");
     CHECK_HAS(line((yk_progress_state){.done = 1, .share = 0.00001}, 100, 80), "left 115d");
     CHECK_HAS(line((yk_progress_state){.done = 1, .share = 0.001}, 100, 80), "left 27h45m");
-    CHECK_STR(line((yk_progress_state){.done = 0, .total = 10}, 0, 80), "[------------------------]   0%  0 of 10  0.0/s  took 0s");
+    CHECK_STR(line((yk_progress_state){.done = 0, .total = 10}, 0, 80),
+              "[------------------------]   0%  0 of 10  0.0/s  took 0s");
     CHECK_INT(strlen(line((yk_progress_state){.done = 50, .total = 200, .failed = 3}, 10, 40)), 39);
     CHECK_HAS(line((yk_progress_state){.done = 300, .total = 200}, 10, 80), "100%");
 }

@@ -1,0 +1,106 @@
+/* map_record: what a record means: arguments, or with --dry-run a command.
+ *
+ * A record is JSON, read straight into the argument struct. For a task of one string, where nearly every line is meant as it
+ * stands, --input auto takes a record as JSON only if it is beyond doubt: a whole array of one string, or an object with
+ * the parameter's name. */
+#include "tools/map.h"
+#include <stdlib.h>
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+bool yk_map_takes_text(const yoke_task *t)
+{
+    return t->nparams == 1 && (t->params[0].code == YOKE_CSTR || t->params[0].code == YOKE_STR);
+}
+
+/* The index of the first byte from `from` on that is not blank, or len. */
+static size_t skip_blanks(const yk_record *r, size_t from)
+{
+    while (from < r->len && is_blank(r->text[from]))
+        from++;
+    return from;
+}
+
+/* Begins like an array or an object that holds something. */
+static bool looks_like_json(const yk_record *r)
+{
+    size_t i = skip_blanks(r, 0);
+    if (i == r->len || (r->text[i] != '[' && r->text[i] != '{'))
+        return false;
+    i = skip_blanks(r, i + 1);
+    return i < r->len && r->text[i] == '"';
+}
+
+int yk_map_args(const yk_map_config *c, const yoke_task *t, const yk_record *r, yk_region *region, void *args, yk_error *e)
+{
+    if (YK_UNLIKELY(r->too_long))
+        return yk_errorf(e, EMSGSIZE, "the record is longer than %zu MiB", YK_RECORD_MAX >> 20);
+    if (c->input != YK_INPUT_JSON && yk_map_takes_text(t)) {
+        if (c->input == YK_INPUT_AUTO && looks_like_json(r) &&
+            yk_json_args(t, r->text, r->len, c->json_flags, region, args, e) == 0)
+            return 0;
+        return yk_json_word(t, 0, r->text, r->len, c->json_flags, region, args, e);
+    }
+    if (YK_UNLIKELY(skip_blanks(r, 0) == r->len))
+        return yk_errorf(e, EINVAL, "the record is empty");
+    return yk_json_args(t, r->text, r->len, c->json_flags, region, args, e);
+}
+
+/* ---- Commands ---- */
+
+void yk_map_command_line(const yk_map_config *c, yk_buf *out)
+{
+    yk_buf_text(out, "yoke map ");
+    if (c->input != YK_INPUT_AUTO)
+        yk_buf_text(out, c->input == YK_INPUT_JSON ? "--input json " : "--input text ");
+    if (c->json_flags & YOKE_JSON_NONFINITE)
+        yk_buf_text(out, "--nonfinite ");
+    if (c->json_flags & YOKE_JSON_BASE64)
+        yk_buf_text(out, "--base64 ");
+    yk_shell_quote(out, c->target, strlen(c->target));
+    yk_buf_text(out, " ::: ");
+}
+
+void yk_map_dry_run(yk_map *m)
+{
+    yk_error e, why;
+    yk_record r;
+    yk_buf command = {0};
+    yk_map_command_line(m->c, &command);
+    char *args = yk_sys.malloc(YK_MAX((size_t)m->c->task->args_size, (size_t)1));
+    int got = args && !command.failed ? 0 : -ENOMEM;
+    while (got >= 0 && yk_signals_count() == 0 && (got = yk_input_next(&m->in, &r)) >= 0) {
+        if (got == 0) {
+            int err = yk_input_fill(&m->in, &e);
+            if (err < 0 && err != -EINTR) {
+                yk_output_say(&m->out, "%s", e.text);
+                m->status = 2;
+                break;
+            }
+            continue;
+        }
+        yk_region region;
+        yk_region_init(&region, NULL, 0, NULL);
+        m->tally.records++;
+        if (yk_map_args(m->c, m->c->task, &r, &region, args, &e) < 0) {
+            m->tally.failed++;
+            yk_output_say(&m->out, "record %llu: %s", (unsigned long long)r.number, e.text);
+        } else {
+            yk_buf_put(&m->out.results, command.ptr, command.len);
+            yk_shell_quote(&m->out.results, r.text, r.len);
+            yk_buf_char(&m->out.results, '\n');
+        }
+        yk_region_done(&region);
+        if (yk_output_is_full(&m->out) && yk_output_flush(&m->out, &why) < 0)
+            break;
+    }
+    if (yk_output_flush(&m->out, &why) < 0) {
+        yk_output_say(&m->out, "%s", why.text);
+        m->status = 1;
+    }
+    free(args);
+    yk_buf_done(&command);
+}
