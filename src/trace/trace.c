@@ -61,7 +61,8 @@ static void begin_event(void)
 static void put_name(const char *kind, unsigned track, uint32_t worker, const char *name)
 {
     begin_event();
-    yk_buf_printf(&trace.out, "{\"name\":\"%s\",\"ph\":\"M\",\"pid\":%u,\"tid\":%u,\"args\":{\"name\":\"", kind, track + 1, worker);
+    yk_buf_printf(&trace.out, "{\"name\":\"%s\",\"ph\":\"M\",\"pid\":%u,\"tid\":%u,\"args\":{\"name\":\"", kind, track + 1,
+                  worker);
     put_text(name);
     yk_buf_text(&trace.out, "\"}}");
 }

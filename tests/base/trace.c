@@ -26,7 +26,8 @@ TEST_LIMIT(is_json_with_every_attempt, 60)
     record(5000);
     char command[400];
     snprintf(command, sizeof command,
-             "python3 -c 'import json,sys; e=json.load(open(sys.argv[1]))[\"traceEvents\"]; x=[v for v in e if v[\"ph\"]==\"X\"]; "
+             "python3 -c 'import json,sys; e=json.load(open(sys.argv[1]))[\"traceEvents\"]; "
+             "x=[v for v in e if v[\"ph\"]==\"X\"]; "
              "n=[v for v in e if v[\"ph\"]==\"M\"]; sys.exit(not (len(x)==5000 and len(n)==8 and all(v[\"dur\"]==1.5 for v in x) "
              "and x[0][\"args\"][\"error\"]==\"it said \\\"no\\\"\\n\\\\\"))' %s",
              path);

@@ -52,7 +52,8 @@ TEST(void_task)
 TEST(all_scalars)
 {
     yoke_executor *ex = open_it();
-    yoke_future *f = yoke_submit(ex, mix, true, -8, 200, -3000, 60000, -100000, 4000000000u, -5000000000, 10000000000u, 0.5f, 0.25);
+    yoke_future *f = yoke_submit(ex, mix, true, -8, 200, -3000, 60000, -100000, 4000000000u, -5000000000, 10000000000u, 0.5f,
+                                 0.25);
     double direct = mix(true, -8, 200, -3000, 60000, -100000, 4000000000u, -5000000000, 10000000000u, 0.5f, 0.25);
     CHECK_NEAR(yoke_await(f, double), direct, 0);
     yoke_close(ex);

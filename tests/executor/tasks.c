@@ -11,11 +11,11 @@ YOKE_TASK_IMPL(void, nothing)
 {
 }
 
-YOKE_TASK_IMPL(double, mix, (bool, b), (int8_t, i8), (uint8_t, u8), (short, i16), (unsigned short, u16), (int, i32), (unsigned, u32),
-               (long long, i64), (unsigned long long, u64), (float, f32), (double, f64))
+YOKE_TASK_IMPL(double, mix, (bool, b), (int8_t, i8), (uint8_t, u8), (short, i16), (unsigned short, u16), (int, i32),
+               (unsigned, u32), (long long, i64), (unsigned long long, u64), (float, f32), (double, f64))
 {
-    return b + i8 * 2. + u8 * 3. + i16 * 5. + u16 * 7. + i32 * 11. + u32 * 13. + (double)i64 * 17. + (double)u64 * 19. + f32 * 23. +
-           f64 * 29.;
+    return b + i8 * 2. + u8 * 3. + i16 * 5. + u16 * 7. + i32 * 11. + u32 * 13. + (double)i64 * 17. + (double)u64 * 19. +
+           f32 * 23. + f64 * 29.;
 }
 
 YOKE_TASK_IMPL(yoke_str, greet, (const char *, name), (yoke_str, mark))

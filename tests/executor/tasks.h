@@ -9,8 +9,8 @@ typedef struct point {
 
 YOKE_TASK_DECL(long, add, (long, a), (long, b));
 YOKE_TASK_DECL(void, nothing);
-YOKE_TASK_DECL(double, mix, (bool, b), (int8_t, i8), (uint8_t, u8), (short, i16), (unsigned short, u16), (int, i32), (unsigned, u32),
-               (long long, i64), (unsigned long long, u64), (float, f32), (double, f64));
+YOKE_TASK_DECL(double, mix, (bool, b), (int8_t, i8), (uint8_t, u8), (short, i16), (unsigned short, u16), (int, i32),
+               (unsigned, u32), (long long, i64), (unsigned long long, u64), (float, f32), (double, f64));
 YOKE_TASK_DECL(yoke_str, greet, (const char *, name), (yoke_str, mark));
 YOKE_TASK_DECL(const char *, constant_text);
 YOKE_TASK_DECL(yoke_bytes, reversed, (yoke_bytes, data));
