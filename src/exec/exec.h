@@ -18,6 +18,7 @@ typedef struct yk_run {
     const _Atomic uint32_t *cancel;  /* has the bit YK_CANCEL when the task should stop */
     _Atomic double *progress;        /* [0] done, [1] total; may be NULL */
     int64_t deadline;                /* or YOKE_FOREVER */
+    int64_t timeout;                 /* if that is why there is a deadline, else 0; for the error's text */
     yoke_executor *executor;         /* yoke_current_executor() */
     uint32_t attempt;                /* 1, 2... */
 
@@ -92,8 +93,9 @@ typedef struct yoke_future {
     _Atomic(yk_hook *) hooks;   /* newest first; YK_HOOKS_CLOSED once they have run */
     yk_region region;           /* copies of arguments, what the result points to, texts */
     yoke_opts opts;
-    yoke_future *after_hold;    /* reference on opts.after */
     int64_t queued, started, ended; /* of the last attempt; yoke_now() (queued: only when tracing) */
+    void *held;                 /* the executor's own, given back through type->released() */
+    void *cargo;                /* the executor's own, while it has the job */
     uint32_t worker;            /* that ran the last attempt, from 0 */
     int32_t cause;              /* how a worker died: signal number, or 256 + exit code; 0: it did not */
     _Atomic double progress[2];
@@ -136,6 +138,8 @@ void yk_job_finish(yk_job *job, int code, const char *error, int64_t retry_after
 bool yk_job_abort(yk_job *job, int code, const char *error);
 /* The same for jobs that have not started only. */
 bool yk_job_abort_unstarted(yk_job *job, int code, const char *error);
+/* Ends a claimed job in place of the one who claimed it and has given it up. */
+bool yk_job_abort_claimed(yk_job *job, int code, const char *error);
 /* Ends a job that was never submitted, with exactly this text, and gives up the executor's reference. */
 void yk_job_refuse(yk_job *job, int code, const char *text);
 /* Gives up the executor's reference of a job that was claimed by someone else. */
@@ -177,6 +181,8 @@ typedef struct yk_executor_type {
     /* Opens. arg is what stood after "threads:", or "". Allocates a struct that begins with yoke_executor (zeroed), and
      * sets its width. On failure returns a negative code with the reason in e. */
     int (*open)(const char *arg, yoke_executor **ret, yk_error *e);
+    /* Wakes whoever sleeps in wait(), for a job that ended without the executor's doing. NULL: they sleep on job->state. */
+    void (*wake)(yoke_executor *ex);
     /* Takes a job in phase YK_QUEUED, with the executor's reference. Never fails: what goes wrong ends the job. */
     void (*submit)(yoke_executor *ex, yk_job *job);
     /* Waits until the job has ended or the deadline has passed; 0 or -ETIME. NULL: sleep on job->state. */
@@ -184,13 +190,20 @@ typedef struct yk_executor_type {
     /* Runs the job in the calling thread if that is one of the executor's own workers and nobody has claimed it: true when it
      * has ended. NULL: never. */
     bool (*help)(yoke_executor *ex, yk_job *job);
+    /* Brings job->progress up to date. NULL: it always is. */
+    void (*progress)(yoke_executor *ex, yk_job *job);
     /* Looks for news without blocking, for yoke_done(). NULL: nothing to do. */
     void (*poll)(yoke_executor *ex);
-    /* The job has got the flag YK_CANCEL while it ran, because of yoke_cancel() or (`expired`) its deadline. NULL: the
-     * task will see the flag. */
-    void (*cancel)(yoke_executor *ex, yk_job *job, bool expired);
+    /* The job has got the flag YK_CANCEL while it was claimed, because of yoke_cancel() or (`expired`) its deadline. True
+     * when it had not really started and will never start: then the executor has forgotten it, and the caller ends it and
+     * drops the executor's reference. NULL: the task will see the flag. */
+    bool (*cancel)(yoke_executor *ex, yk_job *job, bool expired);
+    /* The last holder has let go of a job that has job->held set. */
+    void (*released)(yoke_executor *ex, yk_job *job);
     /* A hook was added to the job: its end must now be noticed even if nobody waits. NULL: it always is. */
     void (*hooked)(yoke_executor *ex, yk_job *job);
+    /* `count` hooks so reported have been called. */
+    void (*unhooked)(yoke_executor *ex, unsigned count);
     /* For yoke_close_now(): ends the running jobs by force. NULL: they see yoke_cancelled(). */
     void (*kill)(yoke_executor *ex);
     /* Ends all workers: after it nobody but the caller touches a job. Every job has ended. NULL: nothing to do. */

@@ -257,8 +257,8 @@ static void clear_one(yk_job *job, void *arg)
         return;
     if (job->code != 0 && job->code != -ECANCELED && !atomic_load_explicit(&job->seen, memory_order_relaxed))
         yk_report_lost_error(job);
-    if (job->after_hold)
-        yk_job_unref(job->after_hold);
+    if (job->held)
+        job->ex->type->released(job->ex, job);
     yk_region_done(&job->region);
     free(job->own_error);
 }

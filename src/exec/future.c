@@ -121,13 +121,18 @@ int yoke_cancel(yoke_future *f)
     uint32_t old = atomic_fetch_or_explicit(&f->state, YK_CANCEL, memory_order_acq_rel);
     if ((old & YK_PHASE) >= YK_ENDING)
         return -EALREADY;
-    if (f->ex->type->cancel)
-        f->ex->type->cancel(f->ex, f, false);
+    if (f->ex->type->cancel && f->ex->type->cancel(f->ex, f, false)) {
+        yk_job_abort_claimed(f, -ECANCELED, text);
+        yk_job_drop(f);
+        return 0;
+    }
     return -EINPROGRESS;
 }
 
 void yoke_future_progress(yoke_future *f, double *done, double *total)
 {
+    if (f && !yk_job_ended(f) && f->ex->type->progress)
+        f->ex->type->progress(f->ex, f);
     *done = f ? atomic_load_explicit(&f->progress[0], memory_order_relaxed) : 0;
     *total = f ? atomic_load_explicit(&f->progress[1], memory_order_relaxed) : 0;
 }

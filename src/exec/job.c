@@ -49,9 +49,9 @@ yk_job *yk_job_new(yoke_executor *ex, const yoke_task *task)
     job->error = NULL;
     job->next = NULL;
     job->owner.number = 0;
+    job->held = job->cargo = NULL;
     atomic_store_explicit(&job->hooks, NULL, memory_order_relaxed);
     job->opts = (yoke_opts){0};
-    job->after_hold = NULL;
     job->queued = job->started = job->ended = 0;
     job->worker = 0;
     job->cause = 0;
@@ -148,14 +148,13 @@ static void free_job(yk_job *job)
 {
     if (job->code != 0 && job->code != -ECANCELED && !atomic_load_explicit(&job->seen, memory_order_relaxed))
         yk_report_lost_error(job);
-    yoke_future *after = job->after_hold;
+    if (job->held)
+        job->ex->type->released(job->ex, job);
     if (job->region.chunks)
         yk_region_done(&job->region);
     if (job->own_error)
         free(job->own_error);
     yk_job_give(job->ex->pool, job);
-    if (after)
-        yk_job_unref(after);
 }
 
 void yk_job_unref(yk_job *job)
@@ -186,11 +185,14 @@ static void run_hooks(yk_job *job)
         oldest = newest;
         newest = next;
     }
-    while (oldest) {
+    unsigned count = 0;
+    for (; oldest; count++) {
         yk_hook *next = oldest->next;
         oldest->fn(oldest, job);
         oldest = next;
     }
+    if (count > 0 && job->ex->type->unhooked)
+        job->ex->type->unhooked(job->ex, count);
 }
 
 void yk_job_hook(yk_job *job, yk_hook *hook)
@@ -215,8 +217,12 @@ static void publish(yk_job *job)
     while (!atomic_compare_exchange_weak_explicit(&job->state, &old, (old & YK_CANCEL) | YK_DONE, memory_order_acq_rel,
                                                   memory_order_relaxed))
         ;
-    if (old & YK_WAITERS)
-        yk_futex_wake(&job->state, INT_MAX, false);
+    if (old & YK_WAITERS) {
+        if (job->ex->type->wake)
+            job->ex->type->wake(job->ex);
+        else
+            yk_futex_wake(&job->state, INT_MAX, false);
+    }
     run_hooks(job);
 }
 
@@ -253,6 +259,11 @@ bool yk_job_abort(yk_job *job, int code, const char *error)
 {
     return yk_job_abort_unstarted(job, code, error) ||
            abort_from(job, code, error, job->abortable && move(job, YK_RUNNING, YK_ENDING));
+}
+
+bool yk_job_abort_claimed(yk_job *job, int code, const char *error)
+{
+    return abort_from(job, code, error, move(job, YK_RUNNING, YK_ENDING));
 }
 
 void yk_job_refuse(yk_job *job, int code, const char *text)
@@ -323,9 +334,10 @@ static void deadline_passed(void *arg)
     char text[600];
     describe(job, text, sizeof text, "deadline passed");
     bool running = phase_of(atomic_fetch_or_explicit(&job->state, YK_CANCEL, memory_order_acq_rel)) == YK_RUNNING;
-    if (running && job->ex->type->cancel)
-        job->ex->type->cancel(job->ex, job, true);
+    /* First the end, then the task's: a worker that is killed would end the job with an error of its own. */
     yk_job_abort(job, -ETIMEDOUT, text);
+    if (running && job->ex->type->cancel && job->ex->type->cancel(job->ex, job, true))
+        yk_job_drop(job);
     yk_job_unref(job);
 }
 
@@ -340,23 +352,24 @@ static void after_ended(yk_hook *hook, yoke_future *before)
     free(hook);
     if (before->code == 0) {
         queue(job);
-        return;
+    } else {
+        atomic_store_explicit(&before->seen, true, memory_order_relaxed);
+        char what[500];
+        snprintf(what, sizeof what, "not run, because what it comes after failed: %s", before->error ? before->error : "");
+        refuse(job, -ECANCELED, what);
     }
-    atomic_store_explicit(&before->seen, true, memory_order_relaxed);
-    char what[500];
-    snprintf(what, sizeof what, "not run, because what it comes after failed: %s", before->error ? before->error : "");
-    refuse(job, -ECANCELED, what);
+    yk_job_unref(before);
 }
 
 static void wait_for_after(yk_job *job)
 {
-    yoke_future *before = job->opts.after;
-    job->after_hold = yoke_ref(before);
+    yoke_future *before = yoke_ref(job->opts.after); /* until its hook has been called */
     if (job->ex->type->capabilities & YK_SYNCHRONOUS)
         yoke_wait(before); /* nobody else would run the job later */
     after_hook *h = yk_sys.malloc(sizeof *h);
     if (!h) {
         refuse(job, -ENOMEM, "out of memory");
+        yk_job_unref(before);
         return;
     }
     *h = (after_hook){.hook.fn = after_ended, .job = job};
@@ -444,11 +457,6 @@ void yk_job_unclaim(yk_job *job)
         job->attempt--;
 }
 
-static const char *timeout_text(yk_job *job)
-{
-    return yk_job_text(job, "timed out after %.6g s", (double)job->opts.timeout / 1e9);
-}
-
 static void attempt_timed_out(void *arg)
 {
     yk_job *job = arg;
@@ -480,6 +488,7 @@ void yk_job_execute(yk_job *job, uint32_t worker)
     run.cancel = &job->state;
     run.progress = job->progress;
     run.deadline = job->abortable ? attempt_deadline(job) : YOKE_FOREVER;
+    run.timeout = job->opts.timeout != 0 && run.deadline != job->opts.deadline ? job->opts.timeout : 0;
     run.executor = job->ex;
     run.attempt = job->attempt;
     if (job->opts.timeout != 0) {
@@ -490,12 +499,6 @@ void yk_job_execute(yk_job *job, uint32_t worker)
     int code = yk_job_run(&run);
     if (job->opts.timeout != 0)
         stop_timer(job, &job->attempt_timer);
-    if (YK_UNLIKELY(run.ended >= run.deadline)) {
-        /* Too late is too late, whether or not the timer was faster than the task's return. */
-        bool whole = job->opts.deadline != 0 && run.ended >= job->opts.deadline;
-        code = -ETIMEDOUT;
-        run.error = whole ? yk_job_text(job, "deadline passed") : timeout_text(job);
-    }
     job->started = run.started;
     job->ended = run.ended;
     job->worker = worker;

@@ -13,6 +13,26 @@ yk_run *yk_current_run(void)
     return current;
 }
 
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* Too late is too late, whether or not whoever watches the clock was faster than the task's return. */
+static void note_lateness(yk_run *run)
+{
+    const yoke_task *t = run->task;
+    char what[64] = "deadline passed";
+    if (run->timeout > 0)
+        snprintf(what, sizeof what, "timed out after %.6g s", (double)run->timeout / 1e9);
+    run->code = -ETIMEDOUT;
+    run->retry_after = -1;
+    run->error = yk_region_printf(run->region, "%s: %s (%s:%u)", t->name, what, base_name(t->file), t->line);
+    if (!run->error)
+        run->error = "timed out";
+}
+
 int yk_job_run(yk_run *run)
 {
     run->code = 0;
@@ -24,13 +44,9 @@ int yk_job_run(yk_run *run)
     run->task->call(run->args, run->ret);
     run->ended = yoke_now();
     current = run->outer;
+    if (YK_UNLIKELY(run->ended >= run->deadline))
+        note_lateness(run);
     return run->code;
-}
-
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
 }
 
 int yk_fail(const char *file, int line, int code, const char *format, ...)

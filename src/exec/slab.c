@@ -107,6 +107,18 @@ static struct {
     size_t count, cap;
 } pools;
 
+/* In a child made by fork() the pools are the parent's, and another thread may have held a lock. */
+static void forget_parent(void)
+{
+    cache = (struct cache){0};
+    memset(&pools, 0, sizeof pools);
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_parent);
+}
+
 bool yk_job_pool_enlist(yk_job_pool *p)
 {
     yk_mutex_lock(&pools.lock);

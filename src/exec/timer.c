@@ -114,7 +114,7 @@ static void forget_parent(void)
     uint32_t generation = atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
     if (timers.generation == generation)
         return;
-    memset(&timers, 0, sizeof timers);
+    memset(&timers, 0, sizeof timers); /* its heap is lost: freeing it would need the parent's lock */
     timers.generation = generation;
 }
 

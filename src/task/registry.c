@@ -174,6 +174,17 @@ uint32_t yk_task_count(void)
     return count;
 }
 
+/* In a child made by fork() another thread of the parent may have held the lock. */
+static void free_lock(void)
+{
+    registry.lock = (yk_mutex){0};
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, free_lock);
+}
+
 const char *yoke_signature(const yoke_task *task)
 {
     return task->info ? task->info->signature : NULL;

@@ -1,0 +1,379 @@
+/* supervise: starting workers, noticing their deaths, replacing them; and ending those whose job has run out of time.
+ *
+ * The zygote reports every start and every end. When a worker has ended, its ring still says exactly what became of its jobs:
+ * completed ones are read as always, the one that is CLAIMED and has no completion is the one it died of, and those still READY go
+ * back to the head of the backlog. Then the desk is wiped and a new worker is asked for, at once, unless workers keep dying before
+ * they have done anything. */
+#include "process/pool.h"
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define RESTART_FIRST (1 * YOKE_MS)
+#define RESTART_MAX (1 * YOKE_S)
+enum { QUICK = 3, HOPELESS = 12 }; /* deaths in a row before pauses begin, and before the backlog is given up */
+
+int yk_ask(yk_processes *p, uint32_t ask, unsigned slot)
+{
+    yk_clerk *c = &p->clerks[slot];
+    yk_zygote_request q = {ask, slot, c->incarnation, c->arena};
+    struct iovec v = {&q, sizeof q};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+    while (yk_sys.sendmsg(p->socket, &m, MSG_NOSIGNAL) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return 0;
+}
+
+void yk_poke(yk_processes *p)
+{
+    uint64_t one = 1;
+    ssize_t n = write(p->poke, &one, sizeof one);
+    (void)n; /* full means that it is awake anyway */
+}
+
+/* ---- Starting ---- */
+
+static int free_arena(yk_processes *p)
+{
+    for (unsigned i = 0; i < p->arena_count; i++)
+        if (!p->arena_books[i].used && p->arena_books[i].held == 0) {
+            p->arena_books[i].used = true;
+            return (int)i;
+        }
+    return -1; /* such a worker cannot return large results, but works */
+}
+
+int yk_start_worker(yk_processes *p, unsigned slot)
+{
+    yk_clerk *c = &p->clerks[slot];
+    c->incarnation++;
+    c->state = YK_STARTING;
+    c->arena = free_arena(p);
+    c->restart_at = 0;
+    return yk_ask(p, YK_ASK_START, slot);
+}
+
+/* The desk as it was before its first worker. */
+static void wipe(yk_processes *p, unsigned slot)
+{
+    yk_clerk *c = &p->clerks[slot];
+    yk_desk *d = &p->desks[slot];
+    atomic_store(&d->sent, 0);
+    atomic_store(&d->ring_at, 0);
+    atomic_store(&d->seen, 0);
+    atomic_store(&d->returned, 0);
+    atomic_store(&d->done, 0);
+    atomic_store(&d->taken, 0);
+    atomic_store(&d->returns_taken, 0);
+    atomic_store(&d->sleeping, 0);
+    atomic_store(&d->claimed_at, 0);
+    c->sent = c->next = c->seen = c->returned = 0;
+    c->outstanding = 0;
+    c->overdue_count = 0;
+    c->timed_out = c->dirty = false;
+    c->pid = 0;
+    if (c->pidfd >= 0)
+        close(c->pidfd);
+    c->pidfd = -1;
+    if (c->arena >= 0) {
+        p->arena_books[c->arena].used = false;
+        p->arena_books[c->arena].held++; /* empties the range now, if nobody holds a part of it */
+        yk_drop_block(p, (uint64_t)(p->arenas - p->map) + (uint64_t)c->arena * p->arena_size);
+        c->arena = -1;
+    }
+}
+
+/* ---- Deaths ---- */
+
+static void fail(yk_processes *p, yk_job *job, const yk_clerk *c, const yk_zygote_report *r, yk_outcome *o)
+{
+    job->owner.number = UINT64_MAX; /* retry_after -1 */
+    if (c->timed_out) {
+        job->code = -ETIMEDOUT;
+        job->error = yk_job_text(job, "timed out after %.6g s", (double)job->opts.timeout / 1e9);
+    } else if (p->no_restart) {
+        job->code = -ECANCELED;
+        job->error = yk_job_text(job, "stopped, because its executor is being closed");
+    } else if (r->code == CLD_EXITED) {
+        job->code = -EOWNERDEAD;
+        job->cause = 256 + r->status;
+        job->error = yk_job_text(job, "worker (pid %d) ended: the task called exit(%d)", (int)c->pid, r->status);
+    } else {
+        const char *name = sigabbrev_np(r->status), *text = sigdescr_np(r->status);
+        job->code = -EOWNERDEAD;
+        job->cause = r->status;
+        job->error = yk_job_text(job, "worker (pid %d) killed by signal %d, SIG%s (%s)", (int)c->pid, r->status,
+                                 name ? name : "?", text ? text : "unknown");
+    }
+}
+
+static void push_front(yk_processes *p, yk_job *job)
+{
+    yk_job_list *l = &p->backlog[job->opts.priority > 0 ? 0 : job->opts.priority == 0 ? 1 : 2];
+    if (!l->first)
+        l->last = &job->next;
+    job->next = l->first;
+    l->first = job;
+    p->backlog_count++;
+}
+
+/* From the newest to the oldest, so that the head of the backlog is the oldest. */
+static void redistribute(yk_processes *p, unsigned slot, const yk_zygote_report *r, yk_outcome *o)
+{
+    yk_clerk *c = &p->clerks[slot];
+    for (uint64_t number = c->sent; number-- > c->next;) {
+        yk_job *job = c->jobs[number % YK_RING];
+        yk_shipment *s = c->shipments[number % YK_RING];
+        if (!job)
+            continue;
+        c->jobs[number % YK_RING] = NULL;
+        p->in_flight--;
+        if (job->opts.timeout != 0)
+            p->timed--;
+        if (atomic_load_explicit(&p->desks[slot].requests[number % YK_RING].state, memory_order_acquire) == YK_CELL_CLAIMED) {
+            job->started = atomic_load_explicit(&p->desks[slot].claimed_at, memory_order_relaxed);
+            job->ended = yoke_now();
+            if (job->started == 0)
+                job->started = job->ended;
+            job->worker = slot;
+            job->cargo = s;
+            fail(p, job, c, r, o);
+            yk_list_push(&o->finished, job);
+            continue;
+        }
+        if (s)
+            yk_free_shipment(p, s);
+        job->owner.number = 0;
+        yk_job_unclaim(job);
+        push_front(p, job);
+    }
+}
+
+/* Nobody can be started and nobody is there: whoever waits must be told. */
+static void give_up_backlog(yk_processes *p, int error, yk_outcome *o)
+{
+    for (unsigned c = 0; c < YK_CLASSES; c++)
+        for (yk_job *job; (job = yk_list_pop(&p->backlog[c]));) {
+            p->backlog_count--;
+            if (!yk_job_claim(job)) {
+                yk_list_push(&o->dropped, job);
+                continue;
+            }
+            job->code = error;
+            job->error = yk_job_text(job, "no worker process can be started: %s", yoke_strerror(error));
+            job->owner.number = UINT64_MAX;
+            yk_list_push(&o->finished, job);
+        }
+}
+
+static bool nobody_left(const yk_processes *p)
+{
+    for (unsigned i = 0; i < p->base.width; i++)
+        if (p->clerks[i].state == YK_PRESENT || p->clerks[i].quick_deaths < HOPELESS)
+            return false;
+    return true;
+}
+
+static void restart(yk_processes *p, unsigned slot, int error, yk_outcome *o)
+{
+    yk_clerk *c = &p->clerks[slot];
+    c->state = YK_ABSENT;
+    if (p->stopping || p->no_restart)
+        return;
+    c->quick_deaths++;
+    if (c->quick_deaths <= QUICK) {
+        yk_start_worker(p, slot);
+        return;
+    }
+    if (nobody_left(p))
+        give_up_backlog(p, error, o);
+    unsigned doublings = YK_MIN(c->quick_deaths - QUICK, 10u);
+    c->restart_at = yoke_now() + YK_MIN(RESTART_FIRST << doublings, RESTART_MAX);
+}
+
+static void worker_ended(yk_processes *p, unsigned slot, const yk_zygote_report *r, yk_outcome *o)
+{
+    yk_clerk *c = &p->clerks[slot];
+    yk_harvest_one(p, slot, o);
+    bool had_job = c->outstanding > 0;
+    redistribute(p, slot, r, o);
+    wipe(p, slot);
+    if (had_job)
+        c->quick_deaths = 0; /* it died of its job, not of itself */
+    restart(p, slot, -EOWNERDEAD, o);
+}
+
+static void worker_started(yk_processes *p, unsigned slot, const yk_zygote_report *r)
+{
+    yk_clerk *c = &p->clerks[slot];
+    c->pid = r->pid;
+    c->pidfd = yk_sys.pidfd_open(r->pid, 0); /* to be sure of its end should the zygote die; -1 on old kernels */
+    c->state = YK_PRESENT;
+    c->started_at = yoke_now();
+}
+
+bool yk_hear(yk_processes *p, bool block)
+{
+    yk_zygote_report r;
+    struct iovec v = {&r, sizeof r};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+    ssize_t n;
+    while ((n = yk_sys.recvmsg(p->socket, &m, block ? 0 : MSG_DONTWAIT)) < 0 && errno == EINTR)
+        ;
+    if (n < 0)
+        return errno == EAGAIN;
+    if (n == 0)
+        return false;
+    if (n != (ssize_t)sizeof r || r.slot >= p->base.width || r.incarnation != p->clerks[r.slot].incarnation)
+        return true;
+    yk_outcome o;
+    yk_list_init(&o.finished);
+    yk_list_init(&o.dropped);
+    yk_mutex_lock(&p->lock);
+    if (r.news == YK_NEWS_STARTED) {
+        worker_started(p, r.slot, &r);
+    } else if (r.news == YK_NEWS_ENDED) {
+        worker_ended(p, r.slot, &r, &o);
+    } else {
+        wipe(p, r.slot);
+        restart(p, r.slot, -r.status, &o);
+    }
+    yk_dispatch(p, &o);
+    yk_call_harvester(p);
+    yk_mutex_unlock(&p->lock);
+    yk_settle(p, &o);
+    yk_bell(p);
+    return true;
+}
+
+/* ---- The zygote's own death ---- */
+
+/* Its workers die with it; wait until they have, because their desks are about to be wiped. */
+static void await_orphans(yk_processes *p)
+{
+    for (unsigned i = 0; i < p->base.width; i++) {
+        struct pollfd f = {.fd = p->clerks[i].pidfd, .events = POLLIN};
+        if (p->clerks[i].pidfd >= 0)
+            while (poll(&f, 1, 2000) < 0 && errno == EINTR)
+                ;
+    }
+}
+
+static void new_zygote(yk_processes *p, yk_outcome *o)
+{
+    int pair[2];
+    if (yk_sys.socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return;
+    p->setup.socket = pair[1];
+    p->known_tasks = yk_task_count();
+    p->zygote = yk_zygote_fork(&p->setup);
+    close(pair[1]);
+    if (p->zygote < 0) {
+        close(pair[0]);
+        p->zygote = 0;
+        return;
+    }
+    dup3(pair[0], p->socket, O_CLOEXEC); /* the old number stays valid for those who are about to send */
+    close(pair[0]);
+}
+
+static void zygote_ended(yk_processes *p)
+{
+    yk_outcome o;
+    yk_list_init(&o.finished);
+    yk_list_init(&o.dropped);
+    if (p->zygote > 0)
+        waitpid(p->zygote, NULL, 0);
+    p->zygote = 0;
+    await_orphans(p);
+    yk_mutex_lock(&p->lock);
+    if (!p->stopping) {
+        new_zygote(p, &o);
+        for (unsigned i = 0; i < p->base.width; i++) {
+            yk_zygote_report r = {.code = CLD_KILLED, .status = SIGKILL};
+            if (p->clerks[i].state == YK_PRESENT)
+                worker_ended(p, i, &r, &o);
+            else
+                wipe(p, i), restart(p, i, -EOWNERDEAD, &o);
+        }
+        if (p->zygote == 0)
+            give_up_backlog(p, -EAGAIN, &o);
+        yk_dispatch(p, &o);
+    }
+    yk_mutex_unlock(&p->lock);
+    yk_settle(p, &o);
+    yk_bell(p);
+}
+
+/* ---- Time ---- */
+
+/* Ends workers whose job has run for too long, and starts those whose pause is over. Returns when to look again. */
+static int64_t look_at_clock(yk_processes *p)
+{
+    int64_t now = yoke_now(), next = YOKE_FOREVER;
+    yk_mutex_lock(&p->lock);
+    if (p->timed > 0)
+        next = now + p->least_timeout;
+    for (unsigned i = 0; i < p->base.width; i++) {
+        yk_clerk *c = &p->clerks[i];
+        yk_desk *d = &p->desks[i];
+        if (c->state == YK_ABSENT && c->restart_at != 0 && !p->stopping) {
+            if (c->restart_at <= now)
+                yk_start_worker(p, i);
+            else
+                next = YK_MIN(next, c->restart_at);
+        }
+        int64_t since = atomic_load_explicit(&d->claimed_at, memory_order_acquire);
+        uint64_t number = atomic_load_explicit(&d->claimed, memory_order_relaxed);
+        if (c->state != YK_PRESENT || since == 0 || c->timed_out || number < c->next || number >= c->sent)
+            continue;
+        yk_job *job = c->jobs[number % YK_RING];
+        if (!job || job->opts.timeout == 0)
+            continue;
+        int64_t due = since > YOKE_FOREVER - job->opts.timeout ? YOKE_FOREVER : since + job->opts.timeout;
+        if (due > now) {
+            next = YK_MIN(next, due);
+        } else if (atomic_load_explicit(&d->done, memory_order_acquire) == c->seen) {
+            c->timed_out = true;
+            yk_ask(p, YK_ASK_KILL, i);
+        }
+    }
+    yk_mutex_unlock(&p->lock);
+    return next;
+}
+
+static int until(int64_t when)
+{
+    if (when == YOKE_FOREVER)
+        return -1;
+    int64_t ms = (when - yoke_now() + YOKE_MS - 1) / YOKE_MS;
+    return ms < 0 ? 0 : ms > 60000 ? 60000 : (int)ms;
+}
+
+void *yk_supervisor_thread(void *arg)
+{
+    yk_processes *p = arg;
+    pthread_setname_np(pthread_self(), "yoke-supervisor");
+    struct pollfd fds[2] = {{.fd = p->socket, .events = POLLIN}, {.fd = p->poke, .events = POLLIN}};
+    for (;;) {
+        int64_t next = look_at_clock(p);
+        fds[0].fd = p->zygote > 0 ? p->socket : -1;
+        if (yk_sys.poll(fds, 2, p->zygote > 0 ? until(next) : 1000) < 0 && errno != EINTR)
+            sched_yield(); /* out of kernel memory: try again */
+        uint64_t pokes;
+        if (fds[1].revents && read(p->poke, &pokes, sizeof pokes) < 0 && errno != EAGAIN)
+            sched_yield();
+        yk_mutex_lock(&p->lock);
+        bool stop = p->stopping;
+        yk_mutex_unlock(&p->lock);
+        if (stop)
+            return NULL;
+        if (p->zygote == 0 || (fds[0].revents && !yk_hear(p, false)))
+            zygote_ended(p);
+    }
+}
