@@ -1,0 +1,218 @@
+/* module: tasks from files. A .c goes through the cache of compiled objects first; then both kinds are loaded with dlopen(), during
+ * which the constructors of the tasks enter them into the registry under the module's name.
+ *
+ * A file that is open already is not loaded again: its module is counted. Loads run one at a time. */
+#include "task/module.h"
+#include "sync/mutex.h"
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct yoke_module {
+    yoke_module *next; /* in the list of open ones */
+    unsigned uses;
+    void *handle;
+    dev_t device;      /* of the file loaded, to know it again */
+    ino_t inode;
+};
+
+static yk_mutex load_lock; /* guards the list, and loading itself */
+static yoke_module *modules;
+
+static bool ends_in(const char *path, const char *suffix)
+{
+    size_t n = strlen(path), m = strlen(suffix);
+    return n > m && strcmp(path + n - m, suffix) == 0;
+}
+
+static int count_task(const yoke_task *task, void *arg)
+{
+    ++*(unsigned *)arg;
+    return 0;
+}
+
+static void unload(yoke_module *m)
+{
+    yk_registry_forget(m);
+    if (m->handle)
+        dlclose(m->handle);
+    free(m);
+}
+
+/* dlopen() and what its constructors had to say. */
+static int load(yoke_module *m, const char *path, const char *shown, yk_buf *why)
+{
+    yk_error e = {0};
+    yk_registry_begin(m);
+    m->handle = yk_sys.dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    const char *text = m->handle ? NULL : dlerror();
+    int err = yk_registry_end(m, &e);
+    if (!m->handle) {
+        yk_buf_printf(why, "cannot load %s: %s", shown, text ? text : "unknown error");
+        return -ENOEXEC;
+    }
+    if (err < 0) {
+        yk_buf_printf(why, "%s: %s", shown, e.text);
+        return err;
+    }
+    unsigned tasks = 0;
+    yoke_module_each(m, count_task, &tasks);
+    if (tasks == 0) {
+        yk_buf_printf(why, "%s has no tasks: define one with YOKE_TASK(result, name, (type, parameter)...) { }", shown);
+        return -ENODATA;
+    }
+    return 0;
+}
+
+static int open_object(const char *path, const char *shown, yoke_module **ret, yk_buf *why)
+{
+    struct stat st;
+    if (stat(path, &st) < 0) {
+        int err = -errno;
+        yk_buf_printf(why, "%s: %s", shown, yoke_strerror(err));
+        return err;
+    }
+    for (yoke_module *m = modules; m; m = m->next)
+        if (m->device == st.st_dev && m->inode == st.st_ino) {
+            m->uses++;
+            *ret = m;
+            return 0;
+        }
+    yoke_module *m = yk_sys.calloc(1, sizeof *m);
+    if (!m)
+        return -ENOMEM;
+    m->uses = 1;
+    m->device = st.st_dev;
+    m->inode = st.st_ino;
+    char with_slash[PATH_MAX]; /* or dlopen() would search the system's folders for it */
+    snprintf(with_slash, sizeof with_slash, "%s%.4090s", strchr(path, '/') ? "" : "./", path);
+    int err = load(m, with_slash, shown, why);
+    if (err < 0) {
+        unload(m);
+        return err;
+    }
+    m->next = modules;
+    modules = m;
+    *ret = m;
+    return 0;
+}
+
+static void remove_temporary(char *path)
+{
+    unlink(path);
+    char *slash = strrchr(path, '/');
+    *slash = '\0';
+    rmdir(path);
+}
+
+static int open_source(const char *shown, yoke_module **ret, yk_buf *why)
+{
+    char source[PATH_MAX], object[PATH_MAX];
+    snprintf(source, sizeof source, "%s%.4090s", *shown == '-' ? "./" : "", shown);
+    yk_buf text = {0};
+    yk_recipe recipe = {0};
+    bool temporary = false;
+    int err = yk_read_file(source, (size_t)64 << 20, &text);
+    if (err < 0)
+        yk_buf_printf(why, "%s: %s", shown, err == -EINVAL ? "not a regular file" : yoke_strerror(err));
+    else
+        err = yk_recipe_make(&recipe, source, text.ptr ? text.ptr : "", text.len, why);
+    for (int attempt = 0; err == 0; attempt++) {
+        err = yk_cache_find(&recipe, text.ptr ? text.ptr : "", text.len, attempt > 0, object, &temporary, why);
+        if (err < 0)
+            break;
+        err = open_object(object, shown, ret, why);
+        if (temporary)
+            remove_temporary(object);
+        if (err != -ENOEXEC || temporary || attempt > 0)
+            break;
+        /* What lies in the cache cannot be loaded: perhaps it was damaged. Once more, from the source. */
+        unlink(object);
+        why->len = 0;
+        err = 0;
+    }
+    yk_recipe_done(&recipe);
+    yk_buf_done(&text);
+    return err;
+}
+
+int yoke_module_open(const char *path, yoke_module **ret, char **why)
+{
+    if (why)
+        *why = NULL;
+    if (!path || !ret)
+        return -EINVAL;
+    yk_buf reason = {0};
+    int err;
+    yk_mutex_lock(&load_lock);
+    if (ends_in(path, ".c")) {
+        err = open_source(path, ret, &reason);
+    } else if (ends_in(path, ".so") || strstr(path, ".so.")) {
+        err = open_object(path, path, ret, &reason);
+    } else {
+        err = access(path, F_OK) < 0 ? -errno : -EINVAL;
+        yk_buf_printf(&reason, "%s: %s", path, err == -EINVAL ? "expected a file that ends in .c or .so" : yoke_strerror(err));
+    }
+    yk_mutex_unlock(&load_lock);
+    if (err < 0 && why) {
+        if (reason.len == 0)
+            yk_buf_printf(&reason, "%s: %s", path, yoke_strerror(err));
+        yk_buf_str(&reason);
+        *why = reason.ptr;
+        return err;
+    }
+    yk_buf_done(&reason);
+    return err;
+}
+
+void yoke_module_close(yoke_module *m)
+{
+    if (!m)
+        return;
+    yk_mutex_lock(&load_lock);
+    if (--m->uses == 0) {
+        yoke_module **at = &modules;
+        while (*at != m)
+            at = &(*at)->next;
+        *at = m->next;
+        unload(m);
+    }
+    yk_mutex_unlock(&load_lock);
+}
+
+typedef struct visit {
+    yoke_module *module;
+    const char *name;
+    int (*fn)(const yoke_task *task, void *arg);
+    void *arg;
+    const yoke_task *found;
+} visit;
+
+static int visit_own(const yoke_task *task, void *arg)
+{
+    visit *v = arg;
+    return task->info && task->info->module == v->module ? v->fn(task, v->arg) : 0;
+}
+
+int yoke_module_each(yoke_module *m, int (*fn)(const yoke_task *task, void *arg), void *arg)
+{
+    visit v = {.module = m, .fn = fn, .arg = arg};
+    return yoke_each_task(visit_own, &v);
+}
+
+static int find_by_name(const yoke_task *task, void *arg)
+{
+    visit *v = arg;
+    if (strcmp(task->name, v->name) == 0)
+        v->found = task;
+    return v->found != NULL;
+}
+
+const yoke_task *yoke_module_find(yoke_module *m, const char *name)
+{
+    visit v = {.name = name};
+    yoke_module_each(m, find_by_name, &v);
+    return v.found;
+}

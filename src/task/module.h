@@ -1,0 +1,33 @@
+/* module.h: what the three files of modules share: module.c loads, module_cache.c knows what is compiled already,
+ * module_compile.c calls the compiler. */
+#ifndef YK_TASK_MODULE_H
+#define YK_TASK_MODULE_H
+#include "base/sha256.h"
+#include "task/task.h"
+#include <limits.h>
+
+/* How a source is to be compiled. */
+typedef struct yk_recipe {
+    const char *source;     /* as the user gave it, with "./" before a leading dash */
+    char compiler[PATH_MAX]; /* the program */
+    char **words;           /* the whole command but for output and dependency options; NULL at the end; in memory */
+    size_t count, source_at;
+    char include[PATH_MAX]; /* where yoke.h is */
+    yk_buf memory;          /* of the words */
+} yk_recipe;
+
+/* Finds the compiler and the flags. text is the source's. The reason of a failure goes to why. */
+int yk_recipe_make(yk_recipe *r, const char *source, const char *text, size_t len, yk_buf *why);
+void yk_recipe_done(yk_recipe *r);
+/* Runs the compiler; its output goes to why. object and depends are paths to write. */
+int yk_recipe_run(const yk_recipe *r, const char *object, const char *depends, yk_buf *why);
+
+/* A compiled object for the source: from the cache, or made now. `path` is what to dlopen(). *temporary: unlink it afterwards.
+ * fresh: do not believe what is in the cache (it could not be loaded). */
+int yk_cache_find(const yk_recipe *r, const char *text, size_t len, bool fresh, char path[PATH_MAX], bool *temporary, yk_buf *why);
+/* The folder of the cache, made if need be. False when it cannot be. */
+bool yk_cache_folder(char folder[PATH_MAX]);
+
+/* Reads a whole file, at most limit bytes. 0 or a negative code. */
+int yk_read_file(const char *path, size_t limit, yk_buf *ret);
+#endif

@@ -1,0 +1,346 @@
+/* module_cache: what has been compiled already, by content.
+ *
+ *     KEY.deps     for one source, compiler and flags: the files it included when it was last compiled, with size, time and hash
+ *     KEY2.so      the object for KEY and exactly those contents
+ *     KEY.lock     held while one process compiles; the others wait and then find the result
+ *
+ * KEY is the SHA-256 of the source, its path, the compiler's identity and the flags; KEY2 of KEY and the hashes of the included
+ * files. A file whose size and time are as recorded is not read again. Everything is written under another name and renamed, so
+ * that at no moment there is half a file; a lock vanishes with its owner. */
+#include "task/module.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define KEEP_SECONDS (30 * 24 * 3600)
+#define KEEP_BYTES ((off_t)512 << 20)
+#define FILE_LIMIT ((size_t)64 << 20)
+
+int yk_read_file(const char *path, size_t limit, yk_buf *ret)
+{
+    int fd = yk_sys.openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    struct stat st;
+    int err = fstat(fd, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? -EISDIR : S_ISREG(st.st_mode) ? 0 : -EINVAL;
+    while (err == 0) {
+        char *room = yk_buf_room(ret, 65536);
+        ssize_t n = room ? yk_sys.read(fd, room, 65536) : 0;
+        if (!room)
+            err = -ENOMEM;
+        else if (n < 0 && errno != EINTR)
+            err = -errno;
+        else if (n == 0)
+            break;
+        else if (n > 0 && (ret->len += (size_t)n) > limit)
+            err = -EFBIG;
+    }
+    close(fd);
+    return err;
+}
+
+/* ---- Keys ---- */
+
+static void add_identity(yk_sha256 *h, const char *path)
+{
+    struct stat st = {0};
+    char text[100];
+    if (stat(path, &st) < 0)
+        st.st_size = -1;
+    snprintf(text, sizeof text, "%lld %lld.%ld", (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    yk_sha256_add_text(h, path);
+    yk_sha256_add_text(h, text);
+}
+
+static void first_key(const yk_recipe *r, const char *text, size_t len, char key[65])
+{
+    yk_sha256 h;
+    char full[PATH_MAX];
+    yk_sha256_init(&h);
+    yk_sha256_add_text(&h, "yoke module " YOKE_VERSION);
+    add_identity(&h, r->compiler);
+    for (size_t i = 0; i < r->count; i++)
+        if (i != r->source_at)
+            yk_sha256_add_text(&h, r->words[i]);
+    yk_sha256_add_text(&h, realpath(r->source, full) ? full : r->source); /* "..." includes are relative to it */
+    yk_sha256_add(&h, text, len);
+    yk_sha256_hex(&h, key);
+}
+
+static int hash_file(const char *path, char hex[65])
+{
+    yk_buf text = {0};
+    int err = yk_read_file(path, FILE_LIMIT, &text);
+    yk_sha256 h;
+    yk_sha256_init(&h);
+    yk_sha256_add(&h, text.ptr ? text.ptr : "", text.len);
+    yk_sha256_hex(&h, hex);
+    yk_buf_done(&text);
+    return err;
+}
+
+/* ---- The list of included files: lines "SIZE SECONDS NANOSECONDS HASH PATH" ---- */
+
+/* Adds the present hash of one recorded file to h; false when it is gone. */
+static bool add_recorded(yk_sha256 *h, char *line)
+{
+    long long size, seconds;
+    long nanoseconds;
+    char recorded[65], now[65];
+    int at = 0;
+    struct stat st;
+    if (sscanf(line, "%lld %lld %ld %64s %n", &size, &seconds, &nanoseconds, recorded, &at) != 4 || at == 0 ||
+        stat(line + at, &st) < 0)
+        return false;
+    bool same = st.st_size == size && st.st_mtim.tv_sec == seconds && st.st_mtim.tv_nsec == nanoseconds;
+    if (!same && hash_file(line + at, now) < 0)
+        return false;
+    yk_sha256_add_text(h, line + at);
+    yk_sha256_add_text(h, same ? recorded : now);
+    return true;
+}
+
+/* KEY2 from KEY and a list; false when a file of the list is gone. Cuts the list into lines. */
+static bool second_key(const char *key, yk_buf *list, char key2[65])
+{
+    yk_sha256 h;
+    yk_sha256_init(&h);
+    yk_sha256_add_text(&h, key);
+    yk_buf_str(list);
+    bool ok = !list->failed;
+    for (char *line = list->ptr, *end; ok && *line; line = end + 1) {
+        end = strchr(line, '\n');
+        if (!end)
+            return false; /* cut off */
+        *end = '\0';
+        ok = add_recorded(&h, line);
+    }
+    yk_sha256_hex(&h, key2);
+    return ok;
+}
+
+static int record(yk_buf *list, const char *path)
+{
+    struct stat st;
+    char hex[65];
+    if (strchr(path, '\n') || stat(path, &st) < 0)
+        return -EINVAL;
+    int err = hash_file(path, hex);
+    if (err == 0)
+        yk_buf_printf(list, "%lld %lld %ld %s %s\n", (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, hex,
+                      path);
+    return err;
+}
+
+/* Reads the make rule that the compiler wrote (-MMD): "object: source header header \ newline ...", blanks in names escaped. */
+static int record_rule(yk_buf *list, const char *rule, const char *source)
+{
+    const char *p = strstr(rule, ": ");
+    char path[PATH_MAX], full[PATH_MAX];
+    int err = 0;
+    for (p = p ? p + 2 : ""; *p && err == 0;) {
+        size_t n = 0;
+        while (*p == ' ' || *p == '\n' || (*p == '\\' && p[1] == '\n'))
+            p++;
+        for (; *p && *p != ' ' && *p != '\n' && n < sizeof path - 1; p++) {
+            if (*p == '\\' && p[1] == '\n')
+                break;
+            if ((*p == '\\' && (p[1] == ' ' || p[1] == '#' || p[1] == '\\')) || (*p == '$' && p[1] == '$'))
+                p++;
+            path[n++] = *p;
+        }
+        path[n] = '\0';
+        if (n > 0 && strcmp(path, source) != 0 && realpath(path, full))
+            err = record(list, full);
+    }
+    return err;
+}
+
+/* ---- The folder ---- */
+
+static bool make_folder(char *path)
+{
+    for (char *p = path + 1; *p; p++)
+        if (*p == '/') {
+            *p = '\0';
+            mkdir(path, 0700);
+            *p = '/';
+        }
+    mkdir(path, 0700);
+    return access(path, W_OK | X_OK) == 0;
+}
+
+bool yk_cache_folder(char folder[PATH_MAX])
+{
+    const char *own = getenv("YOKE_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int n = -1;
+    if (own && *own)
+        n = snprintf(folder, PATH_MAX, "%s", own);
+    else if (xdg && *xdg == '/')
+        n = snprintf(folder, PATH_MAX, "%s/yoke", xdg);
+    else if (home && *home == '/')
+        n = snprintf(folder, PATH_MAX, "%s/.cache/yoke", home);
+    return n > 0 && n < PATH_MAX - 100 && make_folder(folder);
+}
+
+/* Old entries go, and the oldest while there are too many: looked at only when something was compiled. */
+static void prune(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    off_t total = 0;
+    time_t now = time(NULL), limit = now - KEEP_SECONDS;
+    for (int pass = 0; dir && pass < 2; pass++) {
+        rewinddir(dir);
+        for (struct dirent *e; (e = readdir(dir));) {
+            struct stat st;
+            if (e->d_name[0] == '.' || fstatat(dirfd(dir), e->d_name, &st, 0) < 0)
+                continue;
+            if (st.st_mtime < limit)
+                unlinkat(dirfd(dir), e->d_name, 0);
+            else
+                total += st.st_size;
+        }
+        if (total <= KEEP_BYTES)
+            break;
+        limit = now - 24 * 3600; /* too much: keep what was used in the last day */
+    }
+    if (dir)
+        closedir(dir);
+}
+
+static int write_file(const char *path, const yk_buf *text)
+{
+    int fd = yk_sys.openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), err = 0;
+    if (fd < 0)
+        return -errno;
+    for (size_t at = 0; at < text->len && err == 0;) {
+        ssize_t n = yk_sys.write(fd, text->ptr + at, text->len - at);
+        if (n < 0 && errno != EINTR)
+            err = -errno;
+        else if (n > 0)
+            at += (size_t)n;
+    }
+    if (close(fd) < 0 && err == 0)
+        err = -errno;
+    return err;
+}
+
+/* ---- Finding and making ---- */
+
+typedef struct entry {
+    const yk_recipe *recipe;
+    char folder[PATH_MAX], key[65];
+} entry;
+
+static void name(const entry *n, char path[PATH_MAX], const char *key, const char *suffix)
+{
+    snprintf(path, PATH_MAX, "%.3900s/%s%s", n->folder, key, suffix);
+}
+
+static bool look_up(const entry *n, char path[PATH_MAX])
+{
+    char deps[PATH_MAX], key2[65];
+    yk_buf list = {0};
+    name(n, deps, n->key, ".deps");
+    bool found = yk_read_file(deps, FILE_LIMIT, &list) == 0 && second_key(n->key, &list, key2);
+    yk_buf_done(&list);
+    if (!found)
+        return false;
+    name(n, path, key2, ".so");
+    if (access(path, R_OK) != 0)
+        return false;
+    utimensat(AT_FDCWD, path, NULL, 0); /* used now: prune() goes by this */
+    return true;
+}
+
+/* Compiles into the folder; two renames make it visible, the list last. */
+static int make(const entry *n, char path[PATH_MAX], yk_buf *why)
+{
+    char object[PATH_MAX], rule[PATH_MAX], deps[PATH_MAX], key2[65], own[32];
+    snprintf(own, sizeof own, ".%ld.tmp", (long)getpid());
+    name(n, object, n->key, own);
+    snprintf(own, sizeof own, ".%ld.d", (long)getpid());
+    name(n, rule, n->key, own);
+    yk_buf text = {0}, list = {0}, copy = {0};
+    int err = yk_recipe_run(n->recipe, object, rule, why);
+    if (err == 0)
+        err = yk_read_file(rule, FILE_LIMIT, &text);
+    if (err == 0)
+        err = record_rule(&list, yk_buf_str(&text), n->recipe->source);
+    if (err == 0 && list.len > 0)
+        yk_buf_put(&copy, list.ptr, list.len);
+    if (err == 0 && (!second_key(n->key, &copy, key2) || list.failed || text.failed))
+        err = -ENOMEM;
+    if (err == 0)
+        err = write_file(rule, &list);
+    if (err == 0) {
+        name(n, path, key2, ".so");
+        name(n, deps, n->key, ".deps");
+        if (rename(object, path) < 0 || rename(rule, deps) < 0)
+            err = -errno;
+    }
+    if (err < 0) {
+        unlink(object);
+        unlink(rule);
+        if (why->len == 0)
+            yk_buf_printf(why, "cannot keep the compiled module in %s: %s", n->folder, yoke_strerror(err));
+    } else {
+        prune(n->folder);
+    }
+    yk_buf_done(&text);
+    yk_buf_done(&list);
+    yk_buf_done(&copy);
+    return err;
+}
+
+/* Without a folder of our own: once, in the temporary folder. */
+static int make_temporary(const yk_recipe *r, char path[PATH_MAX], yk_buf *why)
+{
+    const char *tmp = getenv("TMPDIR");
+    char folder[PATH_MAX], rule[PATH_MAX];
+    snprintf(folder, sizeof folder, "%.3900s/yoke-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    if (!mkdtemp(folder)) {
+        int err = -errno;
+        yk_buf_printf(why, "cannot write to a cache folder nor to %s: %s", folder, yoke_strerror(err));
+        return err;
+    }
+    snprintf(path, PATH_MAX, "%.4000s/m.so", folder);
+    snprintf(rule, sizeof rule, "%.4000s/m.d", folder);
+    int err = yk_recipe_run(r, path, rule, why);
+    unlink(rule);
+    if (err < 0) {
+        unlink(path);
+        rmdir(folder);
+    }
+    return err;
+}
+
+int yk_cache_find(const yk_recipe *r, const char *text, size_t len, bool fresh, char path[PATH_MAX], bool *temporary, yk_buf *why)
+{
+    entry n = {.recipe = r};
+    *temporary = false;
+    if (!yk_cache_folder(n.folder)) {
+        *temporary = true;
+        return make_temporary(r, path, why);
+    }
+    first_key(r, text, len, n.key);
+    if (!fresh && look_up(&n, path))
+        return 0;
+    char lock[PATH_MAX];
+    name(&n, lock, n.key, ".lock");
+    int fd = yk_sys.openat(AT_FDCWD, lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600), err = 0;
+    if (fd >= 0)
+        while (flock(fd, LOCK_EX) < 0 && errno == EINTR)
+            ;
+    /* Somebody else may have made it while we waited. */
+    if (fresh || !look_up(&n, path))
+        err = make(&n, path, why);
+    if (fd >= 0)
+        close(fd);
+    return err;
+}
