@@ -54,7 +54,8 @@ tsan: ## the tests of what runs in threads under ThreadSanitizer
 	@tools/setup test
 	@tools/configure $(BUILD)-tsan -Db_sanitize=thread -Db_lundef=false
 	@ninja -C $(BUILD)-tsan all meson-test-prereq
-	@TEST_TIME_SCALE=$${TEST_TIME_SCALE:-10} tests/run $(BUILD)-tsan --timeout-multiplier 10 --suite tsan $(ARGS)
+	@TSAN_OPTIONS=die_after_fork=0:$$TSAN_OPTIONS TEST_TIME_SCALE=$${TEST_TIME_SCALE:-10} \
+		tests/run $(BUILD)-tsan --timeout-multiplier 10 --suite tsan $(ARGS)
 
 fuzz: ## run every fuzzer for SECONDS on top of its corpus
 	@tools/setup fuzz

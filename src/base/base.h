@@ -86,7 +86,7 @@ static inline void *yk_region_alloc(yk_region *r, size_t size)
 /* A copy of n bytes, ended by a NUL. NULL when there is no memory. */
 char *yk_region_copy(yk_region *r, const void *bytes, size_t n);
 char *yk_region_printf(yk_region *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
-char *yk_region_vprintf(yk_region *r, const char *format, va_list ap);
+char *yk_region_vprintf(yk_region *r, const char *format, va_list ap) __attribute__((format(printf, 2, 0)));
 /* Gives every chunk back. The region is then empty, without its buffer. */
 void yk_region_done(yk_region *r);
 

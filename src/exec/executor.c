@@ -166,7 +166,7 @@ yoke_executor *yoke_open(const char *uri)
     yoke_executor *ex = NULL;
     yk_error e = {0};
     int err = start(uri, &ex, &e);
-    if (err < 0)
+    if (err != 0)
         return open_broken(uri, err, e.text);
     err = equip(ex, uri);
     if (err < 0) {

@@ -62,11 +62,12 @@ static bool grow(yk_job_pool *p)
     return true;
 }
 
-/* Moves up to half a cache of free jobs from the pool to the thread. */
+/* Moves up to half a cache of free jobs from the pool to the thread; false when there is no memory for any. */
 static bool refill(yk_job_pool *p)
 {
     yk_mutex_lock(&p->lock);
-    bool ok = p->free || grow(p);
+    if (!p->free)
+        grow(p);
     cache.serial = p->serial;
     cache.free = NULL;
     cache.count = 0;
@@ -78,7 +79,7 @@ static bool refill(yk_job_pool *p)
         cache.count++;
     }
     yk_mutex_unlock(&p->lock);
-    return ok;
+    return cache.free != NULL;
 }
 
 yk_job *yk_job_take(yk_job_pool *p)

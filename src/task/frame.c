@@ -135,7 +135,7 @@ static int put_text(writer *w, unsigned i, yoke_str *field)
 
 static int put_cstr(writer *w, unsigned i, const char **field)
 {
-    uint64_t tag;
+    uint64_t tag = 0;
     if (!*field)
         return bad_value(w, i, EINVAL, "is NULL");
     int err = put_bytes(w, i, *field, strlen(*field) + 1, &tag);

@@ -66,7 +66,7 @@ static int put_line(yk_output *o, yk_job *job, uint64_t number)
     yk_error e;
     size_t start = o->results.len;
     int code = job->code;
-    const char *text = code < 0 ? yoke_error(job) : NULL;
+    const char *text = code != 0 ? yoke_error(job) : NULL;
     if (code == 0) {
         code = yk_json_result(job->task, job->args, job->ret, o->c->json_flags, &o->results, &e);
         text = e.text;

@@ -52,10 +52,17 @@ TEST(every_kind_of_check_can_fail)
     CHECK_HAS(text, "nan");
 }
 
+TEST(a_failure_cannot_look_like_a_test)
+{
+    CHECK_INT(victim("fails_in_tap"), 1);
+    CHECK_HAS(text, "#   ok 1 - no test\n");
+    CHECK_HAS(text, "not ok 1 - fails_in_tap\n");
+}
+
 TEST(a_crash_costs_one_test)
 {
     CHECK_INT(victim("crashes passes"), 1);
-    CHECK_HAS(text, "crashes: killed by signal 11");
+    CHECK_HAS(text, "crashes: killed by signal 9");
     CHECK_HAS(text, "ok 1 - passes\n");
     CHECK_HAS(text, "not ok 2 - crashes\n");
 }

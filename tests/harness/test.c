@@ -29,14 +29,26 @@ void test_add(test_case *t)
     last = &t->next;
 }
 
+/* Lines after the first are comments too: a text that holds TAP of its own must not be counted. */
+static void put_comment(const char *text)
+{
+    for (; *text; text++) {
+        putchar(*text);
+        if (*text == '\n')
+            fputs("#   ", stdout);
+    }
+}
+
 void test_fail(const char *file, int line, const char *format, ...)
 {
     va_list ap;
+    char *text = NULL;
     va_start(ap, format);
     printf("# %s:%d: ", file, line);
-    vprintf(format, ap);
+    put_comment(vasprintf(&text, format, ap) < 0 ? format : text);
     printf(" (seed %llu)\n", (unsigned long long)options.seed);
     va_end(ap);
+    free(text);
     fflush(stdout);
     _exit(1);
 }
