@@ -42,7 +42,7 @@ static const char *scheme_at(void *ctx, size_t i)
     return t ? t->scheme : NULL;
 }
 
-static int unknown_scheme(const char *scheme, yk_error *e)
+static void unknown_scheme(const char *scheme, yk_error *e)
 {
     char known[256] = "";
     size_t len = 0;
@@ -52,8 +52,9 @@ static int unknown_scheme(const char *scheme, yk_error *e)
     }
     const char *near = yk_nearest(scheme, scheme_at, NULL);
     if (near)
-        return yk_errorf(e, EINVAL, "no executor \"%s\"; did you mean \"%s\"?", scheme, near);
-    return yk_errorf(e, EINVAL, "no executor \"%s\"; there are: %s", scheme, known);
+        yk_errorf(e, EINVAL, "no executor \"%s\"; did you mean \"%s\"?", scheme, near);
+    else
+        yk_errorf(e, EINVAL, "no executor \"%s\"; there are: %s", scheme, known);
 }
 
 int yk_width_arg(const char *scheme, const char *arg, unsigned fallback, unsigned max, unsigned *ret, yk_error *e)
@@ -107,8 +108,10 @@ static int start(const char *uri, yoke_executor **ret, yk_error *e)
     char scheme[64];
     snprintf(scheme, sizeof scheme, "%.*s", (int)YK_MIN(len, sizeof scheme - 1), uri);
     yk_executor_type *type = find_type(uri, len);
-    if (!type)
-        return unknown_scheme(scheme, e);
+    if (!type) {
+        unknown_scheme(scheme, e);
+        return -EINVAL;
+    }
     int err = type->open(colon ? colon + 1 : "", ret, e);
     if (err == 0)
         (*ret)->type = type;

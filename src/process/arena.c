@@ -1,9 +1,10 @@
 /* arena: see arena.h. Blocks are powers of two of 64-byte units, naturally aligned, with a free list for each order.
  *
- * A free block is kept as it is, so that taking and giving the same sizes again and again, which is what executors do, costs a few
- * instructions; new blocks come from the untouched end. Only when that end is reached are free blocks merged with their buddies
- * (Knowlton, "A fast storage allocator", 1965). Rounding up wastes address space, not memory: pages that nobody touches do not
- * exist. Large free blocks keep their pages warm up to a limit and give them back beyond it. */
+ * A free block is kept as it is, so that taking and giving the same sizes again and again, which is what executors do,
+ * costs a few instructions; new blocks come from the untouched end. Only when that end is reached are free blocks merged
+ * with their buddies (Knowlton, "A fast storage allocator", 1965). Rounding up wastes address space, not memory: pages
+ * that nobody touches do not exist. Large free blocks keep their pages warm up to a limit and give them back
+ * beyond it. */
 #include "process/arena.h"
 #include <sys/mman.h>
 

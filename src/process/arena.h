@@ -14,7 +14,8 @@ typedef struct yk_arena {
     size_t retained;      /* bytes of large free blocks whose pages are still there */
 } yk_arena;
 
-/* Opens over [base, base + size), at most 256 GiB; base must be page-aligned. The memory is reserved, not touched. 0 or -ENOMEM. */
+/* Opens over [base, base + size), at most 256 GiB; base must be page-aligned. The memory is reserved, not touched. 0 or
+ * -ENOMEM. */
 int yk_arena_open(yk_arena *a, char *base, size_t size);
 /* At least size bytes, aligned to 64; NULL when there is no room. */
 void *yk_arena_take(yk_arena *a, size_t size);

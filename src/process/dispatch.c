@@ -1,9 +1,10 @@
 /* dispatch: from the backlog to the workers.
  *
- * A worker gets about WINDOW_NS worth of work ahead, by what its tasks have taken lately: many small tasks in one go, large ones
- * one by one. Among workers the one that will be free first is chosen; one that sleeps counts as busy for as long as waking it
- * takes, so a trickle of tiny tasks keeps one worker awake instead of all. When a worker has nothing and the backlog is empty, what
- * another has not begun is taken back and given to it, so no job waits behind a long one while a worker idles. */
+ * A worker gets about WINDOW_NS worth of work ahead, by what its tasks have taken lately: many small tasks in one go,
+ * large ones one by one. Among workers the one that will be free first is chosen; one that sleeps counts as busy for as
+ * long as waking it takes, so a trickle of tiny tasks keeps one worker awake instead of all. When a worker has nothing
+ * and the backlog is empty, what another has not begun is taken back and given to it, so no job waits behind a long one
+ * while a worker idles. */
 #include "process/pool.h"
 #include <stdlib.h>
 
@@ -171,7 +172,7 @@ static int pack_pointing(yk_processes *p, yk_job *job, yk_request *q, yk_shipmen
     memcpy(moved, job->args, t->args_size);
     int err = t->info->has_out ? move_outs(p, &k, t, moved, e) : 0;
     char *frame = q->frame;
-    size_t cap = YK_FRAME_CELL, len, bound = yk_frame_bound(t, YK_ARGS, moved, &p->window);
+    size_t cap = YK_FRAME_CELL, len = 0, bound = yk_frame_bound(t, YK_ARGS, moved, &p->window);
     q->block = 0;
     if (err == 0 && bound > cap) {
         frame = take_block(&k.window, bound);

@@ -1,9 +1,9 @@
 /* harvest: from the workers back to the jobs, and waiting for that.
  *
- * Whoever waits for a job reads the rings himself: no thread stands between a worker and the waiter. Before sleeping he tells each
- * worker at which completion to ring the bell, so that he is woken once, when his own job is done, and not for each one before it.
- * A worker also rings when it runs out of work. Only if there is something to do that nobody waits for - a hook on a job, a backlog
- * to send on - does a thread of our own, the harvester, wait in the same way. */
+ * Whoever waits for a job reads the rings himself: no thread stands between a worker and the waiter. Before sleeping he
+ * tells each worker at which completion to ring the bell, so that he is woken once, when his own job is done, and not
+ * for each one before it. A worker also rings when it runs out of work. Only if there is something to do that nobody
+ * waits for - a hook on a job, a backlog to send on - does a thread of our own, the harvester, wait in the same way. */
 #include "process/pool.h"
 #include <sched.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* supervise: starting workers, noticing their deaths, replacing them; and ending those whose job has run out of time.
  *
- * The zygote reports every start and every end. When a worker has ended, its ring still says exactly what became of its jobs:
- * completed ones are read as always, the one that is CLAIMED and has no completion is the one it died of, and those still READY go
- * back to the head of the backlog. Then the desk is wiped and a new worker is asked for, at once, unless workers keep dying before
- * they have done anything. */
+ * The zygote reports every start and every end. When a worker has ended, its ring still says exactly what became of its
+ * jobs: completed ones are read as always, the one that is CLAIMED and has no completion is the one it died of, and
+ * those still READY go back to the head of the backlog. Then the desk is wiped and a new worker is asked for, at once,
+ * unless workers keep dying before they have done anything. */
 #include "process/pool.h"
 #include <poll.h>
 #include <signal.h>

@@ -1,8 +1,8 @@
 /* worker: the life of a worker process: take a request, run its task, write its completion; spin a little; sleep.
  *
- * A worker shares no lock with anybody. Before it sleeps it says so and looks once more; the parent sends first and looks then
- * whether the worker sleeps: with sequentially consistent operations one of the two sees the other. The bell works the same way in
- * the other direction. */
+ * A worker shares no lock with anybody. Before it sleeps it says so and looks once more; the parent sends first and
+ * looks then whether the worker sleeps: with sequentially consistent operations one of the two sees the other. The bell
+ * works the same way in the other direction. */
 #include "process/shared.h"
 #include "exec/exec.h"
 #include <sched.h>
@@ -189,7 +189,8 @@ static void run(yk_desk *d, const yk_request *q, uint64_t number)
         int64_t deadline = q->deadline;
         if (q->timeout > 0)
             deadline = YK_MIN(deadline, atomic_load_explicit(&d->claimed_at, memory_order_relaxed) + q->timeout);
-        yk_run r = {.timeout = q->timeout > 0 && deadline != q->deadline ? q->timeout : 0, .task = t, .args = self.args, .ret = self.ret, .region = &self.region, .cancel = &d->cancel,
+        yk_run r = {.timeout = q->timeout > 0 && deadline != q->deadline ? q->timeout : 0,
+                    .task = t, .args = self.args, .ret = self.ret, .region = &self.region, .cancel = &d->cancel,
                     .progress = d->progress, .deadline = deadline, .executor = inner_executor(), .attempt = q->attempt};
         atomic_store_explicit(&d->progress[0], 0, memory_order_relaxed);
         atomic_store_explicit(&d->progress[1], 0, memory_order_relaxed);

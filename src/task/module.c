@@ -1,5 +1,5 @@
-/* module: tasks from files. A .c goes through the cache of compiled objects first; then both kinds are loaded with dlopen(), during
- * which the constructors of the tasks enter them into the registry under the module's name.
+/* module: tasks from files. A .c goes through the cache of compiled objects first; then both kinds are loaded with
+ * dlopen(), during which the constructors of the tasks enter them into the registry under the module's name.
  *
  * A file that is open already is not loaded again: its module is counted. Loads run one at a time. */
 #include "task/module.h"

@@ -24,7 +24,8 @@ int yk_recipe_run(const yk_recipe *r, const char *object, const char *depends, y
 
 /* A compiled object for the source: from the cache, or made now. `path` is what to dlopen(). *temporary: unlink it afterwards.
  * fresh: do not believe what is in the cache (it could not be loaded). */
-int yk_cache_find(const yk_recipe *r, const char *text, size_t len, bool fresh, char path[PATH_MAX], bool *temporary, yk_buf *why);
+int yk_cache_find(const yk_recipe *r, const char *text, size_t len, bool fresh, char path[PATH_MAX], bool *temporary,
+                  yk_buf *why);
 /* The folder of the cache, made if need be. False when it cannot be. */
 bool yk_cache_folder(char folder[PATH_MAX]);
 
