@@ -140,7 +140,7 @@ TEST(progress_line)
     CHECK_STR(line((yk_progress_state){.done = 3000000, .share = -1}, 1, 80), "3000000 records  3.00 M/s  took 1s");
     CHECK_STR(line((yk_progress_state){.done = 30000, .share = 0.5}, 1, 80),
               "[############------------]  50%  30000 records  30.0 k/s  left 1s");
-    CHECK_HAS(line((yk_progress_state){.done = 1, .share = 0.00001}, 100, 80), "left 115d");
+    CHECK_HAS(line((yk_progress_state){.done = 1, .share = 0.00001}, 100, 80), "left 116d");
     CHECK_HAS(line((yk_progress_state){.done = 1, .share = 0.001}, 100, 80), "left 27h45m");
     CHECK_STR(line((yk_progress_state){.done = 0, .total = 10}, 0, 80),
               "[------------------------]   0%  0 of 10  0.0/s  took 0s");
