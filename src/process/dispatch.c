@@ -81,12 +81,25 @@ static bool has_room(const yk_clerk *c)
     return c->state == YK_PRESENT && !c->timed_out && c->outstanding < window_of(c) && c->sent - c->next < WINDOW_MAX;
 }
 
+/* A worker with nothing left to do may still have revoked cells ahead of `next`, which then moves only here: without it, a
+ * worker whose whole ring was revoked would get no job any more. */
+static void pass_revoked(yk_processes *p, unsigned slot)
+{
+    yk_clerk *c = &p->clerks[slot];
+    if (c->outstanding > 0 || c->next == c->sent)
+        return;
+    uint64_t taken = atomic_load_explicit(&p->desks[slot].taken, memory_order_acquire);
+    if (taken > c->next && taken <= c->sent)
+        c->next = taken;
+}
+
 static int choose(yk_processes *p)
 {
     int best = -1;
     double least = 0;
     for (unsigned i = 0; i < p->base.width; i++) {
         yk_clerk *c = &p->clerks[i];
+        pass_revoked(p, i);
         if (!has_room(c))
             continue;
         double busy = c->outstanding * task_ns(c);
@@ -323,6 +336,9 @@ static void rebalance(yk_processes *p)
     /* From the newest back; the moved ones keep their order by being entered oldest first. */
     uint64_t numbers[YK_RING];
     unsigned n = 0;
+    pass_revoked(p, (unsigned)idle);
+    /* The idle one may have revoked cells that its worker has not passed yet: those must not be written again. */
+    want = (unsigned)YK_MIN((uint64_t)want, to->sent - to->next < WINDOW_MAX ? WINDOW_MAX - (to->sent - to->next) : 0);
     for (uint64_t number = from->sent; number-- > from->next && n < want;)
         if (from->jobs[number % YK_RING] && has_room(to))
             numbers[n++] = number;
