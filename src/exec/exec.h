@@ -52,6 +52,7 @@ int yk_timer_start(yk_timer *t, int64_t when, void (*fn)(void *arg), void *arg);
 /* True when fn will not be called; false when it has been, is being, or never was to be called. */
 bool yk_timer_stop(yk_timer *t);
 /* Starts a thread of yoke's own: signals blocked except those of faults. stack 0: the default. 0 or a negative code. */
+extern void (*yk_thread_hook)(void); /* called first in each thread that may run tasks; the command's crash handler */
 int yk_thread_start(pthread_t *thread, size_t stack, void *(*fn)(void *), void *arg);
 
 /* ---- Jobs (job.c) ---- */

@@ -92,10 +92,8 @@ static int copy_text(yk_job *job, unsigned i, yoke_str *text, yk_error *e)
 {
     if (!text->ptr && text->len > 0)
         return bad_argument(job, i, e, "is NULL with a length");
-#ifdef YK_HAVE_JSON
     if (job->task->params[i].code == YOKE_JSON && yk_json_check(text->ptr, text->len, NULL) < 0)
         return bad_argument(job, i, e, "is not JSON");
-#endif
     text->ptr = yk_region_copy(&job->region, text->ptr, text->len);
     return text->ptr ? 0 : no_memory(e);
 }

@@ -87,6 +87,8 @@ static void *timer_thread(void *arg)
     return NULL;
 }
 
+void (*yk_thread_hook)(void);
+
 int yk_thread_start(pthread_t *thread, size_t stack, void *(*fn)(void *), void *arg)
 {
     pthread_attr_t attr;

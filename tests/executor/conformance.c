@@ -91,11 +91,9 @@ TEST(bytes_and_json)
     yoke_json value = yoke_await(j, yoke_json);
     CHECK_INT(value.len, 11);
     CHECK(memcmp(value.ptr, "{\"a\":[1,2]}", 11) == 0);
-#ifdef YK_HAVE_JSON
     yoke_future *bad = yoke_submit(ex, echo_json, ((yoke_json){"{\"a\":", 5}));
     CHECK_INT(yoke_wait(bad), -EINVAL);
     CHECK_HAS(yoke_error(bad), "echo_json");
-#endif
     yoke_close(ex);
     free(data);
 }
@@ -655,7 +653,6 @@ TEST(as_completed)
 
 /* ---- JSON ---- */
 
-#ifdef YK_HAVE_JSON
 TEST(json_jobs)
 {
     yoke_executor *ex = open_it();
@@ -670,7 +667,6 @@ TEST(json_jobs)
     CHECK_HAS(yoke_error(f), "argument 1 \"a\" of add");
     yoke_close(ex);
 }
-#endif
 
 /* ---- Closing ---- */
 

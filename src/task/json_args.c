@@ -1,0 +1,204 @@
+/* json_args: the arguments of one call, bound to the task's signature while they are read.
+ *
+ * Three forms are told apart by the first character alone, so none is ever ambiguous:
+ *     [1,2]          '[' always begins the arguments in order; those with defaults may be left out at the end
+ *     {"a":1,"b":2}  '{' always begins the arguments by name, in any order
+ *     1              anything else is the argument itself, for a task of exactly one parameter
+ * So a task whose one parameter is a view or yoke_json takes [[1,2,3]] or {"x":[1,2,3]}, and [1,2,3] is too many. */
+#include "task/json.h"
+#include <stdio.h>
+
+static const char *read_param(yk_reader *r, const char *p, unsigned i, char *args)
+{
+    const yoke_param *param = &r->task->params[i];
+    r->param = (int)i;
+    p = yk_read_value(r, p, param->code, args + param->offset);
+    return p;
+}
+
+/* All parameters from `from` on whose bit is not in `seen` must have defaults. */
+static const char *check_missing(yk_reader *r, const char *p, uint32_t seen)
+{
+    for (unsigned i = 0; i < r->task->nparams; i++) {
+        if (seen >> i & 1 || r->task->params[i].has_default)
+            continue;
+        r->param = (int)i;
+        return yk_fail_at(r, p, EINVAL, "missing");
+    }
+    return p + 1;
+}
+
+static __attribute__((cold)) const char *too_many(yk_reader *r, const char *p)
+{
+    const yoke_task *t = r->task;
+    bool wraps = t->nparams == 1 && (yk_is_view(t->params[0].code) || t->params[0].code == YOKE_JSON);
+    r->param = -1;
+    return yk_fail_at(r, p, EINVAL, "too many, it takes %u%s", (unsigned)t->nparams,
+                      wraps ? " (an array that is one argument is written [[...]])" : "");
+}
+
+/* Between two arguments: a comma or the end. */
+static const char *read_comma(yk_reader *r, const char *p, char close, bool *more)
+{
+    p = yk_blanks(r, p);
+    *more = yk_is_at(r, p, ',');
+    if (*more)
+        return yk_blanks(r, p + 1);
+    return yk_is_at(r, p, close) ? p : yk_expected(r, p, close == ']' ? "',' or ']'" : "',' or '}'");
+}
+
+static const char *read_positional(yk_reader *r, const char *p, char *args)
+{
+    unsigned n = 0, count = r->task->nparams;
+    bool more = true;
+    p = yk_blanks(r, p + 1);
+    if (yk_is_at(r, p, ']'))
+        return check_missing(r, p, 0);
+    for (; more; n++) {
+        if (n == count)
+            return too_many(r, p);
+        p = read_param(r, p, n, args);
+        if (p)
+            p = read_comma(r, p, ']', &more);
+        if (!p)
+            return NULL;
+    }
+    return n == count ? p + 1 : check_missing(r, p, (1u << n) - 1);
+}
+
+static const char *next_name(void *ctx, size_t i)
+{
+    const yoke_task *t = ctx;
+    return i < t->nparams ? t->params[i].name : NULL;
+}
+
+static __attribute__((cold)) const char *unknown_name(yk_reader *r, const char *p, const yk_json_span *key)
+{
+    char word[64] = "";
+    if (key->len < sizeof word && !key->has_nul)
+        yk_unescape(key, word);
+    const char *near = *word ? yk_nearest(word, next_name, (void *)(uintptr_t)r->task) : NULL;
+    char hint[160];
+    snprintf(hint, sizeof hint, near ? "an argument it does not have (did you mean \"%s\"?)" : "an argument it does not have",
+             near);
+    r->param = -1;
+    return yk_unexpected(r, p, hint);
+}
+
+/* The parameter of that name; `guess` is tried first. The number of parameters when there is none. */
+static unsigned find_name(const yoke_task *t, const yk_json_span *key, unsigned guess)
+{
+    if (guess < t->nparams && yk_span_is(key, t->params[guess].name))
+        return guess;
+    for (unsigned i = 0; i < t->nparams; i++)
+        if (yk_span_is(key, t->params[i].name))
+            return i;
+    return t->nparams;
+}
+
+/* "name": value. *param is the parameter before, and becomes this one. */
+static const char *read_named(yk_reader *r, const char *p, char *args, uint32_t *seen, unsigned *param)
+{
+    yk_json_span key;
+    const char *begin = p;
+    r->param = -1;
+    if (!yk_is_at(r, p, '"'))
+        return yk_expected(r, p, "a name in quotes");
+    p = yk_read_string(r, p, &key);
+    if (!p)
+        return NULL;
+    unsigned i = find_name(r->task, &key, *param + 1);
+    if (i == r->task->nparams)
+        return unknown_name(r, begin, &key);
+    r->param = (int)i;
+    if (*seen >> i & 1)
+        return yk_fail_at(r, begin, EINVAL, "given twice");
+    *seen |= 1u << i;
+    *param = i;
+    p = yk_blanks(r, p);
+    if (!yk_is_at(r, p, ':'))
+        return yk_expected(r, p, "':'");
+    return read_param(r, yk_blanks(r, p + 1), i, args);
+}
+
+static const char *read_object(yk_reader *r, const char *p, char *args)
+{
+    uint32_t seen = 0;
+    unsigned param = UINT32_MAX;
+    bool more = true;
+    p = yk_blanks(r, p + 1);
+    if (yk_is_at(r, p, '}'))
+        return check_missing(r, p, 0);
+    while (more) {
+        p = read_named(r, p, args, &seen, &param);
+        if (p)
+            p = read_comma(r, p, '}', &more);
+        if (!p)
+            return NULL;
+    }
+    return check_missing(r, p, seen);
+}
+
+int yk_json_args(const yoke_task *t, const char *text, size_t len, unsigned flags, yk_region *region, void *args, yk_error *e)
+{
+    yk_reader r = {.text = text, .end = text + len, .task = t, .param = -1, .flags = flags, .region = region, .e = e};
+    const char *what = t->nparams == 1 ? "the argument, an array or an object" : "an array or an object";
+    if (t->defaults)
+        t->defaults(args);
+    const char *p = yk_read_begin(&r, what);
+    if (!p)
+        return r.code;
+    if (*p == '[')
+        p = read_positional(&r, p, args);
+    else if (*p == '{')
+        p = read_object(&r, p, args);
+    else
+        p = t->nparams == 1 ? read_param(&r, p, 0, args) : yk_expected(&r, p, what);
+    r.param = -1;
+    if (p)
+        p = yk_read_end(&r, p);
+    return p ? 0 : r.code;
+}
+
+/* ---- Words of the command line ---- */
+
+/* The word itself as the string argument. */
+static const char *take_word(yk_reader *r, unsigned code, void *to)
+{
+    size_t len = (size_t)(r->end - r->text);
+    for (const char *p = r->text; p < r->end;) {
+        unsigned n = yk_utf8_length(p, r->end);
+        if (n == 0)
+            return yk_fail_at(r, p, EILSEQ, "not valid UTF-8 (0x%02x)", (unsigned char)*p);
+        if (*p == '\0' && code == YOKE_CSTR)
+            return yk_fail_at(r, p, EINVAL, "a NUL in a string that ends at the first NUL (const char *)");
+        p += n;
+    }
+    char *copy = yk_region_copy(r->region, r->text, len);
+    if (!copy)
+        return yk_fail_memory(r);
+    if (code == YOKE_CSTR)
+        *(const char **)to = copy;
+    else
+        *(yoke_str *)to = (yoke_str){copy, len};
+    return r->end;
+}
+
+int yk_json_word(const yoke_task *t, unsigned param, const char *word, size_t len, unsigned flags, yk_region *region, void *args,
+                 yk_error *e)
+{
+    yk_reader r = {
+        .text = word, .end = word + len, .task = t, .param = (int)param, .flags = flags, .region = region, .e = e};
+    const yoke_param *info = &t->params[param];
+    const char *p;
+    if (info->code == YOKE_CSTR || info->code == YOKE_STR) {
+        p = take_word(&r, info->code, (char *)args + info->offset);
+        return p ? 0 : r.code;
+    }
+    p = yk_read_begin(&r, yk_code_name(info->code));
+    if (p)
+        p = read_param(&r, p, param, args);
+    if (p)
+        p = yk_read_end(&r, p);
+    return p ? 0 : r.code;
+}
