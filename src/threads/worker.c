@@ -165,6 +165,8 @@ static void *worker_thread(void *arg)
     snprintf(name, sizeof name, "yoke-worker-%u", w->index % 1000);
     pthread_setname_np(pthread_self(), name);
     yk_blocked_hook = &w->blocking;
+    if (yk_thread_hook)
+        yk_thread_hook();
     for (;;) {
         if (is_one_too_many(p) && !park(p))
             break;

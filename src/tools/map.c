@@ -1,0 +1,169 @@
+/* map: the command line of `yoke map FILE:TASK`: the table of its options, and what they mean together. */
+#include "tools/map.h"
+#include "tools/commands.h"
+#include "tools/target.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Isolated by default: a record that crashes its task costs that record. */
+#define DEFAULT_EXECUTOR "processes"
+
+typedef struct map_values {
+    const char *on, *jobs, *input, *joblog, *halt, *summary, *trace, *errors;
+    int64_t retries, timeout, delay;
+    yk_words files;
+    bool null, unordered, resume, resume_failed, dry_run, progress, no_progress, nonfinite, base64, quiet, json;
+} map_values;
+
+#define AT(field) .offset = offsetof(map_values, field)
+static const yk_option map_options[] = {
+    {.name = "on", .kind = YK_OPT_TEXT, .metavar = "URI", AT(on),
+     .help = "where to run: inline, threads[:N] or processes[:N] (default " DEFAULT_EXECUTOR ")"},
+    {.name = "jobs", .letter = 'j', .kind = YK_OPT_TEXT, .metavar = "N", AT(jobs), .help = "how many at the same time, instead of the :N of the executor"},
+    {.name = "arg-file", .letter = 'a', .kind = YK_OPT_LIST, .metavar = "FILE", .files = true, AT(files),
+     .help = "read records from FILE; may be given again; - is stdin"},
+    {.name = "input", .kind = YK_OPT_CHOICE, .choices = "auto|json|text", AT(input),
+     .help = "what a record is; auto: text for a task of one string, else JSON"},
+    {.name = "null", .letter = '0', .kind = YK_OPT_FLAG, AT(null), .help = "records end with NUL instead of a newline"},
+    {.name = "unordered", .letter = 'u', .kind = YK_OPT_FLAG, AT(unordered), .help = "write results as they come, not in the order of the records"},
+    {.name = "joblog", .kind = YK_OPT_TEXT, .metavar = "FILE", .files = true, AT(joblog),
+     .help = "log every record that has ended, in GNU parallel's format"},
+    {.name = "resume", .kind = YK_OPT_FLAG, AT(resume), .help = "skip the records that the job log has, and append to it"},
+    {.name = "resume-failed", .kind = YK_OPT_FLAG, AT(resume_failed), .help = "skip only those that succeeded"},
+    {.name = "retries", .kind = YK_OPT_NUMBER, .metavar = "N", AT(retries), .help = "try a failed record up to N times more (GNU parallel counts all tries)"},
+    {.name = "timeout", .letter = 't', .kind = YK_OPT_DURATION, .metavar = "TIME", AT(timeout), .help = "longest time one try may take: 500ms, 10s, 5m, 2h"},
+    {.name = "delay", .kind = YK_OPT_DURATION, .metavar = "TIME", AT(delay), .help = "pause between two starts"},
+    {.name = "halt", .kind = YK_OPT_TEXT, .metavar = "WHEN", AT(halt), .help = "stop early: now|soon,fail|success|done=N or N%"},
+    {.name = "dry-run", .letter = 'n', .kind = YK_OPT_FLAG, AT(dry_run), .help = "print the commands that would run the records one by one"},
+    {.name = "progress", .kind = YK_OPT_FLAG, AT(progress), .help = "show progress even if stderr is not a terminal"},
+    {.name = "no-progress", .kind = YK_OPT_FLAG, AT(no_progress), .help = "show none"},
+    {.name = "summary", .kind = YK_OPT_TEXT, .metavar = "FILE", .optional = true, .files = true, AT(summary),
+     .help = "at the end write counts and times as one JSON object, to stderr or FILE"},
+    {.name = "trace", .kind = YK_OPT_TEXT, .metavar = "FILE", .files = true, AT(trace), .help = "write a timeline for Perfetto or chrome://tracing"},
+    {.name = "errors", .kind = YK_OPT_CHOICE, .choices = "stderr|inline", AT(errors),
+     .help = "failed records: a line on stderr, or an object in place of the result"},
+    {.name = "nonfinite", .kind = YK_OPT_FLAG, AT(nonfinite), .help = "allow NaN and infinities, as strings"},
+    {.name = "base64", .kind = YK_OPT_FLAG, AT(base64), .help = "write arrays as {\"shape\":...,\"base64\":...}"},
+    {.name = "quiet", .letter = 'q', .kind = YK_OPT_FLAG, AT(quiet), .help = "no line for each failed record, only their number at the end"},
+    {.name = "json", .kind = YK_OPT_FLAG, AT(json), .help = "error lines are JSON objects"},
+    {.name = NULL}};
+
+/* ---- What options mean together ---- */
+
+/* The executor's URI with the width of -j; freed by the caller. NULL after saying what is wrong. */
+static char *make_uri(const map_values *v)
+{
+    const char *on = v->on ? v->on : DEFAULT_EXECUTOR;
+    size_t scheme = strcspn(on, ":"), len = strlen(on);
+    char *end = NULL;
+    unsigned long width = v->jobs ? strtoul(v->jobs, &end, 10) : 0;
+    if (v->jobs && (*v->jobs < '0' || *v->jobs > '9' || *end || width < 1 || width > 100000)) {
+        yk_complain(2, "--jobs: expected a number from 1 to 100000, got \"%s\"", v->jobs);
+        return NULL;
+    }
+    char *uri = yk_sys.malloc(len + 32);
+    if (!uri) {
+        yk_complain(1, "out of memory");
+        return NULL;
+    }
+    if (!v->jobs || (scheme == 6 && memcmp(on, "inline", 6) == 0 && width == 1))
+        memcpy(uri, on, len + 1);
+    else
+        snprintf(uri, len + 32, "%.*s:%lu", (int)scheme, on, width);
+    return uri;
+}
+
+static int set_modes(const map_values *v, yk_map_config *c)
+{
+    c->input = !v->input || strcmp(v->input, "auto") == 0 ? YK_INPUT_AUTO : strcmp(v->input, "json") == 0 ? YK_INPUT_JSON
+                                                                                                          : YK_INPUT_TEXT;
+    c->errors_inline = v->errors && strcmp(v->errors, "inline") == 0;
+    c->resume = v->resume_failed ? YK_RESUME_FAILED : v->resume ? YK_RESUME_ALL : YK_RESUME_NOT;
+    c->progress = v->no_progress ? 0 : v->progress ? 1 : -1;
+    c->json_flags = (v->nonfinite ? YOKE_JSON_NONFINITE : 0u) | (v->base64 ? YOKE_JSON_BASE64 : 0u);
+    c->opts = (yoke_opts){.retries = (uint32_t)YK_MIN(v->retries, (int64_t)UINT32_MAX), .timeout = v->timeout};
+    c->summary = v->summary != NULL;
+    c->summary_file = v->summary && *v->summary ? v->summary : NULL;
+    yk_error e;
+    if (v->halt && yk_halt_parse(&c->halt, v->halt, &e) < 0)
+        return yk_complain(2, "%s (see yoke map --help)", e.text);
+    if ((v->resume || v->resume_failed) && !v->joblog)
+        return yk_complain(2, "--resume needs --joblog FILE, the log to go on from");
+    return 0;
+}
+
+/* FILE:TASK, and what follows ":::". */
+static int set_operands(const map_values *v, const yk_words *operands, yk_map_config *c)
+{
+    c->target = operands->v[0];
+    if (operands->n > 1 && strcmp(operands->v[1], ":::") != 0)
+        return yk_complain(2, "unexpected \"%s\": records follow :::, or come from -a FILE or stdin", operands->v[1]);
+    if (operands->n > 1) {
+        c->words = operands->v + 2;
+        c->nwords = operands->n - 2;
+    }
+    for (size_t i = 0; i < c->nwords; i++)
+        if (strcmp(c->words[i], ":::") == 0)
+            return yk_complain(2, "only one ::: is possible; for a task of several parameters write each record as a JSON array");
+    if (c->words && v->files.n > 0)
+        return yk_complain(2, "records come from -a FILE or after :::, not from both");
+    return 0;
+}
+
+static int run_map(void *values, const yk_words *operands)
+{
+    map_values *v = values;
+    yk_map_config c = {.null = v->null, .unordered = v->unordered, .quiet = v->quiet, .json = v->json, .dry_run = v->dry_run,
+                       .joblog = v->joblog, .trace = v->trace, .delay = v->delay, .paths = v->files.v, .npaths = v->files.n};
+    int code = set_operands(v, operands, &c);
+    if (code == 0)
+        code = set_modes(v, &c);
+    char *uri = code == 0 ? make_uri(v) : NULL;
+    if (!uri)
+        return code == 0 ? 2 : code;
+    c.uri = uri;
+    yk_target target;
+    code = yk_target_open(c.target, &target);
+    if (code == 0) {
+        c.task = target.task;
+        if (c.input == YK_INPUT_TEXT && !yk_map_takes_text(c.task))
+            code = yk_complain(2, "--input text needs a task of one string, but %s is %s", c.task->name, yoke_signature(c.task));
+        else
+            code = yk_map_run(&c);
+        yk_target_close(&target);
+    }
+    free(uri);
+    return code;
+}
+
+static const yk_example map_examples[] = {
+    {"seq 10 | yoke map square.c:square", "each line is the one argument"},
+    {"yoke map integrate.c:integrate ::: '[0, 1]' '{\"a\": 1, \"b\": 2}'", "records as words: JSON arrays by position, objects by name"},
+    {"yoke map --joblog log --resume -a in.jsonl integrate.c:integrate > out.jsonl", "go on where an earlier run stopped"},
+    {"find . -type f -print0 | yoke map -0 manifest.c:manifest", "any file name is one record"},
+    {NULL, NULL}};
+
+const yk_command yk_command_map = {
+    .name = "map",
+    .summary = "run a task over records, in parallel, and write the results as JSON lines",
+    .operands = "FILE:TASK [::: RECORD...]",
+    .description =
+        "Reads records from stdin, from the files of -a, or from the words after :::, and runs the task once for each, several at a "
+        "time. Results are JSON, one line each, on stdout in the order of the records.\n\n"
+        "A record is a line: a JSON array of arguments by position, a JSON object of arguments by name, any other JSON value for a task "
+        "of one parameter, or plain text for a task of one string. For such a task a line is taken as text unless it is exactly an array "
+        "of one string, or an object with the parameter's name as its one key; --input says otherwise.\n\n"
+        "A record that fails is one line on stderr with its number, and the rest go on. Memory stays bounded whatever the input's length. "
+        "The first interrupt finishes what runs and writes the job log, the second stops at once.\n\n"
+        "The job log has the columns of GNU parallel's --joblog, which can resume from it, and the reverse. A row is on disk only after "
+        "its result has been written, so --resume after a crash may run a record again but never leaves one out.",
+    .examples = map_examples,
+    .options = map_options,
+    .exit_codes = "0 every record succeeded\n1 some records failed, or something could not be written\n2 wrong usage, or input that cannot be read\n"
+                  "3 the executor could not start\n130 interrupted\n",
+    .least = 1,
+    .most = SIZE_MAX,
+    .stop = ":::",
+    .size = sizeof(map_values),
+    .run = run_map,
+};

@@ -1,0 +1,204 @@
+/* run: one call of one task, its arguments from the command line, its result as JSON. */
+#include "tools/commands.h"
+#include "tools/target.h"
+#include "exec/exec.h"
+#include <stdio.h>
+#include <unistd.h>
+
+/* A worker process takes well under a millisecond to start, and turns a crash of the task into a line that names it. */
+#define DEFAULT_EXECUTOR "processes:1"
+
+typedef struct run_values {
+    const char *on;
+    int64_t timeout, retries;
+    bool raw, nonfinite, base64;
+} run_values;
+
+/* ---- Arguments ---- */
+
+static int param_index(const yoke_task *t, const char *name, size_t len)
+{
+    for (unsigned i = 0; i < t->nparams; i++)
+        if (strlen(t->params[i].name) == len && memcmp(t->params[i].name, name, len) == 0)
+            return (int)i;
+    return -1;
+}
+
+static int fill_words(const yoke_task *t, yk_job *job, const char *const *words, size_t n, unsigned flags, yk_error *e)
+{
+    bool given[16] = {false};
+    size_t position = 0;
+    if (t->defaults)
+        t->defaults(job->args);
+    for (size_t i = 0; i < n; i++) {
+        const char *equals = strchr(words[i], '='), *text = words[i];
+        int index = equals ? param_index(t, words[i], (size_t)(equals - words[i])) : -1;
+        if (index >= 0) {
+            text = equals + 1;
+        } else {
+            while (position < t->nparams && given[position])
+                position++;
+            if (position == t->nparams)
+                return yk_errorf(e, EINVAL, "%s takes %u argument%s; \"%s\" is too many", t->name, t->nparams,
+                                 t->nparams == 1 ? "" : "s", words[i]);
+            index = (int)position;
+        }
+        if (given[index])
+            return yk_errorf(e, EINVAL, "argument \"%s\" of %s is given twice", t->params[index].name, t->name);
+        given[index] = true;
+        int err = yk_json_word(t, (unsigned)index, text, strlen(text), flags, &job->region, job->args, e);
+        if (err < 0)
+            return err;
+    }
+    for (unsigned i = 0; i < t->nparams; i++)
+        if (!given[i] && !t->params[i].has_default)
+            return yk_errorf(e, EINVAL, "argument %u \"%s\" (%s) of %s is missing", i + 1, t->params[i].name,
+                             yk_code_name(t->params[i].code), t->name);
+    return 0;
+}
+
+static int read_stdin(yk_buf *text)
+{
+    for (;;) {
+        char *room = yk_buf_room(text, 65536);
+        ssize_t n = room ? yk_sys.read(STDIN_FILENO, room, 65536) : 0;
+        if (!room || text->len > YOKE_JSON_MAX)
+            return -EFBIG;
+        if (n == 0)
+            return 0;
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        text->len += n > 0 ? (size_t)n : 0;
+    }
+}
+
+/* True when the one word is a whole argument list, and not the one argument itself. */
+static bool is_list(const yoke_task *t, const char *word)
+{
+    word += strspn(word, " \t\n\r");
+    unsigned only = t->nparams == 1 ? t->params[0].code : YOKE_VOID;
+    return (*word == '[' || *word == '{') && !yk_is_pointing(only);
+}
+
+static int fill(const yoke_task *t, yk_job *job, const char *const *words, size_t n, unsigned flags, yk_error *e)
+{
+    if (n == 1 && strcmp(words[0], "-") == 0) {
+        yk_buf text = {0};
+        int err = read_stdin(&text);
+        if (err < 0)
+            yk_errorf(e, err, "cannot read stdin: %s", yoke_strerror(err));
+        else
+            err = yk_json_args(t, text.ptr ? text.ptr : "", text.len, flags, &job->region, job->args, e);
+        yk_buf_done(&text);
+        return err;
+    }
+    if (n == 1 && is_list(t, words[0]))
+        return yk_json_args(t, words[0], strlen(words[0]), flags, &job->region, job->args, e);
+    return fill_words(t, job, words, n, flags, e);
+}
+
+/* ---- The result ---- */
+
+static int print_result(yk_job *job, const run_values *v, unsigned flags)
+{
+    yk_buf out = {0};
+    yk_error e;
+    unsigned code = job->task->ret_code;
+    if (v->raw && code == YOKE_CSTR) {
+        yk_buf_text(&out, *(const char *const *)job->ret);
+    } else if (v->raw && (code == YOKE_STR || code == YOKE_BYTES || code == YOKE_JSON)) {
+        const yoke_str *s = job->ret;
+        yk_buf_put(&out, s->ptr, s->len);
+    } else if (yk_json_result(job->task, job->args, job->ret, flags, &out, &e) < 0) {
+        yk_buf_done(&out);
+        return yk_complain(1, "%s", e.text);
+    }
+    if (!(v->raw && code == YOKE_BYTES))
+        yk_buf_char(&out, '\n');
+    return yk_write_out(&out);
+}
+
+static int await(yk_job *job, const run_values *v, unsigned flags)
+{
+    int err = yoke_wait(job);
+    if (err == 0)
+        return print_result(job, v, flags);
+    return yk_complain(err == -ETIMEDOUT ? 124 : 1, "%s", yoke_error(job));
+}
+
+static int run_run(void *values, const yk_words *operands)
+{
+    run_values *v = values;
+    yk_target target;
+    yk_error e;
+    int code = yk_target_open(operands->v[0], &target);
+    if (code != 0)
+        return code;
+    const char *uri = v->on ? v->on : DEFAULT_EXECUTOR;
+    unsigned flags = (v->nonfinite ? YOKE_JSON_NONFINITE : 0u) | (v->base64 ? YOKE_JSON_BASE64 : 0u);
+    yoke_executor *ex = yoke_open(uri);
+    yk_job *job = yoke_executor_status(ex) == 0 ? yk_job_new(ex, target.task) : NULL;
+    if (yoke_executor_status(ex) < 0) {
+        code = yk_complain(yoke_executor_status(ex) == -EINVAL ? 2 : 3, "%s", yoke_executor_error(ex));
+    } else if (!job) {
+        code = yk_complain(1, "out of memory");
+    } else if (fill(target.task, job, operands->v + 1, operands->n - 1, flags, &e) < 0) {
+        code = yk_complain(2, "%s", e.text);
+        atomic_store(&job->seen, true);
+        yk_job_refuse(job, e.code, e.text);
+    } else {
+        if (!(ex->type->capabilities & YK_ISOLATED))
+            yk_watch_crashes();
+        yoke_opts opts = {.timeout = v->timeout, .retries = (uint32_t)YK_MIN(v->retries, (int64_t)UINT32_MAX)};
+        yk_job_submit(job, &opts);
+        code = await(job, v, flags);
+    }
+    yoke_release(job);
+    if (code == 124 && !(ex->type->capabilities & YK_CAN_KILL))
+        _exit(code); /* a thread that cannot be interrupted may be running yet; everything has been written */
+    yoke_close(ex);
+    yk_target_close(&target);
+    return code;
+}
+
+static const yk_option run_options[] = {
+    {.name = "on", .kind = YK_OPT_TEXT, .metavar = "URI", .help = "the executor: inline, threads, processes (default " DEFAULT_EXECUTOR ")",
+     .offset = offsetof(run_values, on)},
+    {.name = "timeout", .letter = 't', .kind = YK_OPT_DURATION, .metavar = "TIME", .help = "give up after this long (10s, 200ms, 2m)",
+     .offset = offsetof(run_values, timeout)},
+    {.name = "retries", .kind = YK_OPT_NUMBER, .metavar = "N", .help = "try again up to N times when the task fails",
+     .offset = offsetof(run_values, retries)},
+    {.name = "raw", .letter = 'r', .kind = YK_OPT_FLAG, .help = "print a text or bytes result as it is, not as JSON",
+     .offset = offsetof(run_values, raw)},
+    {.name = "nonfinite", .kind = YK_OPT_FLAG, .help = "allow NaN and infinities, as the strings \"NaN\", \"Infinity\", \"-Infinity\"",
+     .offset = offsetof(run_values, nonfinite)},
+    {.name = "base64", .kind = YK_OPT_FLAG, .help = "print arrays as {\"shape\":...,\"base64\":...}", .offset = offsetof(run_values, base64)},
+    {.name = NULL}};
+
+static const yk_example run_examples[] = {
+    {"yoke run integrate.c:integrate 0 1 1000", "arguments in order; what is left out takes its default"},
+    {"yoke run integrate.c:integrate a=0 b=1", "arguments by name"},
+    {"yoke run integrate.c:integrate '[0, 1, 1000]'", "all arguments as one JSON array or object"},
+    {"echo '{\"a\":0,\"b\":1}' | yoke run integrate.c:integrate -", "the same from stdin"},
+    {"yoke run --on inline integrate.c:integrate 0 1", "in this very process, for a debugger"},
+    {NULL, NULL}};
+
+const yk_command yk_command_run = {
+    .name = "run",
+    .summary = "run one task and print its result as JSON",
+    .operands = "FILE:TASK [ARG...]",
+    .description =
+        "FILE is a .c, compiled first if it has changed, or a .so. :TASK may be left out when the file has one task.\n\n"
+        "A text parameter takes its word as it is; every other type reads it as JSON. NAME=VALUE gives a parameter by name. "
+        "One word that is a JSON array or object gives all arguments; a single - reads it from stdin. "
+        "A word that begins with - and is no option goes after --.\n\n"
+        "The task runs in a process of its own unless --on says otherwise, so that a crash, a call of exit() or a timeout ends in one "
+        "line that says what happened.",
+    .examples = run_examples,
+    .options = run_options,
+    .exit_codes = "0 done\n1 the task failed\n2 wrong usage or arguments\n3 the executor could not start\n124 timed out\n130 interrupted\n",
+    .least = 1,
+    .most = SIZE_MAX,
+    .size = sizeof(run_values),
+    .run = run_run,
+};
