@@ -96,7 +96,9 @@ typedef struct yoke_future {
     yoke_opts opts;
     int64_t queued, started, ended; /* of the last attempt; yoke_now() (queued: only when tracing) */
     void *held;                 /* the executor's own, given back through type->released() */
-    void *cargo;                /* the executor's own, while it has the job */
+    void *cargo;                /* the executor's own, while it has the job; see type->unload() */
+    int found_code;             /* the executor's own: how an attempt ended, before it is decided that so does the job */
+    const char *found_error;
     uint32_t worker;            /* that ran the last attempt, from 0 */
     int32_t cause;              /* how a worker died: signal number, or 256 + exit code; 0: it did not */
     _Atomic double progress[2];
@@ -201,6 +203,9 @@ typedef struct yk_executor_type {
     bool (*cancel)(yoke_executor *ex, yk_job *job, bool expired);
     /* The last holder has let go of a job that has job->held set. */
     void (*released)(yoke_executor *ex, yk_job *job);
+    /* Called once for each attempt with job->cargo, when it is decided what becomes of it: `wanted` when the job ends with its
+     * result, which may only now be written to the caller's memory; before, someone else might have ended the job. */
+    void (*unload)(yoke_executor *ex, yk_job *job, bool wanted);
     /* A hook was added to the job: its end must now be noticed even if nobody waits. NULL: it always is. */
     void (*hooked)(yoke_executor *ex, yk_job *job);
     /* `count` hooks so reported have been called. */

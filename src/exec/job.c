@@ -331,6 +331,9 @@ static void deadline_passed(void *arg)
     yk_job *job = arg;
     char text[600];
     describe(job, text, sizeof text, "deadline passed");
+    /* It may have ended in time without anybody having looked. */
+    if (job->ex->type->poll)
+        job->ex->type->poll(job->ex);
     bool running = phase_of(atomic_fetch_or_explicit(&job->state, YK_CANCEL, memory_order_acq_rel)) == YK_RUNNING;
     /* First the end, then the task's: a worker that is killed would end the job with an error of its own. */
     yk_job_abort(job, -ETIMEDOUT, text);
@@ -544,17 +547,27 @@ static bool retry(yk_job *job, int64_t pause)
     return false;
 }
 
+static void unload(yk_job *job, bool wanted)
+{
+    if (job->cargo)
+        job->ex->type->unload(job->ex, job, wanted);
+}
+
 void yk_job_finish(yk_job *job, int code, const char *error, int64_t retry_after)
 {
     if (YK_UNLIKELY(atomic_load_explicit(&yk_tracing, memory_order_relaxed)))
         yk_trace_attempt(job->ex->uri, job->worker, job->task->name, job->id, job->attempt, job->started, job->ended, error);
     int64_t pause = YK_UNLIKELY(code != 0) ? next_attempt_in(job, code, retry_after) : -1;
+    if (code != 0)
+        unload(job, false);
     if (pause >= 0 && retry(job, pause))
         return;
     if (job->abortable && !move(job, YK_RUNNING, YK_ENDING)) {
+        unload(job, false);
         yk_job_unref(job); /* somebody else has ended it */
         return;
     }
+    unload(job, true);
     job->code = code;
     job->error = error;
     publish(job);
