@@ -78,7 +78,7 @@ static unsigned window_of(const yk_clerk *c)
 
 static bool has_room(const yk_clerk *c)
 {
-    return c->state == YK_PRESENT && !c->timed_out && c->outstanding < window_of(c) && c->sent - c->next < WINDOW_MAX;
+    return c->state == YK_PRESENT && !c->doomed && c->outstanding < window_of(c) && c->sent - c->next < WINDOW_MAX;
 }
 
 /* A worker with nothing left to do may still have revoked cells ahead of `next`, which then moves only here: without it, a
@@ -231,6 +231,7 @@ static void enter(yk_processes *p, unsigned slot, yk_job *job, yk_shipment *s)
     yk_clerk *c = &p->clerks[slot];
     yk_request *q = &p->desks[slot].requests[c->sent % YK_RING];
     atomic_store_explicit(&q->state, YK_CELL_READY, memory_order_relaxed); /* published by `sent` */
+    atomic_store_explicit(&q->cancel, atomic_load(&job->state) & YK_CANCEL, memory_order_relaxed);
     c->jobs[c->sent % YK_RING] = job;
     c->shipments[c->sent % YK_RING] = s;
     job->owner.number = yk_place(slot, c->sent);
@@ -274,8 +275,8 @@ static void send_one(yk_processes *p, unsigned slot, yk_job *job, yk_outcome *o)
     yk_shipment *s;
     int err = pack(p, job, &p->desks[slot].requests[c->sent % YK_RING], &s, &e);
     if (err < 0) {
-        job->code = err;
-        job->error = yk_region_copy(&job->region, e.text, strlen(e.text));
+        job->found_code = err;
+        job->found_error = yk_region_copy(&job->region, e.text, strlen(e.text));
         job->owner.number = UINT64_MAX; /* retry_after: -1 */
         job->started = job->ended = yoke_now();
         yk_list_push(&o->finished, job);
@@ -295,6 +296,44 @@ bool yk_revoke(yk_processes *p, unsigned slot, uint64_t number)
         return false;
     c->jobs[number % YK_RING] = NULL;
     c->outstanding--;
+    return true;
+}
+
+/* Gives a job that its worker has not begun and never will back to the backlog, as its head. */
+void yk_requeue(yk_processes *p, yk_job *job, yk_shipment *s)
+{
+    p->in_flight--;
+    p->timed -= job->opts.timeout != 0;
+    if (s)
+        yk_free_shipment(p, s);
+    job->owner.number = 0;
+    yk_job_unclaim(job);
+    yk_job_list *l = &p->backlog[class_of(job)];
+    if (!l->first)
+        l->last = &job->next;
+    job->next = l->first;
+    l->first = job;
+    p->backlog_count++;
+}
+
+bool yk_doom(yk_processes *p, unsigned slot, uint64_t number)
+{
+    yk_clerk *c = &p->clerks[slot];
+    if (c->state != YK_PRESENT)
+        return false;
+    for (uint64_t n = c->sent; n-- > number + 1;) {
+        yk_job *job = c->jobs[n % YK_RING];
+        if (job && yk_revoke(p, slot, n))
+            yk_requeue(p, job, c->shipments[n % YK_RING]);
+    }
+    /* Nothing can be claimed there any more. So it is either still at this job, or has published its end. */
+    uint64_t first = c->next;
+    while (first < number && !c->jobs[first % YK_RING])
+        first++;
+    if (first != number || atomic_load(&p->desks[slot].done) != c->seen)
+        return false;
+    c->doomed = true;
+    yk_ask(p, YK_ASK_KILL, slot);
     return true;
 }
 
@@ -358,6 +397,9 @@ static void rebalance(yk_processes *p)
         memcpy(q->frame, old->frame, sizeof q->frame);
         enter(p, (unsigned)idle, job, from->shipments[number % YK_RING]);
     }
+    /* Whoever sleeps has asked for the bell where his job was. */
+    if (p->sleepers > 0)
+        atomic_store_explicit(&p->desks[idle].ring_at, 0, memory_order_relaxed); /* published by `sent` */
 }
 
 void yk_dispatch(yk_processes *p, yk_outcome *o)

@@ -53,21 +53,25 @@ static bool take_completion(yk_processes *p, unsigned slot, yk_job *job, const y
     if (!frame)
         return false;
     yk_error e;
-    job->code = cell->code < 0 ? cell->code : 0;
+    job->found_code = cell->code < 0 ? cell->code : 0;
     job->started = cell->started;
     job->ended = cell->ended;
     job->worker = slot;
     job->owner.number = (uint64_t)cell->retry_after;
     atomic_store_explicit(&job->progress[0], cell->progress[0], memory_order_relaxed);
     atomic_store_explicit(&job->progress[1], cell->progress[1], memory_order_relaxed);
-    if (job->code < 0) {
-        job->error = yk_region_copy(&job->region, frame, len);
+    if (job->found_code < 0) {
+        job->found_error = yk_region_copy(&job->region, frame, len);
+        if (job->held) { /* the text's block; another attempt may bring another */
+            yk_return_block(p, cell->block);
+            job->held = NULL;
+        }
         return true;
     }
-    job->error = NULL;
+    job->found_error = NULL;
     if (job->task->ret_code != YOKE_VOID && take_value(p, job, frame, len, !cell->in_block, &e) < 0) {
-        job->code = e.code;
-        job->error = yk_region_copy(&job->region, e.text, strlen(e.text));
+        job->found_code = e.code;
+        job->found_error = yk_region_copy(&job->region, e.text, strlen(e.text));
         return e.code != -EBADMSG;
     }
     return true;
@@ -124,8 +128,8 @@ void yk_harvest_one(yk_processes *p, unsigned slot, yk_outcome *o)
         }
         trusted = trusted && take_completion(p, slot, job, cell);
         if (!trusted) {
-            job->code = -EBADMSG;
-            job->error = "the worker returned a damaged result";
+            job->found_code = -EBADMSG;
+            job->found_error = yk_job_text(job, "the worker (pid %d) returned a damaged result", (int)c->pid);
         }
         conclude(p, slot, number, o);
         c->seen++;
@@ -207,29 +211,32 @@ void yk_return_block(yk_processes *p, uint64_t offset)
 
 /* ---- Finishing ---- */
 
-static void settle_one(yk_processes *p, yk_job *job)
+void yk_processes_unload(yoke_executor *ex, yk_job *job, bool wanted)
 {
+    yk_processes *p = (yk_processes *)(void *)ex;
     yk_shipment *s = job->cargo;
-    if (s) {
-        for (unsigned i = 0; i < s->out_count && job->code == 0; i++) {
-            const yoke_param *param = &job->task->params[s->outs[i].param];
-            yk_view_copy((yk_any_view *)(void *)((char *)job->args + param->offset), &s->outs[i].shared,
-                         yk_code_size(yk_element(param->code)));
-        }
-        yk_mutex_lock(&p->lock);
-        yk_free_shipment(p, s);
-        yk_mutex_unlock(&p->lock);
-        job->cargo = NULL;
+    for (unsigned i = 0; i < s->out_count && wanted; i++) {
+        const yoke_param *param = &job->task->params[s->outs[i].param];
+        yk_view_copy((yk_any_view *)(void *)((char *)job->args + param->offset), &s->outs[i].shared,
+                     yk_code_size(yk_element(param->code)));
     }
+    yk_mutex_lock(&p->lock);
+    yk_free_shipment(p, s);
+    yk_mutex_unlock(&p->lock);
+    job->cargo = NULL;
+}
+
+static void settle_one(yk_job *job)
+{
     int64_t retry_after = (int64_t)job->owner.number;
     job->owner.number = 0;
-    yk_job_finish(job, job->code, job->error, retry_after);
+    yk_job_finish(job, job->found_code, job->found_error, retry_after);
 }
 
 void yk_settle(yk_processes *p, yk_outcome *o)
 {
     for (yk_job *job; (job = yk_list_pop(&o->finished));)
-        settle_one(p, job);
+        settle_one(job);
     for (yk_job *job; (job = yk_list_pop(&o->dropped));)
         yk_job_drop(job);
 }

@@ -229,6 +229,9 @@ static bool processes_cancel(yoke_executor *ex, yk_job *job, bool expired)
 {
     yk_processes *p = (yk_processes *)(void *)ex;
     bool revoked = false;
+    yk_outcome o;
+    yk_list_init(&o.finished);
+    yk_list_init(&o.dropped);
     yk_mutex_lock(&p->lock);
     uint64_t place = job->owner.number, number = place & 0xffffffffffffu;
     unsigned slot = (unsigned)(place >> 48) - 1;
@@ -242,13 +245,14 @@ static bool processes_cancel(yoke_executor *ex, yk_job *job, bool expired)
             if (s)
                 yk_free_shipment(p, s);
             job->owner.number = 0;
-        } else if (atomic_load(&p->desks[slot].claimed) == number) {
-            atomic_store(&p->desks[slot].cancel, YK_CANCEL);
-            if (expired)
-                yk_ask(p, YK_ASK_KILL, slot);
+        } else {
+            atomic_store(&p->desks[slot].requests[number % YK_RING].cancel, YK_CANCEL);
+            if (expired && yk_doom(p, slot, number))
+                yk_dispatch(p, &o); /* what was saved from it */
         }
     }
     yk_mutex_unlock(&p->lock);
+    yk_settle(p, &o);
     return revoked;
 }
 
@@ -356,6 +360,7 @@ static yk_executor_type processes_type = {
     .hooked = processes_hooked,
     .unhooked = processes_unhooked,
     .released = processes_released,
+    .unload = yk_processes_unload,
     .kill = processes_kill,
     .stop = processes_stop,
     .close = processes_close,

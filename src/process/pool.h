@@ -43,7 +43,8 @@ typedef struct yk_clerk {
     bool dirty;             /* requests written that have not been announced */
     uint64_t seen_before;   /* at the last look of yk_note_stuck() */
     bool stuck;             /* has completed nothing between two looks: what waits behind its job may wait long */
-    bool timed_out;         /* being killed because its job's time is up */
+    bool doomed;            /* being killed; it gets nothing more */
+    bool timed_out;         /* and that because its job's time is up */
     unsigned quick_deaths;  /* in a row, without having completed anything */
     int64_t started_at, restart_at;
     uint64_t returned;      /* blocks given back through the ring */
@@ -114,6 +115,9 @@ void yk_backlog_push(yk_processes *p, yk_job *job);
 void yk_dispatch(yk_processes *p, yk_outcome *o);
 /* Takes a job back from a worker that has not begun it; true when that was in time. Locked. */
 bool yk_revoke(yk_processes *p, unsigned slot, uint64_t number);
+/* Has a worker killed, unless it has completed that job of its; all others it has are saved first. True when so. Locked. */
+bool yk_doom(yk_processes *p, unsigned slot, uint64_t number);
+void yk_requeue(yk_processes *p, yk_job *job, yk_shipment *s);
 /* True when a worker has nothing while another has jobs that wait. Locked. */
 bool yk_is_uneven(const yk_processes *p, int *idle, int *loaded);
 /* Called at intervals while the load is uneven. Locked. */
@@ -134,6 +138,7 @@ void yk_round(yk_processes *p);
 void yk_settle(yk_processes *p, yk_outcome *o);
 /* True when some ring has completions that nobody has read. */
 bool yk_has_news(yk_processes *p);
+void yk_processes_unload(yoke_executor *ex, yk_job *job, bool wanted);
 int yk_processes_wait(yoke_executor *ex, yk_job *job, int64_t deadline);
 void yk_bell(yk_processes *p);
 void *yk_harvester_thread(void *arg);

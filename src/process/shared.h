@@ -31,6 +31,7 @@ typedef struct yk_request {
     uint32_t attempt;
     uint32_t frame_len;
     uint64_t block;         /* the frame's offset in the window, or 0: it is here */
+    _Atomic uint32_t cancel; /* the task's word for yoke_cancelled(); here, so that it can only ever reach this job */
     _Alignas(16) char frame[YK_FRAME_CELL];
 } yk_request;
 
@@ -51,7 +52,6 @@ typedef struct yk_desk {
     _Alignas(YK_LINES) _Atomic uint64_t sent;      /* requests */
     _Atomic uint64_t ring_at;                      /* ring the bell once completions reach this number */
     _Atomic uint32_t doorbell;                     /* futex word on which the worker sleeps */
-    _Atomic uint32_t cancel_number;                /* low bits of the request to cancel, plus one; 0: none */
     _Atomic bool stop;
     _Alignas(YK_LINES) _Atomic uint64_t seen;      /* completions */
     _Atomic uint64_t returned;                     /* blocks given back */
@@ -62,7 +62,6 @@ typedef struct yk_desk {
     _Alignas(YK_LINES) _Atomic uint32_t sleeping;  /* or about to */
     _Atomic int64_t claimed_at;                    /* when the running request was claimed; 0: none runs */
     _Atomic uint64_t claimed;                      /* its number */
-    _Atomic uint32_t cancel;                       /* the running task's word for yoke_cancelled() */
     _Atomic double progress[2];
     _Alignas(YK_LINES) yk_request requests[YK_RING];
     yk_completion_cell completions[YK_RING];

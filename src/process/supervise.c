@@ -72,10 +72,11 @@ static void wipe(yk_processes *p, unsigned slot)
     atomic_store(&d->returns_taken, 0);
     atomic_store(&d->sleeping, 0);
     atomic_store(&d->claimed_at, 0);
+    atomic_store(&d->claimed, UINT64_MAX);
     c->sent = c->next = c->seen = c->returned = 0;
     c->outstanding = 0;
     c->overdue_count = 0;
-    c->timed_out = c->dirty = false;
+    c->doomed = c->timed_out = c->dirty = false;
     c->pid = 0;
     if (c->pidfd >= 0)
         close(c->pidfd);
@@ -94,32 +95,22 @@ static void fail(yk_processes *p, yk_job *job, const yk_clerk *c, const yk_zygot
 {
     job->owner.number = UINT64_MAX; /* retry_after -1 */
     if (c->timed_out) {
-        job->code = -ETIMEDOUT;
-        job->error = yk_job_text(job, "timed out after %.6g s", (double)job->opts.timeout / 1e9);
+        job->found_code = -ETIMEDOUT;
+        job->found_error = yk_job_text(job, "timed out after %.6g s", (double)job->opts.timeout / 1e9);
     } else if (p->no_restart) {
-        job->code = -ECANCELED;
-        job->error = yk_job_text(job, "stopped, because its executor is being closed");
+        job->found_code = -ECANCELED;
+        job->found_error = yk_job_text(job, "stopped, because its executor is being closed");
     } else if (r->code == CLD_EXITED) {
-        job->code = -EOWNERDEAD;
+        job->found_code = -EOWNERDEAD;
         job->cause = 256 + r->status;
-        job->error = yk_job_text(job, "worker (pid %d) ended: the task called exit(%d)", (int)c->pid, r->status);
+        job->found_error = yk_job_text(job, "worker (pid %d) ended: the task called exit(%d)", (int)c->pid, r->status);
     } else {
         const char *name = sigabbrev_np(r->status), *text = sigdescr_np(r->status);
-        job->code = -EOWNERDEAD;
+        job->found_code = -EOWNERDEAD;
         job->cause = r->status;
-        job->error = yk_job_text(job, "worker (pid %d) killed by signal %d, SIG%s (%s)", (int)c->pid, r->status,
+        job->found_error = yk_job_text(job, "worker (pid %d) killed by signal %d, SIG%s (%s)", (int)c->pid, r->status,
                                  name ? name : "?", text ? text : "unknown");
     }
-}
-
-static void push_front(yk_processes *p, yk_job *job)
-{
-    yk_job_list *l = &p->backlog[job->opts.priority > 0 ? 0 : job->opts.priority == 0 ? 1 : 2];
-    if (!l->first)
-        l->last = &job->next;
-    job->next = l->first;
-    l->first = job;
-    p->backlog_count++;
 }
 
 /* From the newest to the oldest, so that the head of the backlog is the oldest. */
@@ -132,10 +123,9 @@ static void redistribute(yk_processes *p, unsigned slot, const yk_zygote_report 
         if (!job)
             continue;
         c->jobs[number % YK_RING] = NULL;
-        p->in_flight--;
-        if (job->opts.timeout != 0)
-            p->timed--;
         if (atomic_load_explicit(&p->desks[slot].requests[number % YK_RING].state, memory_order_acquire) == YK_CELL_CLAIMED) {
+            p->in_flight--;
+            p->timed -= job->opts.timeout != 0;
             job->started = atomic_load_explicit(&p->desks[slot].claimed_at, memory_order_relaxed);
             job->ended = yoke_now();
             if (job->started == 0)
@@ -146,11 +136,7 @@ static void redistribute(yk_processes *p, unsigned slot, const yk_zygote_report 
             yk_list_push(&o->finished, job);
             continue;
         }
-        if (s)
-            yk_free_shipment(p, s);
-        job->owner.number = 0;
-        yk_job_unclaim(job);
-        push_front(p, job);
+        yk_requeue(p, job, s);
     }
 }
 
@@ -164,8 +150,8 @@ static void give_up_backlog(yk_processes *p, int error, yk_outcome *o)
                 yk_list_push(&o->dropped, job);
                 continue;
             }
-            job->code = error;
-            job->error = yk_job_text(job, "no worker process can be started: %s", yoke_strerror(error));
+            job->found_code = error;
+            job->found_error = yk_job_text(job, "no worker process can be started: %s", yoke_strerror(error));
             job->owner.number = UINT64_MAX;
             yk_list_push(&o->finished, job);
         }
@@ -287,8 +273,11 @@ static void zygote_ended(yk_processes *p)
     yk_outcome o;
     yk_list_init(&o.finished);
     yk_list_init(&o.dropped);
-    if (p->zygote > 0)
-        waitpid(p->zygote, NULL, 0);
+    if (p->zygote > 0) {
+        kill(p->zygote, SIGKILL); /* should only its socket be out of order */
+        while (waitpid(p->zygote, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
     p->zygote = 0;
     await_orphans(p);
     yk_mutex_lock(&p->lock);
@@ -312,38 +301,60 @@ static void zygote_ended(yk_processes *p)
 
 /* ---- Time ---- */
 
+/* When the worker began the job with a timeout that it runs, and that job's number; 0 when it runs none. It writes both without
+ * a lock: number after having taken the time away, time after the number. */
+static int64_t running_since(yk_desk *d, uint64_t *number)
+{
+    int64_t since = atomic_load_explicit(&d->claimed_at, memory_order_acquire);
+    *number = atomic_load_explicit(&d->claimed, memory_order_acquire);
+    return since == atomic_load_explicit(&d->claimed_at, memory_order_acquire) ? since : 0;
+}
+
+/* Ends a worker whose job has run for too long; else returns when that will be. */
+static int64_t look_at_job(yk_processes *p, unsigned slot, int64_t now)
+{
+    yk_clerk *c = &p->clerks[slot];
+    uint64_t number;
+    int64_t since = running_since(&p->desks[slot], &number);
+    if (c->state != YK_PRESENT || since == 0 || c->doomed || number < c->next || number >= c->sent)
+        return YOKE_FOREVER;
+    yk_job *job = c->jobs[number % YK_RING];
+    if (!job || job->opts.timeout == 0)
+        return YOKE_FOREVER;
+    int64_t due = since > YOKE_FOREVER - job->opts.timeout ? YOKE_FOREVER : since + job->opts.timeout;
+    if (due > now)
+        return due;
+    c->timed_out = yk_doom(p, slot, number);
+    return YOKE_FOREVER;
+}
+
 /* Ends workers whose job has run for too long, and starts those whose pause is over. Returns when to look again. */
 static int64_t look_at_clock(yk_processes *p)
 {
     int64_t now = yoke_now(), next = YOKE_FOREVER;
+    yk_outcome o;
+    yk_list_init(&o.finished);
+    yk_list_init(&o.dropped);
     yk_mutex_lock(&p->lock);
-    if (p->timed > 0)
-        next = now + p->least_timeout;
+    if (p->timed > 0) {
+        yk_harvest(p, &o); /* what has ended needs no more looking at, though nobody waits for it */
+        for (unsigned i = 0; i < p->base.width; i++)
+            next = YK_MIN(next, look_at_job(p, i, now));
+        if (p->timed > 0)
+            next = YK_MIN(next, now + p->least_timeout);
+        yk_dispatch(p, &o);
+    }
     for (unsigned i = 0; i < p->base.width; i++) {
         yk_clerk *c = &p->clerks[i];
-        yk_desk *d = &p->desks[i];
-        if (c->state == YK_ABSENT && c->restart_at != 0 && !p->stopping) {
-            if (c->restart_at <= now)
-                yk_start_worker(p, i);
-            else
-                next = YK_MIN(next, c->restart_at);
-        }
-        int64_t since = atomic_load_explicit(&d->claimed_at, memory_order_acquire);
-        uint64_t number = atomic_load_explicit(&d->claimed, memory_order_relaxed);
-        if (c->state != YK_PRESENT || since == 0 || c->timed_out || number < c->next || number >= c->sent)
+        if (c->state != YK_ABSENT || c->restart_at == 0 || p->stopping)
             continue;
-        yk_job *job = c->jobs[number % YK_RING];
-        if (!job || job->opts.timeout == 0)
-            continue;
-        int64_t due = since > YOKE_FOREVER - job->opts.timeout ? YOKE_FOREVER : since + job->opts.timeout;
-        if (due > now) {
-            next = YK_MIN(next, due);
-        } else if (atomic_load_explicit(&d->done, memory_order_acquire) == c->seen) {
-            c->timed_out = true;
-            yk_ask(p, YK_ASK_KILL, i);
-        }
+        if (c->restart_at <= now)
+            yk_start_worker(p, i);
+        else
+            next = YK_MIN(next, c->restart_at);
     }
     yk_mutex_unlock(&p->lock);
+    yk_settle(p, &o);
     return next;
 }
 

@@ -169,7 +169,7 @@ static int decode(const yk_request *q, const yoke_task **t, yk_error *e)
     return yk_frame_get(*t, YK_ARGS, frame, q->frame_len, &self.s.window, self.args, e);
 }
 
-static void run(yk_desk *d, const yk_request *q, uint64_t number)
+static void run(yk_desk *d, yk_request *q, uint64_t number)
 {
     uint64_t done = atomic_load_explicit(&d->done, memory_order_relaxed);
     yk_completion_cell *c = next_cell(done);
@@ -189,11 +189,9 @@ static void run(yk_desk *d, const yk_request *q, uint64_t number)
         int64_t deadline = q->deadline;
         if (q->timeout > 0)
             deadline = YK_MIN(deadline, atomic_load_explicit(&d->claimed_at, memory_order_relaxed) + q->timeout);
-        yk_run r = {.timeout = q->timeout > 0 && deadline != q->deadline ? q->timeout : 0,
-                    .task = t, .args = self.args, .ret = self.ret, .region = &self.region, .cancel = &d->cancel,
+        yk_run r = {.timeout = q->timeout > 0 && deadline != q->deadline ? q->timeout : 0, .task = t, .args = self.args,
+                    .ret = self.ret, .region = &self.region, .cancel = &q->cancel,
                     .progress = d->progress, .deadline = deadline, .executor = inner_executor(), .attempt = q->attempt};
-        atomic_store_explicit(&d->progress[0], 0, memory_order_relaxed);
-        atomic_store_explicit(&d->progress[1], 0, memory_order_relaxed);
         err = yk_job_run(&r);
         c->progress[0] = atomic_load_explicit(&d->progress[0], memory_order_relaxed);
         c->progress[1] = atomic_load_explicit(&d->progress[1], memory_order_relaxed);
@@ -295,8 +293,9 @@ void yk_worker_main(const yk_worker_start *start)
         yk_request *q = &d->requests[number % YK_RING];
         uint32_t ready = YK_CELL_READY;
         /* The claim's place and time are there before the claim: the parent reads them when it sees CLAIMED. */
-        atomic_store_explicit(&d->cancel, 0, memory_order_relaxed);
-        atomic_store_explicit(&d->claimed, number, memory_order_relaxed);
+        atomic_store_explicit(&d->progress[0], 0, memory_order_relaxed);
+        atomic_store_explicit(&d->progress[1], 0, memory_order_relaxed);
+        atomic_store_explicit(&d->claimed, number, memory_order_release);
         if (atomic_compare_exchange_strong_explicit(&q->state, &ready, YK_CELL_CLAIMED, memory_order_acq_rel,
                                                     memory_order_acquire)) {
             if (q->timeout > 0)

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -174,6 +175,9 @@ static void serve(void)
 static void be_zygote(void)
 {
     prctl(PR_SET_NAME, "yoke-zygote");
+    /* What lies in the buffer now is for the parent to print; a worker that calls exit() must not print it again. Flushing it
+     * before the fork instead could wait for a thread that reads from a terminal. */
+    __fpurge(stdout);
     setpgid(0, 0); /* a ^C at the terminal is for the parent */
     atomic_store(&yk_tracing, false);
     reset_signals();
@@ -198,7 +202,6 @@ static void be_zygote(void)
 
 pid_t yk_zygote_fork(const yk_zygote_setup *s)
 {
-    fflush(NULL); /* or each worker that calls exit() would print again what lies in the buffers now */
     pid_t pid = yk_sys.fork();
     if (pid < 0)
         return -errno;
