@@ -30,6 +30,15 @@ static bool has_headers(const char *dir)
     return n > 0 && (size_t)n < sizeof path && access(path, R_OK) == 0;
 }
 
+/* The file that holds this code. Of a program the loader knows argv[0] alone, which may be any word. */
+static bool find_self(char own[PATH_MAX])
+{
+    Dl_info info;
+    if (!dladdr((void *)(uintptr_t)&yoke_register, &info) || !info.dli_fname)
+        return false;
+    return (strchr(info.dli_fname, '/') && realpath(info.dli_fname, own)) || realpath("/proc/self/exe", own);
+}
+
 /* Next to the library or the command that holds this code: in a build tree, or installed; else where it was to be installed. */
 static bool find_headers(char dir[PATH_MAX])
 {
@@ -39,9 +48,8 @@ static bool find_headers(char dir[PATH_MAX])
         snprintf(dir, PATH_MAX, "%s", given);
         return has_headers(dir);
     }
-    Dl_info info;
-    static char own[PATH_MAX];
-    if (dladdr((void *)(uintptr_t)&yoke_register, &info) && info.dli_fname && realpath(info.dli_fname, own)) {
+    char own[PATH_MAX];
+    if (find_self(own)) {
         char *slash = strrchr(own, '/');
         *slash = '\0';
         for (size_t i = 0; i < YK_COUNT_OF(from); i++) {

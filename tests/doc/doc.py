@@ -4,7 +4,8 @@
     ```c NAME.c      is saved as NAME.c; ```c without a name is compiled alone, and run when it has a main
     ```jsonl NAME    any other block with a name is saved too
     ```console       each line that begins with "$ " is run by sh; the lines after it are what it prints (stdout and
-                     stderr together). A line "..." stands for any lines, "[exit 2]" for the status when it is not 0.
+                     stderr together). "..." stands for any text, alone on a line for any lines; "[exit 2]" for a
+                     status that is not 0.
 
 A document is tested as it would be read with yoke installed: yoke, cc and pkg-config find the build directory."""
 import os
@@ -43,7 +44,8 @@ def alone(text, folder, place):
 
 def matches(expected, actual):
     """Whole texts, line by line; "..." is any number of lines."""
-    pattern = "".join("(?:.*\n)*?" if line == "..." else re.escape(line) + "\n" for line in expected.splitlines())
+    pattern = "".join("(?:.*\n)*?" if line == "..." else re.escape(line).replace(r"\.\.\.", ".*") + "\n"
+                      for line in expected.splitlines())
     return re.fullmatch(pattern, actual) is not None
 
 

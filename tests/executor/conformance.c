@@ -727,6 +727,7 @@ TEST(close_leaves_nothing)
     CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD); /* no child, running or dead */
 }
 
+#ifndef __SANITIZE_THREAD__ /* ThreadSanitizer cannot start a thread after such a fork */
 TEST(fork_in_the_program)
 {
     yoke_executor *ex = open_it();
@@ -747,6 +748,7 @@ TEST(fork_in_the_program)
     CHECK_INT(yoke_await(yoke_submit(ex, add, 2, 2), long), 4);
     yoke_close(ex);
 }
+#endif
 
 /* ---- Executors that are not there ---- */
 

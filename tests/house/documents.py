@@ -54,6 +54,13 @@ def dots_stand_for_any_lines():
 
 
 @test
+def dots_in_a_line_stand_for_any_text():
+    works(block("console", "$ echo pid $$ ends", "pid ... ends"))
+    breaks(block("console", "$ echo pid $$ ends", "pid ... end"), "instead of:")
+    breaks(block("console", "$ printf 'a\\nb\\n'", "a...b"), "instead of:")
+
+
+@test
 def the_status_counts():
     works(block("console", "$ echo no; exit 3", "no", "[exit 3]"))
     breaks(block("console", "$ echo no; exit 3", "no"), "[exit 3]")
