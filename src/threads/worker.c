@@ -129,9 +129,6 @@ static yk_job *search(yk_pool_worker *w)
     } while (!job && yoke_now() < end && !atomic_load_explicit(&p->stopping, memory_order_relaxed));
     stop_searching(w);
     learn(w, job != NULL);
-    /* While this one searched, nobody was woken for what came in: hand the search on if there is more. */
-    if (job && yk_pool_has_work(p))
-        yk_pool_wake(p);
     return job;
 }
 
@@ -167,18 +164,26 @@ static void *worker_thread(void *arg)
     yk_blocked_hook = &w->blocking;
     if (yk_thread_hook)
         yk_thread_hook();
+    bool was_idle = false;
     for (;;) {
         if (is_one_too_many(p) && !park(p))
             break;
         yk_job *job = yk_pool_find(w);
-        if (!job)
+        if (!job) {
+            was_idle = true;
             job = search(w);
-        if (job)
+        }
+        if (job) {
+            /* Several may have come in for the one wake-up, or for none while this one searched: hand it on. */
+            if (was_idle && yk_pool_has_work(p))
+                yk_pool_wake(p);
+            was_idle = false;
             run(w, job);
-        else if (atomic_load_explicit(&p->stopping, memory_order_acquire))
+        } else if (atomic_load_explicit(&p->stopping, memory_order_acquire)) {
             break;
-        else
+        } else {
             sleep_until_work(w);
+        }
     }
     return NULL;
 }
