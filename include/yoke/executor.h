@@ -77,6 +77,7 @@ typedef struct yoke_opts {
  * braces needs parentheses. Parameters that have neither a value nor a default are zero. */
 #define yoke_kw_submit(ex, N, ...)                                                                                     \
     __extension__({                                                                                                    \
+        (void)&yoke_task_##N;                                                                                          \
         struct yoke_args_##N yk_kw;                                                                                    \
         yoke_task_##N.defaults(&yk_kw);                                                                                \
         YK_MAP(YK_ASSIGN, yk_kw, YK_NOTHING, __VA_ARGS__)                                                              \

@@ -13,6 +13,8 @@
 #define YK_TEXT_(...) #__VA_ARGS__
 #define YK_UNWRAP(...) __VA_ARGS__
 #define YK_DROP(...)
+/* m(...), once the arguments have been expanded. */
+#define YK_APPLY(m, ...) m(__VA_ARGS__)
 
 /* How many arguments follow the first: 0 to 16, or TOO_MANY (17 to 24). */
 #define YK_AFTER_FIRST(...)                                                                                            \
@@ -78,9 +80,13 @@
 
 #define YK_SECOND(...) YK_SECOND_(__VA_ARGS__, ~)
 #define YK_SECOND_(a, b, ...) b
-/* 1 when x is the token void. Only the first token is pasted, so `const char *` is fine. */
+/* 1 when T begins with the token void. Only the first token is pasted, so `const char *` is fine. */
 #define YK_IS_VOID(T) YK_SECOND(YK_VOID_##T, 0)
-#define YK_VOID_void ~, 1
+#define YK_VOID_void ~, 1,
+/* For those: what follows void, as text; "" when it is void alone. */
+#define YK_VOID_REST(T) YK_THIRD_TEXT(YK_VOID_##T, ~)
+#define YK_THIRD_TEXT(...) YK_THIRD_TEXT_(__VA_ARGS__)
+#define YK_THIRD_TEXT_(a, b, c, ...) #c
 /* 1 when p is a parenthesised list of two items or more. */
 #define YK_IS_TUPLE(p) YK_CAT(YK_IS_TUPLE_, YK_SECOND(YK_PAREN p, 0))(p)
 #define YK_PAREN(...) ~, 1

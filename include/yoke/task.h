@@ -168,16 +168,20 @@ YOKE_API struct yoke_executor *yoke_current_executor(void);
 
 /* ---- YOKE_TASK -------------------------------------------------------------------------------------------------- */
 
-#define YK_INT_CODE(T) ((T)-1 < (T)1 ? YK_WIDTH(T, YOKE_I8) : YK_WIDTH(T, YOKE_U8))
-#define YK_WIDTH(T, c) (sizeof(T) == 1 ? (c) : sizeof(T) == 2 ? (c) + 1 : sizeof(T) == 4 ? (c) + 2 : (c) + 3)
+enum {
+    YK_CHAR = CHAR_MIN < 0 ? YOKE_I8 : YOKE_U8,
+    YK_LONG = sizeof(long) == 8 ? YOKE_I64 : YOKE_I32,
+    YK_ULONG = sizeof(long) == 8 ? YOKE_U64 : YOKE_U32
+};
 
+#ifdef __cplusplus
 /* X(type, code) for each type that has a code of its own; S() between them. */
 #define YK_TYPES(X, S)                                                                                                 \
     X(bool, YOKE_BOOL)                                                                                                 \
-    S() X(char, CHAR_MIN < 0 ? YOKE_I8 : YOKE_U8) S() X(signed char, YOKE_I8) S() X(short, YOKE_I16) S()               \
-    X(int, YOKE_I32) S() X(long, sizeof(long) == 8 ? YOKE_I64 : YOKE_I32) S() X(long long, YOKE_I64) S()               \
+    S() X(char, YK_CHAR) S() X(signed char, YOKE_I8) S() X(short, YOKE_I16) S()               \
+    X(int, YOKE_I32) S() X(long, YK_LONG) S() X(long long, YOKE_I64) S()               \
     X(unsigned char, YOKE_U8) S() X(unsigned short, YOKE_U16) S() X(unsigned, YOKE_U32) S()                            \
-    X(unsigned long, sizeof(long) == 8 ? YOKE_U64 : YOKE_U32) S() X(unsigned long long, YOKE_U64) S()                  \
+    X(unsigned long, YK_ULONG) S() X(unsigned long long, YOKE_U64) S()                  \
     X(float, YOKE_F32) S() X(double, YOKE_F64) S() X(const char *, YOKE_CSTR) S() X(yoke_str, YOKE_STR) S()            \
     X(yoke_bytes, YOKE_BYTES) S() X(yoke_json, YOKE_JSON) S() YK_VIEW_TYPES(X, S, i8, YOKE_I8) S()                     \
     YK_VIEW_TYPES(X, S, i16, YOKE_I16) S() YK_VIEW_TYPES(X, S, i32, YOKE_I32) S() YK_VIEW_TYPES(X, S, i64, YOKE_I64)   \
@@ -187,8 +191,6 @@ YOKE_API struct yoke_executor *yoke_current_executor(void);
 #define YK_VIEW_TYPES(X, S, suffix, c)                                                                                 \
     X(yoke_in_##suffix, (c) | YOKE_IN)                                                                                 \
     S() X(yoke_out_##suffix, (c) | YOKE_OUT) S() X(yoke_inout_##suffix, (c) | YOKE_IN | YOKE_OUT)
-
-#ifdef __cplusplus
 }
 template <class T> struct yk_code_of {
     enum { code = __is_class(T) || __is_union(T) ? YOKE_STRUCT : YOKE_POINTER };
@@ -202,11 +204,31 @@ YK_TYPES(YK_CODE_OF, YK_NOTHING)
 #define YK_ASSERT(condition, message) static_assert(condition, message)
 extern "C" {
 #else
-#define YK_CODE_OF(T, c) T * : (c)
-/* 12 and 13 are what __builtin_classify_type says of a struct and a union; anything else left over is a pointer. */
+/* The same list written out, because going through YK_TYPES for each parameter took most of the compiler's time. What
+ * is left over is a struct or a union when __builtin_classify_type says 12 or 13; anything else cannot travel. */
 #define YK_CODE(T)                                                                                                     \
-    ((uint16_t)(__extension__ _Generic((T *)0, YK_TYPES(YK_CODE_OF, YK_COMMA),                                         \
-                                       default : __builtin_classify_type(*(T *)0) >= 12 ? YOKE_STRUCT : YOKE_POINTER)))
+    ((uint16_t)(__extension__ _Generic((__typeof__(T) *)0,                                                             \
+        bool *: YOKE_BOOL, char *: YK_CHAR, signed char *: YOKE_I8, short *: YOKE_I16, int *: YOKE_I32,                \
+        long *: YK_LONG, long long *: YOKE_I64, unsigned char *: YOKE_U8, unsigned short *: YOKE_U16,                  \
+        unsigned *: YOKE_U32, unsigned long *: YK_ULONG, unsigned long long *: YOKE_U64, float *: YOKE_F32,            \
+        double *: YOKE_F64, const char **: YOKE_CSTR, yoke_str *: YOKE_STR, yoke_bytes *: YOKE_BYTES,                  \
+        yoke_json *: YOKE_JSON, void *: YOKE_POINTER, yoke_in_i8 *: YOKE_I8 + YOKE_IN,                                 \
+        yoke_out_i8 *: YOKE_I8 + YOKE_OUT, yoke_inout_i8 *: YOKE_I8 + YOKE_IN + YOKE_OUT,                              \
+        yoke_in_i16 *: YOKE_I16 + YOKE_IN, yoke_out_i16 *: YOKE_I16 + YOKE_OUT,                                        \
+        yoke_inout_i16 *: YOKE_I16 + YOKE_IN + YOKE_OUT, yoke_in_i32 *: YOKE_I32 + YOKE_IN,                            \
+        yoke_out_i32 *: YOKE_I32 + YOKE_OUT, yoke_inout_i32 *: YOKE_I32 + YOKE_IN + YOKE_OUT,                          \
+        yoke_in_i64 *: YOKE_I64 + YOKE_IN, yoke_out_i64 *: YOKE_I64 + YOKE_OUT,                                        \
+        yoke_inout_i64 *: YOKE_I64 + YOKE_IN + YOKE_OUT, yoke_in_u8 *: YOKE_U8 + YOKE_IN,                              \
+        yoke_out_u8 *: YOKE_U8 + YOKE_OUT, yoke_inout_u8 *: YOKE_U8 + YOKE_IN + YOKE_OUT,                              \
+        yoke_in_u16 *: YOKE_U16 + YOKE_IN, yoke_out_u16 *: YOKE_U16 + YOKE_OUT,                                        \
+        yoke_inout_u16 *: YOKE_U16 + YOKE_IN + YOKE_OUT, yoke_in_u32 *: YOKE_U32 + YOKE_IN,                            \
+        yoke_out_u32 *: YOKE_U32 + YOKE_OUT, yoke_inout_u32 *: YOKE_U32 + YOKE_IN + YOKE_OUT,                          \
+        yoke_in_u64 *: YOKE_U64 + YOKE_IN, yoke_out_u64 *: YOKE_U64 + YOKE_OUT,                                        \
+        yoke_inout_u64 *: YOKE_U64 + YOKE_IN + YOKE_OUT, yoke_in_f32 *: YOKE_F32 + YOKE_IN,                            \
+        yoke_out_f32 *: YOKE_F32 + YOKE_OUT, yoke_inout_f32 *: YOKE_F32 + YOKE_IN + YOKE_OUT,                          \
+        yoke_in_f64 *: YOKE_F64 + YOKE_IN, yoke_out_f64 *: YOKE_F64 + YOKE_OUT,                                        \
+        yoke_inout_f64 *: YOKE_F64 + YOKE_IN + YOKE_OUT,                                                               \
+        default: __builtin_classify_type(*(__typeof__(T) *)0) >= 12 ? YOKE_STRUCT : YOKE_POINTER)))
 #define YK_ASSERT(condition, message) __extension__ _Static_assert(condition, message)
 #endif
 #define YK_MAYBE __attribute__((unused))
@@ -221,10 +243,13 @@ extern "C" {
 #define YK_DECLARE(c, p) YK_TYPE(p) YK_NAME(p)
 #define YK_PASS(c, p) YK_NAME(p)
 #define YK_LOAD(c, p) yk_a->YK_NAME(p)
-#define YK_DEFAULT(c, p) YK_CAT(YK_DEFAULT_, YK_AFTER_FIRST p) p
-#define YK_DEFAULT_1(t, n)
-#define YK_DEFAULT_2(t, n, d)
-#define YK_DEFAULT_3(t, n, d, v) yk_a->n = v;
+#define YK_DEFAULT(N, p) YK_APPLY(YK_CAT(YK_DEFAULT_, YK_AFTER_FIRST p), N, YK_UNWRAP p)
+#define YK_DEFAULT_1(N, t, n)
+#define YK_DEFAULT_2(N, t, n, d) YK_CHECK_DOC(N, n, d)
+#define YK_DEFAULT_3(N, t, n, d, v)                                                                                    \
+    YK_CHECK_DOC(N, n, d)                                                                                              \
+    YK_CHECK_DEFAULT(N, n, v)                                                                                          \
+    yk_a->n = v;
 #define YK_HAS_DEFAULT_1 0
 #define YK_HAS_DEFAULT_2 0
 #define YK_HAS_DEFAULT_3 1
@@ -232,13 +257,48 @@ extern "C" {
     {YK_TEXT(YK_NAME(p)), YK_TEXT(YK_TYPE(p)), YK_DOC(p), YK_CODE(YK_TYPE(p)),                                         \
      YK_CAT(YK_HAS_DEFAULT_, YK_AFTER_FIRST p), (uint16_t)offsetof(struct yoke_args_##N, YK_NAME(p)),                  \
      (uint16_t)sizeof(YK_TYPE(p))}
-#define YK_TRAVELS(N, p) YK_TRAVELS_(N, YK_NAME(p), YK_TYPE(p))
-#define YK_TRAVELS_(...) YK_TRAVELS_AS(__VA_ARGS__)
-#define YK_TRAVELS_AS(N, n, T)                                                                                          \
-    enum { yoke_##N##_##n##_can_travel = YK_CODE(T) != YOKE_POINTER };                                                 \
-    YK_ASSERT(yoke_##N##_##n##_can_travel,                                                                             \
-              "yoke: parameter " #n " of task " #N " is a raw pointer (" #T                                            \
-              "), which cannot leave this process: use yoke_str, yoke_bytes or a yoke_in_/out_/inout_ view");
+/* What the compiler is to say about wrong parameters and results comes before anything that would make it say something
+ * else. The enumerators keep clang from printing the whole expression, and name task and parameter when one is there
+ * twice. */
+#define YK_CHECK(N, p) YK_APPLY(YK_CHECK_AS, N, YK_UNWRAP p, ~)
+#define YK_CHECK_AS(N, T, n, ...)                                                                                      \
+    enum {                                                                                                             \
+        yk_parameter_##n##_of_task_##N = YK_CODE(T) != YOKE_POINTER,                                                   \
+        yk_name_##n##_of_task_##N = !YK_SECOND(YK_TAKEN_##n, 0)                                                               \
+    };                                                                                                                 \
+    YK_ASSERT(yk_parameter_##n##_of_task_##N,                                                                          \
+              "yoke: parameter " #n " of task " #N " is a raw pointer or another type that cannot leave this process (" #T \
+              "): use yoke_str, yoke_bytes, a yoke_in_/out_/inout_ view or a plain struct");                           \
+    YK_ASSERT(yk_name_##n##_of_task_##N,                                                                               \
+              "yoke: parameter " #n " of task " #N ": names that start with yk_ are yoke's own");
+/* The parameters and locals of the generated submit function. */
+#define YK_TAKEN_yk_ex ~, 1
+#define YK_TAKEN_yk_options ~, 1
+#define YK_TAKEN_yk_args ~, 1
+#define YK_CHECK_TASK(RET, N)                                                                                          \
+    enum {                                                                                                             \
+        yk_result_of_task_##N = YK_IF(YK_IS_VOID(RET))(sizeof(YK_VOID_REST(RET)) == 1)(YK_CODE(RET) != YOKE_POINTER) \
+    };                                                                                                                 \
+    YK_ASSERT(sizeof(#N) > 1, "yoke: a task has no name: write YOKE_TASK(result, name, (type, parameter)...)");         \
+    YK_ASSERT(yk_result_of_task_##N,                                                                                   \
+              "yoke: task " #N " returns a raw pointer or another type that cannot leave this process (" #RET          \
+              "): return yoke_str, yoke_bytes, a view or a plain struct");
+/* Sizes and offsets are 16 bits wide in the descriptor. */
+#define YK_CHECK_SIZES(RET, N, size)                                                                                   \
+    YK_ASSERT((size) <= 65535 && YK_IF(YK_IS_VOID(RET))(0)(sizeof(RET)) <= 65535,                                      \
+              "yoke: task " #N " takes or returns more than 65535 bytes by value: pass a view, yoke_bytes or yoke_str");
+/* gcc before 14 only warns of these two, and keeps the warning to itself because it stands in a system header. */
+#ifdef __cplusplus
+#define YK_CHECK_DOC(N, n, d)
+#define YK_CHECK_DEFAULT(N, n, v)
+#else
+#define YK_CHECK_DOC(N, n, d)                                                                                          \
+    YK_ASSERT(__builtin_types_compatible_p(__typeof__(d), char[sizeof(d)]),                                            \
+              "yoke: parameter " #n " of task " #N ": its documentation is not a string (" #d ")");
+#define YK_CHECK_DEFAULT(N, n, v)                                                                                      \
+    YK_ASSERT((__builtin_classify_type(yk_a->n) == 5) == (__builtin_classify_type(v) == 5),                            \
+              "yoke: parameter " #n " of task " #N ": its default is of another type (" #v ")");
+#endif
 
 #define YOKE_TASK(RET, ...)                                                                                            \
     YOKE_TASK_DECL(RET, __VA_ARGS__);                                                                                  \
@@ -257,6 +317,7 @@ extern "C" {
 #define YK_IMPL_1_0(RET, N, ...) void N(void)
 
 #define YK_DECL_0(RET, N)                                                                                              \
+    YK_CHECK_TASK(RET, N)                                                                                              \
     RET N(void);                                                                                                       \
     struct yoke_args_##N {                                                                                             \
         char yk_none;                                                                                                  \
@@ -269,6 +330,8 @@ extern "C" {
     }                                                                                                                  \
     struct yoke_args_##N
 #define YK_DECL_1_1(RET, N, ...)                                                                                       \
+    YK_CHECK_TASK(RET, N)                                                                                              \
+    YK_MAP(YK_CHECK, N, YK_NOTHING, __VA_ARGS__)                                                                       \
     RET N(YK_MAP(YK_DECLARE, ~, YK_COMMA, __VA_ARGS__));                                                               \
     struct yoke_args_##N {                                                                                             \
         YK_MAP(YK_DECLARE, ~, YK_SEMICOLON, __VA_ARGS__);                                                              \
@@ -284,6 +347,7 @@ extern "C" {
     struct yoke_args_##N
 
 #define YK_IMPL_0(RET, N)                                                                                              \
+    YK_CHECK_SIZES(RET, N, 0)                                                                                          \
     static void yk_call_##N(const void *yk_v, void *yk_r)                                                              \
     {                                                                                                                  \
         (void)yk_v;                                                                                                    \
@@ -293,7 +357,7 @@ extern "C" {
     YK_DESCRIBE(RET, N, 0, 0, NULL, NULL)                                                                              \
     RET N(void)
 #define YK_IMPL_1_1(RET, N, ...)                                                                                       \
-    YK_MAP(YK_TRAVELS, N, YK_NOTHING, __VA_ARGS__)                                                                     \
+    YK_CHECK_SIZES(RET, N, sizeof(struct yoke_args_##N))                                                               \
     static void yk_call_##N(const void *yk_v, void *yk_r)                                                              \
     {                                                                                                                  \
         const struct yoke_args_##N *yk_a = (const struct yoke_args_##N *)yk_v;                                         \
@@ -304,7 +368,7 @@ extern "C" {
     {                                                                                                                  \
         struct yoke_args_##N *yk_a = (struct yoke_args_##N *)yk_v;                                                     \
         memset(yk_v, 0, sizeof *yk_a);                                                                                 \
-        YK_MAP(YK_DEFAULT, ~, YK_NOTHING, __VA_ARGS__)                                                                 \
+        YK_MAP(YK_DEFAULT, N, YK_NOTHING, __VA_ARGS__)                                                                 \
     }                                                                                                                  \
     static const yoke_param yk_params_##N[] = {YK_MAP(YK_PARAM, N, YK_COMMA, __VA_ARGS__)};                            \
     YK_DESCRIBE(RET, N, sizeof(struct yoke_args_##N), YK_COUNT(__VA_ARGS__), yk_params_##N, yk_defaults_##N)           \

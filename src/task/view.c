@@ -23,9 +23,10 @@ int yk_view_count(const yk_any_view *v, size_t element_size, size_t *ret)
 bool yk_view_is_contiguous(const yk_any_view *v)
 {
     ptrdiff_t expected = 1;
-    for (size_t i = v->ndim; i-- > 0;) {
+    for (size_t i = 0; i < v->ndim; i++)
         if (v->shape[i] == 0)
             return true;
+    for (size_t i = v->ndim; i-- > 0;) {
         if (v->shape[i] > 1 && v->step[i] != expected)
             return false;
         expected *= (ptrdiff_t)v->shape[i];

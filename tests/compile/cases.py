@@ -1,0 +1,125 @@
+"""cases.py - wrong uses of yoke's macros, and what the first line with an error must say.
+
+Case(name, code, expected...): each expected pattern must be found in the first error line of every compiler. A dict gives
+patterns by compiler (gcc, clang, g++, clang++) with "" for the rest. only= restricts the compilers. FRONT precedes each."""
+from collections import namedtuple
+
+FRONT = '''
+#include <yoke.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+struct point { int x, y; };
+YOKE_TASK(double, integrate, (double, a), (double, b), (long, n, "steps", 1000)) { return a + b + (double)n; }
+YOKE_TASK(void, nothing) { }
+YOKE_TASK(int, greet, (const char *, who)) { return who[0]; }
+YOKE_TASK(double, norm, (yoke_in_f64, v)) { return v.ptr[0]; }
+YOKE_TASK(int, area, (struct point, p)) { return p.x * p.y; }
+'''
+END = '''
+#ifdef __cplusplus
+}
+#endif
+'''
+C = ('gcc', 'clang')
+CXX = ('g++', 'clang++')
+ALL = C + CXX
+Case = namedtuple('Case', 'name code expected only')
+cases = []
+
+
+def wrong(name, code, *expected, only=ALL):
+    cases.append(Case(name, code, expected, only))
+
+
+def call(name, code, *expected, only=ALL):
+    wrong(name, 'void use(yoke_executor *ex, yoke_future *f);\nvoid use(yoke_executor *ex, yoke_future *f)\n'
+          '{\n    (void)ex;\n    (void)f;\n    %s;\n}' % code, *expected, only=only)
+
+
+# ---- Definitions: types ----
+wrong('raw pointer', 'YOKE_TASK(int, sum, (int *, xs), (int, n)) { return xs[n]; }', 'parameter xs of task sum is a raw pointer')
+wrong('pointer to struct', 'YOKE_TASK(int, sum, (int, n), (struct point *, p)) { return p->x; }', 'parameter p of task sum is a raw pointer')
+wrong('const pointer', 'YOKE_TASK(int, sum, (const int *, xs)) { return *xs; }', 'parameter xs of task sum is a raw pointer')
+wrong('char that is not const', 'YOKE_TASK(int, put, (char *, s)) { return *s; }', 'parameter s of task put is a raw pointer')
+wrong('volatile pointer', 'YOKE_TASK(int, peek, (volatile int *, p)) { return *p; }', 'parameter p of task peek is a raw pointer')
+wrong('void pointer', 'YOKE_TASK(int, peek, (void *, p)) { return !p; }', 'parameter p of task peek is a raw pointer')
+wrong('pointer to pointer', 'YOKE_TASK(int, peek, (const char **, p)) { return !p; }', 'parameter p of task peek is a raw pointer')
+wrong('array', 'YOKE_TASK(int, sum, (int[4], xs)) { return 0; }', 'parameter xs of task sum .* cannot leave this process')
+wrong('pointer to function', 'typedef int (*hook)(int);\nYOKE_TASK(int, visit, (hook, h)) { return h(1); }', 'parameter h of task visit is a raw pointer')
+wrong('function', 'YOKE_TASK(int, visit, (int (*)(int), h)) { return 0; }', 'parameter h of task visit is a raw pointer')
+wrong('void parameter', 'YOKE_TASK(int, idle, (void, x)) { return 0; }', {'gcc': 'void', 'clang': 'parameter x of task idle', 'g++': 'parameter x of task idle', 'clang++': 'parameter x of task idle'})
+wrong('const parameter', 'YOKE_TASK(int, twice, (const int, n)) { return 2 * n; }', 'parameter n of task twice .*const int')
+wrong('complex parameter', 'YOKE_TASK(int, turn, (_Complex double, z)) { return 0; }', 'parameter z of task turn .* cannot leave')
+wrong('unknown type', 'YOKE_TASK(int, twice, (strang, n)) { return 2 * n; }', 'strang')
+wrong('struct that is not complete', 'YOKE_TASK(int, peek, (struct hidden, h)) { return 0; }', 'hidden')
+wrong('pointer result', 'YOKE_TASK(int *, make, (int, n)) { return 0; }', 'task make returns a raw pointer')
+wrong('pointer result of no parameters', 'YOKE_TASK(void *, make) { return 0; }', 'task make returns a raw pointer')
+wrong('struct pointer result', 'YOKE_TASK(struct point *, make, (int, n)) { return 0; }', 'task make returns a raw pointer')
+wrong('struct too large', 'struct huge { char x[70000]; };\nYOKE_TASK(int, lift, (struct huge, h)) { return h.x[0]; }', 'task lift takes or returns more than 65535 bytes')
+wrong('result too large', 'struct huge { char x[70000]; };\nYOKE_TASK(struct huge, drop) { struct huge h; h.x[0] = 0; return h; }', 'task drop takes or returns more than 65535 bytes')
+
+# ---- Definitions: form ----
+MANY = ', '.join('(int, p%d)' % i for i in range(17))
+wrong('17 parameters', 'YOKE_TASK(int, wide, %s) { return 0; }' % MANY, 'task wide: at most 16 parameters')
+wrong('24 parameters', 'YOKE_TASK(int, wide, %s, %s) { return 0; }' % (MANY, ', '.join('(int, q%d)' % i for i in range(7))), 'task wide: at most 16 parameters')
+wrong('no parentheses', 'YOKE_TASK(int, twice, int n) { return 2 * n; }', r'task twice: write every parameter as \(type, name\)')
+wrong('no parentheses round the second', 'YOKE_TASK(int, twice, (int, n), int m) { return n * m; }', r'task twice: write every parameter as \(type, name\)')
+wrong('no comma', 'YOKE_TASK(int, twice, (int n)) { return 2 * n; }', r'task twice: write every parameter as \(type, name\)')
+wrong('empty parentheses', 'YOKE_TASK(int, twice, ()) { return 0; }', r'task twice: write every parameter as \(type, name\)')
+wrong('only void in parentheses', 'YOKE_TASK(int, twice, (void)) { return 0; }', r'task twice: write every parameter as \(type, name\)')
+wrong('three dots', 'YOKE_TASK(int, print, (const char *, f), ...) { return 0; }', r'task print: write every parameter as \(type, name\)')
+wrong('a comma too many', 'YOKE_TASK(int, twice, (int, n), ) { return n; }', r'task twice: write every parameter as \(type, name\)')
+wrong('no name', 'YOKE_TASK(int, ) { return 0; }', 'a task has no name')
+wrong('parameter twice', 'YOKE_TASK(int, twice, (int, n), (long, n)) { return 0; }', 'parameter_n_of_task_twice')
+wrong('reserved parameter', 'YOKE_TASK(int, twice, (int, yk_ex)) { return 0; }', "parameter yk_ex of task twice: names that start with yk_")
+wrong('reserved parameter of submit', 'YOKE_TASK(int, twice, (int, yk_options)) { return 0; }', "parameter yk_options of task twice: names that start with yk_")
+wrong('name of a function of yoke', 'YOKE_TASK(int, yoke_open, (int, n)) { return n; }', {'gcc': 'yoke_open', 'clang': 'yoke_open', 'g++': 'yoke_open', 'clang++': 'overloaded'})
+wrong('task twice', 'YOKE_TASK(int, nothing) { return 1; }', 'nothing')
+wrong('task twice with parameters', 'YOKE_TASK(int, greet, (const char *, who)) { return 0; }', 'greet')
+wrong('name of a variable', 'static int taken;\nYOKE_TASK(int, taken, (int, n)) { return n; }', 'taken')
+wrong('static function of that name', 'static int taken(int n) { return n; }\nYOKE_TASK(int, taken, (long, n)) { return 0; }', 'taken', only=C + ('g++',))
+wrong('doc is a number', 'YOKE_TASK(int, twice, (int, n, 42)) { return n; }', 'parameter n of task twice: its documentation is not a string', only=C)
+wrong('doc and default in the wrong order', 'YOKE_TASK(int, twice, (int, n, 42, "number")) { return n; }', 'parameter n of task twice: its documentation is not a string', only=C)
+wrong('default is text', 'YOKE_TASK(int, twice, (int, n, "", "two")) { return n; }', 'parameter n of task twice: its default is of another type', only=C)
+wrong('default is a number', 'YOKE_TASK(int, size, (const char *, s, "", 7)) { return s[0]; }', 'parameter s of task size: its default is of another type', only=C)
+wrong('default is unknown', 'YOKE_TASK(int, twice, (int, n, "", nowhere)) { return n; }', 'nowhere')
+wrong('default of a struct is a number', 'YOKE_TASK(int, where, (struct point, p, "", 3)) { return p.x; }', 'point', only=C)
+
+# ---- A task of several files ----
+wrong('result differs', 'YOKE_TASK_DECL(int, twice, (int, n));\nYOKE_TASK_IMPL(long, twice, (int, n)) { return n; }', {'gcc': 'twice', 'clang': 'twice', 'g++': 'twice', 'clang++': 'return type'})
+wrong('type differs', 'YOKE_TASK_DECL(int, twice, (int, n));\nYOKE_TASK_IMPL(int, twice, (long, n)) { return 0; }', 'twice')
+wrong('name differs', 'YOKE_TASK_DECL(int, twice, (int, n));\nYOKE_TASK_IMPL(int, twice, (int, m)) { return m; }', 'yoke_args_twice.* m|m.*yoke_args_twice')
+wrong('one more in the IMPL', 'YOKE_TASK_DECL(int, twice, (int, n));\nYOKE_TASK_IMPL(int, twice, (int, n), (int, m)) { return n * m; }', 'yoke_args_twice|twice')
+wrong('IMPL without DECL', 'YOKE_TASK_IMPL(int, twice, (int, n)) { return 2 * n; }', 'twice')
+
+# ---- Calls ----
+call('too few', 'yoke_submit(ex, integrate, 1, 2)', {'clang': 'too few arguments', 'gcc': 'yoke_submit_integrate', 'g++': 'integrate', 'clang++': 'integrate'})
+call('none', 'yoke_submit(ex, integrate)', {'clang': 'too few arguments', 'gcc': 'yoke_submit_integrate', 'g++': 'integrate', 'clang++': 'integrate'})
+call('too many', 'yoke_submit(ex, integrate, 1, 2, 3, 4)', {'clang': 'too many arguments', 'gcc': 'yoke_submit_integrate', 'g++': 'integrate', 'clang++': 'integrate'})
+call('one for none', 'yoke_submit(ex, nothing, 1)', {'clang': 'too many arguments', 'gcc': 'yoke_submit_nothing', 'g++': 'nothing', 'clang++': 'nothing'})
+call('unknown task', 'yoke_submit(ex, frobnicate, 1)', 'yoke_(task|submit)_frobnicate')
+call('misspelt task', 'yoke_submit(ex, integrat, 1, 2, 3)', 'yoke_(task|submit)_integrat')
+call('text for a number', 'yoke_submit(ex, integrate, 1, 2, "three")', {'gcc': 'yoke_submit_integrate', 'clang': "parameter of type 'long'", 'g++': "long", 'clang++': 'integrate'})
+call('text for a double', 'yoke_submit(ex, integrate, "one", 2, 3)', {'gcc': 'yoke_submit_integrate', 'clang': "parameter of incompatible type 'double'|'double'", 'g++': 'double', 'clang++': 'integrate'})
+call('number for a text', 'yoke_submit(ex, greet, 5)', {'gcc': 'yoke_submit_greet', 'clang': "'const char \\*'", 'g++': 'const char', 'clang++': 'greet'})
+call('struct for a number', 'struct point p = {1, 2}; yoke_submit(ex, integrate, 1, p, 3)', {'gcc': 'yoke_submit_integrate', 'clang': "'double'", 'g++': 'double', 'clang++': 'integrate'})
+call('number for a struct', 'yoke_submit(ex, area, 3)', {'gcc': 'yoke_submit_area', 'clang': "point", 'g++': 'point', 'clang++': 'area'})
+call('out view for an in view', 'yoke_out_f64 v = {0, 0, {0}, {0}}; yoke_submit(ex, norm, v)', {'gcc': 'yoke_submit_norm', 'clang': 'yoke_in_f64', 'g++': 'yoke_in_f64', 'clang++': 'norm'})
+call('array for a view', 'static double xs[3]; yoke_submit(ex, norm, xs)', {'gcc': 'yoke_submit_norm', 'clang': 'yoke_in_f64', 'g++': 'yoke_in_f64', 'clang++': 'norm'})
+call('view of another element', 'yoke_in_f32 v = {0, 0, {0}, {0}}; yoke_submit(ex, norm, v)', {'gcc': 'yoke_submit_norm', 'clang': 'yoke_in_f64', 'g++': 'yoke_in_f64', 'clang++': 'norm'})
+call('future for an executor', 'yoke_submit(f, nothing)', {'gcc': 'yoke_submit_nothing', 'clang': 'yoke_executor', 'g++': 'yoke_executor', 'clang++': 'nothing'})
+call('by name: misspelt', 'yoke_kw_submit(ex, integrate, steps = 5)', 'yoke_args_integrate', 'steps')
+call('by name: unknown task', 'yoke_kw_submit(ex, integrat, n = 5)', 'integrat')
+call('by name: text for a number', 'yoke_kw_submit(ex, integrate, n = "five")', {'gcc': 'long', 'clang': 'long', 'g++': 'long', 'clang++': 'long'})
+call('by name: struct for a number', 'struct point p = {1, 2}; yoke_kw_submit(ex, integrate, a = p)', 'double')
+call('by name: position', 'yoke_kw_submit(ex, integrate, 5)', '')
+call('option misspelt', 'yoke_opt_submit(ex, (retrys = 3), integrate, 1, 2, 3)', 'options_of_integrate', 'retrys')
+call('option of another kind', 'yoke_opt_submit(ex, (after = 3), integrate, 1, 2, 3)', 'yoke_future')
+call('option is text', 'yoke_opt_submit(ex, (timeout = "1s"), integrate, 1, 2, 3)', 'int64_t|long')
+call('options without parentheses', 'yoke_opt_submit(ex, retries = 3, integrate, 1, 2, 3)', '')
+call('await void', 'yoke_await(f, void)', 'void')
+call('await an unknown type', 'yoke_await(f, strang)', "strang")
+call('try into a value', 'int v = 0; (void)yoke_try(f, v)', '')
+call('an ordinary call is checked too', 'integrate(1)', {'clang': 'too few arguments', 'gcc': 'integrate', 'g++': 'integrate', 'clang++': 'integrate'})
+call('descriptor misspelt', '(void)yoke_signature(&yoke_task_integrat)', 'yoke_task_integrat')

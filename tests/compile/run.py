@@ -1,0 +1,72 @@
+#!/usr/bin/python3
+"""Every wrong use in cases.py fails to compile with every compiler it names, and the first line with an error says what is
+wrong. The text before each case compiles on its own, so that no case can fail for another reason."""
+import os
+import re
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, '..', 'harness'), HERE]
+import subprocess
+from tap import *
+from cases import ALL, C, CXX, END, FRONT, cases
+
+# gcc makes the first two errors by itself from version 14 on.
+FLAGS = ['-fsyntax-only', '-Werror=int-conversion', '-Werror=incompatible-pointer-types', '-I', os.path.join(SOURCE, 'include')]
+PLAIN = 'int plain(void);\nint plain(void) { return (int)integrate(1, 2, 3); }'
+
+
+def compile_text(compiler, code):
+    """What the compiler says of it, and whether it took it."""
+    language = ['-x', 'c', '-std=c11'] if compiler in C else ['-x', 'c++', '-std=c++17']
+    flags = FLAGS if compiler in C else ['-fsyntax-only'] + FLAGS[-2:]
+    done = subprocess.run([compiler] + language + flags + ['-'], input=FRONT + code + END, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, universal_newlines=True, env=dict(os.environ, LC_ALL='C'))
+    return done.returncode == 0, done.stdout
+
+
+def first_error(output):
+    return next((line for line in output.splitlines() if re.search(r'\berror\b', line)), '')
+
+
+def patterns(case, compiler):
+    return [e.get(compiler, '') if isinstance(e, dict) else e for e in case.expected]
+
+
+def complaint(case, compiler):
+    """What is wrong with the compiler's answer, or None."""
+    taken, output = compile_text(compiler, case.code)
+    if taken:
+        return '%s compiles it' % compiler
+    line = first_error(output)
+    missing = [p for p in patterns(case, compiler) if not re.search(p, line)]
+    if missing or not line:
+        return '%s: "%s" lacks %s' % (compiler, line, ' and '.join(missing))
+    return None
+
+
+def add(case):
+    def body():
+        wrong = [c for c in (complaint(case, compiler) for compiler in case.only) if c]
+        check(not wrong, '\n'.join(wrong))
+    body.__name__ = re.sub(r'\W+', '_', case.name)
+    test(body)
+
+
+@test
+def right_uses_compile():
+    for compiler in ALL:
+        taken, output = compile_text(compiler, PLAIN)
+        check(taken, '%s: %s' % (compiler, output))
+
+
+@test
+def there_are_enough_cases():
+    names = [case.name for case in cases]
+    equal(len(set(names)), len(names))
+    check(sum(set(C) <= set(case.only) for case in cases) >= 30, 'at least 30 wrong uses for both C compilers')
+
+
+for each in cases:
+    add(each)
+main()
