@@ -264,11 +264,11 @@ extern "C" {
 #define YK_CHECK_AS(N, T, n, ...)                                                                                      \
     enum {                                                                                                             \
         yk_parameter_##n##_of_task_##N = YK_CODE(T) != YOKE_POINTER,                                                   \
-        yk_name_##n##_of_task_##N = !YK_SECOND(YK_TAKEN_##n, 0)                                                               \
+        yk_name_##n##_of_task_##N = !YK_SECOND(YK_TAKEN_##n, 0)                                                        \
     };                                                                                                                 \
     YK_ASSERT(yk_parameter_##n##_of_task_##N,                                                                          \
-              "yoke: parameter " #n " of task " #N " is a raw pointer or another type that cannot leave this process (" #T \
-              "): use yoke_str, yoke_bytes, a yoke_in_/out_/inout_ view or a plain struct");                           \
+              "yoke: parameter " #n " of task " #N " is a raw pointer or another type that cannot leave this "    \
+              "process (" #T "): use yoke_str, yoke_bytes, a yoke_in_/out_/inout_ view or a plain struct");            \
     YK_ASSERT(yk_name_##n##_of_task_##N,                                                                               \
               "yoke: parameter " #n " of task " #N ": names that start with yk_ are yoke's own");
 /* The parameters and locals of the generated submit function. */
@@ -279,9 +279,10 @@ extern "C" {
     enum {                                                                                                             \
         yk_result_of_task_##N = YK_IF(YK_IS_VOID(RET))(sizeof(YK_VOID_REST(RET)) == 1)(YK_CODE(RET) != YOKE_POINTER) \
     };                                                                                                                 \
-    YK_ASSERT(sizeof(#N) > 1, "yoke: a task has no name: write YOKE_TASK(result, name, (type, parameter)...)");         \
+    YK_ASSERT(sizeof(#N) > 1, "yoke: a task has no name: write YOKE_TASK(result, name, (type, parameter)...)");        \
     YK_ASSERT(yk_result_of_task_##N,                                                                                   \
-              "yoke: task " #N " returns a raw pointer or another type that cannot leave this process (" #RET          \
+              "yoke: task " #N " returns a raw pointer or another type that cannot leave this process ("               \
+              #RET          \
               "): return yoke_str, yoke_bytes, a view or a plain struct");
 /* Sizes and offsets are 16 bits wide in the descriptor. */
 #define YK_CHECK_SIZES(RET, N, size)                                                                                   \

@@ -26,10 +26,12 @@ YOKE_TASK(int, seven)
 
 static char scalar_text[200];
 YOKE_TASK(void, scalars, (bool, b), (char, c), (signed char, sc), (short, s), (int, i), (long, l), (long long, ll),
-          (unsigned char, uc), (unsigned short, us), (unsigned, u), (unsigned long, ul), (unsigned long long, ull), (float, f),
+          (unsigned char, uc), (unsigned short, us), (unsigned, u), (unsigned long, ul), (unsigned long long,
+              ull), (float, f),
           (double, d), (size_t, z), (int64_t, last))
 {
-    snprintf(scalar_text, sizeof scalar_text, "%d %d %d %d %d %ld %lld %u %u %u %lu %llu %g %g %zu %lld", b, c, sc, s, i, l, ll,
+    snprintf(scalar_text, sizeof scalar_text, "%d %d %d %d %d %ld %lld %u %u %u %lu %llu %g %g %zu %lld", b,
+        c, sc, s, i, l, ll,
              uc, us, u, ul, ull, (double)f, d, z, (long long)last);
 }
 
@@ -65,7 +67,8 @@ YOKE_TASK_IMPL(long, shared_sum, (long, a, "first"), (long, b, "second", 40 + 2)
 YOKE_TASK(int, run, (int, on_c)) { return on_c; }
 YOKE_TASK(int, run_on, (int, c)) { return c; }
 
-static void check_param(const yoke_task *t, unsigned i, const char *name, const char *type, unsigned code, size_t offset, size_t size)
+static void check_param(const yoke_task *t, unsigned i, const char *name, const char *type, unsigned code,
+    size_t offset, size_t size)
 {
     const yoke_param *p = &t->params[i];
     CHECK_STR(p->name, name);
@@ -131,7 +134,8 @@ TEST(tasks_without_parameters)
 
 TEST(sixteen_scalars_of_every_type)
 {
-    static const unsigned codes[] = {YOKE_BOOL, CHAR_MIN < 0 ? YOKE_I8 : YOKE_U8, YOKE_I8, YOKE_I16, YOKE_I32, YOKE_I64, YOKE_I64,
+    static const unsigned codes[] = {YOKE_BOOL, CHAR_MIN < 0 ? YOKE_I8 : YOKE_U8, YOKE_I8, YOKE_I16,
+        YOKE_I32, YOKE_I64, YOKE_I64,
         YOKE_U8, YOKE_U16, YOKE_U32, YOKE_U64, YOKE_U64, YOKE_F32, YOKE_F64, YOKE_U64, YOKE_I64};
     const yoke_task *t = &yoke_task_scalars;
     CHECK_INT(t->nparams, 16);
@@ -143,7 +147,8 @@ TEST(sixteen_scalars_of_every_type)
         end = t->params[i].offset + t->params[i].size;
     }
     CHECK(end <= t->args_size);
-    struct yoke_args_scalars args = {true, 'a', -128, -32768, INT_MIN, LONG_MIN, LLONG_MAX, 255, 65535, UINT_MAX, ULONG_MAX,
+    struct yoke_args_scalars args = {true, 'a', -128, -32768, INT_MIN, LONG_MIN, LLONG_MAX, 255, 65535,
+        UINT_MAX, ULONG_MAX,
         ULLONG_MAX, 0.5f, 0.25, SIZE_MAX, INT64_MIN};
     t->call(&args, NULL);
     CHECK_STR(scalar_text, "1 97 -128 -32768 -2147483648 -9223372036854775808 9223372036854775807 255 65535 4294967295 "
@@ -175,7 +180,8 @@ TEST(views_carry_their_direction)
     double in[3] = {1, 2, 4.5};
     int32_t out[1] = {0};
     uint8_t both[1] = {9};
-    struct yoke_args_views args = {yoke_1d(yoke_in_f64, in, 3), yoke_1d(yoke_out_i32, out, 1), yoke_1d(yoke_inout_u8, both, 1)};
+    struct yoke_args_views args = {yoke_1d(yoke_in_f64, in, 3), yoke_1d(yoke_out_i32, out, 1),
+        yoke_1d(yoke_inout_u8, both, 1)};
     double ret = 0;
     yoke_task_views.call(&args, &ret);
     CHECK_NEAR(ret, 4.5, 0);
@@ -254,7 +260,8 @@ TEST(hashes_do_not_change_between_releases)
 
 TEST(names_and_sizes_of_codes)
 {
-    static const char *const names[] = {"void", "bool", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "f32", "f64", "cstr",
+    static const char *const names[] = {"void", "bool", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64",
+        "f32", "f64", "cstr",
         "str", "bytes", "json", "struct"};
     static const unsigned char sizes[] = {0, 1, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8};
     for (unsigned i = 0; i < YK_COUNT_OF(names); i++) {
