@@ -4,6 +4,7 @@
  * the format: parallel(1), --joblog. */
 #include "tools/joblog.h"
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,7 +14,12 @@
 int yk_write_all(int fd, const char *bytes, size_t len, const _Atomic int *stop)
 {
     while (len > 0) {
-        ssize_t n = yk_sys.write(fd, bytes, len);
+        /* Once it is to stop, only what can be written without waiting. */
+        struct pollfd ready = {.fd = fd, .events = POLLOUT};
+        bool hurry = stop && *stop;
+        if (hurry && yk_sys.poll(&ready, 1, 0) == 0)
+            return -EINTR;
+        ssize_t n = yk_sys.write(fd, bytes, hurry ? YK_MIN(len, (size_t)PIPE_BUF) : len);
         if (n > 0) {
             bytes += n;
             len -= (size_t)n;
@@ -25,8 +31,6 @@ int yk_write_all(int fd, const char *bytes, size_t len, const _Atomic int *stop)
         } else if (errno != EINTR) {
             return -errno;
         }
-        if (len > 0 && stop && *stop)
-            return -EINTR;
     }
     return 0;
 }

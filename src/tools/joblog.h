@@ -60,7 +60,7 @@ void yk_joblog_close(yk_joblog *log);
 
 /* Appends a word as sh reads it: as it stands when nothing in it is special, else in quotes. */
 void yk_shell_quote(yk_buf *out, const char *word, size_t len);
-/* write() until all is written. 0 or a negative code; -EINTR is tried again unless *stop is set. */
+/* write() until all is written. 0 or a negative code: -EINTR when *stop is set and the reader does not take it at once. */
 int yk_write_all(int fd, const char *bytes, size_t len, const _Atomic int *stop);
 
 #endif

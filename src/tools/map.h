@@ -101,6 +101,7 @@ typedef struct yk_map {
     yk_output out;
     int wake;                 /* eventfd: a hook or a signal has news */
     enum yk_map_stop stop;
+    bool tracing;             /* a trace is being recorded */
     const char *stopped;      /* why it stopped early, or NULL */
     int status;               /* exit code so far */
     struct map_window *window;

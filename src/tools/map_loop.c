@@ -446,16 +446,39 @@ static void run_record(yk_map *m, const yk_record *r)
         w->start_at = yoke_now() + m->c->delay;
 }
 
+/* Of a run that stops now, what has ended is written all the same, with gaps where something has not. */
+static void write_rest(yk_map *m)
+{
+    map_window *w = m->window;
+    if (w->hook_all)
+        collect(m);
+    for (uint64_t i = w->head; !w->unordered && i < w->tail; i++) {
+        map_slot *s = &w->slots[i % YK_MAP_WINDOW];
+        if (!slot_ended(w, s) || s->job->code == -ECANCELED)
+            continue;
+        yk_output_add(&m->out, s->job, s->number, s->text, s->len);
+        s->job = yoke_release(s->job);
+        w->taken--;
+    }
+}
+
 static void finish(yk_map *m)
 {
     while (m->window->taken > 0 && m->stop != YK_MAP_NOW) {
         look_at_signals(m);
         wait_for_job(m);
     }
-    drain(m);
+    if (m->stop == YK_MAP_NOW)
+        write_rest(m);
+    else
+        drain(m);
     yk_error e;
     if (yk_output_flush(&m->out, &e) < 0 && m->stop != YK_MAP_NOW)
         fail(m, &e, 1);
+    if (yk_signals_count() > 1) {
+        m->status = 130;
+        m->stopped = "interrupted";
+    }
     m->tally.cancelled += m->window->taken;
 }
 

@@ -138,13 +138,15 @@ static void close_jobs(yk_map *m)
     bool stuck = m->ex && !can_kill && !(m->ex->type->capabilities & YK_SYNCHRONOUS) &&
                  (m->stop == YK_MAP_NOW || m->tally.timed_out > 0);
     if (!stuck && m->ex) {
-        if (m->stop == YK_MAP_NOW)
+        if (m->stop == YK_MAP_NOW) {
+            yoke_on_lost_error(NULL, NULL); /* of those that it kills */
             yoke_close_now(m->ex);
-        else
+        } else {
             yoke_close(m->ex);
+        }
         m->ex = NULL;
     }
-    int err = m->c->trace ? yoke_trace_close() : 0;
+    int err = m->tracing ? yoke_trace_close() : 0;
     if (err < 0) {
         yk_output_say(&m->out, "cannot write the trace %s: %s", m->c->trace, strerror(-err));
         if (m->status == 0)
@@ -160,6 +162,12 @@ static int refuse(yk_map *m, int status, const char *text)
     return status;
 }
 
+/* A disk that fails is no wrong usage. */
+static bool is_full(int code)
+{
+    return code == -ENOSPC || code == -EDQUOT || code == -EFBIG || code == -EIO;
+}
+
 static int start(yk_map *m)
 {
     const yk_map_config *c = m->c;
@@ -169,7 +177,7 @@ static int start(yk_map *m)
     if (yk_input_open(&m->in, c->paths, c->npaths, c->words, c->nwords, c->null ? '\0' : '\n', &e) < 0)
         return refuse(m, 2, e.text);
     if (open_log(m, &e) < 0)
-        return refuse(m, 2, e.text);
+        return refuse(m, is_full(e.code) ? 1 : 2, e.text);
     m->wake = yk_signals_open();
     if (m->wake < 0)
         return refuse(m, 3, "cannot watch for interrupts: no more file descriptors");
@@ -178,6 +186,7 @@ static int start(yk_map *m)
         yk_errorf(&e, -err, "cannot open the trace %s: %s", c->trace, strerror(-err));
         return refuse(m, 2, e.text);
     }
+    m->tracing = c->trace && !c->dry_run;
     if (c->dry_run)
         return 0;
     m->ex = yoke_open(c->uri);

@@ -193,9 +193,20 @@ static int parse_letters(parser *p, const char *letters)
     return 0;
 }
 
-static bool is_option(const char *word)
+static bool has_letter(const yk_command *c, char letter)
 {
-    return word[0] == '-' && word[1] != '\0' && word[1] != '.' && !(word[1] >= '0' && word[1] <= '9');
+    const yk_option *o = c->options;
+    while (o->name && o->letter != letter)
+        o++;
+    return o->name != NULL;
+}
+
+/* -1 is a number unless the command has an option of that letter, as -0. */
+static bool is_option(const yk_command *c, const char *word)
+{
+    if (word[0] != '-' || word[1] == '\0')
+        return false;
+    return (word[1] != '.' && !(word[1] >= '0' && word[1] <= '9')) || has_letter(c, word[1]);
 }
 
 int yk_options_parse(const yk_command *c, int argc, char **argv, void *values, yk_words *operands, yk_error *e)
@@ -212,7 +223,7 @@ int yk_options_parse(const yk_command *c, int argc, char **argv, void *values, y
         }
         if (options && c->stop && strcmp(word, c->stop) == 0)
             options = false;
-        if (options && is_option(word))
+        if (options && is_option(c, word))
             err = word[1] == '-' ? parse_long(&p, word + 2) : parse_letters(&p, word + 1);
         else
             err = add_to_list(&p, operands, word);

@@ -1,0 +1,770 @@
+"""The command `yoke map`, from outside: every option, bad input, order, resuming, interrupts, bounds."""
+import json
+import os
+import pty
+import random
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
+from tap import *
+
+YOKE = os.environ.get("YOKE") or os.path.join(BUILD, "yoke")
+FOLDER = scratch()
+TASKS = os.path.join(FOLDER, "map_tasks.c")
+shutil.copy(os.path.join(SOURCE, "tests", "tools", "map_tasks.c"), TASKS)
+os.environ["YOKE_INCLUDE"] = os.path.join(SOURCE, "include")
+os.environ["YOKE_CACHE"] = os.path.join(FOLDER, "cache")
+SANITIZED = "address" in os.environ.get("YOKE_SANITIZE", "")
+EXECUTORS = ["inline", "threads", "processes"]
+HEADER = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand"
+
+
+def path(name):
+    return os.path.join(FOLDER, name)
+
+
+def yoke(task, *words, stdin="", **more):
+    """Runs yoke map on a task; returns status, stdout, stderr. stdin is text or bytes."""
+    data = stdin if isinstance(stdin, bytes) else stdin.encode()
+    done = subprocess.run([YOKE, "map", f"{TASKS}:{task}", *words], input=data, capture_output=True, timeout=60, **more)
+    return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+
+
+def start(task, *words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **more):
+    return subprocess.Popen([YOKE, "map", f"{TASKS}:{task}", *words], stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, **more)
+
+
+def rows(name):
+    """The rows of a job log as lists of columns."""
+    with open(path(name), newline="\n") as f:
+        lines = f.read().split("\n")
+    equal(lines[0], HEADER)
+    equal(lines[-1], "")
+    return [line.split("\t", 8) for line in lines[1:-1]]
+
+
+def write(name, text):
+    with open(path(name), "w") as f:
+        f.write(text)
+    return path(name)
+
+
+# ---- Records ----
+
+@test
+def json_records_on_every_executor():
+    for on in EXECUTORS:
+        equal(yoke("add3", "--on", on, stdin='[1,2,3]\n{"b":2,"a":1}\n  [ 0.5 , 0, 1 ] \r\n{"n":-1,"a":0,"b":0}'),
+              (0, "6\n4\n1.5\n-1\n".replace("6\n", yoke("add3", ":::", "[1,2,3]")[1]).replace("4\n", yoke("add3", ":::", "[1,2]")[1])
+               .replace("-1\n", yoke("add3", ":::", "[0,0,-1]")[1]), ""))
+
+
+@test
+def bare_values():
+    equal(yoke("nap", stdin="5\n 1 \n[2]\n{\"ms\":3}\n"), (0, "5\n1\n2\n3\n", ""))
+
+
+@test
+def text_records():
+    records = ["plain", "", " two  words ", '"quoted"', '["json"]', '{"text":"by name"}', "[]", "{}", "[1]", '["a","b"]', "[broken",
+               '{"other":"x"}', "tab\there", "back\\slash", "carriage\r", "naïve ☃"]
+    meant = records[:4] + ["json", "by name"] + records[6:]
+    for on in EXECUTORS:
+        status, out, err = yoke("echo", "--on", on, stdin="\n".join(records) + "\n")
+        equal([json.loads(line) for line in out.split("\n")[:-1]], meant)
+        equal((status, err), (0, ""))
+
+
+@test
+def input_kinds():
+    equal(yoke("echo", "--input", "text", ":::", '["x"]')[1], '"[\\"x\\"]"\n')
+    equal(yoke("echo", "--input", "json", ":::", '["x"]', '"y"', '{"text":"z"}')[1], '"x"\n"y"\n"z"\n')
+    status, out, err = yoke("echo", "--input=json", ":::", "x")
+    equal((status, out), (1, ""))
+    has(err, "yoke: record 1: ")
+    status, out, err = yoke("add3", "--input", "text", ":::", "x")
+    equal((status, out), (2, ""))
+    has(err, "needs a task of one string")
+
+
+@test
+def empty_lines_count():
+    status, out, err = yoke("nap", stdin="1\n\n2\n\n")
+    equal((status, out), (1, "1\n2\n"))
+    equal(err, "yoke: record 2: the record is empty\nyoke: record 4: the record is empty\n")
+    equal(yoke("length", stdin="\n\nab\n"), (0, "0\n0\n2\n", ""))
+    equal(yoke("length", stdin=""), (0, "", ""))
+
+
+@test
+def records_end_with_nul():
+    equal(yoke("echo", "-0", stdin="a\nb\0c\0"), (0, '"a\\nb"\n"c"\n', ""))
+    equal(yoke("length", "--null", stdin="\n\0\0"), (0, "1\n0\n", ""))
+
+
+@test
+def records_from_files():
+    a, b = write("a", "1\n2\n"), write("b", "3")
+    equal(yoke("nap", "-a", a, "--arg-file", b), (0, "1\n2\n3\n", ""))
+    equal(yoke("nap", "-a", a, "-a", "-", stdin="4\n5"), (0, "1\n2\n4\n5\n", ""))
+    os.mkfifo(path("fifo"))
+    writer = subprocess.Popen(["sh", "-c", f"echo 7 > {path('fifo')}"])
+    equal(yoke("nap", "-a", path("fifo")), (0, "7\n", ""))
+    writer.wait()
+
+
+@test
+def malformed_records_fail_alone():
+    bad = ["[1,2", "[1,2,]", "nonsense", "[1,2,3,4]", "{\"a\":1}", "{\"a\":1,\"b\":2,\"c\":3}", "{\"a\":1,\"a\":1,\"b\":2}", "[1,2,2.5]",
+           "[1,2,9223372036854775808]", "[\"1\",2]", "[1,2] x", "[1e999,0]", "[" * 100000, "\ufeff[1,2]"]
+    text = "".join(f"[{i},0,0]\n{record}\n" for i, record in enumerate(bad))
+    status, out, err = yoke("add3", "--on", "threads", stdin=text)
+    equal(status, 1)
+    equal([float(line) for line in out.split()], [float(i) for i in range(len(bad))])
+    lines = err.split("\n")[:-1]
+    equal(len(lines), len(bad))
+    for i, line in enumerate(lines):
+        check(line.startswith(f"yoke: record {2 * i + 2}: "), line)
+        check(len(line) < 500, "a short line")
+    has(lines[7], "argument 3 \"n\" of add3")
+
+
+@test
+def hostile_bytes():
+    status, out, err = yoke("length", "--on", "threads", stdin=b"ok\n\xff\xfe\n\xc0\x80\nnul\0byte\nok\n")
+    check(out.startswith("2\n") and out.endswith("2\n"), out)
+    check(status in (0, 1), status)
+    status, out, err = yoke("echo", "--on", "threads", stdin=b"a\0b\nok\n")
+    equal((status, out), (1, '"ok"\n'))
+    has(err, "record 1: ")
+
+
+@test
+def a_record_that_is_too_long():
+    child = start("length", "--on", "threads", "--joblog", path("long"))
+    block = b"x" * (1 << 20)
+    child.stdin.write(b"before\n")
+    for _ in range(66):
+        child.stdin.write(block)
+    child.stdin.write(b"\nafter\n")
+    out, err = child.communicate()
+    equal((child.returncode, out), (1, b"6\n5\n"))
+    equal(err, b"yoke: record 2: the record is longer than 64 MiB\n")
+    equal([row[6] for row in rows("long")], ["0", "1", "0"])
+
+
+@test
+def results_without_a_value():
+    equal(yoke("nothing", ":::", "1", "2")[1], "null\nnull\n")
+
+
+@test
+def nonfinite_results():
+    status, out, err = yoke("root", ":::", "4", "-1", "9")
+    equal((status, out.split()), (1, [o for o in yoke("root", ":::", "4", "9")[1].split()]))
+    has(err, "yoke: record 2: ")
+    status, out, err = yoke("root", "--nonfinite", ":::", "-1", "\"Infinity\"")
+    equal((status, err), (0, ""))
+    has(out, "NaN")
+    has(out, '"Infinity"')
+
+
+# ---- Order ----
+
+@test
+def order_under_random_delays():
+    naps = [random.choice([0, 0, 0, 1, 2, 5, 20]) for _ in range(200)]
+    for on in ["threads:4", "processes:3"]:
+        status, out, err = yoke("nap", "--on", on, stdin="".join(f"{n}\n" for n in naps))
+        equal((status, err), (0, ""))
+        equal([int(n) for n in out.split()], naps)
+
+
+@test
+def unordered_streams():
+    for on in ["threads:2", "processes:2"]:
+        status, out, err = yoke("nap", "--unordered", "--on", on, ":::", "400", "1", "2", "13", "3")
+        equal((status, out), (1, "1\n2\n3\n400\n"))
+        has(err, "yoke: record 4: nap: 13 is unlucky (map_tasks.c:")
+    status, out, err = yoke("nap", "-u", "--on", "threads:2", stdin="0\n" * 20000)
+    equal((status, out.count("\n"), err), (0, 20000, ""))
+    equal(yoke("nap", "-u", "--on", "inline", ":::", "2", "1"), (0, "2\n1\n", ""))
+
+
+@test
+def results_come_while_input_is_slow():
+    for words in (["--on", "threads"], ["--on", "processes"], ["--on", "processes", "-u"], ["--on", "inline"]):
+        child = start("nap", *words)
+        for i in range(5):
+            child.stdin.write(b"%d\n" % i)
+            child.stdin.flush()
+            began = time.monotonic()
+            equal(child.stdout.readline(), b"%d\n" % i)
+            if i > 0:
+                check(time.monotonic() - began < 2, "a result is held back")
+        child.stdin.close()
+        equal(child.wait(), 0)
+        child.stdout.close()
+        child.stderr.close()
+
+
+@test
+def a_slow_head_holds_back_no_more_than_the_window():
+    """The first record takes long; the joblog and the results of the others follow it, and all are there."""
+    status, out, err = yoke("nap", "--on", "threads:2", stdin="300\n" + "0\n" * 20000)
+    equal((status, err), (0, ""))
+    equal(out, "300\n" + "0\n" * 20000)
+
+
+# ---- Errors ----
+
+@test
+def a_failed_record_is_one_line():
+    status, out, err = yoke("nap", ":::", "1", "13", "2", "113")
+    equal((status, out), (1, "1\n2\n"))
+    lines = err.split("\n")
+    equal(len(lines), 3)
+    check(re.fullmatch(r"yoke: record 2: nap: 13 is unlucky \(map_tasks\.c:\d+\)", lines[0]), lines[0])
+    check(lines[1].startswith("yoke: record 4: nap: 113 is unlucky"), lines[1])
+
+
+@test
+def errors_inline_and_as_json():
+    status, out, err = yoke("nap", "--errors", "inline", ":::", "1", "13", "2")
+    equal((status, err), (1, ""))
+    first, second, third = out.strip().split("\n")
+    equal((first, third), ("1", "2"))
+    error = json.loads(second)
+    equal((error["record"], error["task"]), (2, "nap"))
+    has(error["error"], "13 is\nunlucky")
+    status, out, err = yoke("nap", "--json", ":::", "1", "13", "2")
+    equal((status, out), (1, "1\n2\n"))
+    equal(json.loads(err), error)
+
+
+@test
+def quiet_counts():
+    equal(yoke("nap", "-q", ":::", "13", "1", "13"), (1, "1\n", "yoke: 2 of 3 records failed\n"))
+    equal(yoke("nap", "-q", ":::", "1"), (0, "1\n", ""))
+
+
+@test
+def all_of_many_errors():
+    status, out, err = yoke("nap", "--on", "threads", stdin="13\n" * 20000)
+    equal((status, out, err.count("\n")), (1, "", 20000))
+    has(err, "yoke: record 20000: ")
+
+
+@test
+def crashes_cost_one_record():
+    status, out, err = yoke("die", "--on", "processes", "--joblog", path("crash"), ":::", "0", "9", "0", "11", "8", "103", "100", "0")
+    equal((status, out), (1, "0\n0\n0\n"))
+    for record, text in ((2, "signal 9"), (4, "signal 11"), (5, "signal 8"), (6, "3"), (7, "0")):
+        line = [l for l in err.split("\n") if l.startswith(f"yoke: record {record}: die: ")]
+        equal(len(line), 1)
+        has(line[0], text)
+    equal([row[6:8] for row in rows("crash")],
+          [["0", "0"], ["0", "9"], ["0", "0"], ["0", "11"], ["0", "8"], ["3", "0"], ["1", "0"], ["0", "0"]])
+
+
+@test
+def retries():
+    for n, retries, expected in ((3, "2", 0), (3, "1", 1), (1, "0", 0)):
+        counter = path(f"count{n}{retries}")
+        status, out, err = yoke("flaky", "--retries", retries, ":::", json.dumps([counter, n]))
+        equal(status, expected)
+        equal(os.path.getsize(counter), min(n, int(retries) + 1))
+    lacks(yoke("nap", "--retries", "1", ":::", "13")[2], "record 2")
+
+
+@test
+def timeouts():
+    for on in ("processes", "threads"):
+        began = time.monotonic()
+        status, out, err = yoke("nap", "--on", on, "--timeout", "200ms", "--joblog", path("timeout"), ":::", "1", "3000", "2")
+        equal((status, out), (1, "1\n2\n"))
+        has(err, "yoke: record 2: nap: ")
+        has(err, "timed out")
+        row = rows("timeout")[1]
+        equal(row[6:8], ["-1", "15"])
+        if on == "processes":
+            check(time.monotonic() - began < 2.5, "the worker is killed")
+
+
+@test
+def delay():
+    for words in (["--on", "threads:2"], ["--on", "processes:2", "-u"], ["--on", "inline"]):
+        yoke("nap", *words, "--delay", "100ms", "--joblog", path("delay"), ":::", "0", "0", "250", "0", "0")
+        starts = sorted(float(row[2]) for row in rows("delay"))
+        equal(len(starts), 5)
+        gaps = [b - a for a, b in zip(starts, starts[1:])]
+        check(min(gaps) > 0.08, gaps)
+
+
+# ---- Halt ----
+
+@test
+def halt_soon():
+    status, out, err = yoke("nap", "--on", "threads:2", "--halt", "soon,fail=1", "--joblog", path("halt"),
+                            ":::", "13", *["150"] * 20)
+    equal(status, 1)
+    has(err, "halting after 1 failed")
+    has(err, "records read were not run")
+    done = rows("halt")
+    check(1 <= len(done) <= 4, done)
+    equal(out.count("\n"), len(done) - 1)
+
+
+@test
+def halt_now():
+    for on in ("threads:2", "processes:2"):
+        began = time.monotonic()
+        status, out, err = yoke("nap", "--on", on, "--halt", "now,fail=1", ":::", "5000", "13", "5000")
+        equal((status, out), (1, ""))
+        has(err, "yoke: record 2: nap: 13 is unlucky")
+        has(err, "2 of 3 records read were not run")
+        lacks(err, "never looked at")
+        check(time.monotonic() - began < 3, "it does not wait")
+
+
+@test
+def halt_on_success_and_done():
+    status, out, err = yoke("nap", "--on", "threads:1", "--halt", "soon,success=2", ":::", "1", "2", "100", "101", "102", "103")
+    equal(status, 0)
+    check(2 <= out.count("\n") <= 4, out)
+    status, out, err = yoke("nap", "--on", "processes:1", "--halt", "soon,done=50%", ":::", *["100"] * 8)
+    equal(status, 0)
+    check(4 <= out.count("\n") <= 6, out)
+    equal(yoke("nap", "--halt", "never", ":::", "13", "1")[1], "1\n")
+
+
+# ---- Job log ----
+
+@test
+def joblog_rows():
+    yoke("echo", "--joblog", path("log"), ":::", "a b", "it's", "tab\there", "[1]")
+    found = rows("log")
+    equal([row[0] for row in found], ["1", "2", "3", "4"])
+    for row, size in zip(found, (6, 7, 12, 6)):
+        equal(row[1], ":")
+        check(re.fullmatch(r"\d{10}\.\d{3}", row[2]) and abs(float(row[2]) - time.time()) < 60, row[2])
+        check(re.fullmatch(r" *\d+\.\d{3}", row[3]) and len(row[3]) == 10, row[3])
+        equal(row[4:8], ["0", str(size), "0", "0"])
+    equal(found[1][8], f"yoke map {TASKS}:echo ::: 'it'\\''s'")
+    equal(found[2][8], f"yoke map {TASKS}:echo ::: 'tab\there'")
+    for row, text in zip(found, ("a b", "it's", "tab\there", "[1]")):
+        status, out, err = run(row[8].replace("yoke", YOKE, 1))
+        equal((status, json.loads(out), err), (0, text, ""))
+
+
+@test
+def joblog_of_records_with_newlines():
+    yoke("echo", "-0", "--joblog", path("nul"), stdin="a\nb\0c\0")
+    equal([row[8] for row in rows("nul")], [f"yoke map {TASKS}:echo ::: 'a\0b'", f"yoke map {TASKS}:echo ::: c"])
+
+
+@test
+def resume():
+    log = path("resume")
+    yoke("nap", "--joblog", log, ":::", "1", "13", "3")
+    equal(yoke("nap", "--joblog", log, "--resume", ":::", "1", "13", "3", "4"), (0, "4\n", ""))
+    equal([row[0] for row in rows("resume")], ["1", "2", "3", "4"])
+    status, out, err = yoke("nap", "--joblog", log, "--resume-failed", ":::", "1", "2", "3", "4", "5")
+    equal((status, out), (0, "2\n5\n"))
+    equal([row[0] for row in rows("resume")], ["1", "2", "3", "4", "2", "5"])
+    equal(yoke("nap", "--joblog", log, "--resume-failed", ":::", "1", "2", "3", "4", "5"), (0, "", ""))
+    equal(yoke("nap", "--joblog", path("new"), "--resume", ":::", "1")[1], "1\n")
+    yoke("nap", "--joblog", log, ":::", "1")
+    equal(len(rows("resume")), 1)
+
+
+@test
+def resume_what_is_no_log():
+    text = "my diary\n"
+    status, out, err = yoke("nap", "--joblog", write("diary", text), "--resume", ":::", "1")
+    equal((status, out), (2, ""))
+    has(err, "is not a job log")
+    equal(open(path("diary")).read(), text)
+
+
+@test
+def resume_after_kill():
+    """Killed at random moments, resumed until done: every record is there, none but the last few twice."""
+    total = 20000
+    text = "".join(f"[{i},0,0]\n" for i in range(1, total + 1))
+    source, out, log = write("records", text), path("killed.out"), path("killed.log")
+    kills = 0
+    with open(out, "ab") as sink:
+        while True:
+            child = start("add3", "--on", random.choice(["threads", "processes"]), "--joblog", log, "--resume", "-a", source, stdout=sink,
+                          stdin=subprocess.DEVNULL)
+            if kills < 8:
+                time.sleep(random.uniform(0.001, 0.03))
+                child.kill()
+                kills += 1
+            _, err = child.communicate()
+            if child.returncode == 0:
+                break
+            equal(child.returncode, -9)
+    found = open(out).read().split("\n")
+    # A kill may tear the last line of a write; the record is run again then, as its row is missing.
+    values = [float(line) for line in found if re.fullmatch(r"\d+(\.0)?", line)]
+    equal(set(range(1, total + 1)) - set(values), set())
+    equal(sorted(int(row[0]) for row in rows("killed.log")), list(range(1, total + 1)))
+
+
+@test
+def gnu_parallel_reads_our_log():
+    if not shutil.which("parallel"):
+        skip("GNU parallel is not installed")
+    log = path("ours")
+    yoke("nap", "--joblog", log, ":::", "1", "13", "3")
+    parallel = ["parallel", "--will-cite", "-k", "--joblog", log]
+    status, out, err = run([*parallel, "--resume", "echo run {}", ":::", "1", "13", "3", "4"])
+    equal((status, out), (0, "run 4\n"))
+    status, out, err = run([*parallel, "--resume-failed", "echo run {}", ":::", "1", "13", "3", "4", "5"])
+    equal((status, out), (0, "run 13\nrun 5\n"))
+    status, out, err = yoke("nap", "--joblog", log, "--resume", ":::", "1", "2", "3", "4", "5", "6")
+    equal((status, out), (0, "6\n"))
+
+
+@test
+def we_read_gnu_parallels_log():
+    if not shutil.which("parallel"):
+        skip("GNU parallel is not installed")
+    log = path("theirs")
+    run(["parallel", "--will-cite", "-j2", "--joblog", log, "sh -c 'exit {}'", ":::", "0", "3", "0"])
+    run(["parallel", "--will-cite", "-j2", "--timeout", "1", "--joblog", log, "--resume", "sleep {}", ":::", "0", "0", "0", "9"])
+    equal(yoke("nap", "--joblog", log, "--resume", ":::", "1", "2", "3", "4", "5"), (0, "5\n", ""))
+    equal(yoke("nap", "--joblog", log, "--resume-failed", ":::", "1", "2", "3", "4", "5"), (0, "2\n4\n", ""))
+
+
+@test
+def gnu_parallel_retries_our_failures():
+    if not shutil.which("parallel"):
+        skip("GNU parallel is not installed")
+    log = path("retry")
+    os.symlink(YOKE, path("yoke"))
+    yoke("echo", "--joblog", log, ":::", "fine", "it's 5\t$HOME")
+    lines = open(log).read().split("\n")
+    lines[2] = lines[2].replace("\t0\t0\tyoke", "\t1\t0\tyoke")
+    write("retry", "\n".join(lines))
+    status, out, err = run(["parallel", "--will-cite", "--retry-failed", "--joblog", log],
+                           env={**os.environ, "PATH": FOLDER + ":" + os.environ["PATH"]})
+    equal((status, out), (0, '"it\'s 5\\t$HOME"\n'))
+
+
+# ---- Interrupts ----
+
+def interrupted(words, signals, gap=0.3, task="nap", wait=0.5):
+    child = start(task, *words, stdin=subprocess.DEVNULL)
+    time.sleep(wait)
+    for number in signals:
+        child.send_signal(number)
+        time.sleep(gap)
+    began = time.monotonic()
+    out, err = child.communicate(timeout=30)
+    return child.returncode, out.decode(), err.decode(), time.monotonic() - began
+
+
+@test
+def first_interrupt_finishes_what_runs():
+    for on, number in (("threads:2", signal.SIGINT), ("processes:2", signal.SIGTERM), ("inline", signal.SIGINT)):
+        log = path("int")
+        status, out, err, _ = interrupted(["--on", on, "--joblog", log, ":::", "0", *["900"] * 10], [number])
+        equal(status, 130)
+        has(err, "interrupted: finishing what runs")
+        done = rows("int")
+        check(2 <= len(done) <= 5, done)
+        equal(out, "0\n" + "900\n" * (len(done) - 1))
+
+
+@test
+def second_interrupt_stops_now():
+    for on in ("threads:2", "processes:2", "inline"):
+        log = path("int2")
+        status, out, err, seconds = interrupted(["--on", on, "--joblog", log, ":::", "0", *["8000"] * 3],
+                                                [signal.SIGINT, signal.SIGINT], 0.2)
+        equal((status, out), (130, "0\n"))
+        check(seconds < 3, seconds)
+        equal([row[0] for row in rows("int2")], ["1"])
+
+
+@test
+def interrupt_while_waiting_for_input():
+    for on in EXECUTORS:
+        child = start("nap", "--on", on, "--summary")
+        child.stdin.write(b"1\n")
+        child.stdin.flush()
+        equal(child.stdout.readline(), b"1\n")
+        child.send_signal(signal.SIGINT)
+        equal(child.wait(timeout=10), 130)
+        summary = json.loads(child.stderr.read().decode().strip().split("\n")[-1])
+        equal((summary["ok"], summary["stopped"]), (1, "interrupted"))
+
+
+@test
+def interrupt_with_a_blocked_output():
+    child = start("big", "--on", "threads", ":::", *["1000000"] * 4, stdin=subprocess.DEVNULL)
+    time.sleep(0.5)
+    child.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    child.send_signal(signal.SIGINT)
+    equal(child.wait(timeout=10), 130)
+
+
+@test
+def no_process_stays():
+    marker = f"YOKE_TEST_{os.getpid()}"
+    for signals in ([], [signal.SIGINT], [signal.SIGINT, signal.SIGINT], [signal.SIGKILL]):
+        child = start("nap", "--on", "processes:2", ":::", *["1500"] * 4, stdin=subprocess.DEVNULL, env={**os.environ, marker: "1"})
+        time.sleep(0.3)
+        for number in signals or [signal.SIGTERM, signal.SIGTERM]:
+            child.send_signal(number)
+            time.sleep(0.1)
+        child.communicate(timeout=20)
+        time.sleep(0.3)
+        left = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if marker.encode() in open(f"/proc/{pid}/environ", "rb").read():
+                    left.append(pid)
+            except OSError:
+                pass
+        equal(left, [])
+
+
+# ---- Outputs that fail ----
+
+@test
+def a_closed_output():
+    child = start("nap", "--on", "threads", stdin=open(write("many", "0\n" * 300000)), stdout=subprocess.PIPE)
+    equal(child.stdout.readline(), b"0\n")
+    child.stdout.close()
+    err = child.stderr.read().decode()
+    equal(child.wait(timeout=10), 1)
+    equal(err.split("\n")[0], "yoke: cannot write results: Broken pipe")
+    status, out, err = run(f"{YOKE} map {TASKS}:nap ::: 1 >&-")
+    equal((status, err), (1, "yoke: cannot write results: standard output is closed\n"))
+
+
+@test
+def a_full_disk():
+    full = open("/dev/full", "w")
+    child = start("nap", "--on", "threads", ":::", "1", "2", stdin=subprocess.DEVNULL, stdout=full)
+    err = child.communicate()[1].decode()
+    equal(child.returncode, 1)
+    equal(err.split("\n")[0], "yoke: cannot write results: No space left on device")
+    for option, what in (("--joblog", "job log"), ("--trace", "trace"), ("--summary=/dev/full", "summary")):
+        words = [option] if "=" in option else [option, "/dev/full"]
+        status, out, err = yoke("nap", *words, ":::", "1", "2")
+        equal(status, 1)
+        equal(err.count("\n"), 1)
+        has(err, what)
+        has(err, "No space left on device")
+
+
+@test
+def a_full_disk_stops_the_jobs():
+    began = time.monotonic()
+    child = start("nap", "--on", "processes:1", ":::", "0", *["300"] * 100, stdin=subprocess.DEVNULL, stdout=open("/dev/full", "w"))
+    child.communicate(timeout=20)
+    equal(child.returncode, 1)
+    check(time.monotonic() - began < 5, "it goes on")
+
+
+@test
+def no_log_row_without_its_result():
+    log = path("unwritten")
+    child = start("nap", "--joblog", log, ":::", "1", "2", stdin=subprocess.DEVNULL, stdout=open("/dev/full", "w"))
+    child.communicate()
+    equal(rows("unwritten"), [])
+
+
+# ---- Summary, trace, progress, dry run ----
+
+@test
+def summary():
+    log = path("sum")
+    yoke("nap", "--joblog", log, ":::", "1")
+    status, out, err = yoke("nap", "-q", "--joblog", log, "--resume", f"--summary={path('summary')}", "--on", "threads:2",
+                            ":::", "1", "20", "13", "20")
+    s = json.load(open(path("summary")))
+    equal((s["task"], s["records"], s["ok"], s["failed"], s["timed_out"], s["skipped"], s["cancelled"]), ("nap", 4, 2, 1, 0, 1, 0))
+    equal((s["executor"], s["width"], s["result_bytes"], s["stopped"]), ("threads:2", 2, 6, None))
+    check(0.015 < s["run_seconds_p99"] < 1 and 0 < s["seconds"] < 10 and s["records_per_second"] > 0, s)
+    status, out, err = yoke("nap", "--summary", ":::", "1")
+    equal(json.loads(err)["ok"], 1)
+    status, out, err = yoke("nap", "--summary=-", ":::", "1")
+    equal(json.loads(out.split("\n")[1])["ok"], 1)
+
+
+@test
+def trace():
+    for on in EXECUTORS:
+        name = path("trace")
+        yoke("nap", "--on", on, "--retries", "1", "--trace", name, ":::", "1", "13", "2")
+        trace = json.load(open(name))
+        events = [e for e in (trace["traceEvents"] if isinstance(trace, dict) else trace) if e.get("ph") == "X"]
+        equal(len(events), 4)
+        equal({e["name"] for e in events}, {"nap"})
+
+
+@test
+def progress_on_a_terminal():
+    leader, follower = pty.openpty()
+    child = subprocess.Popen([YOKE, "map", f"{TASKS}:nap", "--on", "threads:1", ":::", "200", "200", "13", "200"],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=follower)
+    os.close(follower)
+    child.wait()
+    text = b""
+    try:
+        while True:
+            text += os.read(leader, 4096)
+    except OSError:
+        pass
+    text = text.decode()
+    has(text, "\r[")
+    has(text, "of 4")
+    has(text, "failed 1")
+    has(text, "yoke: record 3: nap")
+    has(text.split("\r")[-1] + text, "4 of 4")
+    os.close(leader)
+
+
+@test
+def progress_elsewhere():
+    equal(yoke("nap", ":::", "1")[2], "")
+    has(yoke("nap", "--progress", ":::", "1")[2], "1 of 1")
+    equal(yoke("nap", "--progress", "--no-progress", ":::", "1")[2], "")
+
+
+@test
+def dry_run():
+    status, out, err = yoke("add3", "-n", "--joblog", path("dry"), "--nonfinite", ":::", "[1,2]", "oops", '{"a":1,"b":2}')
+    equal(status, 1)
+    equal(out, f"yoke map --nonfinite {TASKS}:add3 ::: '[1,2]'\nyoke map --nonfinite {TASKS}:add3 ::: '{{\"a\":1,\"b\":2}}'\n")
+    has(err, "yoke: record 2: ")
+    check(not os.path.exists(path("dry")), "it writes no log")
+    equal(run(out.split("\n")[0].replace("yoke", YOKE, 1))[0], 0)
+
+
+# ---- Usage ----
+
+@test
+def usage_errors():
+    target = f"{TASKS}:nap"
+    for words, text in (
+            ([], "expected FILE:TASK"), (["/nonexistent.c:nap"], "/nonexistent.c"), ([TASKS + ":nip"], 'did you mean "nap"?'),
+            ([TASKS + ":zzzzzz"], 'has no task "zzzzzz"'), ([TASKS], "tasks: say which"),
+            ([target, "--jblog", "x"], "did you mean --joblog?"), ([target, "--zzzzzzzz"], "no option --zzzzzzzz"),
+            ([target, "-z"], "no option -z"), ([target, "--joblog"], "needs a value"), ([target, "-j"], "needs a value"),
+            ([target, "--null=1"], "takes no value"), ([target, "more"], 'unexpected "more"'), ([target, "-j", "0"], "from 1 to 100000"),
+            ([target, "-j", "x"], "expected a number"), ([target, "--on", "inline", "-j2"], "inline"),
+            ([target, "--retries", "-1"], "--retries"), ([target, "--timeout", "fast"], "expected a duration"),
+            ([target, "--delay", "-1s"], "expected a duration"), ([target, "--timeout", "1y"], "expected a duration"),
+            ([target, "--timeout", ""], "expected a duration"),
+            ([target, "--halt", "later"], "--halt later"), ([target, "--input", "xml"], "auto|json|text"),
+            ([target, "--errors", "mail"], "stderr|inline"), ([target, "--resume"], "needs --joblog"),
+            ([target, "-a", "/dev/null", ":::", "1"], "not from both"), ([target, ":::", "1", ":::", "2"], "only one :::"),
+            ([target, "-a", "/nonexistent"], "cannot read /nonexistent"), ([target, "-a", "/"], "Is a directory"),
+            ([target, "--on", "threads:x", ":::", "1"], "threads"), ([target, "--on", "thread", ":::", "1"], "thread"),
+            ([target, "--joblog", "/nonexistent/log", ":::", "1"], "cannot open the job log"),
+            ([target, "--trace", "/nonexistent/trace", ":::", "1"], "cannot open the trace")):
+        status, out, err = run([YOKE, "map", *words])
+        check((status, out) == (2, ""), f"{words}: {status} {out} {err}")
+        has(err, text)
+        check(err.startswith("yoke") and err.count("\n") == 1, err)
+
+
+@test
+def a_closed_input():
+    status, out, err = run(f"{YOKE} map {TASKS}:nap <&-")
+    equal((status, out, err), (2, "", "yoke: cannot read standard input: Bad file descriptor\n"))
+
+
+@test
+def a_source_that_does_not_compile():
+    broken = write("broken.c", '#include <yoke.h>\nYOKE_TASK(long, t, (long, x)) { return y; }\n')
+    status, out, err = run([YOKE, "map", f"{broken}:t", ":::", "1"])
+    equal((status, out), (2, ""))
+    has(err, "broken.c:2")
+
+
+@test
+def help_is_complete():
+    status, out, err = run([YOKE, "map", "--help"])
+    equal((status, err), (0, ""))
+    for name in ("on", "jobs", "arg-file", "input", "null", "unordered", "joblog", "resume", "resume-failed", "retries", "timeout", "delay",
+                 "halt", "dry-run", "progress", "no-progress", "summary", "trace", "errors", "nonfinite", "base64", "quiet", "json"):
+        has(out, f"--{name}")
+    check(max(len(line) for line in out.split("\n")) <= 120, "long lines")
+
+
+@test
+def options_in_any_place_and_form():
+    equal(run([YOKE, "map", "--on=inline", f"{TASKS}:nap", "-q0", "-a", write("nul0", "1\0002\0")])[1], "1\n2\n")
+    equal(run([YOKE, "map", "-j2", "--on", "threads:7", "--", f"{TASKS}:echo", ":::", "--help", "-1", "--"])[1], '"--help"\n"-1"\n"--"\n')
+    has(yoke("nap", "--summary", "--on", "threads", "-j", "3", ":::", "1")[2], '"executor": "threads:3"')
+
+
+# ---- Bounds ----
+
+def peak(words, records):
+    """Peak memory in KiB of a map over so many records."""
+    child = subprocess.Popen([YOKE, "map", f"{TASKS}:add3", *words], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    block = b"[1,2,3]\n" * 10000
+    for _ in range(records // 10000):
+        child.stdin.write(block)
+    child.stdin.close()
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = status
+    equal(status, 0)
+    return usage.ru_maxrss
+
+
+@test
+def memory_is_bounded():
+    for on in ("threads", "processes"):
+        words = ["--on", on, "--joblog", path("memory")]
+        few, many = peak(words, 10000), peak(words, 1000000)
+        check(many < few * 1.5 + 8000, f"{on}: {few} KiB for 10^4 records, {many} KiB for 10^6")
+
+
+@test
+def memory_is_bounded_with_large_results():
+    child = start("big", "--on", "threads:2", stdin=open(write("large", "1000000\n" * 1000)), stdout=subprocess.PIPE)
+    size = 0
+    while chunk := child.stdout.read(1 << 20):
+        size += len(chunk)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = status
+    equal((status, size), (0, 1000 * 1000003))
+    check(usage.ru_maxrss < 600000 or SANITIZED, f"{usage.ru_maxrss} KiB")
+
+
+@test
+def a_million_records():
+    source = path("million")
+    with open(source, "w") as f:
+        f.writelines(f"[{i},0.5,{i % 7}]\n" for i in range(1000000))
+    for on in EXECUTORS:
+        child = start("add3", "--on", on, "--joblog", path("million.log"), f"--summary={path('million.sum')}", "-a", source,
+                      stdin=subprocess.DEVNULL)
+        out, err = child.communicate(timeout=60)
+        equal((child.returncode, err), (0, b""))
+        lines = out.split(b"\n")
+        equal(len(lines), 1000001)
+        check(all(float(line) == i + 0.5 + i % 7 for i, line in enumerate(lines[:-1])), "every answer is right")
+        print(f"# {on}: {json.load(open(path('million.sum')))['records_per_second'] / 1e6:.2f} M records/s")
+    with open(path("million.log")) as f:
+        equal(sum(1 for _ in f), 1000001)
+
+
+main()

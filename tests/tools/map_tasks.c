@@ -1,0 +1,81 @@
+/* Tasks for the tests of the yoke command. */
+// yoke-flags: -lm
+#include <yoke.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+YOKE_TASK(double, add3, (double, a), (double, b), (long, n, "an integer", 1))
+{
+    return a + b + (double)n;
+}
+
+YOKE_TASK(long, nap, (long, ms))
+{
+    if (ms % 100 == 13) {
+        yoke_fail(EINVAL, "%ld is\nunlucky", ms);
+        return 0;
+    }
+    struct timespec left = {ms / 1000, ms % 1000 * 1000000};
+    while (nanosleep(&left, &left) < 0 && errno == EINTR)
+        ;
+    return ms;
+}
+
+YOKE_TASK(yoke_str, echo, (const char *, text))
+{
+    return (yoke_str){text, strlen(text)};
+}
+
+YOKE_TASK(long, length, (yoke_str, text))
+{
+    return (long)text.len;
+}
+
+/* 1 to 31: dies of that signal; 100 and more: exits with the rest. */
+YOKE_TASK(long, die, (long, how))
+{
+    if (how >= 100)
+        exit((int)how - 100);
+    if (how > 0)
+        raise((int)how);
+    return how;
+}
+
+YOKE_TASK(double, root, (double, x))
+{
+    return sqrt(x);
+}
+
+YOKE_TASK(yoke_str, big, (long, n))
+{
+    char *p = yoke_alloc((size_t)n);
+    if (!p)
+        return (yoke_str){"", 0};
+    memset(p, 'x', (size_t)n);
+    return (yoke_str){p, (size_t)n};
+}
+
+/* Fails until it has been called `times` times; the file counts. */
+YOKE_TASK(long, flaky, (const char *, path), (long, times))
+{
+    FILE *f = fopen(path, "a+");
+    if (!f) {
+        yoke_fail(errno, "cannot open %s", path);
+        return 0;
+    }
+    fputc('x', f);
+    long n = ftell(f);
+    fclose(f);
+    if (n < times)
+        yoke_fail(EAGAIN, "try %ld", n);
+    return n;
+}
+
+YOKE_TASK(void, nothing, (long, n))
+{
+    (void)n;
+}
