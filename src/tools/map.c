@@ -19,32 +19,40 @@ typedef struct map_values {
 static const yk_option map_options[] = {
     {.name = "on", .kind = YK_OPT_TEXT, .metavar = "URI", AT(on),
      .help = "where to run: inline, threads[:N] or processes[:N] (default " DEFAULT_EXECUTOR ")"},
-    {.name = "jobs", .letter = 'j', .kind = YK_OPT_TEXT, .metavar = "N", AT(jobs), .help = "how many at the same time, instead of the :N of the executor"},
+    {.name = "jobs", .letter = 'j', .kind = YK_OPT_TEXT, .metavar = "N", AT(jobs),
+     .help = "how many at the same time, instead of the :N of the executor"},
     {.name = "arg-file", .letter = 'a', .kind = YK_OPT_LIST, .metavar = "FILE", .files = true, AT(files),
      .help = "read records from FILE; may be given again; - is stdin"},
     {.name = "input", .kind = YK_OPT_CHOICE, .choices = "auto|json|text", AT(input),
      .help = "what a record is; auto: text for a task of one string, else JSON"},
     {.name = "null", .letter = '0', .kind = YK_OPT_FLAG, AT(null), .help = "records end with NUL instead of a newline"},
-    {.name = "unordered", .letter = 'u', .kind = YK_OPT_FLAG, AT(unordered), .help = "write results as they come, not in the order of the records"},
+    {.name = "unordered", .letter = 'u', .kind = YK_OPT_FLAG, AT(unordered),
+     .help = "write results as they come, not in the order of the records"},
     {.name = "joblog", .kind = YK_OPT_TEXT, .metavar = "FILE", .files = true, AT(joblog),
      .help = "log every record that has ended, in GNU parallel's format"},
     {.name = "resume", .kind = YK_OPT_FLAG, AT(resume), .help = "skip the records that the job log has, and append to it"},
     {.name = "resume-failed", .kind = YK_OPT_FLAG, AT(resume_failed), .help = "skip only those that succeeded"},
-    {.name = "retries", .kind = YK_OPT_NUMBER, .metavar = "N", AT(retries), .help = "try a failed record up to N times more (GNU parallel counts all tries)"},
-    {.name = "timeout", .letter = 't', .kind = YK_OPT_DURATION, .metavar = "TIME", AT(timeout), .help = "longest time one try may take: 500ms, 10s, 5m, 2h"},
+    {.name = "retries", .kind = YK_OPT_NUMBER, .metavar = "N", AT(retries),
+     .help = "try a failed record up to N times more (GNU parallel counts all tries)"},
+    {.name = "timeout", .letter = 't', .kind = YK_OPT_DURATION, .metavar = "TIME", AT(timeout),
+     .help = "longest time one try may take: 500ms, 10s, 5m, 2h"},
     {.name = "delay", .kind = YK_OPT_DURATION, .metavar = "TIME", AT(delay), .help = "pause between two starts"},
-    {.name = "halt", .kind = YK_OPT_TEXT, .metavar = "WHEN", AT(halt), .help = "stop early: now|soon,fail|success|done=N or N%"},
-    {.name = "dry-run", .letter = 'n', .kind = YK_OPT_FLAG, AT(dry_run), .help = "print the commands that would run the records one by one"},
+    {.name = "halt", .kind = YK_OPT_TEXT, .metavar = "WHEN", AT(halt),
+     .help = "stop early: now|soon,fail|success|done=N or N%"},
+    {.name = "dry-run", .letter = 'n', .kind = YK_OPT_FLAG, AT(dry_run),
+     .help = "print the commands that would run the records one by one"},
     {.name = "progress", .kind = YK_OPT_FLAG, AT(progress), .help = "show progress even if stderr is not a terminal"},
     {.name = "no-progress", .kind = YK_OPT_FLAG, AT(no_progress), .help = "show none"},
     {.name = "summary", .kind = YK_OPT_TEXT, .metavar = "FILE", .optional = true, .files = true, AT(summary),
      .help = "at the end write counts and times as one JSON object, to stderr or FILE"},
-    {.name = "trace", .kind = YK_OPT_TEXT, .metavar = "FILE", .files = true, AT(trace), .help = "write a timeline for Perfetto or chrome://tracing"},
+    {.name = "trace", .kind = YK_OPT_TEXT, .metavar = "FILE", .files = true, AT(trace),
+     .help = "write a timeline for Perfetto or chrome://tracing"},
     {.name = "errors", .kind = YK_OPT_CHOICE, .choices = "stderr|inline", AT(errors),
      .help = "failed records: a line on stderr, or an object in place of the result"},
     {.name = "nonfinite", .kind = YK_OPT_FLAG, AT(nonfinite), .help = "allow NaN and infinities, as strings"},
     {.name = "base64", .kind = YK_OPT_FLAG, AT(base64), .help = "write arrays as {\"shape\":...,\"base64\":...}"},
-    {.name = "quiet", .letter = 'q', .kind = YK_OPT_FLAG, AT(quiet), .help = "no line for each failed record, only their number at the end"},
+    {.name = "quiet", .letter = 'q', .kind = YK_OPT_FLAG, AT(quiet),
+     .help = "no line for each failed record, only their number at the end"},
     {.name = "json", .kind = YK_OPT_FLAG, AT(json), .help = "error lines are JSON objects"},
     {.name = NULL}};
 
@@ -138,7 +146,8 @@ static int run_map(void *values, const yk_words *operands)
 
 static const yk_example map_examples[] = {
     {"seq 10 | yoke map square.c:square", "each line is the one argument"},
-    {"yoke map integrate.c:integrate ::: '[0, 1]' '{\"a\": 1, \"b\": 2}'", "records as words: JSON arrays by position, objects by name"},
+    {"yoke map integrate.c:integrate ::: '[0, 1]' '{\"a\": 1, \"b\": 2}'",
+     "records as words: JSON arrays by position, objects by name"},
     {"yoke map --joblog log --resume -a in.jsonl integrate.c:integrate > out.jsonl", "go on where an earlier run stopped"},
     {"find . -type f -print0 | yoke map -0 manifest.c:manifest", "any file name is one record"},
     {NULL, NULL}};
@@ -148,18 +157,24 @@ const yk_command yk_command_map = {
     .summary = "run a task over records, in parallel, and write the results as JSON lines",
     .operands = "FILE:TASK [::: RECORD...]",
     .description =
-        "Reads records from stdin, from the files of -a, or from the words after :::, and runs the task once for each, several at a "
+        "Reads records from stdin, from the files of -a, or from the words after :::, and runs the task once for "
+        "each, several at a "
         "time. Results are JSON, one line each, on stdout in the order of the records.\n\n"
-        "A record is a line: a JSON array of arguments by position, a JSON object of arguments by name, any other JSON value for a task "
-        "of one parameter, or plain text for a task of one string. For such a task a line is taken as text unless it is exactly an array "
+        "A record is a line: a JSON array of arguments by position, a JSON object of arguments by name, any other "
+        "JSON value for a task "
+        "of one parameter, or plain text for a task of one string. For such a task a line is taken as text unless it "
+        "is exactly an array "
         "of one string, or an object with the parameter's name as its one key; --input says otherwise.\n\n"
-        "A record that fails is one line on stderr with its number, and the rest go on. Memory stays bounded whatever the input's length. "
+        "A record that fails is one line on stderr with its number, and the rest go on. Memory stays bounded whatever "
+        "the input's length. "
         "The first interrupt finishes what runs and writes the job log, the second stops at once.\n\n"
-        "The job log has the columns of GNU parallel's --joblog, which can resume from it, and the reverse. A row is on disk only after "
+        "The job log has the columns of GNU parallel's --joblog, which can resume from it, and the reverse. A row is "
+        "on disk only after "
         "its result has been written, so --resume after a crash may run a record again but never leaves one out.",
     .examples = map_examples,
     .options = map_options,
-    .exit_codes = "0 every record succeeded\n1 some records failed, or something could not be written\n2 wrong usage, or input that cannot be read\n"
+    .exit_codes = "0 every record succeeded\n"
+                  "1 some records failed, or something could not be written\n2 wrong usage, or input that cannot be read\n"
                   "3 the executor could not start\n130 interrupted\n",
     .least = 1,
     .most = SIZE_MAX,

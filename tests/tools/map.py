@@ -37,7 +37,8 @@ def yoke(task, *words, stdin="", **more):
 
 
 def start(task, *words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **more):
-    return subprocess.Popen([YOKE, "map", f"{TASKS}:{task}", *words], stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, **more)
+    return subprocess.Popen([YOKE, "map", f"{TASKS}:{task}", *words], stdin=stdin, stdout=stdout,
+                            stderr=subprocess.PIPE, **more)
 
 
 def rows(name):
@@ -61,7 +62,8 @@ def write(name, text):
 def json_records_on_every_executor():
     for on in EXECUTORS:
         equal(yoke("add3", "--on", on, stdin='[1,2,3]\n{"b":2,"a":1}\n  [ 0.5 , 0, 1 ] \r\n{"n":-1,"a":0,"b":0}'),
-              (0, "6\n4\n1.5\n-1\n".replace("6\n", yoke("add3", ":::", "[1,2,3]")[1]).replace("4\n", yoke("add3", ":::", "[1,2]")[1])
+              (0, "6\n4\n1.5\n-1\n".replace("6\n", yoke("add3", ":::", "[1,2,3]")[1]).replace("4\n", yoke("add3",
+                                                                                                          ":::", "[1,2]")[1])
                .replace("-1\n", yoke("add3", ":::", "[0,0,-1]")[1]), ""))
 
 
@@ -72,7 +74,8 @@ def bare_values():
 
 @test
 def text_records():
-    records = ["plain", "", " two  words ", '"quoted"', '["json"]', '{"text":"by name"}', "[]", "{}", "[1]", '["a","b"]', "[broken",
+    records = ["plain", "", " two  words ", '"quoted"', '["json"]', '{"text":"by name"}', "[]", "{}", "[1]",
+               '["a","b"]', "[broken",
                '{"other":"x"}', "tab\there", "back\\slash", "carriage\r", "naïve ☃"]
     meant = records[:4] + ["json", "by name"] + records[6:]
     for on in EXECUTORS:
@@ -121,7 +124,8 @@ def records_from_files():
 
 @test
 def malformed_records_fail_alone():
-    bad = ["[1,2", "[1,2,]", "nonsense", "[1,2,3,4]", "{\"a\":1}", "{\"a\":1,\"b\":2,\"c\":3}", "{\"a\":1,\"a\":1,\"b\":2}", "[1,2,2.5]",
+    bad = ["[1,2", "[1,2,]", "nonsense", "[1,2,3,4]", "{\"a\":1}", "{\"a\":1,\"b\":2,\"c\":3}",
+           "{\"a\":1,\"a\":1,\"b\":2}", "[1,2,2.5]",
            "[1,2,9223372036854775808]", "[\"1\",2]", "[1,2] x", "[1e999,0]", "[" * 100000, "\ufeff[1,2]"]
     text = "".join(f"[{i},0,0]\n{record}\n" for i, record in enumerate(bad))
     status, out, err = yoke("add3", "--on", "threads", stdin=text)
@@ -263,7 +267,8 @@ def all_of_many_errors():
 
 @test
 def crashes_cost_one_record():
-    status, out, err = yoke("die", "--on", "processes", "--joblog", path("crash"), ":::", "0", "9", "0", "11", "8", "103", "100", "0")
+    status, out, err = yoke("die", "--on", "processes", "--joblog", path("crash"), ":::", "0", "9", "0", "11", "8",
+                            "103", "100", "0")
     equal((status, out), (1, "0\n0\n0\n"))
     for record, text in ((2, "signal 9"), (4, "signal 11"), (5, "signal 8"), (6, "3"), (7, "0")):
         line = [l for l in err.split("\n") if l.startswith(f"yoke: record {record}: die: ")]
@@ -287,7 +292,8 @@ def retries():
 def timeouts():
     for on in ("processes", "threads"):
         began = time.monotonic()
-        status, out, err = yoke("nap", "--on", on, "--timeout", "200ms", "--joblog", path("timeout"), ":::", "1", "3000", "2")
+        status, out, err = yoke("nap", "--on", on, "--timeout", "200ms", "--joblog", path("timeout"), ":::", "1",
+                                "3000", "2")
         equal((status, out), (1, "1\n2\n"))
         has(err, "yoke: record 2: nap: ")
         has(err, "timed out")
@@ -335,7 +341,8 @@ def halt_now():
 
 @test
 def halt_on_success_and_done():
-    status, out, err = yoke("nap", "--on", "threads:1", "--halt", "soon,success=2", ":::", "1", "2", "100", "101", "102", "103")
+    status, out, err = yoke("nap", "--on", "threads:1", "--halt", "soon,success=2", ":::", "1", "2", "100", "101",
+                            "102", "103")
     equal(status, 0)
     check(2 <= out.count("\n") <= 4, out)
     status, out, err = yoke("nap", "--on", "processes:1", "--halt", "soon,done=50%", ":::", *["100"] * 8)
@@ -402,7 +409,8 @@ def resume_after_kill():
     kills = 0
     with open(out, "ab") as sink:
         while True:
-            child = start("add3", "--on", random.choice(["threads", "processes"]), "--joblog", log, "--resume", "-a", source, stdout=sink,
+            child = start("add3", "--on", random.choice(["threads", "processes"]), "--joblog", log, "--resume", "-a",
+                          source, stdout=sink,
                           stdin=subprocess.DEVNULL)
             if kills < 8:
                 time.sleep(random.uniform(0.001, 0.03))
@@ -440,7 +448,8 @@ def we_read_gnu_parallels_log():
         skip("GNU parallel is not installed")
     log = path("theirs")
     run(["parallel", "--will-cite", "-j2", "--joblog", log, "sh -c 'exit {}'", ":::", "0", "3", "0"])
-    run(["parallel", "--will-cite", "-j2", "--timeout", "1", "--joblog", log, "--resume", "sleep {}", ":::", "0", "0", "0", "9"])
+    run(["parallel", "--will-cite", "-j2", "--timeout", "1", "--joblog", log, "--resume", "sleep {}", ":::", "0",
+         "0", "0", "9"])
     equal(yoke("nap", "--joblog", log, "--resume", ":::", "1", "2", "3", "4", "5"), (0, "5\n", ""))
     equal(yoke("nap", "--joblog", log, "--resume-failed", ":::", "1", "2", "3", "4", "5"), (0, "2\n4\n", ""))
 
@@ -523,7 +532,8 @@ def interrupt_with_a_blocked_output():
 def no_process_stays():
     marker = f"YOKE_TEST_{os.getpid()}"
     for signals in ([], [signal.SIGINT], [signal.SIGINT, signal.SIGINT], [signal.SIGKILL]):
-        child = start("nap", "--on", "processes:2", ":::", *["1500"] * 4, stdin=subprocess.DEVNULL, env={**os.environ, marker: "1"})
+        child = start("nap", "--on", "processes:2", ":::", *["1500"] * 4, stdin=subprocess.DEVNULL,
+                      env={**os.environ, marker: "1"})
         time.sleep(0.3)
         for number in signals or [signal.SIGTERM, signal.SIGTERM]:
             child.send_signal(number)
@@ -573,7 +583,8 @@ def a_full_disk():
 @test
 def a_full_disk_stops_the_jobs():
     began = time.monotonic()
-    child = start("nap", "--on", "processes:1", ":::", "0", *["300"] * 100, stdin=subprocess.DEVNULL, stdout=open("/dev/full", "w"))
+    child = start("nap", "--on", "processes:1", ":::", "0", *["300"] * 100, stdin=subprocess.DEVNULL,
+                  stdout=open("/dev/full", "w"))
     child.communicate(timeout=20)
     equal(child.returncode, 1)
     check(time.monotonic() - began < 5, "it goes on")
@@ -596,7 +607,8 @@ def summary():
     status, out, err = yoke("nap", "-q", "--joblog", log, "--resume", f"--summary={path('summary')}", "--on", "threads:2",
                             ":::", "1", "20", "13", "20")
     s = json.load(open(path("summary")))
-    equal((s["task"], s["records"], s["ok"], s["failed"], s["timed_out"], s["skipped"], s["cancelled"]), ("nap", 4, 2, 1, 0, 1, 0))
+    equal((s["task"], s["records"], s["ok"], s["failed"], s["timed_out"], s["skipped"], s["cancelled"]), ("nap", 4,
+                                                                                                          2, 1, 0, 1, 0))
     equal((s["executor"], s["width"], s["result_bytes"], s["stopped"]), ("threads:2", 2, 6, None))
     check(0.015 < s["run_seconds_p99"] < 1 and 0 < s["seconds"] < 10 and s["records_per_second"] > 0, s)
     status, out, err = yoke("nap", "--summary", ":::", "1")
@@ -649,7 +661,8 @@ def progress_elsewhere():
 def dry_run():
     status, out, err = yoke("add3", "-n", "--joblog", path("dry"), "--nonfinite", ":::", "[1,2]", "oops", '{"a":1,"b":2}')
     equal(status, 1)
-    equal(out, f"yoke map --nonfinite {TASKS}:add3 ::: '[1,2]'\nyoke map --nonfinite {TASKS}:add3 ::: '{{\"a\":1,\"b\":2}}'\n")
+    equal(out,
+          f"yoke map --nonfinite {TASKS}:add3 ::: '[1,2]'\nyoke map --nonfinite {TASKS}:add3 ::: '{{\"a\":1,\"b\":2}}'\n")
     has(err, "yoke: record 2: ")
     check(not os.path.exists(path("dry")), "it writes no log")
     equal(run(out.split("\n")[0].replace("yoke", YOKE, 1))[0], 0)
@@ -661,11 +674,13 @@ def dry_run():
 def usage_errors():
     target = f"{TASKS}:nap"
     for words, text in (
-            ([], "expected FILE:TASK"), (["/nonexistent.c:nap"], "/nonexistent.c"), ([TASKS + ":nip"], 'did you mean "nap"?'),
+            ([], "expected FILE:TASK"), (["/nonexistent.c:nap"], "/nonexistent.c"), ([TASKS + ":nip"],
+                                                                                     'did you mean "nap"?'),
             ([TASKS + ":zzzzzz"], 'has no task "zzzzzz"'), ([TASKS], "tasks: say which"),
             ([target, "--jblog", "x"], "did you mean --joblog?"), ([target, "--zzzzzzzz"], "no option --zzzzzzzz"),
             ([target, "-z"], "no option -z"), ([target, "--joblog"], "needs a value"), ([target, "-j"], "needs a value"),
-            ([target, "--null=1"], "takes no value"), ([target, "more"], 'unexpected "more"'), ([target, "-j", "0"], "from 1 to 100000"),
+            ([target, "--null=1"], "takes no value"), ([target, "more"], 'unexpected "more"'), ([target, "-j", "0"],
+                                                                                                "from 1 to 100000"),
             ([target, "-j", "x"], "expected a number"), ([target, "--on", "inline", "-j2"], "inline"),
             ([target, "--retries", "-1"], "--retries"), ([target, "--timeout", "fast"], "expected a duration"),
             ([target, "--delay", "-1s"], "expected a duration"), ([target, "--timeout", "1y"], "expected a duration"),
@@ -701,8 +716,10 @@ def a_source_that_does_not_compile():
 def help_is_complete():
     status, out, err = run([YOKE, "map", "--help"])
     equal((status, err), (0, ""))
-    for name in ("on", "jobs", "arg-file", "input", "null", "unordered", "joblog", "resume", "resume-failed", "retries", "timeout", "delay",
-                 "halt", "dry-run", "progress", "no-progress", "summary", "trace", "errors", "nonfinite", "base64", "quiet", "json"):
+    for name in ("on", "jobs", "arg-file", "input", "null", "unordered", "joblog", "resume", "resume-failed",
+                 "retries", "timeout", "delay",
+                 "halt", "dry-run", "progress", "no-progress", "summary", "trace", "errors", "nonfinite", "base64",
+                 "quiet", "json"):
         has(out, f"--{name}")
     check(max(len(line) for line in out.split("\n")) <= 120, "long lines")
 
@@ -710,7 +727,8 @@ def help_is_complete():
 @test
 def options_in_any_place_and_form():
     equal(run([YOKE, "map", "--on=inline", f"{TASKS}:nap", "-q0", "-a", write("nul0", "1\0002\0")])[1], "1\n2\n")
-    equal(run([YOKE, "map", "-j2", "--on", "threads:7", "--", f"{TASKS}:echo", ":::", "--help", "-1", "--"])[1], '"--help"\n"-1"\n"--"\n')
+    equal(run([YOKE, "map", "-j2", "--on", "threads:7", "--", f"{TASKS}:echo", ":::", "--help", "-1", "--"])[1],
+          '"--help"\n"-1"\n"--"\n')
     has(yoke("nap", "--summary", "--on", "threads", "-j", "3", ":::", "1")[2], '"executor": "threads:3"')
 
 
