@@ -1,0 +1,355 @@
+/* data.c - what travels between the processes: large arguments and results, copied or not; whose memory it is and when it goes
+ * back; workers that write nonsense into the memory they share. */
+#include "process/pool.h"
+#include "test.h"
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <yoke.h>
+
+YOKE_TASK(long, add, (long, a), (long, b))
+{
+    return a + b;
+}
+
+YOKE_TASK(yoke_out_f64, doubled, (yoke_in_f64, x))
+{
+    size_t n = x.shape[0];
+    double *y = yoke_alloc(n * sizeof *y);
+    if (!y) {
+        yoke_fail(ENOMEM, "no memory for %zu elements", n);
+        return yoke_1d(yoke_out_f64, y, 0);
+    }
+    for (size_t i = 0; i < n; i++)
+        y[i] = 2 * x.ptr[(ptrdiff_t)i * x.step[0]];
+    return yoke_1d(yoke_out_f64, y, n);
+}
+
+YOKE_TASK(uint64_t, address_of, (yoke_in_f64, x))
+{
+    return (uintptr_t)x.ptr;
+}
+
+YOKE_TASK(void, counts, (yoke_inout_i32, x), (bool, fail))
+{
+    for (size_t i = 0; i < x.shape[0]; i++)
+        for (size_t j = 0; j < x.shape[1]; j++)
+            x.ptr[(ptrdiff_t)i * x.step[0] + (ptrdiff_t)j * x.step[1]] += (int32_t)(10 * i + j);
+    if (fail)
+        yoke_fail(EIO, "after all");
+}
+
+YOKE_TASK(yoke_str, letters, (size_t, n))
+{
+    char *p = yoke_alloc(n);
+    if (!p) {
+        yoke_fail(ENOMEM, "no memory for %zu letters", n);
+        return (yoke_str){NULL, 0};
+    }
+    memset(p, 'x', n);
+    return (yoke_str){p, n};
+}
+
+YOKE_TASK(size_t, length, (yoke_str, text), (const char *, more))
+{
+    return text.len + strlen(more);
+}
+
+YOKE_TASK(int, complains, (size_t, n), (unsigned, times))
+{
+    if (yoke_attempt() > times)
+        return 1;
+    char *text = malloc(n + 1);
+    memset(text, 'e', n);
+    text[n] = '\0';
+    yoke_fail(EIO, "%s", text);
+    free(text);
+    return 0;
+}
+
+YOKE_TASK(long, worker_pid)
+{
+    return getpid();
+}
+
+static void ignore(const char *text, void *arg)
+{
+}
+
+static double *numbers(double *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = (double)i;
+    return x;
+}
+
+/* ---- Arrays ---- */
+
+static void check_doubled(yoke_executor *ex, double *x, size_t n, const char *what)
+{
+    int64_t best = YOKE_FOREVER;
+    for (int i = 0; i < 5; i++) {
+        int64_t start = yoke_now();
+        yoke_future *f = yoke_submit(ex, doubled, yoke_1d(yoke_in_f64, x, n));
+        yoke_out_f64 y;
+        CHECK_INT(yoke_try(f, &y), 0);
+        best = YK_MIN(best, yoke_now() - start);
+        CHECK_INT(y.shape[0], n);
+        for (size_t j = 0; j < n; j++)
+            CHECK(y.ptr[j] == 2 * (double)j);
+        yoke_release(f);
+    }
+    if (what)
+        printf("# 8 MiB there and back, %s: %.2f ms\n", what, best / 1e6);
+}
+
+TEST(arrays_of_all_sizes)
+{
+    yoke_executor *ex = yoke_open("processes:1");
+    static const size_t sizes[] = {0, 1, 2, 15, 16, 17, 511, 512, 513, 4096, 100001, 1 << 20};
+    double *x = numbers(malloc(8 << 20), 1 << 20), *shared = numbers(yoke_shared_alloc(ex, 8 << 20), 1 << 20);
+    for (size_t i = 0; i < YK_COUNT_OF(sizes); i++) {
+        check_doubled(ex, x, sizes[i], sizes[i] == 1 << 20 ? "copied" : NULL);
+        check_doubled(ex, shared, sizes[i], sizes[i] == 1 << 20 ? "shared" : NULL);
+    }
+    yoke_shared_free(ex, shared);
+    yoke_close(ex);
+    free(x);
+}
+
+TEST(shared_arrays_are_not_copied)
+{
+    yoke_executor *ex = yoke_open("processes:1");
+    yk_processes *p = (yk_processes *)(void *)ex;
+    double *shared = numbers(yoke_shared_alloc(ex, 8000), 1000), own[1000];
+    CHECK_INT(yoke_await(yoke_submit(ex, address_of, yoke_1d(yoke_in_f64, shared, 1000)), uint64_t), (uintptr_t)shared);
+    CHECK(yoke_await(yoke_submit(ex, address_of, yoke_1d(yoke_in_f64, numbers(own, 1000), 1000)), uint64_t) != (uintptr_t)own);
+    yoke_future *f = yoke_submit(ex, doubled, yoke_1d(yoke_in_f64, shared, 1000));
+    yoke_out_f64 y = yoke_await(f, yoke_out_f64);
+    CHECK((char *)y.ptr > p->map && (char *)y.ptr < p->map + p->map_size); /* the worker's own copy */
+    yoke_close(ex);
+}
+
+TEST(outs_are_copied_back)
+{
+    yoke_executor *ex = yoke_open("processes:2");
+    int32_t x[6][8];
+    for (int fail = 0; fail < 2; fail++) {
+        memset(x, 0, sizeof x);
+        /* every second row and column, upside down */
+        yoke_inout_i32 v = {.ptr = &x[5][0], .ndim = 2, .shape = {3, 4}, .step = {-16, 2}};
+        CHECK_INT(yoke_wait(yoke_submit(ex, counts, v, fail)), fail ? -EIO : 0);
+        for (int i = 0; i < 6; i++)
+            for (int j = 0; j < 8; j++)
+                CHECK_INT(x[i][j], !fail && i % 2 == 1 && j % 2 == 0 ? 10 * ((5 - i) / 2) + j / 2 : 0);
+    }
+    yoke_close(ex);
+}
+
+TEST(texts_of_all_sizes)
+{
+    yoke_executor *ex = yoke_open("processes:2");
+    for (size_t n = 0; n < 300000; n = n * 5 / 3 + 1) {
+        char *text = malloc(n + 1);
+        memset(text, 't', n);
+        text[n] = '\0';
+        yoke_future *f = yoke_submit(ex, length, ((yoke_str){text, n}), text), *g = yoke_submit(ex, letters, n);
+        free(text);
+        CHECK_INT(yoke_await(f, size_t), 2 * n);
+        yoke_str s = yoke_await(g, yoke_str);
+        CHECK_INT(s.len, n);
+        for (size_t i = 0; i < n; i++)
+            CHECK_INT(s.ptr[i], 'x');
+        yoke_release(f);
+        yoke_release(g);
+    }
+    yoke_close(ex);
+}
+
+/* ---- Whose memory ---- */
+
+static size_t held_blocks(yk_processes *p)
+{
+    size_t held = 0;
+    yk_mutex_lock(&p->lock);
+    for (unsigned i = 0; i < p->arena_count; i++)
+        held += p->arena_books[i].held;
+    yk_mutex_unlock(&p->lock);
+    return held;
+}
+
+TEST(long_errors_hold_no_memory)
+{
+    yoke_executor *ex = yoke_open("processes:1");
+    yk_processes *p = (yk_processes *)(void *)ex;
+    for (size_t n = 10; n < 3000; n *= 3) {
+        yoke_future *f = yoke_opt_submit(ex, (retries = 3, backoff = 1), complains, n, 9);
+        CHECK_INT(yoke_wait(f), -EIO);
+        CHECK(strlen(yoke_error(f)) > YK_MIN(n, 300u));
+        CHECK_HAS(yoke_error(f), "eeeeeeeee");
+        CHECK_INT(yoke_await(yoke_opt_submit(ex, (retries = 3, backoff = 1), complains, n, 2), int), 1);
+        CHECK_INT(held_blocks(p), 0);
+    }
+    CHECK_INT(p->arena.live, 0);
+    yoke_close(ex);
+}
+
+TEST(nothing_is_held_when_all_is_released)
+{
+    yoke_executor *ex = yoke_open("processes:2");
+    yk_processes *p = (yk_processes *)(void *)ex;
+    double *x = numbers(malloc(80000), 10000);
+    enum { N = 2000 };
+    static yoke_future *fs[N]; /* more than the ring of returned blocks has slots */
+    for (int i = 0; i < N; i++)
+        fs[i] = yoke_submit(ex, doubled, yoke_1d(yoke_in_f64, x, i % 2 ? 10000 : 1200));
+    for (int i = 0; i < N; i++)
+        CHECK_INT(yoke_wait(fs[i]), 0);
+    CHECK_INT(held_blocks(p), N);
+    CHECK_INT(p->arena.live, 0);
+    for (int i = 0; i < N; i++)
+        yoke_release(fs[i]);
+    CHECK_INT(held_blocks(p), 0);
+    free(x);
+    yoke_close(ex);
+}
+
+/* The same memory again and again, in worker and parent. */
+TEST(memory_does_not_grow)
+{
+    yoke_executor *ex = yoke_open("processes:1");
+    yk_processes *p = (yk_processes *)(void *)ex;
+    double *x = numbers(malloc(8 << 20), 1 << 20);
+    for (int i = 0; i < 60; i++) {
+        yoke_future *f = yoke_submit(ex, doubled, yoke_1d(yoke_in_f64, x, 1 << 20));
+        CHECK_INT(yoke_wait(f), 0);
+        yoke_release(f);
+    }
+    struct stat st;
+    CHECK_INT(fstat(p->memory, &st), 0);
+    printf("# %lld MiB after 60 times 16 MiB\n", (long long)st.st_blocks >> 11);
+    CHECK(st.st_blocks / 2 < 200 << 10);
+    free(x);
+    yoke_close(ex);
+}
+
+/* A result stays though its worker is dead; when it goes, so does the memory; and when too many are held, that is an error and
+ * not a crash. */
+TEST(results_survive_their_worker)
+{
+    yoke_on_lost_error(ignore, NULL);
+    yoke_executor *ex = yoke_open("processes:1");
+    yk_processes *p = (yk_processes *)(void *)ex;
+    yoke_future *held[6];
+    int kept = 0, refused = 0;
+    for (int i = 0; i < 6; i++) {
+        pid_t pid = (pid_t)yoke_await(yoke_submit(ex, worker_pid), long);
+        held[i] = yoke_opt_submit(ex, (retries = 2), letters, 100000);
+        int err = yoke_wait(held[i]);
+        CHECK(err == 0 || err == -ENOMEM);
+        kept += err == 0;
+        refused += err != 0;
+        kill(pid, SIGKILL);
+        while (yoke_code(yoke_opt_submit(ex, (retries = 3), add, 1, 1)), p->clerks[0].pid == pid)
+            usleep(1000);
+    }
+    CHECK(kept >= 2 && refused >= 1);
+    for (int i = 0; i < 6; i++) {
+        yoke_str s;
+        if (yoke_try(held[i], &s) == 0)
+            for (size_t j = 0; j < 100000; j++)
+                CHECK_INT(s.ptr[j], 'x');
+        yoke_release(held[i]);
+    }
+    CHECK_INT(held_blocks(p), 0);
+    kill((pid_t)yoke_await(yoke_opt_submit(ex, (retries = 3), worker_pid), long), SIGKILL);
+    CHECK_INT(yoke_await(yoke_opt_submit(ex, (retries = 3), letters, 100000), yoke_str).len, 100000);
+    yoke_close(ex);
+}
+
+TEST(too_large_for_the_arena)
+{
+    yoke_on_lost_error(ignore, NULL);
+    yoke_executor *ex = yoke_open("processes:1");
+    yk_processes *p = (yk_processes *)(void *)ex;
+    CHECK(!yoke_shared_alloc(ex, SIZE_MAX));
+    CHECK(!yoke_shared_alloc(ex, p->arena_size + 1));
+    CHECK_INT(yoke_wait(yoke_submit(ex, letters, p->arena_size * 4)), -ENOMEM);
+    CHECK_INT(yoke_await(yoke_submit(ex, add, 1, 2), long), 3);
+    yoke_close(ex);
+}
+
+/* ---- Workers that scribble ---- */
+
+enum { DONE_AHEAD, DONE_BACK, CELLS, WRONG_FRAME, CLAIMS, RANDOM_CELLS, KINDS };
+
+static void scribble_over(void *at, size_t n, uint64_t seed)
+{
+    unsigned char *p = at;
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        p[i] = (unsigned char)(seed >> 56);
+    }
+}
+
+YOKE_TASK(yoke_str, scribbles, (uint64_t, desk), (int, kind), (uint64_t, seed), (bool, then_die))
+{
+    yk_desk *d = (yk_desk *)(uintptr_t)desk;
+    uint64_t done = atomic_load(&d->done);
+    yk_completion_cell *mine = &d->completions[done % YK_RING];
+    switch (kind) {
+    case DONE_AHEAD: atomic_store(&d->done, done + 1 + seed % 5); break;
+    case DONE_BACK: atomic_store(&d->done, done - 1 - seed % 5); break;
+    case CELLS: scribble_over(d->completions, sizeof d->completions, seed); break;
+    case WRONG_FRAME: /* a completion of its own making, with a block that is not there */
+        *mine = (yk_completion_cell){.number = atomic_load(&d->claimed), .frame_len = (uint32_t)seed, .retry_after = -1,
+                                     .block = seed, .in_block = (uint32_t)(seed & 1)};
+        atomic_store(&d->done, done + 1);
+        break;
+    case CLAIMS:
+        atomic_store(&d->claimed, seed);
+        atomic_store(&d->claimed_at, (int64_t)seed);
+        break;
+    case RANDOM_CELLS:
+        for (int i = 0; i < 50; i++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            scribble_over((char *)&d->completions[seed % YK_RING] + seed / YK_RING % 100, 8, seed);
+        }
+        break;
+    }
+    if (then_die)
+        raise(SIGKILL);
+    return (yoke_str){"harmless", 8};
+}
+
+TEST_LIMIT(scribbling_workers, 120)
+{
+    yoke_on_lost_error(ignore, NULL);
+    yoke_executor *ex = yoke_open("processes:1");
+    yk_processes *p = (yk_processes *)(void *)ex;
+    for (int i = 0; i < 40 * KINDS; i++) {
+        yoke_future *fs[12];
+        for (int j = 0; j < 12; j++)
+            fs[j] = j == 4 ? yoke_submit(ex, scribbles, (uintptr_t)p->desks, i % KINDS, test_random(), i / KINDS % 2)
+                           : yoke_submit(ex, add, i, j);
+        for (int j = 0; j < 12; j++) {
+            int err = yoke_wait_until(fs[j], yoke_now() + 10 * YOKE_S);
+            CHECK(err != -ETIME);
+            long v;
+            if (j != 4 && err == 0 && yoke_try(fs[j], &v) == 0 && i % KINDS != CELLS && i % KINDS != RANDOM_CELLS)
+                CHECK_INT(v, i + j); /* otherwise it may have forged results that were still lying there */
+            yoke_error(fs[j]);
+            yoke_release(fs[j]);
+        }
+        for (long v = -1; v != 3;) { /* the pool goes on */
+            yoke_future *f = yoke_opt_submit(ex, (retries = 5, backoff = YOKE_MS), add, 1, 2);
+            CHECK(yoke_wait_until(f, yoke_now() + 10 * YOKE_S) != -ETIME);
+            if (yoke_try(f, &v) < 0)
+                yoke_error(f);
+            yoke_release(f);
+        }
+    }
+    yoke_close(ex);
+}
