@@ -128,6 +128,7 @@ void yk_harvest_one(yk_processes *p, unsigned slot, yk_outcome *o)
         }
         trusted = trusted && take_completion(p, slot, job, cell);
         if (!trusted) {
+            job->owner.number = UINT64_MAX; /* retry_after: -1 */
             job->found_code = -EBADMSG;
             job->found_error = yk_job_text(job, "the worker (pid %d) returned a damaged result", (int)c->pid);
         }

@@ -73,6 +73,9 @@ static void wipe(yk_processes *p, unsigned slot)
     atomic_store(&d->sleeping, 0);
     atomic_store(&d->claimed_at, 0);
     atomic_store(&d->claimed, UINT64_MAX);
+    /* Numbers begin anew: a completion of this worker must not pass for one of the next. */
+    for (unsigned i = 0; i < YK_RING; i++)
+        d->completions[i].number = UINT64_MAX;
     c->sent = c->next = c->seen = c->returned = 0;
     c->outstanding = 0;
     c->overdue_count = 0;
