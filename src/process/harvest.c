@@ -120,7 +120,7 @@ void yk_harvest_one(yk_processes *p, unsigned slot, yk_outcome *o)
         if (!trusted)
             break;
         yk_job *job = c->jobs[number % YK_RING];
-        learn_duration(c, cell->ended - cell->started);
+        learn_duration(c, (int64_t)((uint64_t)cell->ended - (uint64_t)cell->started));
         uint64_t block = cell->block;
         if (block != 0 && (trusted = yk_arena_at(p, block) == c->arena && c->arena >= 0)) {
             p->arena_books[c->arena].held++;
