@@ -96,7 +96,7 @@ static __attribute__((cold)) const char *too_large(yk_reader *r, const char *p, 
 static inline const char *read_float(yk_reader *r, const char *p, unsigned code, void *to)
 {
     yk_decimal d;
-    double v;
+    double v = 0;
     const char *after;
     if (YK_UNLIKELY((r->flags & YOKE_JSON_NONFINITE) && yk_is_at(r, p, '"'))) {
         after = not_finite(r, p, &v);

@@ -1,5 +1,5 @@
-/* crash: when a task runs in this very process (inline, threads), its crash is ours. This gives it a last line that names the task,
- * and does the same for a task that calls exit(). Only async-signal-safe calls in the handler. */
+/* crash: when a task runs in this very process (inline, threads), its crash is ours. This gives it a last line that names the
+ * task, and does the same for a task that calls exit(). Only async-signal-safe calls in the handler. */
 #include "tools/commands.h"
 #include "exec/exec.h"
 #include <signal.h>
@@ -47,9 +47,12 @@ static void crashed(int number)
 {
     const yk_run *run = yk_current_run();
     if (run)
-        tell(run, " crashed: SIG", number == SIGSEGV ? "SEGV" : number == SIGBUS ? "BUS" : number == SIGFPE ? "FPE"
-                                                                                   : number == SIGILL   ? "ILL"
-                                                                                                        : "ABRT");
+        tell(run, " crashed: SIG",
+             number == SIGSEGV  ? "SEGV"
+             : number == SIGBUS ? "BUS"
+             : number == SIGFPE ? "FPE"
+             : number == SIGILL ? "ILL"
+                                : "ABRT");
     signal(number, SIG_DFL);
     raise(number);
 }

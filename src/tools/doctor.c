@@ -157,11 +157,16 @@ static int run_doctor(void *values, const yk_words *operands)
     return code != 0 ? code : well ? 0 : 1;
 }
 
-static const yk_option doctor_options[] = {
-    {.name = "json", .kind = YK_OPT_FLAG, .help = "print one JSON object instead of text", .offset = offsetof(doctor_values, json)},
-    {.name = "color", .kind = YK_OPT_CHOICE, .choices = "auto|always|never", .help = "colour the output",
-     .offset = offsetof(doctor_values, color)},
-    {.name = NULL}};
+static const yk_option doctor_options[] = {{.name = "json",
+                                            .kind = YK_OPT_FLAG,
+                                            .help = "print one JSON object instead of text",
+                                            .offset = offsetof(doctor_values, json)},
+                                           {.name = "color",
+                                            .kind = YK_OPT_CHOICE,
+                                            .choices = "auto|always|never",
+                                            .help = "colour the output",
+                                            .offset = offsetof(doctor_values, color)},
+                                           {.name = NULL}};
 
 static const yk_example doctor_examples[] = {{"yoke doctor", "what works here, and what is missing and why"},
                                              {"yoke doctor --json", "the same for programs"},
@@ -171,9 +176,10 @@ const yk_command yk_command_doctor = {
     .name = "doctor",
     .summary = "tell what this machine offers to each executor",
     .operands = "",
-    .description = "Looks at the machine, its limits, the compiler for modules and every executor, and says of each whether it works "
-                   "here, and if not, why.\n\nWith --json the output is an object with the keys version, abi and findings; each "
-                   "finding has name, ok and details.",
+    .description =
+        "Looks at the machine, its limits, the compiler for modules and every executor, and says of each whether it works "
+        "here, and if not, why.\n\nWith --json the output is an object with the keys version, abi and findings; each "
+        "finding has name, ok and details.",
     .examples = doctor_examples,
     .options = doctor_options,
     .exit_codes = "0 all is well\n1 something is missing\n2 wrong usage\n",

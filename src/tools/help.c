@@ -125,16 +125,17 @@ static void put_environment(yk_buf *out)
 
 static void put_head(yk_buf *out, const char *page, const char *summary)
 {
-    yk_buf_printf(out, ".TH %s 1 \"\" \"yoke %s\" \"yoke manual\"\n.SH NAME\n%s \\- %s\n.SH SYNOPSIS\n", page, YOKE_VERSION, page,
-                  summary);
+    yk_buf_printf(out, ".TH %s 1 \"\" \"yoke %s\" \"yoke manual\"\n.SH NAME\n%s \\- %s\n.SH SYNOPSIS\n", page, YOKE_VERSION,
+                  page, summary);
 }
 
 static void put_overview(yk_buf *out)
 {
     put_head(out, "yoke", "run typed C functions in threads and processes");
-    yk_buf_text(out, ".B yoke\n.I COMMAND\n[\\fIOPTION\\fR...] [\\fIWORD\\fR...]\n.SH DESCRIPTION\n"
-                     "A task is an ordinary C function, declared by one macro. yoke compiles the file it is in when that is needed, "
-                     "finds its tasks, and runs them on an executor: inline, threads or processes.\n.SH COMMANDS\n");
+    yk_buf_text(out,
+                ".B yoke\n.I COMMAND\n[\\fIOPTION\\fR...] [\\fIWORD\\fR...]\n.SH DESCRIPTION\n"
+                "A task is an ordinary C function, declared by one macro. yoke compiles the file it is in when that is needed, "
+                "finds its tasks, and runs them on an executor: inline, threads or processes.\n.SH COMMANDS\n");
     for (size_t i = 0; yk_commands[i]; i++)
         yk_buf_printf(out, ".TP\n.BR yoke\\-%s (1)\n%s.\n", yk_commands[i]->name, yk_commands[i]->summary);
     put_environment(out);

@@ -189,7 +189,10 @@ static int run_ls(void *values, const yk_words *operands)
 
 static const yk_option ls_options[] = {
     {.name = "json", .kind = YK_OPT_FLAG, .help = "print a JSON array instead of text", .offset = offsetof(ls_values, json)},
-    {.name = "color", .kind = YK_OPT_CHOICE, .choices = "auto|always|never", .help = "colour the output",
+    {.name = "color",
+     .kind = YK_OPT_CHOICE,
+     .choices = "auto|always|never",
+     .help = "colour the output",
      .offset = offsetof(ls_values, color)},
     {.name = NULL}};
 
@@ -201,10 +204,11 @@ const yk_command yk_command_ls = {
     .name = "ls",
     .summary = "list the tasks in a file",
     .operands = "FILE",
-    .description = "Prints each task of FILE, a .c (compiled first, if it has changed) or a .so: its signature, where it is defined, "
-                   "and for each documented parameter its type, text and default.\n\n"
-                   "With --json the output is one array of objects with the keys name, signature, hash, file, line, returns and params; "
-                   "each parameter has name, type, kind, doc, has_default and, where it can be shown, default.",
+    .description =
+        "Prints each task of FILE, a .c (compiled first, if it has changed) or a .so: its signature, where it is defined, "
+        "and for each documented parameter its type, text and default.\n\n"
+        "With --json the output is one array of objects with the keys name, signature, hash, file, line, returns and params; "
+        "each parameter has name, type, kind, doc, has_default and, where it can be shown, default.",
     .examples = ls_examples,
     .options = ls_options,
     .exit_codes = "0 done\n1 stdout cannot be written\n2 no such file, it does not compile, or it has no tasks\n",

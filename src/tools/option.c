@@ -1,8 +1,8 @@
 /* option: reading a command line by the command's table.
  *
- * Long options as --name value or --name=value, and by any unambiguous beginning; letters in clusters (-qj4); options and operands
- * in any order; `--` ends the options. A word like -1 or -.5 is a number, so an operand. An error names one thing and the nearest
- * word that would have been right. */
+ * Long options as --name value or --name=value, and by any unambiguous beginning; letters in clusters (-qj4); options and
+ * operands in any order; `--` ends the options. A word like -1 or -.5 is a number, so an operand. An error names one thing and
+ * the nearest word that would have been right. */
 #include "tools/option.h"
 #include <stdlib.h>
 #include <stdio.h>
@@ -38,7 +38,8 @@ bool yk_parse_duration(const char *text, int64_t *ret)
     static const struct {
         const char *unit;
         double ns;
-    } units[] = {{"", 1e9}, {"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"ns", 1}, {"m", 60e9}, {"min", 60e9}, {"h", 3600e9}, {"d", 86400e9}};
+    } units[] = {{"", 1e9},   {"s", 1e9},    {"ms", 1e6},   {"us", 1e3},   {"ns", 1},
+                 {"m", 60e9}, {"min", 60e9}, {"h", 3600e9}, {"d", 86400e9}};
     char *end;
     if (*text < '0' || *text > '9')
         if (*text != '.')
@@ -100,7 +101,9 @@ static int set_value(parser *p, const yk_option *o, const char *text)
     case YK_OPT_NUMBER:
         return parse_number(text, to) ? 0 : wrong(p, "--%s: expected a whole number, got \"%s\"", o->name, text);
     case YK_OPT_DURATION:
-        return yk_parse_duration(text, to) ? 0 : wrong(p, "--%s: expected a duration such as 10s or 200ms, got \"%s\"", o->name, text);
+        return yk_parse_duration(text, to)
+                   ? 0
+                   : wrong(p, "--%s: expected a duration such as 10s or 200ms, got \"%s\"", o->name, text);
     case YK_OPT_CHOICE:
         if (!is_choice(o->choices, text))
             return wrong(p, "--%s: expected one of %s, got \"%s\"", o->name, o->choices, text);

@@ -49,8 +49,8 @@ typedef struct yk_command {
 /* The commands, NULL at the end. */
 extern const yk_command *const yk_commands[];
 
-/* Fills values and operands (words of argv, permuted; the caller frees operands->v and those of lists). Returns 0, 1 when help was
- * asked for, or -EINVAL with the one thing wrong and a pointer to --help in e. */
+/* Fills values and operands (words of argv, permuted; the caller frees operands->v and those of lists). Returns 0, 1
+ * when help was asked for, or -EINVAL with the one thing wrong and a pointer to --help in e. */
 int yk_options_parse(const yk_command *c, int argc, char **argv, void *values, yk_words *operands, yk_error *e);
 void yk_options_done(const yk_command *c, void *values, yk_words *operands);
 

@@ -162,17 +162,35 @@ static int run_run(void *values, const yk_words *operands)
 }
 
 static const yk_option run_options[] = {
-    {.name = "on", .kind = YK_OPT_TEXT, .metavar = "URI", .help = "the executor: inline, threads, processes (default " DEFAULT_EXECUTOR ")",
+    {.name = "on",
+     .kind = YK_OPT_TEXT,
+     .metavar = "URI",
+     .help = "the executor: inline, threads, processes (default " DEFAULT_EXECUTOR ")",
      .offset = offsetof(run_values, on)},
-    {.name = "timeout", .letter = 't', .kind = YK_OPT_DURATION, .metavar = "TIME", .help = "give up after this long (10s, 200ms, 2m)",
+    {.name = "timeout",
+     .letter = 't',
+     .kind = YK_OPT_DURATION,
+     .metavar = "TIME",
+     .help = "give up after this long (10s, 200ms, 2m)",
      .offset = offsetof(run_values, timeout)},
-    {.name = "retries", .kind = YK_OPT_NUMBER, .metavar = "N", .help = "try again up to N times when the task fails",
+    {.name = "retries",
+     .kind = YK_OPT_NUMBER,
+     .metavar = "N",
+     .help = "try again up to N times when the task fails",
      .offset = offsetof(run_values, retries)},
-    {.name = "raw", .letter = 'r', .kind = YK_OPT_FLAG, .help = "print a text or bytes result as it is, not as JSON",
+    {.name = "raw",
+     .letter = 'r',
+     .kind = YK_OPT_FLAG,
+     .help = "print a text or bytes result as it is, not as JSON",
      .offset = offsetof(run_values, raw)},
-    {.name = "nonfinite", .kind = YK_OPT_FLAG, .help = "allow NaN and infinities, as the strings \"NaN\", \"Infinity\", \"-Infinity\"",
+    {.name = "nonfinite",
+     .kind = YK_OPT_FLAG,
+     .help = "allow NaN and infinities, as the strings \"NaN\", \"Infinity\", \"-Infinity\"",
      .offset = offsetof(run_values, nonfinite)},
-    {.name = "base64", .kind = YK_OPT_FLAG, .help = "print arrays as {\"shape\":...,\"base64\":...}", .offset = offsetof(run_values, base64)},
+    {.name = "base64",
+     .kind = YK_OPT_FLAG,
+     .help = "print arrays as {\"shape\":...,\"base64\":...}",
+     .offset = offsetof(run_values, base64)},
     {.name = NULL}};
 
 static const yk_example run_examples[] = {
@@ -192,11 +210,13 @@ const yk_command yk_command_run = {
         "A text parameter takes its word as it is; every other type reads it as JSON. NAME=VALUE gives a parameter by name. "
         "One word that is a JSON array or object gives all arguments; a single - reads it from stdin. "
         "A word that begins with - and is no option goes after --.\n\n"
-        "The task runs in a process of its own unless --on says otherwise, so that a crash, a call of exit() or a timeout ends in one "
+        "The task runs in a process of its own unless --on says otherwise, so that a crash, a call of exit() or a timeout ends "
+        "in one "
         "line that says what happened.",
     .examples = run_examples,
     .options = run_options,
-    .exit_codes = "0 done\n1 the task failed\n2 wrong usage or arguments\n3 the executor could not start\n124 timed out\n130 interrupted\n",
+    .exit_codes = "0 done\n1 the task failed\n2 wrong usage or arguments\n3 the executor could not start\n124 timed out\n130 "
+                  "interrupted\n",
     .least = 1,
     .most = SIZE_MAX,
     .size = sizeof(run_values),
