@@ -49,6 +49,24 @@ class Machine:
         return run(["/bin/sh", SETUP, *words], env={"PATH": self.bin, **more})
 
 
+@test
+def libraries_go_where_the_loader_looks():
+    """tools/configure tells meson the multiarch folder; a build directory that is there is left alone."""
+    machine = Machine([])
+    machine.add("meson", f'echo "$*" >>{machine.log}')
+    machine.add("gcc", "echo x86_64-linux-gnu")
+    os.symlink("/usr/bin/dirname", machine.path("dirname"))
+    configure = ["/bin/sh", os.path.join(SOURCE, "tools", "configure")]
+    folder = scratch()
+    here = "--libdir lib/x86_64-linux-gnu " if os.path.isdir("/usr/lib/x86_64-linux-gnu") else ""
+    for ci, flag in (("", ""), ("true", "--werror ")):
+        equal(run([*configure, folder, "-Dx=1"], env={"PATH": machine.bin, "CI": ci}), (0, "", ""))
+        equal(machine.calls()[-1], f"setup {folder} {flag}{here}-Dx=1")
+    open(os.path.join(folder, "build.ninja"), "w", encoding="utf-8").close()
+    equal(run([*configure, folder], env={"PATH": machine.bin}), (0, "", ""))
+    equal(len(machine.calls()), 2)
+
+
 BUILD_TOOLS = ["gcc", "meson", "ninja"]
 
 

@@ -39,7 +39,8 @@ TEST(constructors_registered_before_main)
 
 static int join(const yoke_task *task, void *arg)
 {
-    strncat(arg, task->name, 20);
+    char *names = arg;
+    snprintf(names + strlen(names), 20, "%s", task->name);
     return strcmp(task->name, "second") == 0 ? 5 : 0;
 }
 
