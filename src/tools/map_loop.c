@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define DRAIN_EVERY 64
+#define FIRST_WINDOW 64
 #define FLUSH_EVERY (50 * YOKE_MS)
 #define NAP YOKE_MS
 #define TICK (50 * YOKE_MS)
@@ -141,7 +142,10 @@ static bool has_room(const yk_map *m, const map_window *w)
 {
     if (w->taken == 0)
         return true;
-    return w->taken < w->limit && w->bytes + (size_t)(m->out.mean_result * (double)w->taken) < YK_MAP_BYTES;
+    /* Nothing is known of the size of results at first, so the window opens as they come. */
+    if (w->taken >= w->limit || w->taken >= FIRST_WINDOW + m->tally.ok + m->tally.failed)
+        return false;
+    return w->bytes + (size_t)(m->out.mean_result * (double)w->taken) < YK_MAP_BYTES;
 }
 
 static bool slot_ended(const map_window *w, const map_slot *s)

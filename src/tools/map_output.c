@@ -86,7 +86,8 @@ bool yk_output_add(yk_output *o, yk_job *job, uint64_t number, const char *text,
     int code = put_line(o, job, number);
     size_t line = o->results.len - start;
     o->tally->out_bytes += line;
-    o->mean_result += ((double)line - o->mean_result) / 64;
+    double more = (double)line - o->mean_result;
+    o->mean_result += more > 0 ? more / 4 : more / 64; /* quick to see that results are large */
     o->tally->ok += code == 0;
     o->tally->failed += code != 0;
     o->tally->timed_out += code == -ETIMEDOUT;
