@@ -99,10 +99,11 @@ def the_examples_run():
     """As a program, and from the command line."""
     folder = scratch()
     examples = os.path.join(SOURCE, "examples")
-    console(f"$ cc {examples}/first.c -Wall -Werror -o first $(pkg-config --cflags --libs yoke) && ./first\n21\n", folder, "first")
+    console(f"$ cc {examples}/first.c -Wall -Werror -o first $(pkg-config --cflags --libs yoke) && ./first\n21\n", folder,
+            "first")
     for executor in ("inline", "threads", "processes"):
         console(f"$ yoke run {examples}/integrate.c:integrate 0 1 --on {executor} | cut -c1-10\n3.14159265\n"
-                f"$ yoke map {examples}/integrate.c:integrate --on {executor} ::: '[0, 0.5]' '[1, 1]' | cut -c1-6\n1.8545\n0\n",
+                f"$ yoke map {examples}/integrate.c:integrate --on {executor} ::: '[0, 0.5]' '[1, 1]' | cut -c1-6\n1.8545\n0.0\n",
                 folder, executor)
 
 
