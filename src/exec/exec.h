@@ -99,6 +99,7 @@ typedef struct yoke_future {
     void *cargo;                /* the executor's own, while it has the job; see type->unload() */
     int found_code;             /* the executor's own: how an attempt ended, before it is decided that so does the job */
     const char *found_error;
+    int64_t found_pause;        /* retry_after of yk_job_finish() */
     uint32_t worker;            /* that ran the last attempt, from 0 */
     int32_t cause;              /* how a worker died: signal number, or 256 + exit code; 0: it did not */
     _Atomic double progress[2];

@@ -277,7 +277,7 @@ static void send_one(yk_processes *p, unsigned slot, yk_job *job, yk_outcome *o)
     if (err < 0) {
         job->found_code = err;
         job->found_error = yk_region_copy(&job->region, e.text, strlen(e.text));
-        job->owner.number = UINT64_MAX; /* retry_after: -1 */
+        job->found_pause = -1;
         job->started = job->ended = yoke_now();
         yk_list_push(&o->finished, job);
         return;

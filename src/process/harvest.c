@@ -57,7 +57,7 @@ static bool take_completion(yk_processes *p, unsigned slot, yk_job *job, const y
     job->started = cell->started;
     job->ended = cell->ended;
     job->worker = slot;
-    job->owner.number = (uint64_t)cell->retry_after;
+    job->found_pause = cell->retry_after;
     atomic_store_explicit(&job->progress[0], cell->progress[0], memory_order_relaxed);
     atomic_store_explicit(&job->progress[1], cell->progress[1], memory_order_relaxed);
     if (job->found_code < 0) {
@@ -98,6 +98,7 @@ static void conclude(yk_processes *p, unsigned slot, uint64_t number, yk_outcome
     yk_clerk *c = &p->clerks[slot];
     yk_job *job = c->jobs[number % YK_RING];
     c->jobs[number % YK_RING] = NULL;
+    job->owner.number = 0;
     c->next = number + 1;
     c->outstanding--;
     p->in_flight--;
@@ -128,7 +129,7 @@ void yk_harvest_one(yk_processes *p, unsigned slot, yk_outcome *o)
         }
         trusted = trusted && take_completion(p, slot, job, cell);
         if (!trusted) {
-            job->owner.number = UINT64_MAX; /* retry_after: -1 */
+            job->found_pause = -1;
             job->found_code = -EBADMSG;
             job->found_error = yk_job_text(job, "the worker (pid %d) returned a damaged result", (int)c->pid);
         }
@@ -229,9 +230,7 @@ void yk_processes_unload(yoke_executor *ex, yk_job *job, bool wanted)
 
 static void settle_one(yk_job *job)
 {
-    int64_t retry_after = (int64_t)job->owner.number;
-    job->owner.number = 0;
-    yk_job_finish(job, job->found_code, job->found_error, retry_after);
+    yk_job_finish(job, job->found_code, job->found_error, job->found_pause);
 }
 
 void yk_settle(yk_processes *p, yk_outcome *o)

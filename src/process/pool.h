@@ -101,7 +101,7 @@ struct yk_processes {
 
 /* Jobs that have ended and what to do about them once the lock is free: chained by job->next. */
 typedef struct yk_outcome {
-    yk_job_list finished; /* job->code, error and owner.number (retry_after) are set */
+    yk_job_list finished; /* job->found_code, found_error and found_pause are set */
     yk_job_list dropped;
 } yk_outcome;
 

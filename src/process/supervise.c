@@ -96,7 +96,8 @@ static void wipe(yk_processes *p, unsigned slot)
 
 static void fail(yk_processes *p, yk_job *job, const yk_clerk *c, const yk_zygote_report *r, yk_outcome *o)
 {
-    job->owner.number = UINT64_MAX; /* retry_after -1 */
+    job->owner.number = 0;
+    job->found_pause = -1;
     if (c->timed_out) {
         job->found_code = -ETIMEDOUT;
         job->found_error = yk_job_text(job, "timed out after %.6g s", (double)job->opts.timeout / 1e9);
@@ -155,7 +156,7 @@ static void give_up_backlog(yk_processes *p, int error, yk_outcome *o)
             }
             job->found_code = error;
             job->found_error = yk_job_text(job, "no worker process can be started: %s", yoke_strerror(error));
-            job->owner.number = UINT64_MAX;
+            job->found_pause = -1;
             yk_list_push(&o->finished, job);
         }
 }
