@@ -163,7 +163,7 @@ static unsigned write_decimal(char *text, bool negative, decimal d)
 
 static unsigned write_zero(char *text, bool negative)
 {
-    memcpy(text, "-0.0" + !negative, 3u + negative);
+    memcpy(text, negative ? "-0.0" : "0.0", 3u + negative);
     return 3u + negative;
 }
 

@@ -86,7 +86,7 @@ void yk_signals_close(void);
 
 enum { YK_MAP_WINDOW = 4096 };
 /* Bytes of records and results that may be on their way. */
-#define YK_MAP_BYTES ((size_t)128 << 20)
+#define YK_MAP_BYTES ((size_t)64 << 20)
 
 enum yk_map_stop { YK_MAP_RUNS, YK_MAP_SOON, YK_MAP_NOW };
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define DRAIN_EVERY 64
-#define FIRST_WINDOW 64
+#define FIRST_WINDOW 32
 #define FLUSH_EVERY (50 * YOKE_MS)
 #define NAP YOKE_MS
 #define TICK (50 * YOKE_MS)
