@@ -20,6 +20,11 @@ const char *yk_decimal_scan(const char *p, const char *end, yk_decimal *d);
 /* The nearest double or float, ties to even, in any rounding mode; an infinity when it is too large. */
 double yk_decimal_f64(const yk_decimal *d);
 float yk_decimal_f32(const yk_decimal *d);
+/* The absolute value of an integer in plain digits, at most 19. NULL: it is something else, ask
+ * yk_decimal_scan(). */
+const char *yk_decimal_read_plain(const char *p, const char *end, uint64_t *ret);
+/* yk_decimal_scan() and yk_decimal_f64() in one, for arrays; NULL: it is no number. */
+const char *yk_decimal_read_f64(const char *p, const char *end, double *ret);
 /* The absolute value if the number is an integer. -EDOM: it has a fraction. -ERANGE: it does not fit. */
 int yk_decimal_u64(const yk_decimal *d, uint64_t *ret);
 

@@ -8,12 +8,11 @@
 #include "task/json.h"
 #include <stdio.h>
 
-static const char *read_param(yk_reader *r, const char *p, unsigned i, char *args)
+static inline const char *read_param(yk_reader *r, const char *p, unsigned i, char *args)
 {
     const yoke_param *param = &r->task->params[i];
     r->param = (int)i;
-    p = yk_read_value(r, p, param->code, args + param->offset);
-    return p;
+    return yk_read_value(r, p, param->code, args + param->offset);
 }
 
 /* All parameters from `from` on whose bit is not in `seen` must have defaults. */
@@ -38,7 +37,7 @@ static __attribute__((cold)) const char *too_many(yk_reader *r, const char *p)
 }
 
 /* Between two arguments: a comma or the end. */
-static const char *read_comma(yk_reader *r, const char *p, char close, bool *more)
+static inline __attribute__((always_inline)) const char *read_comma(yk_reader *r, const char *p, char close, bool *more)
 {
     p = yk_blanks(r, p);
     *more = yk_is_at(r, p, ',');

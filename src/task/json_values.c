@@ -48,25 +48,56 @@ static __attribute__((cold)) const char *not_number(yk_reader *r, const char *p,
     return is_number_start(r, p) ? yk_bad_number(r, p, d) : yk_expected(r, p, what);
 }
 
-static inline const char *read_integer(yk_reader *r, const char *p, unsigned code, void *to)
+/* The low bytes of v: as many as the type has. */
+static inline void store(void *to, uint64_t v, unsigned code)
+{
+    switch (code) {
+    case YOKE_I8:
+    case YOKE_U8:
+        *(uint8_t *)to = (uint8_t)v;
+        break;
+    case YOKE_I16:
+    case YOKE_U16:
+        *(uint16_t *)to = (uint16_t)v;
+        break;
+    case YOKE_I32:
+    case YOKE_U32:
+        *(uint32_t *)to = (uint32_t)v;
+        break;
+    default:
+        *(uint64_t *)to = v;
+    }
+}
+
+/* Any integer, the slow way. */
+static __attribute__((noinline)) const char *read_odd_integer(yk_reader *r, const char *p, unsigned code, void *to)
 {
     yk_decimal d;
+    uint64_t v;
     const char *after = yk_decimal_scan(p, r->end, &d);
-    if (YK_UNLIKELY(!after))
+    if (!after)
         return not_number(r, p, "integer", &d);
-    uint64_t v = d.digits;
-    int err = 0;
-    if (YK_UNLIKELY(d.exponent != 0 || d.more))
-        err = yk_decimal_u64(&d, &v);
-    if (YK_UNLIKELY(err < 0 || v > (d.negative ? ranges[code].below : ranges[code].above)))
+    int err = yk_decimal_u64(&d, &v);
+    if (err < 0 || v > (d.negative ? ranges[code].below : ranges[code].above))
         return bad_integer(r, p, code, &d, err);
-    if (d.negative)
-        v = -v;
-    memcpy(to, &v, yk_code_size(code)); /* little-endian: the low bytes come first */
+    store(to, d.negative ? -v : v, code);
     return after;
 }
 
-static const char *not_finite(yk_reader *r, const char *p, double *ret)
+static inline const char *read_integer(yk_reader *r, const char *p, unsigned code, void *to)
+{
+    uint64_t v;
+    const char *after = yk_decimal_read_plain(p, r->end, &v);
+    if (YK_UNLIKELY(!after))
+        return read_odd_integer(r, p, code, to);
+    bool negative = *p == '-';
+    if (YK_UNLIKELY(v > (negative ? ranges[code].below : ranges[code].above)))
+        return read_odd_integer(r, p, code, to);
+    store(to, negative ? -v : v, code);
+    return after;
+}
+
+static const char *not_finite(yk_reader *r, const char *p, unsigned code, void *to)
 {
     static const struct {
         const char *text;
@@ -78,7 +109,10 @@ static const char *not_finite(yk_reader *r, const char *p, double *ret)
         return NULL;
     for (size_t i = 0; i < YK_COUNT_OF(words); i++)
         if (yk_span_is(&s, words[i].text)) {
-            *ret = words[i].value;
+            if (code == YOKE_F32)
+                *(float *)to = (float)words[i].value;
+            else
+                *(double *)to = words[i].value;
             return after;
         }
     return yk_expected(r, p, "number, \"NaN\", \"Infinity\" or \"-Infinity\"");
@@ -93,27 +127,35 @@ static __attribute__((cold)) const char *too_large(yk_reader *r, const char *p, 
                                        : "-1.7976931348623157e+308 to 1.7976931348623157e+308");
 }
 
-static inline const char *read_float(yk_reader *r, const char *p, unsigned code, void *to)
+/* What yk_decimal_read_f64() did not want: no number, or one too large. */
+static __attribute__((cold, noinline)) const char *odd_f64(yk_reader *r, const char *p)
 {
     yk_decimal d;
-    double v = 0;
-    const char *after;
-    if (YK_UNLIKELY((r->flags & YOKE_JSON_NONFINITE) && yk_is_at(r, p, '"'))) {
-        after = not_finite(r, p, &v);
-    } else {
-        after = yk_decimal_scan(p, r->end, &d);
-        if (YK_UNLIKELY(!after))
-            return not_number(r, p, "number", &d);
-        v = code == YOKE_F32 ? (double)yk_decimal_f32(&d) : yk_decimal_f64(&d);
-        if (YK_UNLIKELY(__builtin_isinf(v)) && !(r->flags & YOKE_JSON_NONFINITE))
-            return too_large(r, p, code, &d);
-    }
-    if (code == YOKE_F32) {
-        float narrow = (float)v;
-        memcpy(to, &narrow, sizeof narrow);
-    } else {
-        memcpy(to, &v, sizeof v);
-    }
+    const char *after = yk_decimal_scan(p, r->end, &d);
+    return after ? too_large(r, p, YOKE_F64, &d) : not_number(r, p, "number", &d);
+}
+
+static inline const char *read_f64(yk_reader *r, const char *p, double *to)
+{
+    if (YK_UNLIKELY((r->flags & YOKE_JSON_NONFINITE) && yk_is_at(r, p, '"')))
+        return not_finite(r, p, YOKE_F64, to);
+    const char *after = yk_decimal_read_f64(p, r->end, to);
+    if (YK_UNLIKELY(!after || (__builtin_isinf(*to) && !(r->flags & YOKE_JSON_NONFINITE))))
+        return odd_f64(r, p);
+    return after;
+}
+
+static __attribute__((noinline)) const char *read_f32(yk_reader *r, const char *p, float *to)
+{
+    yk_decimal d;
+    if ((r->flags & YOKE_JSON_NONFINITE) && yk_is_at(r, p, '"'))
+        return not_finite(r, p, YOKE_F32, to);
+    const char *after = yk_decimal_scan(p, r->end, &d);
+    if (YK_UNLIKELY(!after))
+        return not_number(r, p, "number", &d);
+    *to = yk_decimal_f32(&d);
+    if (YK_UNLIKELY(__builtin_isinf(*to)) && !(r->flags & YOKE_JSON_NONFINITE))
+        return too_large(r, p, YOKE_F32, &d);
     return after;
 }
 
@@ -129,8 +171,10 @@ static const char *read_bool(yk_reader *r, const char *p, void *to)
 
 const char *yk_read_scalar(yk_reader *r, const char *p, unsigned code, void *to)
 {
-    if (code >= YOKE_F32)
-        return read_float(r, p, code, to);
+    if (code == YOKE_F64)
+        return read_f64(r, p, to);
+    if (code == YOKE_F32)
+        return read_f32(r, p, to);
     return code == YOKE_BOOL ? read_bool(r, p, to) : read_integer(r, p, code, to);
 }
 
@@ -254,7 +298,7 @@ static size_t count_elements(const yk_reader *r, const char *p)
                     return commas + 1;
             }
         } else {
-            commas += (unsigned)__builtin_popcountll(bytes_equal(v, ','));
+            commas += (bytes_equal(v, ',') >> 7) * 0x0101010101010101 >> 56; /* sums the bytes */
         }
     }
     for (; p < r->end; p++)
@@ -289,7 +333,7 @@ static const char *read_numbers(filling *f, const char *p)
     for (bool more = true; more && p;) {
         if (f->next == f->end)
             return yk_expected(r, p, "a rectangular array of numbers");
-        p = f->code == YOKE_F64 ? read_float(r, p, YOKE_F64, f->next) : yk_read_scalar(r, p, f->code, f->next);
+        p = f->code == YOKE_F64 ? read_f64(r, p, (double *)(void *)f->next) : yk_read_scalar(r, p, f->code, f->next);
         f->next += f->size;
         if (p)
             p = read_next(r, p, &more);
@@ -469,7 +513,8 @@ static const char *read_view(yk_reader *r, const char *p, unsigned code, void *t
     return p;
 }
 
-const char *yk_read_value(yk_reader *r, const char *p, unsigned code, void *to)
+/* Apart from the scalars, which are not to pay for the registers that this needs. */
+static __attribute__((noinline)) const char *read_pointing(yk_reader *r, const char *p, unsigned code, void *to)
 {
     if (yk_is_view(code))
         return read_view(r, p, code, to);
@@ -481,8 +526,12 @@ const char *yk_read_value(yk_reader *r, const char *p, unsigned code, void *to)
         return read_bytes(r, p, to);
     case YOKE_JSON:
         return read_json(r, p, to);
-    case YOKE_STRUCT:
+    default:
         return yk_fail_at(r, p, ENOTSUP, "a struct has no JSON form");
     }
-    return yk_read_scalar(r, p, code, to);
+}
+
+const char *yk_read_value(yk_reader *r, const char *p, unsigned code, void *to)
+{
+    return YK_LIKELY(code <= YOKE_F64) ? yk_read_scalar(r, p, code, to) : read_pointing(r, p, code, to);
 }

@@ -63,7 +63,8 @@ static inline const char *take_digits(const char *p, const char *end, uint64_t *
             continue;
         }
         unsigned bits = (unsigned)__builtin_ctzll(others) & 56;
-        *digits = all * small_powers[bits / 8] + eight_digits(v << (56 - bits) << 8);
+        uint64_t last = bits <= 8 ? v & (bits ? 0xff : 0) : eight_digits(v << (56 - bits) << 8);
+        *digits = all * small_powers[bits / 8] + last;
         return p + bits / 8;
     }
     for (; p < end && (unsigned char)(*p - '0') <= 9; p++)
@@ -73,7 +74,7 @@ static inline const char *take_digits(const char *p, const char *end, uint64_t *
 }
 
 /* The exponent after e or E. It stops growing where no number of digits could make up for it. */
-static const char *take_exponent(const char *p, const char *end, int64_t *exponent)
+static inline __attribute__((always_inline)) const char *take_exponent(const char *p, const char *end, int64_t *exponent)
 {
     bool negative = p < end && *p == '-';
     if (p < end && (*p == '-' || *p == '+'))
@@ -84,7 +85,7 @@ static const char *take_exponent(const char *p, const char *end, int64_t *expone
     for (; p < end && (unsigned char)(*p - '0') <= 9; p++)
         if (n < (int64_t)1 << 40)
             n = n * 10 + (*p - '0');
-    *exponent += negative ? -n : n;
+    *exponent = negative ? -n : n;
     return p;
 }
 
@@ -114,43 +115,77 @@ static void take_first_digits(yk_decimal *d, const char *p, const char *point, i
     d->exponent = exponent + before_point;
 }
 
-static inline const char *bad_number(yk_decimal *d, const char *p)
+/* A number in pieces. It never leaves the function it is filled in, so that all of it is kept in registers. */
+typedef struct pieces {
+    uint64_t digits; /* all of them, which is right for up to 19 */
+    int64_t count, behind; /* digits in all, and behind the point */
+    int64_t exponent;      /* as written */
+    const char *first, *point; /* NULL: there is none */
+    const char *after;         /* the number's end; or, when false came out, where it stops being one */
+    bool negative;
+} pieces;
+
+static inline __attribute__((always_inline)) bool take_apart(const char *p, const char *end, pieces *n)
 {
-    d->end = p;
-    return NULL;
+    n->negative = p < end && *p == '-';
+    p += n->negative;
+    n->first = n->after = p;
+    n->point = NULL;
+    n->digits = 0;
+    n->behind = n->exponent = 0;
+    if (end - p >= 2 && (unsigned char)(p[1] - '0') > 9 && (unsigned char)(*p - '0') <= 9)
+        n->digits = (unsigned char)(*p++ - '0'); /* one digit before the point is most common */
+    else
+        p = take_digits(p, end, &n->digits);
+    n->count = p - n->first;
+    if (YK_UNLIKELY(n->count == 0))
+        return false;
+    if (YK_UNLIKELY(*n->first == '0' && n->count > 1)) {
+        n->after++;
+        return false;
+    }
+    if (p < end && *p == '.') {
+        n->point = p++;
+        n->after = p;
+        p = take_digits(p, end, &n->digits);
+        n->behind = p - n->after;
+        n->count += n->behind;
+        if (YK_UNLIKELY(n->behind == 0))
+            return false;
+    }
+    if (p < end && (*p | 0x20) == 'e') {
+        n->after = p + 1 + (p + 1 < end && (p[1] == '-' || p[1] == '+'));
+        p = take_exponent(p + 1, end, &n->exponent);
+        if (YK_UNLIKELY(!p))
+            return false;
+    }
+    n->after = p;
+    return true;
 }
 
 const char *yk_decimal_scan(const char *p, const char *end, yk_decimal *d)
 {
-    d->begin = p;
-    d->negative = p < end && *p == '-';
-    p += d->negative;
-    const char *first = p, *point = NULL;
-    uint64_t digits = 0;
-    p = take_digits(p, end, &digits);
-    if (p == first || (*first == '0' && p != first + 1))
-        return bad_number(d, p == first ? p : first + 1);
-    int64_t count = p - first, behind = 0, exponent = 0;
-    if (p < end && *p == '.') {
-        point = p++;
-        p = take_digits(p, end, &digits);
-        behind = p - point - 1;
-        if (behind == 0)
-            return bad_number(d, p);
-        count += behind;
-    }
-    if (p < end && (*p == 'e' || *p == 'E')) {
-        const char *after = take_exponent(p + 1, end, &exponent);
-        if (!after)
-            return bad_number(d, p + 1 + (p + 1 < end && (p[1] == '-' || p[1] == '+')));
-        p = after;
-    }
-    d->end = p;
-    d->digits = digits;
-    d->exponent = exponent - behind;
-    d->more = false;
-    if (YK_UNLIKELY(count > DIGITS))
-        take_first_digits(d, first, point, exponent);
+    pieces n;
+    bool good = take_apart(p, end, &n);
+    *d = (yk_decimal){n.digits, n.exponent - n.behind, n.negative, false, p, n.after};
+    if (!good)
+        return NULL;
+    if (YK_UNLIKELY(n.count > DIGITS))
+        take_first_digits(d, n.first, n.point, n.exponent);
+    return n.after;
+}
+
+const char *yk_decimal_read_plain(const char *p, const char *end, uint64_t *ret)
+{
+    bool negative = p < end && *p == '-';
+    const char *first = p + negative;
+    uint64_t v = 0;
+    p = take_digits(first, end, &v);
+    if (YK_UNLIKELY(p == first || p - first > DIGITS || (*first == '0' && p - first > 1)))
+        return NULL;
+    if (YK_UNLIKELY(p < end && (*p == '.' || (*p | 0x20) == 'e')))
+        return NULL;
+    *ret = v;
     return p;
 }
 
@@ -380,12 +415,32 @@ static inline __attribute__((always_inline)) uint64_t nearest_of(const yk_decima
     return bits;
 }
 
-double yk_decimal_f64(const yk_decimal *d)
+static inline double as_f64(uint64_t bits, bool negative)
 {
-    uint64_t bits = nearest_of(d, &binary64) | (uint64_t)d->negative << 63;
     double v;
+    bits |= (uint64_t)negative << 63;
     memcpy(&v, &bits, sizeof v);
     return v;
+}
+
+double yk_decimal_f64(const yk_decimal *d)
+{
+    return as_f64(nearest_of(d, &binary64), d->negative);
+}
+
+const char *yk_decimal_read_f64(const char *p, const char *end, double *ret)
+{
+    pieces n;
+    if (YK_UNLIKELY(!take_apart(p, end, &n)))
+        return NULL;
+    if (YK_UNLIKELY(n.count > DIGITS)) {
+        yk_decimal d;
+        yk_decimal_scan(p, end, &d);
+        *ret = yk_decimal_f64(&d);
+    } else {
+        *ret = as_f64(nearest(n.digits, n.exponent - n.behind, &binary64), n.negative);
+    }
+    return n.after;
 }
 
 float yk_decimal_f32(const yk_decimal *d)
