@@ -322,6 +322,15 @@ static void get_up(yk_processes *p)
     yk_mutex_unlock(&p->lock);
 }
 
+/* For the worker, which leaves a CPU on which the two would only take turns. Several threads may spin: any one of them will
+ * do. */
+static void say_where(yk_processes *p)
+{
+    int cpu = sched_getcpu();
+    if (atomic_load_explicit(&p->board->spinner, memory_order_relaxed) != cpu)
+        atomic_store_explicit(&p->board->spinner, cpu, memory_order_relaxed);
+}
+
 /* Looks at the rings for a short while; true when the job has ended. */
 static bool spin(yk_processes *p, yk_job *job)
 {
@@ -329,6 +338,7 @@ static bool spin(yk_processes *p, yk_job *job)
     if (!p->setup.spin || credit == 0)
         return false;
     int64_t end = yoke_now() + SPIN_NS;
+    say_where(p);
     do {
         for (int i = 0; i < SPINS; i++) {
             if (yk_has_news(p)) {

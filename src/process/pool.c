@@ -46,6 +46,7 @@ static int map_memory(yk_processes *p, yk_error *e)
         p->map_size = size;
         p->arena_size = arena;
         p->board = map;
+        atomic_store_explicit(&p->board->spinner, -1, memory_order_relaxed);
         p->desks = (yk_desk *)(void *)(p->map + desks_offset());
         p->arenas = p->map + arenas_offset(width) + arena; /* after the parent's own */
         p->window = (yk_window){.base = p->map, .size = size};

@@ -72,6 +72,7 @@ typedef struct yk_desk {
 typedef struct yk_board {
     _Alignas(YK_LINES) _Atomic uint32_t bell; /* futex word of the parent's sleepers; changes with each ring */
     _Atomic uint32_t sleepers;                /* written by the parent */
+    _Alignas(YK_LINES) _Atomic int spinner;   /* the CPU on which a thread of the parent spins; -1: none does */
 } yk_board;
 
 /* ---- worker.c ---- */

@@ -5,13 +5,15 @@
  * works the same way in the other direction. */
 #include "process/shared.h"
 #include "exec/exec.h"
+#include "topo/topo.h"
 #include <sched.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { SPIN_NS = 30000, PAUSES = 4, CREDIT_MAX = 8, SCRATCH = 8192 };
+enum { SPIN_NS = 30000, PAUSES = 4, CREDIT_MAX = 8, SCRATCH = 8192, TURNS_MAX = 16 };
+#define MOVE_EVERY (10 * YOKE_MS)
 
 typedef struct worker {
     yk_worker_start s;
@@ -22,6 +24,8 @@ typedef struct worker {
     yk_region region;
     yoke_executor *inner; /* what tasks get as their executor; made when first used */
     int credit;          /* see threads/worker.c */
+    int turns;           /* yields in a row on the CPU of the parent's spinning thread */
+    int64_t moved;       /* when this worker left a CPU for that */
     char *args, *ret;    /* room for the largest task so far */
     size_t args_room, ret_room;
     _Alignas(16) char scratch[SCRATCH];
@@ -229,6 +233,21 @@ static bool has_request(yk_desk *d, uint64_t number)
     return atomic_load_explicit(&d->sent, memory_order_acquire) != number;
 }
 
+/* Lets others run; when that is again and again the parent, on this very CPU, goes elsewhere. */
+static void make_way(yk_board *b)
+{
+    self.turns = sched_getcpu() == atomic_load_explicit(&b->spinner, memory_order_relaxed) ? self.turns + 1 : 0;
+    if (self.turns > TURNS_MAX) {
+        self.turns = 0;
+        int64_t now = yoke_now();
+        if (now - self.moved > MOVE_EVERY) {
+            self.moved = now;
+            yk_leave_cpu();
+        }
+    }
+    sched_yield();
+}
+
 static bool spin(yk_desk *d, uint64_t number)
 {
     if (!self.s.spin || self.credit == 0)
@@ -240,7 +259,7 @@ static bool spin(yk_desk *d, uint64_t number)
                 return true;
             yk_pause();
         }
-        sched_yield();
+        make_way(self.s.board);
     } while (yoke_now() < end && !atomic_load_explicit(&d->stop, memory_order_relaxed));
     return false;
 }

@@ -116,3 +116,29 @@ TEST(affinity_limits_the_budget)
     CHECK_INT(sched_setaffinity(0, sizeof one, &one), 0);
     CHECK_INT(yk_cpu_budget(), 1);
 }
+
+TEST(leaving_a_cpu_keeps_the_mask)
+{
+    cpu_set_t before, after;
+    CHECK_INT(sched_getaffinity(0, sizeof before, &before), 0);
+    bool many = CPU_COUNT(&before) > 1, elsewhere = false;
+    for (int i = 0; i < 100 && !elsewhere; i++) {
+        int cpu = sched_getcpu();
+        CHECK(yk_leave_cpu() == many);
+        elsewhere = sched_getcpu() != cpu;
+    }
+    CHECK(elsewhere == many);
+    CHECK_INT(sched_getaffinity(0, sizeof after, &after), 0);
+    CHECK(CPU_EQUAL(&before, &after));
+}
+
+TEST(there_is_no_leaving_the_only_cpu)
+{
+    cpu_set_t one, after;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    CHECK_INT(sched_setaffinity(0, sizeof one, &one), 0);
+    CHECK(!yk_leave_cpu());
+    CHECK_INT(sched_getaffinity(0, sizeof after, &after), 0);
+    CHECK(CPU_EQUAL(&one, &after));
+}
