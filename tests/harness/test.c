@@ -73,6 +73,12 @@ uint64_t test_random(void)
     return z ^ (z >> 31);
 }
 
+const char *test_source(void)
+{
+    const char *root = getenv("YOKE_SOURCE");
+    return root ? root : TEST_SOURCE;
+}
+
 /* Sanitizers and emulators are slower: TEST_TIME_SCALE=5 gives every test five times its limit. */
 static int limit_of(const test_case *t)
 {

@@ -27,6 +27,8 @@ void test_fail(const char *file, int line, const char *format, ...) __attribute_
 void test_skip(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 /* A random number from the seed that a failure prints. */
 uint64_t test_random(void);
+/* The root of the source tree: $YOKE_SOURCE, or the tree that the harness was built from. */
+const char *test_source(void);
 
 #define TEST(name) TEST_LIMIT(name, 30)
 #define TEST_LIMIT(name, seconds)                                                                                      \

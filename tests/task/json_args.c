@@ -286,7 +286,7 @@ TEST(base64_strings)
 TEST(texts_that_are_no_json)
 {
     REFUSED(integrate, "", -EINVAL, "arguments of integrate: expected an array or an object, got the end of the text at byte 1");
-    REFUSED(integrate, "  ", -EINVAL, "arguments of integrate: expected an array or an object, got the end of the text at byte 1");
+    REFUSED(integrate, "  ", -EINVAL, "arguments of integrate: expected an array or an object, got the end of the text at byte 3");
     REFUSED(integrate, "\xef\xbb\xbf[1,2]", -EINVAL, "arguments of integrate: expected an array or an object, got a byte order mark at byte 1");
     REFUSED(integrate, "[1,2", -EINVAL, "argument 2 \"b\" of integrate: expected ',' or ']', got the end of the text at byte 5");
     REFUSED(integrate, "[1,2,", -EINVAL, "argument 3 \"n\" of integrate: expected integer, got the end of the text at byte 6");
@@ -352,8 +352,9 @@ TEST(the_grammar)
 
 TEST(json_arguments_are_checked_and_kept_as_they_are)
 {
+    static const char kept[] = "{\"a\" : [1, \"\\u00e9\"]}";
     yoke_json v = READ(json, "[ {\"a\" : [1, \"\\u00e9\"]} ]")->v;
-    CHECK(last.code == 0 && v.len == 22 && memcmp(v.ptr, "{\"a\" : [1, \"\\u00e9\"]}", 22) == 0);
+    CHECK(last.code == 0 && v.len == strlen(kept) && memcmp(v.ptr, kept, v.len) == 0);
     for (size_t i = 0; i < YK_COUNT_OF(rejected); i++) {
         char text[200];
         snprintf(text, sizeof text, "{\"v\":%s}", rejected[i]);

@@ -319,10 +319,9 @@ TEST_LIMIT(floats_have_as_few_digits_as_possible, 60)
 TEST(the_table_of_powers_is_what_its_script_makes)
 {
     char command[9000];
-    const char *root = getenv("YOKE_SOURCE");
+    const char *root = test_source();
     if (system("python3 -c 0 2>/dev/null") != 0)
         SKIP("no python3");
-    CHECK(root);
     snprintf(command, sizeof command, "python3 '%s/src/task/gen/powers.py' --check '%s/src/task/number_powers.c'", root, root);
     CHECK_INT(system(command), 0);
 }
