@@ -19,7 +19,7 @@ typedef struct yoke_module yoke_module;
 /* Loads path (.c or .so) and registers its tasks. Returns 0 and a handle, or a negative code: -ENOENT no such file,
  * -ENOEXEC the compiler failed or the file is not a module, -EPROTO built for another ABI, -ENODATA no tasks in it.
  * *why receives the reason (for a failed compile, the compiler's own output, as written) and is to be free()d; why may
- * be NULL. Any thread; loads run one at a time. */
+ * be NULL; there is none when memory ran out. Any thread; loads run one at a time. */
 YOKE_API int yoke_module_open(const char *path, yoke_module **ret, char **why);
 
 /* The module's task of that name, or NULL. */

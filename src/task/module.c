@@ -5,6 +5,8 @@
 #include "task/module.h"
 #include "sync/mutex.h"
 #include <dlfcn.h>
+#include <elf.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -66,14 +68,58 @@ static int load(yoke_module *m, const char *path, const char *shown, yk_buf *why
     return 0;
 }
 
+/* Whether an ELF file has all that its headers promise. dlopen() does not look, and the first use of a page that is missing
+ * ends the program with SIGBUS. What is not ELF at all, dlopen() tells. */
+static bool is_complete(int fd, off_t size)
+{
+    Elf64_Ehdr head;
+    Elf64_Phdr part;
+    if (pread(fd, &head, sizeof head, 0) != sizeof head || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
+        head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_phentsize != sizeof part)
+        return true;
+    for (unsigned i = 0; i < head.e_phnum; i++) {
+        if (pread(fd, &part, sizeof part, (off_t)(head.e_phoff + i * sizeof part)) != sizeof part)
+            return false;
+        if (part.p_type == PT_LOAD && (part.p_offset > (uint64_t)size || part.p_filesz > (uint64_t)size - part.p_offset))
+            return false;
+    }
+    return true;
+}
+
+/* Looks at the file before dlopen() does, which would wait for ever for the other end of a FIFO. */
+static int examine(const char *path, const char *shown, struct stat *ret, yk_buf *why)
+{
+    int fd = yk_sys.openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
+    if (fd < 0 || fstat(fd, ret) < 0) {
+        int err = -errno;
+        yk_buf_printf(why, "%s: %s", shown, yoke_strerror(err));
+        if (fd >= 0)
+            close(fd);
+        return err;
+    }
+    const char *wrong = !S_ISREG(ret->st_mode)             ? "not a regular file"
+                        : !is_complete(fd, ret->st_size) ? "the file is cut off"
+                                                         : NULL;
+    if (wrong)
+        yk_buf_printf(why, "cannot load %s: %s", shown, wrong);
+    close(fd);
+    return wrong ? -ENOEXEC : 0;
+}
+
+static yoke_module *by_handle(const void *handle)
+{
+    yoke_module *m = modules;
+    while (m && m->handle != handle)
+        m = m->next;
+    return m;
+}
+
 static int open_object(const char *path, const char *shown, yoke_module **ret, yk_buf *why)
 {
     struct stat st;
-    if (stat(path, &st) < 0) {
-        int err = -errno;
-        yk_buf_printf(why, "%s: %s", shown, yoke_strerror(err));
+    int err = examine(path, shown, &st, why);
+    if (err < 0)
         return err;
-    }
     for (yoke_module *m = modules; m; m = m->next)
         if (m->device == st.st_dev && m->inode == st.st_ino) {
             m->uses++;
@@ -88,7 +134,15 @@ static int open_object(const char *path, const char *shown, yoke_module **ret, y
     m->inode = st.st_ino;
     char with_slash[PATH_MAX]; /* or dlopen() would search the system's folders for it */
     snprintf(with_slash, sizeof with_slash, "%s%.4090s", strchr(path, '/') ? "" : "./", path);
-    int err = load(m, with_slash, shown, why);
+    err = load(m, with_slash, shown, why);
+    yoke_module *same = m->handle ? by_handle(m->handle) : NULL;
+    if (same) { /* the loader knows the name: the file was made anew, under a name that tells its contents */
+        unload(m);
+        why->len = 0;
+        same->uses++;
+        *ret = same;
+        return 0;
+    }
     if (err < 0) {
         unload(m);
         return err;
@@ -103,8 +157,10 @@ static void remove_temporary(char *path)
 {
     unlink(path);
     char *slash = strrchr(path, '/');
-    *slash = '\0';
-    rmdir(path);
+    if (strcmp(slash, "/m.so") == 0) { /* in a folder of its own */
+        *slash = '\0';
+        rmdir(path);
+    }
 }
 
 static int open_source(const char *shown, yoke_module **ret, yk_buf *why)
@@ -126,9 +182,10 @@ static int open_source(const char *shown, yoke_module **ret, yk_buf *why)
         err = open_object(object, shown, ret, why);
         if (temporary)
             remove_temporary(object);
-        if (err != -ENOEXEC || temporary || attempt > 0)
+        if ((err != -ENOEXEC && err != -ENOENT) || temporary || attempt > 0)
             break;
-        /* What lies in the cache cannot be loaded: perhaps it was damaged. Once more, from the source. */
+        /* What lies in the cache cannot be loaded: perhaps it was damaged, or it has just been removed. Once more, from the
+         * source. */
         unlink(object);
         why->len = 0;
         err = 0;
@@ -160,8 +217,10 @@ int yoke_module_open(const char *path, yoke_module **ret, char **why)
         if (reason.len == 0)
             yk_buf_printf(&reason, "%s: %s", path, yoke_strerror(err));
         yk_buf_str(&reason);
-        *why = reason.ptr;
-        return err;
+        if (!reason.failed) {
+            *why = reason.ptr;
+            return err;
+        }
     }
     yk_buf_done(&reason);
     return err;

@@ -5,8 +5,9 @@
  *     KEY.lock     held while one process compiles; the others wait and then find the result
  *
  * KEY is the SHA-256 of the source, its path, the compiler's identity and the flags; KEY2 of KEY and the hashes of the included
- * files. A file whose size and time are as recorded is not read again. Everything is written under another name and renamed, so
- * that at no moment there is half a file; a lock vanishes with its owner. */
+ * files. A file whose size and time of change are as recorded is not read again. Everything is written under another name and
+ * renamed, so that at no moment there is half a file; a lock vanishes with its owner. What was compiled while its source was
+ * edited, or cannot be kept because the disk is full, is used once. */
 #include "task/module.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -19,7 +20,9 @@
 
 #define KEEP_SECONDS (30 * 24 * 3600)
 #define KEEP_BYTES ((off_t)512 << 20)
+#define STALE_SECONDS 3600 /* no compiler runs that long: what it was to write is left over from one that was killed */
 #define FILE_LIMIT ((size_t)64 << 20)
+enum { FOLDER_MAX = 3900 }; /* so that every name in it fits PATH_MAX */
 
 int yk_read_file(const char *path, size_t limit, yk_buf *ret)
 {
@@ -57,6 +60,18 @@ static void add_identity(yk_sha256 *h, const char *path)
     yk_sha256_add_text(h, text);
 }
 
+/* What else decides what the compiler does: the variables that it reads, and for flags the folder they are relative to. */
+static void add_surroundings(yk_sha256 *h, const yk_recipe *r)
+{
+    static const char *const names[] = {"CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX"};
+    char folder[PATH_MAX] = "";
+    for (size_t i = 0; i < YK_COUNT_OF(names); i++) {
+        const char *value = getenv(names[i]);
+        yk_sha256_add_text(h, value ? value : "");
+    }
+    yk_sha256_add_text(h, r->count > r->source_at + 1 && getcwd(folder, sizeof folder) ? folder : "");
+}
+
 static void first_key(const yk_recipe *r, const char *text, size_t len, char key[65])
 {
     yk_sha256 h;
@@ -64,6 +79,7 @@ static void first_key(const yk_recipe *r, const char *text, size_t len, char key
     yk_sha256_init(&h);
     yk_sha256_add_text(&h, "yoke module " YOKE_VERSION);
     add_identity(&h, r->compiler);
+    add_surroundings(&h, r);
     for (size_t i = 0; i < r->count; i++)
         if (i != r->source_at)
             yk_sha256_add_text(&h, r->words[i]);
@@ -97,7 +113,7 @@ static bool add_recorded(yk_sha256 *h, char *line)
     if (sscanf(line, "%lld %lld %ld %64s %n", &size, &seconds, &nanoseconds, recorded, &at) != 4 || at == 0 ||
         stat(line + at, &st) < 0)
         return false;
-    bool same = st.st_size == size && st.st_mtim.tv_sec == seconds && st.st_mtim.tv_nsec == nanoseconds;
+    bool same = st.st_size == size && st.st_ctim.tv_sec == seconds && st.st_ctim.tv_nsec == nanoseconds;
     if (!same && hash_file(line + at, now) < 0)
         return false;
     yk_sha256_add_text(h, line + at);
@@ -124,39 +140,67 @@ static bool second_key(const char *key, yk_buf *list, char key2[65])
     return ok;
 }
 
-static int record(yk_buf *list, const char *path)
+static bool later(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec > b->tv_nsec;
+}
+
+/* -ESTALE when the file changed after the compiler was started: perhaps it has seen what was there before. */
+static int record(yk_buf *list, const char *path, const struct timespec *start)
 {
     struct stat st;
     char hex[65];
     if (strchr(path, '\n') || stat(path, &st) < 0)
         return -EINVAL;
+    if (later(&st.st_ctim, start))
+        return -ESTALE;
     int err = hash_file(path, hex);
     if (err == 0)
-        yk_buf_printf(list, "%lld %lld %ld %s %s\n", (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, hex,
+        yk_buf_printf(list, "%lld %lld %ld %s %s\n", (long long)st.st_size, (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec, hex,
                       path);
     return err;
 }
 
-/* Reads the make rule that the compiler wrote (-MMD): "object: source header header \ newline ...", blanks in names escaped. */
-static int record_rule(yk_buf *list, const char *rule, const char *source)
+/* Takes one name out of a make rule; returns what follows it. As compilers write them: 2 n + 1 backslashes before a blank are n
+ * of them and the blank, 2 n end the name; one quotes "#" and ":"; "$" is doubled; any other backslash is itself. */
+static const char *take_name(const char *p, char path[PATH_MAX])
+{
+    size_t n = 0;
+    while (*p == ' ' || *p == '\n' || (*p == '\\' && p[1] == '\n'))
+        p++;
+    while (*p && n < PATH_MAX - 1) {
+        size_t slashes = strspn(p, "\\"), own = slashes;
+        char c = p[slashes];
+        bool blank = c == ' ' || c == '\t', quoted = slashes > 0 && (c == '#' || c == ':');
+        if (blank) {
+            quoted = slashes % 2;
+            own = slashes / 2;
+        } else if (quoted || (slashes > 0 && c == '\n')) {
+            own = slashes - 1;
+        }
+        while (own-- > 0 && n < PATH_MAX - 1)
+            path[n++] = '\\';
+        p += slashes;
+        if (c == '\0' || c == '\n' || (blank && !quoted) || n == PATH_MAX - 1)
+            break;
+        p += c == '$' && p[1] == '$' ? 2 : 1;
+        path[n++] = c;
+    }
+    path[n] = '\0';
+    return p;
+}
+
+/* Reads the make rule that the compiler wrote (-MMD): "m: source header header \ newline ...". A name that means no file is one
+ * that this cannot read, so nothing is known about when it changes: an error. */
+static int record_rule(yk_buf *list, const char *rule, const char *source, const struct timespec *start)
 {
     const char *p = strstr(rule, ": ");
     char path[PATH_MAX], full[PATH_MAX];
     int err = 0;
     for (p = p ? p + 2 : ""; *p && err == 0;) {
-        size_t n = 0;
-        while (*p == ' ' || *p == '\n' || (*p == '\\' && p[1] == '\n'))
-            p++;
-        for (; *p && *p != ' ' && *p != '\n' && n < sizeof path - 1; p++) {
-            if (*p == '\\' && p[1] == '\n')
-                break;
-            if ((*p == '\\' && (p[1] == ' ' || p[1] == '#' || p[1] == '\\')) || (*p == '$' && p[1] == '$'))
-                p++;
-            path[n++] = *p;
-        }
-        path[n] = '\0';
-        if (n > 0 && strcmp(path, source) != 0 && realpath(path, full))
-            err = record(list, full);
+        p = take_name(p, path);
+        if (*path && strcmp(path, source) != 0)
+            err = realpath(path, full) ? record(list, full, start) : -errno;
     }
     return err;
 }
@@ -177,6 +221,7 @@ static bool make_folder(char *path)
 
 bool yk_cache_folder(char folder[PATH_MAX])
 {
+    *folder = '\0';
     const char *own = getenv("YOKE_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     int n = -1;
     if (own && *own)
@@ -185,7 +230,23 @@ bool yk_cache_folder(char folder[PATH_MAX])
         n = snprintf(folder, PATH_MAX, "%s/yoke", xdg);
     else if (home && *home == '/')
         n = snprintf(folder, PATH_MAX, "%s/.cache/yoke", home);
-    return n > 0 && n < PATH_MAX - 100 && make_folder(folder);
+    if (n <= 0 || n >= FOLDER_MAX) {
+        *folder = '\0';
+        return false;
+    }
+    return make_folder(folder);
+}
+
+static bool ends_in(const char *text, const char *suffix)
+{
+    size_t n = strlen(text), m = strlen(suffix);
+    return n > m && strcmp(text + n - m, suffix) == 0;
+}
+
+/* The folder is the user's to choose, so what else lies in it is not touched. */
+static bool is_entry(const char *name)
+{
+    return strspn(name, "0123456789abcdef") == 64 && name[64] == '.';
 }
 
 /* Old entries go, and the oldest while there are too many: looked at only when something was compiled. */
@@ -198,9 +259,10 @@ static void prune(const char *folder)
         rewinddir(dir);
         for (struct dirent *e; (e = readdir(dir));) {
             struct stat st;
-            if (e->d_name[0] == '.' || fstatat(dirfd(dir), e->d_name, &st, 0) < 0)
+            if (!is_entry(e->d_name) || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 continue;
-            if (st.st_mtime < limit)
+            bool half = ends_in(e->d_name, ".tmp") || ends_in(e->d_name, ".d");
+            if (st.st_mtime < (half ? now - STALE_SECONDS : limit))
                 unlinkat(dirfd(dir), e->d_name, 0);
             else
                 total += st.st_size;
@@ -234,6 +296,8 @@ static int write_file(const char *path, const yk_buf *text)
 
 typedef struct entry {
     const yk_recipe *recipe;
+    const char *text; /* the source's, len bytes */
+    size_t len;
     char folder[PATH_MAX], key[65];
 } entry;
 
@@ -258,46 +322,6 @@ static bool look_up(const entry *n, char path[PATH_MAX])
     return true;
 }
 
-/* Compiles into the folder; two renames make it visible, the list last. */
-static int make(const entry *n, char path[PATH_MAX], yk_buf *why)
-{
-    char object[PATH_MAX], rule[PATH_MAX], deps[PATH_MAX], key2[65], own[32];
-    snprintf(own, sizeof own, ".%ld.tmp", (long)getpid());
-    name(n, object, n->key, own);
-    snprintf(own, sizeof own, ".%ld.d", (long)getpid());
-    name(n, rule, n->key, own);
-    yk_buf text = {0}, list = {0}, copy = {0};
-    int err = yk_recipe_run(n->recipe, object, rule, why);
-    if (err == 0)
-        err = yk_read_file(rule, FILE_LIMIT, &text);
-    if (err == 0)
-        err = record_rule(&list, yk_buf_str(&text), n->recipe->source);
-    if (err == 0 && list.len > 0)
-        yk_buf_put(&copy, list.ptr, list.len);
-    if (err == 0 && (!second_key(n->key, &copy, key2) || list.failed || text.failed))
-        err = -ENOMEM;
-    if (err == 0)
-        err = write_file(rule, &list);
-    if (err == 0) {
-        name(n, path, key2, ".so");
-        name(n, deps, n->key, ".deps");
-        if (rename(object, path) < 0 || rename(rule, deps) < 0)
-            err = -errno;
-    }
-    if (err < 0) {
-        unlink(object);
-        unlink(rule);
-        if (why->len == 0)
-            yk_buf_printf(why, "cannot keep the compiled module in %s: %s", n->folder, yoke_strerror(err));
-    } else {
-        prune(n->folder);
-    }
-    yk_buf_done(&text);
-    yk_buf_done(&list);
-    yk_buf_done(&copy);
-    return err;
-}
-
 /* Without a folder of our own: once, in the temporary folder. */
 static int make_temporary(const yk_recipe *r, char path[PATH_MAX], yk_buf *why)
 {
@@ -320,17 +344,95 @@ static int make_temporary(const yk_recipe *r, char path[PATH_MAX], yk_buf *why)
     return err;
 }
 
+/* Whether the folder takes no more: asked when a compile failed, since that may be why. */
+static bool is_full(const char *probe)
+{
+    int fd = yk_sys.openat(AT_FDCWD, probe, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool full = fd < 0 || posix_fallocate(fd, 0, 1 << 20) != 0;
+    if (fd >= 0)
+        close(fd);
+    unlink(probe);
+    return full;
+}
+
+static bool still_is(const char *path, const char *text, size_t len)
+{
+    yk_buf now = {0};
+    bool same = yk_read_file(path, FILE_LIMIT, &now) == 0 && now.len == len && (len == 0 || memcmp(now.ptr, text, len) == 0);
+    yk_buf_done(&now);
+    return same;
+}
+
+/* Two renames make it visible, the list last. */
+static int keep(const entry *n, const char *object, const char *rule, const struct timespec *start, char path[PATH_MAX])
+{
+    char deps[PATH_MAX], key2[65];
+    yk_buf text = {0}, list = {0}, copy = {0};
+    int err = still_is(n->recipe->source, n->text, n->len) ? yk_read_file(rule, FILE_LIMIT, &text) : -ESTALE;
+    if (err == 0)
+        err = record_rule(&list, yk_buf_str(&text), n->recipe->source, start);
+    if (err == 0 && list.len > 0)
+        yk_buf_put(&copy, list.ptr, list.len);
+    if (err == 0 && (!second_key(n->key, &copy, key2) || list.failed || text.failed))
+        err = -ENOMEM;
+    if (err == 0)
+        err = write_file(rule, &list);
+    if (err == 0) {
+        name(n, path, key2, ".so");
+        name(n, deps, n->key, ".deps");
+        if (rename(object, path) < 0)
+            err = -errno;
+        else
+            rename(rule, deps); /* else it is compiled again */
+    }
+    yk_buf_done(&text);
+    yk_buf_done(&list);
+    yk_buf_done(&copy);
+    return err;
+}
+
+/* Compiles into the folder. */
+static int make(const entry *n, char path[PATH_MAX], bool *temporary, yk_buf *why)
+{
+    char object[PATH_MAX], rule[PATH_MAX], own[32];
+    struct timespec start;
+    static unsigned count; /* loads run one at a time; the loader would take a file for one of the same name before */
+    snprintf(own, sizeof own, ".%ld-%u.tmp", (long)getpid(), ++count);
+    name(n, object, n->key, own);
+    snprintf(own, sizeof own, ".%ld-%u.d", (long)getpid(), count);
+    name(n, rule, n->key, own);
+    clock_gettime(CLOCK_REALTIME, &start);
+    int err = yk_recipe_run(n->recipe, object, rule, why);
+    if (err < 0) {
+        unlink(rule);
+        if (is_full(object)) {
+            why->len = 0;
+            *temporary = true;
+            err = make_temporary(n->recipe, path, why);
+        }
+        return err;
+    }
+    if (keep(n, object, rule, &start, path) < 0) { /* then this once */
+        *temporary = true;
+        snprintf(path, PATH_MAX, "%s", object);
+    }
+    unlink(rule);
+    prune(n->folder);
+    return 0;
+}
+
 int yk_cache_find(const yk_recipe *r, const char *text, size_t len, bool fresh, char path[PATH_MAX], bool *temporary, yk_buf *why)
 {
-    entry n = {.recipe = r};
+    entry n = {.recipe = r, .text = text, .len = len};
     *temporary = false;
-    if (!yk_cache_folder(n.folder)) {
+    bool writable = yk_cache_folder(n.folder);
+    first_key(r, text, len, n.key);
+    if (!fresh && *n.folder && look_up(&n, path))
+        return 0;
+    if (!writable) {
         *temporary = true;
         return make_temporary(r, path, why);
     }
-    first_key(r, text, len, n.key);
-    if (!fresh && look_up(&n, path))
-        return 0;
     char lock[PATH_MAX];
     name(&n, lock, n.key, ".lock");
     int fd = yk_sys.openat(AT_FDCWD, lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600), err = 0;
@@ -339,7 +441,7 @@ int yk_cache_find(const yk_recipe *r, const char *text, size_t len, bool fresh, 
             ;
     /* Somebody else may have made it while we waited. */
     if (fresh || !look_up(&n, path))
-        err = make(&n, path, why);
+        err = make(&n, path, temporary, why);
     if (fd >= 0)
         close(fd);
     return err;

@@ -155,7 +155,7 @@ static bool add_compiler(yk_recipe *r)
     const char *cc = getenv("CC");
     if (cc && *cc) {
         add_words(r, cc, strlen(cc));
-        return r->count > 0 && find_program(r->memory.ptr + (uintptr_t)r->words[0], r->compiler);
+        return r->count > 0 && !r->memory.failed && find_program(r->memory.ptr + (uintptr_t)r->words[0], r->compiler);
     }
     for (size_t i = 0; i < YK_COUNT_OF(usual); i++)
         if (find_program(usual[i], r->compiler)) {
@@ -173,6 +173,8 @@ int yk_recipe_make(yk_recipe *r, const char *source, const char *text, size_t le
         return -ENOMEM;
     if (!add_compiler(r)) {
         const char *cc = getenv("CC");
+        if (r->memory.failed)
+            return -ENOMEM;
         if (cc && *cc)
             yk_buf_printf(why, "the C compiler \"%s\" (from CC) is not there or cannot be run", cc);
         else
@@ -229,36 +231,50 @@ static int spawn(const yk_recipe *r, char **argv, int output, pid_t *pid)
     return -err;
 }
 
+static int how_it_ended(const yk_recipe *r, pid_t pid, const char *object, yk_buf *why)
+{
+    int status = 0;
+    pid_t ended;
+    while ((ended = waitpid(pid, &status, 0)) < 0 && errno == EINTR)
+        ;
+    if (ended < 0) /* the program ignores SIGCHLD: only the result tells */
+        return access(object, R_OK) == 0 ? 0 : -ENOEXEC;
+    if (WIFSIGNALED(status)) {
+        bool more = why->len > 0;
+        yk_buf_printf(why, "%s was killed by signal %d (%s)%s", r->compiler, WTERMSIG(status), strsignal(WTERMSIG(status)),
+                      more ? "\n" : "");
+    } else if (status != 0 && why->len == 0) {
+        yk_buf_printf(why, "%s ended with exit code %d and said nothing", r->compiler, WEXITSTATUS(status));
+    }
+    return status == 0 ? 0 : -ENOEXEC;
+}
+
 int yk_recipe_run(const yk_recipe *r, const char *object, const char *depends, yk_buf *why)
 {
-    char **argv = yk_sys.calloc(r->count + 6, sizeof *argv);
+    char **argv = yk_sys.calloc(r->count + 8, sizeof *argv);
     if (!argv)
         return -ENOMEM;
     memcpy(argv, r->words, r->count * sizeof *argv);
-    char *extra[] = {(char *)(uintptr_t)"-MMD", (char *)(uintptr_t)"-MF", (char *)(uintptr_t)depends, (char *)(uintptr_t)"-o",
-                     (char *)(uintptr_t)object};
+    const char *const extra[] = {"-MMD", "-MT", "m", "-MF", depends, "-o", object};
     memcpy(argv + r->count, extra, sizeof extra);
-    int fds[2], status = 0;
+    int fds[2];
     if (yk_sys.pipe2(fds, O_CLOEXEC) < 0) {
+        int err = -errno;
         free(argv);
-        return -errno;
+        return err;
     }
     pid_t pid;
     int err = spawn(r, argv, fds[1], &pid);
     close(fds[1]);
     free(argv);
-    if (err == 0) {
+    if (err == 0)
         read_all(fds[0], why);
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            ;
-        if (status != 0) {
-            err = -ENOEXEC;
-            if (why->len == 0)
-                yk_buf_printf(why, "%s ended with status %d and said nothing", r->compiler, status);
-        }
-    } else {
+    close(fds[0]); /* before waiting: a compiler that goes on writing must not wait for a reader */
+    if (err == 0)
+        err = how_it_ended(r, pid, object, why);
+    else
         yk_buf_printf(why, "cannot run %s: %s", r->compiler, yoke_strerror(err));
-    }
-    close(fds[0]);
+    if (err < 0)
+        unlink(object);
     return err;
 }
