@@ -237,16 +237,20 @@ static int how_it_ended(const yk_recipe *r, pid_t pid, const char *object, yk_bu
     pid_t ended;
     while ((ended = waitpid(pid, &status, 0)) < 0 && errno == EINTR)
         ;
+    bool wrote = access(object, R_OK) == 0;
     if (ended < 0) /* the program ignores SIGCHLD: only the result tells */
-        return access(object, R_OK) == 0 ? 0 : -ENOEXEC;
+        status = wrote ? 0 : 1 << 8;
     if (WIFSIGNALED(status)) {
         bool more = why->len > 0;
         yk_buf_printf(why, "%s was killed by signal %d (%s)%s", r->compiler, WTERMSIG(status), strsignal(WTERMSIG(status)),
                       more ? "\n" : "");
     } else if (status != 0 && why->len == 0) {
         yk_buf_printf(why, "%s ended with exit code %d and said nothing", r->compiler, WEXITSTATUS(status));
+    } else if (status == 0 && !wrote) {
+        why->len = 0; /* warnings at most */
+        yk_buf_printf(why, "%s ended well but has written no object", r->compiler);
     }
-    return status == 0 ? 0 : -ENOEXEC;
+    return status == 0 && wrote ? 0 : -ENOEXEC;
 }
 
 int yk_recipe_run(const yk_recipe *r, const char *object, const char *depends, yk_buf *why)
