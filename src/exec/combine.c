@@ -33,7 +33,8 @@ int yoke_then(yoke_future *f, void (*fn)(yoke_future *f, void *arg), void *arg)
 
 /* ---- all and any ---- */
 
-/* One allocation: the hooks of all inputs, and what they report to. */
+/* One allocation: the hooks of all inputs, and what they report to. Each input is held only until its own hook has been
+ * called: a hook is called before the input's executor can be closed, but the executors may be several. */
 typedef struct combined combined;
 typedef struct part_hook {
     yk_hook hook;
@@ -44,10 +45,12 @@ struct combined {
     yk_job *job;            /* the future that stands for all, with the executor's reference */
     _Atomic size_t missing; /* inputs that have not ended */
     _Atomic size_t holders; /* hooks not called yet, and the maker */
-    size_t n;
     bool any;
     atomic_bool decided; /* for any: the first has ended */
-    yoke_future **parts; /* held until the last hook was called */
+    yk_mutex lock;       /* guards the rest: the failure with the least index so far */
+    size_t failed;
+    int code;
+    char *error;
     part_hook hooks[];
 };
 
@@ -66,40 +69,45 @@ static void leave(combined *c)
 {
     if (atomic_fetch_sub_explicit(&c->holders, 1, memory_order_acq_rel) != 1)
         return;
-    for (size_t i = 0; i < c->n; i++)
-        yoke_release(c->parts[i]);
+    free(c->error);
     free(c);
 }
 
-/* The first failure by index, or NULL; their errors count as seen, as the whole reports one. */
-static yoke_future *first_failure(combined *c)
+/* Its error counts as seen, as the whole reports one. */
+static void note_failure(combined *c, size_t i, yoke_future *f)
 {
-    yoke_future *first = NULL;
-    for (size_t i = c->n; i-- > 0;) {
-        if (c->parts[i]->code == 0)
-            continue;
-        atomic_store_explicit(&c->parts[i]->seen, true, memory_order_relaxed);
-        first = c->parts[i];
+    atomic_store_explicit(&f->seen, true, memory_order_relaxed);
+    yk_mutex_lock(&c->lock);
+    if (c->code == 0 || i < c->failed) {
+        c->failed = i;
+        c->code = f->code;
+        free(c->error);
+        c->error = f->error ? yk_sys.malloc(strlen(f->error) + 1) : NULL;
+        if (c->error)
+            memcpy(c->error, f->error, strlen(f->error) + 1);
     }
-    return first;
+    yk_mutex_unlock(&c->lock);
 }
 
 static void complete_all(combined *c)
 {
-    yoke_future *failed = first_failure(c);
     const char *error = NULL;
-    if (failed && failed->error)
-        error = yk_region_copy(&c->job->region, failed->error, strlen(failed->error));
-    yk_job_complete(c->job, failed ? failed->code : 0, error);
+    if (c->error)
+        error = yk_region_copy(&c->job->region, c->error, strlen(c->error));
+    yk_job_complete(c->job, c->code, error);
 }
 
 static void part_ended(yk_hook *hook, yoke_future *f)
 {
     part_hook *p = (part_hook *)(void *)hook;
     combined *c = p->whole;
+    size_t i = (size_t)(p - c->hooks);
+    if (!c->any && f->code != 0)
+        note_failure(c, i, f);
+    yoke_release(f);
     if (c->any) {
         if (!atomic_exchange_explicit(&c->decided, true, memory_order_acq_rel)) {
-            *(size_t *)c->job->ret = (size_t)(p - c->hooks);
+            *(size_t *)c->job->ret = i;
             yk_job_complete(c->job, 0, NULL);
         }
     } else if (atomic_fetch_sub_explicit(&c->missing, 1, memory_order_acq_rel) == 1) {
@@ -111,26 +119,23 @@ static void part_ended(yk_hook *hook, yoke_future *f)
 static yoke_future *combine(yoke_future *const *fs, size_t n, bool any)
 {
     yoke_executor *ex = yk_common_executor();
-    if (!ex || n > SIZE_MAX / 2 / (sizeof(part_hook) + sizeof *fs))
+    if (!ex || n > SIZE_MAX / 2 / sizeof(part_hook))
         return NULL;
     yk_job *job = yk_job_new(ex, any ? &any_task : &all_task);
     if (!job)
         return NULL;
-    combined *c = yk_sys.malloc(sizeof *c + n * (sizeof(part_hook) + sizeof *fs));
+    combined *c = yk_sys.malloc(sizeof *c + n * sizeof(part_hook));
     if (!c) {
         yk_job_unref(job);
         yk_job_unref(job);
         return NULL;
     }
-    *c = (combined){.job = job, .missing = n, .holders = n + 1, .n = n, .any = any};
-    c->parts = (yoke_future **)(void *)&c->hooks[n];
-    for (size_t i = 0; i < n; i++)
-        c->parts[i] = yoke_ref(fs[i]);
+    *c = (combined){.job = job, .missing = n, .holders = n + 1, .any = any};
     if (n == 0)
         yk_job_complete(job, 0, NULL);
     for (size_t i = 0; i < n; i++) {
         c->hooks[i] = (part_hook){.hook.fn = part_ended, .whole = c};
-        yk_job_hook(c->parts[i], &c->hooks[i].hook);
+        yk_job_hook(yoke_ref(fs[i]), &c->hooks[i].hook);
     }
     leave(c);
     return job;

@@ -49,6 +49,8 @@ typedef struct yk_timer {
 /* Calls fn(arg) at time `when`, in the timer's thread; fn must not block, and t must stay until fn has been called or
  * yk_timer_stop() has returned true. 0, -ENOMEM or -EAGAIN. */
 int yk_timer_start(yk_timer *t, int64_t when, void (*fn)(void *arg), void *arg);
+/* Returns when the call that the timer's thread was making, if any, is over; not for use in such a call. */
+void yk_timer_flush(void);
 /* True when fn will not be called; false when it has been, is being, or never was to be called. */
 bool yk_timer_stop(yk_timer *t);
 /* Starts a thread of yoke's own: signals blocked except those of faults. stack 0: the default. 0 or a negative code. */
@@ -96,6 +98,7 @@ typedef struct yoke_future {
     yoke_opts opts;
     int64_t queued, started, ended; /* of the last attempt; yoke_now() (queued: only when tracing) */
     void *held;                 /* the executor's own, given back through type->released() */
+    struct yk_after *waits;     /* for the job it comes after; guarded by a lock of job.c */
     void *cargo;                /* the executor's own, while it has the job; see type->unload() */
     int found_code;             /* the executor's own: how an attempt ended, before it is decided that so does the job */
     const char *found_error;
@@ -150,6 +153,8 @@ void yk_job_refuse(yk_job *job, int code, const char *text);
 void yk_job_drop(yk_job *job);
 /* "integrate: TEXT (integrate.c:12)" in the job's region, for errors that executors make. */
 const char *yk_job_text(yk_job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* For yoke_close(): nobody but the caller and the executor's own threads will touch the job any more. It has ended. */
+void yk_job_detach(yk_job *job);
 /* Calls hook->fn when the job has ended: now, or later. */
 void yk_job_hook(yk_job *job, yk_hook *hook);
 /* Spins briefly, if there are CPUs to spare, then sleeps until the job has ended or the deadline has passed: 0 or -ETIME. */
@@ -237,6 +242,7 @@ typedef struct yoke_executor {
     char *reason;
     uint32_t fork_generation;
     atomic_bool closing;
+    _Atomic uint32_t visitors;  /* threads of other executors that are just handing it a job */
     _Atomic uint64_t jobs;      /* ids given */
     struct yk_job_pool *pool;   /* where its jobs live (slab.c) */
 } yk_executor_base;

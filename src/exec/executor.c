@@ -5,6 +5,7 @@
 #include "exec/job.h"
 #include "topo/topo.h"
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -253,6 +254,13 @@ static void drain(yoke_executor *ex)
     } while (found || before != atomic_load(&ex->jobs));
 }
 
+/* A job that was cancelled may still be waiting for its pause, or for a job of another executor, to be over. */
+static void detach_one(yk_job *job, void *arg)
+{
+    if (atomic_load_explicit(&job->refs, memory_order_acquire) > 0)
+        yk_job_detach(job);
+}
+
 /* What the user never released. References of the executor (a worker about to drop one) are waited for by type->close. */
 static void clear_one(yk_job *job, void *arg)
 {
@@ -283,6 +291,10 @@ static int close_executor(yoke_executor *ex, bool now)
     }
     drain(ex);
     atomic_store(&ex->closing, true);
+    yk_job_pool_each(ex->pool, detach_one, NULL);
+    yk_timer_flush();
+    while (atomic_load_explicit(&ex->visitors, memory_order_acquire) > 0)
+        sched_yield();
     bool started = ex->type != &broken;
     if (ex->type->stop)
         ex->type->stop(ex);

@@ -50,6 +50,7 @@ yk_job *yk_job_new(yoke_executor *ex, const yoke_task *task)
     job->next = NULL;
     job->owner.number = 0;
     job->held = job->cargo = NULL;
+    job->waits = NULL;
     atomic_store_explicit(&job->hooks, NULL, memory_order_relaxed);
     job->opts = (yoke_opts){0};
     job->queued = job->started = job->ended = 0;
@@ -342,24 +343,55 @@ static void deadline_passed(void *arg)
     yk_job_unref(job);
 }
 
-typedef struct after_hook {
+/* A job that waits for another, which may be of an executor that lives longer: so the job can be taken out, and whoever ends
+ * the other is counted while he hands the job to its own executor. */
+typedef struct yk_after {
     yk_hook hook;
-    yk_job *job;
-} after_hook;
+    yk_job *job; /* NULL once its executor has been closed; guarded by after_lock */
+} yk_after;
+
+static yk_mutex after_lock;
+
+static yk_job *take_waiting(yk_after *a)
+{
+    yk_mutex_lock(&after_lock);
+    yk_job *job = a->job;
+    if (job) {
+        job->waits = NULL;
+        atomic_fetch_add_explicit(&job->ex->visitors, 1, memory_order_relaxed);
+    }
+    yk_mutex_unlock(&after_lock);
+    free(a);
+    return job;
+}
 
 static void after_ended(yk_hook *hook, yoke_future *before)
 {
-    yk_job *job = ((after_hook *)(void *)hook)->job;
-    free(hook);
-    if (before->code == 0) {
-        queue(job);
-    } else {
-        atomic_store_explicit(&before->seen, true, memory_order_relaxed);
-        char what[500];
-        snprintf(what, sizeof what, "not run, because what it comes after failed: %s", before->error ? before->error : "");
-        refuse(job, -ECANCELED, what);
+    yk_job *job = take_waiting((yk_after *)(void *)hook);
+    if (job) {
+        yoke_executor *ex = job->ex;
+        if (before->code == 0) {
+            queue(job);
+        } else {
+            atomic_store_explicit(&before->seen, true, memory_order_relaxed);
+            char what[500];
+            snprintf(what, sizeof what, "not run, because what it comes after failed: %s", before->error ? before->error : "");
+            refuse(job, -ECANCELED, what);
+        }
+        atomic_fetch_sub_explicit(&ex->visitors, 1, memory_order_release);
     }
     yk_job_unref(before);
+}
+
+void yk_job_detach(yk_job *job)
+{
+    yk_mutex_lock(&after_lock);
+    if (job->waits)
+        job->waits->job = NULL;
+    job->waits = NULL;
+    yk_mutex_unlock(&after_lock);
+    yk_timer_stop(&job->attempt_timer);
+    yk_timer_stop(&job->deadline_timer);
 }
 
 static void wait_for_after(yk_job *job)
@@ -367,14 +399,15 @@ static void wait_for_after(yk_job *job)
     yoke_future *before = yoke_ref(job->opts.after); /* until its hook has been called */
     if (job->ex->type->capabilities & YK_SYNCHRONOUS)
         yoke_wait(before); /* nobody else would run the job later */
-    after_hook *h = yk_sys.malloc(sizeof *h);
-    if (!h) {
+    yk_after *a = yk_sys.malloc(sizeof *a);
+    if (!a) {
         refuse(job, -ENOMEM, "out of memory");
         yk_job_unref(before);
         return;
     }
-    *h = (after_hook){.hook.fn = after_ended, .job = job};
-    yk_job_hook(before, &h->hook);
+    *a = (yk_after){.hook.fn = after_ended, .job = job};
+    job->waits = a;
+    yk_job_hook(before, &a->hook);
 }
 
 /* What is wrong with the options, or NULL. */

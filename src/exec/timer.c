@@ -4,6 +4,7 @@
  * starts with the first timer and ends when the last executor is closed (yk_timer_leave()), so an idle program has none.
  * Lock order: nothing is called while the lock is held; fn runs without it. */
 #include "exec/job.h"
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -13,6 +14,7 @@ static struct {
     size_t count, cap;
     unsigned users;
     bool running, stop;
+    uint64_t calls;       /* odd while one is made */
     uint32_t generation;  /* of forks: in a child the thread is gone */
     pthread_t thread;
     _Atomic uint32_t word; /* changes whenever the thread should look again */
@@ -79,9 +81,11 @@ static void *timer_thread(void *arg)
         take_out(t);
         void (*fn)(void *arg) = t->fn;
         void *its_arg = t->arg;
+        timers.calls++;
         yk_mutex_unlock(&timers.lock);
         fn(its_arg); /* t may be gone from here on */
         yk_mutex_lock(&timers.lock);
+        timers.calls++;
     }
     yk_mutex_unlock(&timers.lock);
     return NULL;
@@ -159,6 +163,22 @@ bool yk_timer_stop(yk_timer *t)
         take_out(t);
     yk_mutex_unlock(&timers.lock);
     return stopped;
+}
+
+/* 0 in the timer's own thread: it cannot wait for itself. */
+static uint64_t calls(void)
+{
+    yk_mutex_lock(&timers.lock);
+    uint64_t n = timers.running && pthread_equal(timers.thread, pthread_self()) ? 0 : timers.calls;
+    yk_mutex_unlock(&timers.lock);
+    return n;
+}
+
+void yk_timer_flush(void)
+{
+    uint64_t first = calls();
+    while (first % 2 == 1 && calls() == first)
+        sched_yield(); /* calls are short */
 }
 
 void yk_timer_enter(void)

@@ -1,0 +1,103 @@
+/* close.c - an executor may be closed while its jobs still wait for a pause, or are waited for by what belongs to executors
+ * that live on. AddressSanitizer sees what is touched too late. */
+#include "test.h"
+#include <unistd.h>
+#include <yoke.h>
+
+YOKE_TASK(long, add, (long, a), (long, b))
+{
+    return a + b;
+}
+
+YOKE_TASK(void, fails_slowly)
+{
+    usleep(1000);
+    yoke_fail(EIO, "no luck");
+}
+
+YOKE_TASK(long, sleeps, (long, ms))
+{
+    usleep((useconds_t)ms * 1000);
+    return ms;
+}
+
+static const char *const uris[] = {"threads:2", "processes:1"};
+enum { URIS = sizeof uris / sizeof *uris };
+
+TEST(closed_during_the_pause_before_a_retry)
+{
+    for (int i = 0; i < URIS; i++) {
+        yoke_executor *keeps = yoke_open("threads:1"); /* keeps the timer's thread alive */
+        yoke_executor *ex = yoke_open(uris[i]);
+        yoke_future *f = yoke_opt_submit(ex, (retries = 3, backoff = 30 * YOKE_MS), fails_slowly);
+        usleep(15000); /* the first attempt has failed, the second has not begun */
+        yoke_release(f);
+        CHECK_INT(yoke_close_now(ex), 0);
+        usleep(60000); /* the pause is over by now */
+        yoke_close(keeps);
+    }
+}
+
+TEST(closed_while_a_job_of_another_is_waited_for)
+{
+    for (int i = 0; i < URIS; i++) {
+        yoke_executor *first = yoke_open("threads:1"), *ex = yoke_open(uris[i]);
+        yoke_future *before = yoke_submit(first, sleeps, 50);
+        yoke_future *f = yoke_opt_submit(ex, (after = before), add, 1, 2);
+        CHECK_INT(yoke_cancel(f), 0);
+        yoke_release(f);
+        CHECK_INT(yoke_close(ex), 0);
+        CHECK_INT(yoke_await(before, long), 50);
+        yoke_release(before);
+        yoke_close(first);
+    }
+}
+
+TEST(closed_at_once_after_a_job_that_another_executor_started)
+{
+    for (int round = 0; round < 200; round++) {
+        yoke_executor *first = yoke_open("threads:1"), *ex = yoke_open("threads:1");
+        yoke_future *before = yoke_submit(first, add, 1, 1);
+        yoke_future *f = yoke_opt_submit(ex, (after = before), add, 1, 2);
+        CHECK_INT(yoke_await(f, long), 3);
+        yoke_release(f);
+        CHECK_INT(yoke_close(ex), 0);
+        yoke_release(before);
+        yoke_close(first);
+    }
+}
+
+TEST(parts_of_a_whole_are_let_go_as_they_end)
+{
+    for (int i = 0; i < URIS; i++) {
+        yoke_executor *slow = yoke_open("threads:1"), *ex = yoke_open(uris[i]);
+        yoke_future *parts[3] = {yoke_submit(ex, add, 1, 2), yoke_submit(slow, sleeps, 40), yoke_submit(ex, add, 3, 4)};
+        yoke_future *all = yoke_all(parts, 3), *any = yoke_any(parts, 3);
+        CHECK_INT(yoke_wait(parts[0]), 0);
+        CHECK_INT(yoke_wait(parts[2]), 0);
+        yoke_release(parts[0]);
+        yoke_release(parts[2]);
+        CHECK_INT(yoke_close(ex), 0);
+        CHECK_INT(yoke_wait(all), 0);
+        CHECK_INT(yoke_wait(any), 0);
+        yoke_release(all);
+        yoke_release(any);
+        yoke_release(parts[1]);
+        yoke_close(slow);
+    }
+}
+
+TEST(a_whole_reports_the_first_failure_of_a_closed_executor)
+{
+    yoke_executor *slow = yoke_open("threads:1"), *ex = yoke_open("threads:2");
+    yoke_future *parts[3] = {yoke_submit(slow, sleeps, 30), yoke_submit(ex, fails_slowly), yoke_submit(ex, fails_slowly)};
+    yoke_future *all = yoke_all(parts, 3);
+    yoke_release(parts[1]);
+    yoke_release(parts[2]);
+    CHECK_INT(yoke_close(ex), 0);
+    CHECK_INT(yoke_wait(all), -EIO);
+    CHECK(strstr(yoke_error(all), "fails_slowly: no luck"));
+    yoke_release(all);
+    yoke_release(parts[0]);
+    yoke_close(slow);
+}
