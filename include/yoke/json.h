@@ -16,7 +16,8 @@
  *     structs                not possible: an error
  *
  * A result is written by the same table. A task with out or inout views gives an object: {"return":R,"y":[...]}, without
- * "return" if the task is void. Arrays are written nested, or as base64 with YOKE_JSON_BASE64.
+ * "return" if the task is void. Arrays are written nested, or as base64 with YOKE_JSON_BASE64. A view of no dimensions is
+ * written as its one number, but read only from {"shape":[],"base64":"..."}: a number where an array belongs is a mistake.
  */
 #ifndef YOKE_JSON_H
 #define YOKE_JSON_H

@@ -63,7 +63,7 @@ TEST_LIMIT(corpus_replays, 120)
 
 TEST(empty_input)
 {
-    uint8_t *nothing = malloc(1);
+    uint8_t *nothing = calloc(1, 1);
     LLVMFuzzerTestOneInput(nothing, 0);
     free(nothing);
 }
