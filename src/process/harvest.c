@@ -334,8 +334,7 @@ static void say_where(yk_processes *p)
 /* Looks at the rings for a short while; true when the job has ended. */
 static bool spin(yk_processes *p, yk_job *job)
 {
-    int credit = p->credit; /* a hint: races are harmless, but for the sanitizer it is read once */
-    if (!p->setup.spin || credit == 0)
+    if (!p->setup.spin || atomic_load_explicit(&p->credit, memory_order_relaxed) == 0)
         return false;
     int64_t end = yoke_now() + SPIN_NS;
     say_where(p);
@@ -354,6 +353,12 @@ static bool spin(yk_processes *p, yk_job *job)
     return false;
 }
 
+static void earn(yk_processes *p, int more)
+{
+    int credit = atomic_load_explicit(&p->credit, memory_order_relaxed) + more;
+    atomic_store_explicit(&p->credit, YK_MIN(YK_MAX(credit, 0), CREDIT_MAX), memory_order_relaxed);
+}
+
 int yk_processes_wait(yoke_executor *ex, yk_job *job, int64_t deadline)
 {
     yk_processes *p = (yk_processes *)(void *)ex;
@@ -362,10 +367,10 @@ int yk_processes_wait(yoke_executor *ex, yk_job *job, int64_t deadline)
         if (yk_job_ended(job))
             return 0;
         if (spin(p, job)) {
-            p->credit = CREDIT_MAX;
+            earn(p, CREDIT_MAX);
             return 0;
         }
-        p->credit = YK_MAX(p->credit - 1, 0);
+        earn(p, -1);
         uint32_t word = atomic_load_explicit(&p->board->bell, memory_order_seq_cst);
         lie_down(p, job, false);
         uint32_t state = atomic_fetch_or_explicit(&job->state, YK_WAITERS, memory_order_acq_rel);
@@ -375,7 +380,7 @@ int yk_processes_wait(yoke_executor *ex, yk_job *job, int64_t deadline)
             err = sleep_on_bell(p, word, deadline);
         get_up(p);
         if (yoke_now() - start < SPIN_NS)
-            p->credit = YK_MIN(p->credit + 2, CREDIT_MAX);
+            earn(p, 2);
         if (err == -ETIMEDOUT) {
             yk_round(p);
             return yk_job_ended(job) ? 0 : -ETIME;

@@ -94,7 +94,7 @@ struct yk_processes {
     bool supervised, harvesting; /* the threads were started */
     bool harvester_awake;
     _Atomic uint32_t harvest_word;
-    int credit;             /* how much spinning has paid lately, for those who wait */
+    _Atomic int credit;     /* how much spinning has paid lately, for those who wait; a hint, so lost updates do not matter */
 
     yk_clerk clerks[];      /* base.width */
 };
