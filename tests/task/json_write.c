@@ -152,7 +152,8 @@ TEST(arrays_that_are_none)
     CHECK_INT(write_result(YOKE_U8 | YOKE_IN, &(yoke_inout_u8){(uint8_t *)&c, 2, {SIZE_MAX, 2}, {0, 0}}, 0), -EOVERFLOW);
     /* One byte in memory, and rows without end: steps of zero and rows of nothing must not fill the disk. */
     CHECK_INT(write_result(YOKE_U8 | YOKE_IN, &(yoke_inout_u8){(uint8_t *)&c, 1, {(size_t)1 << 40}, {0}}, 0), -EMSGSIZE);
-    CHECK_INT(write_result(YOKE_U8 | YOKE_IN, &(yoke_inout_u8){(uint8_t *)&c, 1, {(size_t)1 << 40}, {0}}, YOKE_JSON_BASE64), -EMSGSIZE);
+    CHECK_INT(write_result(YOKE_U8 | YOKE_IN, &(yoke_inout_u8){(uint8_t *)&c, 1, {(size_t)1 << 40}, {0}}, YOKE_JSON_BASE64),
+              -EMSGSIZE);
     CHECK_INT(write_result(YOKE_U8 | YOKE_IN, &(yoke_inout_u8){NULL, 2, {(size_t)1 << 40, 0}, {1, 1}}, 0), -EMSGSIZE);
 }
 
