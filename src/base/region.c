@@ -15,7 +15,7 @@ typedef struct yk_chunk {
 
 void yk_region_init(yk_region *r, void *buffer, size_t size, yk_source *source)
 {
-    *r = (yk_region){.next = buffer, .end = (char *)buffer + size, .source = source};
+    *r = (yk_region){.next = buffer, .end = buffer ? (char *)buffer + size : NULL, .source = source};
 }
 
 static yk_chunk *take_chunk(yk_region *r, size_t size)

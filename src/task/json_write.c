@@ -194,7 +194,7 @@ static int write_json(writer *w, yoke_json json)
 
 /* ---- Views ---- */
 
-/* The elements from `at` on, of dimension dim and those in it. */
+/* The elements from `at` on, of dimension dim and those in it; at NULL there are none, and steps mean nothing. */
 static int write_nested(writer *w, const yk_any_view *v, unsigned code, const char *at, size_t dim)
 {
     size_t size = yk_code_size(code);
@@ -205,7 +205,8 @@ static int write_nested(writer *w, const yk_any_view *v, unsigned code, const ch
     for (size_t i = 0; i < v->shape[dim] && err == 0; i++) {
         if (i > 0)
             yk_buf_char(w->out, ',');
-        err = write_nested(w, v, code, at + (ptrdiff_t)i * v->step[dim] * (ptrdiff_t)size, dim + 1);
+        const char *row = at ? at + (ptrdiff_t)i * v->step[dim] * (ptrdiff_t)size : NULL;
+        err = write_nested(w, v, code, row, dim + 1);
         if (w->out->failed)
             return 0;
     }
@@ -273,7 +274,7 @@ static int write_view(writer *w, unsigned code, const void *at)
         return write_packed(w, &v, size, count);
     if (too_many_rows(&v))
         return FAIL(w, EMSGSIZE, "an array of more than %zu elements", YOKE_JSON_MAX);
-    return write_nested(w, &v, yk_element(code), (const char *)v.ptr, 0);
+    return write_nested(w, &v, yk_element(code), count > 0 ? (const char *)v.ptr : NULL, 0);
 }
 
 static int write_value(writer *w, unsigned code, const void *at)

@@ -42,9 +42,11 @@ static void copy_dimension(char *to, const yk_any_view *t, const char *from, con
         return;
     }
     for (size_t i = 0; i < f->shape[dim]; i++) {
+        if (i > 0) { /* the step of a single row may be anything, even too large to multiply */
+            to += t->step[dim] * (ptrdiff_t)size;
+            from += f->step[dim] * (ptrdiff_t)size;
+        }
         copy_dimension(to, t, from, f, dim + 1, size);
-        to += t->step[dim] * (ptrdiff_t)size;
-        from += f->step[dim] * (ptrdiff_t)size;
     }
 }
 

@@ -1,5 +1,5 @@
-/* Byte frames: every type there and back, what is copied and what stays in the window, limits, frames cut or damaged at
- * every byte. */
+/* Byte frames: every type there and back, what is copied and what stays in the window, limits, frames cut or
+ * damaged at every byte. */
 #include "task/task.h"
 #include "test.h"
 
@@ -8,8 +8,8 @@ typedef struct pair {
     double y;
 } pair;
 
-YOKE_TASK(int, scalars, (bool, t), (int8_t, a), (int16_t, b), (int32_t, c), (int64_t, d), (uint8_t, e), (uint16_t, f), (uint32_t, g),
-          (uint64_t, h), (float, i), (double, j), (pair, k))
+YOKE_TASK(int, scalars, (bool, t), (int8_t, a), (int16_t, b), (int32_t, c), (int64_t, d), (uint8_t, e),
+          (uint16_t, f), (uint32_t, g), (uint64_t, h), (float, i), (double, j), (pair, k))
 {
     return 0;
 }
@@ -53,8 +53,10 @@ static void *take(yk_window *w, size_t size)
 static yk_window window = {memory, WINDOW, take};
 static yk_error why;
 
-/* Encodes values into the exact memory that was asked for, decodes a copy of the frame; the caller frees it. */
-static char *trip(const yoke_task *t, enum yk_side side, const void *values, yk_window *w, void *again, size_t *len)
+/* Encodes values into the exact memory that was asked for, decodes a copy of the frame; the caller frees it.
+ */
+static char *trip(const yoke_task *t, enum yk_side side, const void *values, yk_window *w, void *again,
+                  size_t *len)
 {
     size_t bound = yk_frame_bound(t, side, values, w);
     char *frame = malloc(bound ? bound : 1), *copy;
@@ -85,7 +87,8 @@ TEST(plain_values_are_one_copy)
     struct yoke_args_scalars a, b;
     size_t len;
     memset(&a, 0, sizeof a);
-    a.t = true, a.a = INT8_MIN, a.b = INT16_MIN, a.c = INT32_MIN, a.d = INT64_MIN, a.e = UINT8_MAX, a.f = UINT16_MAX;
+    a.t = true, a.a = INT8_MIN, a.b = INT16_MIN, a.c = INT32_MIN, a.d = INT64_MIN, a.e = UINT8_MAX,
+    a.f = UINT16_MAX;
     a.g = UINT32_MAX, a.h = UINT64_MAX, a.i = 0.1f, a.j = 0.1, a.k = (pair){7, 2.5};
     free(trip(&yoke_task_scalars, YK_ARGS, &a, NULL, &b, &len));
     CHECK_INT(len, sizeof a);
@@ -125,7 +128,8 @@ TEST(views_are_packed_and_aligned)
     double x[] = {1, 2, 3, 4, 5, 6};
     int16_t y[] = {1, 2, 3};
     uint8_t z[] = {9, 8, 7, 6, 5};
-    struct yoke_args_views a = {{x, 2, {3, 2}, {1, 3}}, yoke_1d(yoke_out_i16, y, 3), {z + 4, 1, {3}, {-2}}}, b;
+    struct yoke_args_views a = {{x, 2, {3, 2}, {1, 3}}, yoke_1d(yoke_out_i16, y, 3), {z + 4, 1, {3}, {-2}}},
+                           b;
     size_t len;
     char *frame = trip(&yoke_task_views, YK_ARGS, &a, NULL, &b, &len);
     CHECK(b.x.ndim == 2 && b.x.shape[0] == 3 && b.x.shape[1] == 2);
@@ -152,7 +156,10 @@ TEST(what_lies_in_the_window_stays_there)
     uint8_t small[] = {1, 2};
     int16_t *last = (int16_t *)(void *)(memory + WINDOW - 4);
     used = WINDOW / 2, takes = 0;
-    struct yoke_args_views a = {{x + 999, 1, {500}, {-2}}, yoke_1d(yoke_out_i16, last, 2), yoke_1d(yoke_inout_u8, small, 2)}, b;
+    struct yoke_args_views a = {{x + 999, 1, {500}, {-2}},
+                                yoke_1d(yoke_out_i16, last, 2),
+                                yoke_1d(yoke_inout_u8, small, 2)},
+                           b;
     size_t len;
     char *frame = trip(&yoke_task_views, YK_ARGS, &a, &window, &b, &len);
     CHECK(b.x.ptr == x + 999 && b.x.step[0] == -2 && b.y.ptr == last && takes == 0);
@@ -184,11 +191,13 @@ TEST(a_window_that_is_full_is_a_clean_error)
     static int16_t y[5000];
     static uint8_t z[5000];
     static char frame[FRAME] __attribute__((aligned(8)));
-    struct yoke_args_views a = {yoke_1d(yoke_in_f64, x, 1000), yoke_1d(yoke_out_i16, y, 5000), yoke_1d(yoke_inout_u8, z, 5000)};
+    struct yoke_args_views a = {yoke_1d(yoke_in_f64, x, 1000), yoke_1d(yoke_out_i16, y, 5000),
+                                yoke_1d(yoke_inout_u8, z, 5000)};
     size_t len = 99;
     for (int n = 1; n <= 3; n++) {
         used = 0, takes = 0, takes_until_failure = n;
-        CHECK_INT(yk_frame_put(&yoke_task_views, YK_ARGS, &a, &window, frame, sizeof frame, &len, &why), -ENOMEM);
+        CHECK_INT(yk_frame_put(&yoke_task_views, YK_ARGS, &a, &window, frame, sizeof frame, &len, &why),
+                  -ENOMEM);
         CHECK_HAS(why.text, "does not fit into the shared memory that is left");
         CHECK(takes == n && len == 99);
     }
@@ -206,10 +215,13 @@ TEST(values_that_are_refused)
     static char frame[FRAME] __attribute__((aligned(8)));
     uint8_t one = 1;
     size_t len = 99;
-    struct yoke_args_array bad[] = {
-        {{NULL, 1, {1}, {1}}}, {{&one, 5, {1, 1, 1, 1}, {1, 1, 1, 1}}}, {{&one, 2, {SIZE_MAX, 2}, {1, 1}}}, {{&one, 1, {3}, {PTRDIFF_MAX}}}};
+    struct yoke_args_array bad[] = {{{NULL, 1, {1}, {1}}},
+                                    {{&one, 5, {1, 1, 1, 1}, {1, 1, 1, 1}}},
+                                    {{&one, 2, {SIZE_MAX, 2}, {1, 1}}},
+                                    {{&one, 1, {3}, {PTRDIFF_MAX}}}};
     for (size_t i = 0; i < YK_COUNT_OF(bad); i++) {
-        CHECK_INT(yk_frame_put(&yoke_task_array, YK_ARGS, &bad[i], NULL, frame, sizeof frame, &len, &why), -EINVAL);
+        CHECK_INT(yk_frame_put(&yoke_task_array, YK_ARGS, &bad[i], NULL, frame, sizeof frame, &len, &why),
+                  -EINVAL);
         CHECK_HAS(why.text, "argument 1 \"x\" of array is not an array view");
     }
     struct yoke_args_texts t = {NULL, {"", 0}, {"", 0}, {"1", 1}};
@@ -219,7 +231,8 @@ TEST(values_that_are_refused)
     CHECK_INT(yk_frame_put(&yoke_task_texts, YK_ARGS, &t, NULL, frame, sizeof frame, &len, &why), -EINVAL);
     CHECK_STR(why.text, "argument 2 \"s\" of texts is NULL with a length");
     const char *none = NULL;
-    CHECK_INT(yk_frame_put(&yoke_task_views, YK_RESULT, &none, NULL, frame, sizeof frame, &len, &why), -EINVAL);
+    CHECK_INT(yk_frame_put(&yoke_task_views, YK_RESULT, &none, NULL, frame, sizeof frame, &len, &why),
+              -EINVAL);
     CHECK_STR(why.text, "the result of views is NULL");
     CHECK_INT(len, 99);
 }
@@ -258,7 +271,9 @@ TEST(every_cut_is_refused)
     double x[] = {1, 2};
     int16_t y[] = {3};
     uint8_t z[] = {4, 5, 6};
-    struct yoke_args_views a = {yoke_1d(yoke_in_f64, x, 2), yoke_1d(yoke_out_i16, y, 1), yoke_1d(yoke_inout_u8, z, 3)}, b;
+    struct yoke_args_views a = {yoke_1d(yoke_in_f64, x, 2), yoke_1d(yoke_out_i16, y, 1),
+                                yoke_1d(yoke_inout_u8, z, 3)},
+                           b;
     size_t len;
     char *frame = trip(&yoke_task_views, YK_ARGS, &a, NULL, &b, &len);
     for (size_t n = 0; n < len; n++)
@@ -281,7 +296,10 @@ TEST(every_byte_damaged)
     static const unsigned char hostile[] = {0, 1, 2, 0x7f, 0x80, 0xfe, 0xff};
     double x[] = {1, 2};
     uint8_t z[] = {4, 5, 6};
-    struct yoke_args_views a = {yoke_1d(yoke_in_f64, x, 2), {NULL, 1, {0}, {1}}, yoke_1d(yoke_inout_u8, z, 3)}, b;
+    struct yoke_args_views a = {yoke_1d(yoke_in_f64, x, 2),
+                                {NULL, 1, {0}, {1}},
+                                yoke_1d(yoke_inout_u8, z, 3)},
+                           b;
     size_t len, refused = 0;
     char *frame = trip(&yoke_task_views, YK_ARGS, &a, NULL, &b, &len);
     for (size_t i = 0; i < sizeof a; i++) {
@@ -304,21 +322,20 @@ TEST(hostile_views_and_texts)
         size_t ndim, shape[YOKE_DIMS];
         ptrdiff_t step[YOKE_DIMS];
         int expected;
-    } rows[] = {
-        {80 << 1, 1, {16}, {1}, 0},                        /* all of it */
-        {80 << 1, 1, {17}, {1}, -EBADMSG},                 /* one too many */
-        {79 << 1, 1, {2}, {1}, -EBADMSG},                  /* into the view itself */
-        {95 << 1, 1, {16}, {-1}, 0},                       /* backwards to the first byte */
-        {95 << 1, 1, {17}, {-1}, -EBADMSG},                /* and one further */
-        {80 << 1, 1, {(size_t)1 << 40}, {0}, 0},           /* one byte over and over */
-        {80 << 1, 2, {2, 2}, {PTRDIFF_MAX, PTRDIFF_MAX}, -EBADMSG},
-        {80 << 1, 1, {2}, {PTRDIFF_MIN}, -EBADMSG},
-        {80 << 1, 1, {SIZE_MAX}, {1}, -EBADMSG},
-        {80 << 1, 5, {1, 1, 1, 1}, {1, 1, 1, 1}, -EBADMSG},
-        {80 << 1 | 1, 1, {4}, {1}, -EBADMSG},              /* a window where there is none */
-        {UINT64_MAX - 1, 1, {4}, {1}, -EBADMSG},
-        {0, 1, {1}, {1}, -EBADMSG},
-        {0, 1, {0}, {1}, 0}};
+    } rows[] = {{80 << 1, 1, {16}, {1}, 0},              /* all of it */
+                {80 << 1, 1, {17}, {1}, -EBADMSG},       /* one too many */
+                {79 << 1, 1, {2}, {1}, -EBADMSG},        /* into the view itself */
+                {95 << 1, 1, {16}, {-1}, 0},             /* backwards to the first byte */
+                {95 << 1, 1, {17}, {-1}, -EBADMSG},      /* and one further */
+                {80 << 1, 1, {(size_t)1 << 40}, {0}, 0}, /* one byte over and over */
+                {80 << 1, 2, {2, 2}, {PTRDIFF_MAX, PTRDIFF_MAX}, -EBADMSG},
+                {80 << 1, 1, {2}, {PTRDIFF_MIN}, -EBADMSG},
+                {80 << 1, 1, {SIZE_MAX}, {1}, -EBADMSG},
+                {80 << 1, 5, {1, 1, 1, 1}, {1, 1, 1, 1}, -EBADMSG},
+                {80 << 1 | 1, 1, {4}, {1}, -EBADMSG}, /* a window where there is none */
+                {UINT64_MAX - 1, 1, {4}, {1}, -EBADMSG},
+                {0, 1, {1}, {1}, -EBADMSG},
+                {0, 1, {0}, {1}, 0}};
     for (size_t i = 0; i < YK_COUNT_OF(rows); i++) {
         char frame[96] = {0};
         yk_any_view v = {.ptr = (void *)(uintptr_t)rows[i].tag, .ndim = rows[i].ndim};
@@ -332,7 +349,8 @@ TEST(hostile_views_and_texts)
     unsigned char two = 2;
     CHECK_INT(get_exact(&yoke_task_flag, YK_ARGS, &two, 1, NULL), -EBADMSG);
     CHECK_INT(get_exact(&yoke_task_flag, YK_RESULT, &two, 1, NULL), -EBADMSG);
-    struct yoke_args_texts t = {(const char *)(uintptr_t)((WINDOW - 1) << 1 | 1), {NULL, 0}, {NULL, 0}, {NULL, 0}};
+    struct yoke_args_texts t = {
+        (const char *)(uintptr_t)((WINDOW - 1) << 1 | 1), {NULL, 0}, {NULL, 0}, {NULL, 0}};
     memory[WINDOW - 1] = 'x'; /* no NUL before the end of the window */
     CHECK_INT(get_exact(&yoke_task_texts, YK_ARGS, &t, sizeof t, &window), -EBADMSG);
     memory[WINDOW - 1] = '\0';

@@ -1,4 +1,5 @@
-/* Results as JSON: every type by its text, arrays nested and in base64, what has no JSON form, memory that runs out. */
+/* Results as JSON: every type by its text, arrays nested and in base64, what has no JSON form, memory that
+ * runs out. */
 #include "task/json.h"
 #include "test.h"
 #include <math.h>
@@ -34,12 +35,14 @@ static void writes_at(int line, unsigned code, const void *value, unsigned flags
 {
     int err = write_result(code, value, flags);
     if (err != 0 || strcmp(yk_buf_str(&out), expected) != 0)
-        test_fail(__FILE__, line, "%d %s: \"%s\", expected \"%s\"", err, why.text, yk_buf_str(&out), expected);
+        test_fail(__FILE__, line, "%d %s: \"%s\", expected \"%s\"", err, why.text, yk_buf_str(&out),
+                  expected);
     CHECK_INT(yk_json_check(out.ptr, out.len, NULL), 0);
 }
 #define WRITES(code, T, value, expected) writes_at(__LINE__, code, &(T){value}, 0, expected)
 
-static void refuses_at(int line, unsigned code, const void *value, unsigned flags, int expected, const char *text)
+static void refuses_at(int line, unsigned code, const void *value, unsigned flags, int expected,
+                       const char *text)
 {
     int err = write_result(code, value, flags);
     if (err != expected || strcmp(why.text, text) != 0 || out.len != 0)
@@ -74,7 +77,8 @@ TEST(floats_are_short_and_finite)
     WRITES(YOKE_F64, double, 5e-324, "5e-324");
     WRITES(YOKE_F32, float, 0.1f, "0.1");
     WRITES(YOKE_F32, float, 3.4028235e38f, "3.4028235e+38");
-    REFUSES(YOKE_F64, &(double){NAN}, 0, -EDOM, "result of shown: NaN has no form in JSON (YOKE_JSON_NONFINITE would make it a string)");
+    REFUSES(YOKE_F64, &(double){NAN}, 0, -EDOM,
+            "result of shown: NaN has no form in JSON (YOKE_JSON_NONFINITE would make it a string)");
     REFUSES(YOKE_F32, &(float){-INFINITY}, 0, -EDOM,
             "result of shown: -Infinity has no form in JSON (YOKE_JSON_NONFINITE would make it a string)");
     writes_at(__LINE__, YOKE_F64, &(double){NAN}, YOKE_JSON_NONFINITE, "\"NaN\"");
@@ -86,12 +90,14 @@ TEST(floats_are_short_and_finite)
 
 TEST(strings_are_escaped_and_checked)
 {
-    WRITES(YOKE_CSTR, const char *, "h\xc3\xa9 \"q\" \\ \n\x01\x7f", "\"h\xc3\xa9 \\\"q\\\" \\\\ \\n\\u0001\x7f\"");
+    WRITES(YOKE_CSTR, const char *, "h\xc3\xa9 \"q\" \\ \n\x01\x7f",
+           "\"h\xc3\xa9 \\\"q\\\" \\\\ \\n\\u0001\x7f\"");
     writes_at(__LINE__, YOKE_STR, &(yoke_str){"a\0b", 3}, 0, "\"a\\u0000b\"");
     writes_at(__LINE__, YOKE_STR, &(yoke_str){NULL, 0}, 0, "\"\"");
     REFUSES(YOKE_CSTR, &(const char *){NULL}, 0, -EINVAL, "result of shown: text at NULL");
     REFUSES(YOKE_STR, (&(yoke_str){NULL, 4}), 0, -EINVAL, "result of shown: 4 bytes of text at NULL");
-    static const char *const bad[] = {"abcdefgh\xc0\xaf", "abcdefgh\xed\xa0\x80", "abcdefgh\xf4\x90\x80\x80", "abcdefgh\xe2\x82", "abcdefgh\x80"};
+    static const char *const bad[] = {"abcdefgh\xc0\xaf", "abcdefgh\xed\xa0\x80", "abcdefgh\xf4\x90\x80\x80",
+                                      "abcdefgh\xe2\x82", "abcdefgh\x80"};
     for (size_t i = 0; i < YK_COUNT_OF(bad); i++)
         REFUSES(YOKE_CSTR, &bad[i], 0, -EILSEQ,
                 "result of shown: text that is not valid UTF-8 at byte 9 (yoke_bytes could carry it)");
@@ -128,6 +134,13 @@ TEST(arrays_of_every_element)
     writes_at(__LINE__, YOKE_U16 | YOKE_IN, &(yoke_in_u16){NULL, 2, {2, 0}, {1, 1}}, 0, "[[],[]]");
 }
 
+TEST(steps_mean_nothing_where_there_are_no_elements)
+{
+    uint16_t b[] = {1, 2};
+    writes_at(__LINE__, YOKE_U16 | YOKE_IN, &(yoke_in_u16){b, 2, {3, 0}, {PTRDIFF_MAX, 1}}, 0, "[[],[],[]]");
+    writes_at(__LINE__, YOKE_U16 | YOKE_IN, &(yoke_in_u16){b, 2, {1, 2}, {PTRDIFF_MAX, 1}}, 0, "[[1,2]]");
+}
+
 TEST(arrays_in_base64)
 {
     uint16_t b[] = {1, 2, 3, 4};
@@ -135,8 +148,10 @@ TEST(arrays_in_base64)
               "{\"shape\":[2,2],\"base64\":\"AQACAAMABAA=\"}");
     writes_at(__LINE__, YOKE_U16 | YOKE_IN, &(yoke_in_u16){b, 2, {2, 2}, {1, 2}}, YOKE_JSON_BASE64,
               "{\"shape\":[2,2],\"base64\":\"AQADAAIABAA=\"}");
-    writes_at(__LINE__, YOKE_U16 | YOKE_IN, &(yoke_in_u16){b, 0, {0}, {0}}, YOKE_JSON_BASE64, "{\"shape\":[],\"base64\":\"AQA=\"}");
-    writes_at(__LINE__, YOKE_U16 | YOKE_IN, &(yoke_in_u16){NULL, 1, {0}, {1}}, YOKE_JSON_BASE64, "{\"shape\":[0],\"base64\":\"\"}");
+    writes_at(__LINE__, YOKE_U16 | YOKE_IN, &(yoke_in_u16){b, 0, {0}, {0}}, YOKE_JSON_BASE64,
+              "{\"shape\":[],\"base64\":\"AQA=\"}");
+    writes_at(__LINE__, YOKE_U16 | YOKE_IN, &(yoke_in_u16){NULL, 1, {0}, {1}}, YOKE_JSON_BASE64,
+              "{\"shape\":[0],\"base64\":\"\"}");
     double nan = NAN; /* its bits need no name */
     CHECK_INT(write_result(YOKE_F64 | YOKE_IN, &yoke_1d(yoke_in_f64, &nan, 1), YOKE_JSON_BASE64), 0);
     CHECK_INT(write_result(YOKE_F64 | YOKE_IN, &yoke_1d(yoke_in_f64, &nan, 1), 0), -EDOM);
@@ -149,12 +164,16 @@ TEST(arrays_that_are_none)
     CHECK_INT(write_result(YOKE_U8 | YOKE_IN, &(yoke_inout_u8){NULL, 1, {3}, {1}}, 0), -EINVAL);
     CHECK_HAS(why.text, "a view that is not valid");
     CHECK_INT(write_result(YOKE_U8 | YOKE_IN, &(yoke_inout_u8){(uint8_t *)&c, 9, {3}, {1}}, 0), -EINVAL);
-    CHECK_INT(write_result(YOKE_U8 | YOKE_IN, &(yoke_inout_u8){(uint8_t *)&c, 2, {SIZE_MAX, 2}, {0, 0}}, 0), -EOVERFLOW);
+    CHECK_INT(write_result(YOKE_U8 | YOKE_IN, &(yoke_inout_u8){(uint8_t *)&c, 2, {SIZE_MAX, 2}, {0, 0}}, 0),
+              -EOVERFLOW);
     /* One byte in memory, and rows without end: steps of zero and rows of nothing must not fill the disk. */
-    CHECK_INT(write_result(YOKE_U8 | YOKE_IN, &(yoke_inout_u8){(uint8_t *)&c, 1, {(size_t)1 << 40}, {0}}, 0), -EMSGSIZE);
-    CHECK_INT(write_result(YOKE_U8 | YOKE_IN, &(yoke_inout_u8){(uint8_t *)&c, 1, {(size_t)1 << 40}, {0}}, YOKE_JSON_BASE64),
+    CHECK_INT(write_result(YOKE_U8 | YOKE_IN, &(yoke_inout_u8){(uint8_t *)&c, 1, {(size_t)1 << 40}, {0}}, 0),
               -EMSGSIZE);
-    CHECK_INT(write_result(YOKE_U8 | YOKE_IN, &(yoke_inout_u8){NULL, 2, {(size_t)1 << 40, 0}, {1, 1}}, 0), -EMSGSIZE);
+    CHECK_INT(write_result(YOKE_U8 | YOKE_IN, &(yoke_inout_u8){(uint8_t *)&c, 1, {(size_t)1 << 40}, {0}},
+                           YOKE_JSON_BASE64),
+              -EMSGSIZE);
+    CHECK_INT(write_result(YOKE_U8 | YOKE_IN, &(yoke_inout_u8){NULL, 2, {(size_t)1 << 40, 0}, {1, 1}}, 0),
+              -EMSGSIZE);
 }
 
 /* ---- Out views ---- */

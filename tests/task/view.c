@@ -128,3 +128,13 @@ TEST(nothing_is_copied_of_an_empty_or_wrong_view)
     yk_view_copy(&t, &f, 1);
     CHECK_INT(to, 2);
 }
+
+/* The step of a dimension of one row is never taken: it may be anything. */
+TEST(a_single_row_has_any_step)
+{
+    int64_t from[] = {1, 2, 3}, to[2] = {0};
+    yk_any_view f = view(from, 2, 1, 2, PTRDIFF_MAX, 2), t = view(to, 2, 1, 2, PTRDIFF_MIN, 1);
+    yk_view_copy(&t, &f, sizeof *to);
+    CHECK_INT(to[0], 1);
+    CHECK_INT(to[1], 3);
+}
