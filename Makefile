@@ -10,6 +10,7 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 DIR ?= /usr/share/doc
+export DIR
 SECONDS ?= 20
 ARGS ?=
 
@@ -26,7 +27,7 @@ run: ## size, lines, words and SHA-256 of every file under DIR, on three executo
 	@tools/setup run
 	@tools/configure $(BUILD)
 	@ninja -C $(BUILD) product
-	@examples/manifest/run.sh "$(DIR)" $(BUILD)
+	@examples/manifest/run.sh "$$DIR" $(BUILD)
 
 test: ## build and run every test
 	@tools/setup test

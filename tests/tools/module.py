@@ -135,8 +135,8 @@ def the_compilers_words_come_first_and_unchanged():
     place.write("m.c", MODULE.replace("x + H", "x + undeclared + 'ü'"))
     status, out, err = place.run()
     equal((status, out), (2, ""))
-    words = run(["cc", "-O2", "-g", "-fPIC", "-shared", "-std=gnu11", "-fdiagnostics-color=never", "-I" + place.env["YOKE_INCLUDE"],
-                 place.path("m.c"), "-o", place.path("x.so")], env=place.env)[2]
+    words = run(["cc", "-O2", "-g", "-fPIC", "-shared", "-std=gnu11", "-fdiagnostics-color=never",
+                 "-I" + place.env["YOKE_INCLUDE"], place.path("m.c"), "-o", place.path("x.so")], env=place.env)[2]
     has(words, "undeclared")
     equal(err, words + f"yoke run: {place.path('m.c')} does not compile\n")
     place.tidy()
@@ -167,8 +167,8 @@ def one_line_for_each_file_that_is_no_module():
     os.mkfifo(place.path("fifo.so"))
     for name, reason in (("text.so", "invalid ELF header"), ("none.c", "has no tasks"), ("abi.c", "ABI 99"),
                          ("folder.so", "not a regular file"), ("folder.c", "directory"), ("fifo.c", "not a regular file"),
-                         ("fifo.so", "not a regular file"), ("gone.c", "gone.c: no such file"), ("gone.so", "gone.so: no such file"),
-                         ("m.h", "m.h: ")):
+                         ("fifo.so", "not a regular file"), ("gone.c", "gone.c: no such file"),
+                         ("gone.so", "gone.so: no such file"), ("m.h", "m.h: ")):
         status, out, err = place.run(name + ":f")
         equal((status, out), (2, ""))
         check(err.startswith("yoke run: ") and err.count("\n") == 1, err)
