@@ -1,6 +1,6 @@
-/* processes.c - what a job on `processes` costs: a round trip with the worker asleep, beside a bare futex round trip between two
- * processes in the same run; awake; pipelined; 8 MiB arrays there and back, copied and in yoke's memory; and how soon the death of
- * a worker is an error at the caller. Peers: Python's multiprocessing.Pool and ProcessPoolExecutor (pools.py). */
+/* processes.c - what a job on `processes` costs: a round trip with the worker asleep, beside a bare futex round trip between
+ * two processes in the same run; awake; pipelined; 8 MiB arrays there and back, copied and in yoke's memory; and how soon
+ * the death of a worker is an error at the caller. Peers: Python's multiprocessing.Pool and ProcessPoolExecutor (pools.py). */
 #include "bench.h"
 #include <linux/futex.h>
 #include <signal.h>

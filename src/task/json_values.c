@@ -395,7 +395,7 @@ static const char *read_nested(yk_reader *r, const char *p, unsigned code, yk_an
 /* One length of a shape. */
 static const char *read_length(yk_reader *r, const char *p, yk_any_view *v)
 {
-    uint64_t n;
+    uint64_t n = 0;
     if (v->ndim == YOKE_DIMS)
         return yk_fail_at(r, p, EINVAL, "a shape of more than %d dimensions", YOKE_DIMS);
     const char *after = read_integer(r, p, YOKE_U64, &n);

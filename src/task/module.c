@@ -116,7 +116,7 @@ static yoke_module *by_handle(const void *handle)
 
 static int open_object(const char *path, const char *shown, yoke_module **ret, yk_buf *why)
 {
-    struct stat st;
+    struct stat st = {0};
     int err = examine(path, shown, &st, why);
     if (err < 0)
         return err;
