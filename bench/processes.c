@@ -61,12 +61,13 @@ static pid_t start_echo(void)
 {
     words = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pid_t pid = fork();
-    for (uint32_t i = 1; pid == 0; i++) {
+    if (pid != 0)
+        return pid;
+    for (uint32_t i = 1;; i++) {
         await_word(&words[0], i);
         atomic_store(&words[16], i);
         futex(&words[16], FUTEX_WAKE, 1);
     }
-    return pid;
 }
 
 static double bare_round_trip(uint32_t i)

@@ -55,6 +55,7 @@ int yk_base64_get(void *to, const char *text, size_t n, size_t *ret);
  * whose code and text are then in the reader. */
 typedef struct yk_reader {
     const char *text, *end;
+    bool word;             /* the text is one word of a command line, not JSON */
     const yoke_task *task; /* and param: what the error text names; NULL: nothing */
     int param;             /* index; -1: the arguments as a whole, or the text */
     unsigned flags;        /* YOKE_JSON_* */

@@ -161,18 +161,13 @@ int yk_json_args(const yoke_task *t, const char *text, size_t len, unsigned flag
 
 /* ---- Words of the command line ---- */
 
-/* The word itself as the string argument. */
+/* The word itself as the string argument, byte for byte: it may be a file's name, and those need not be UTF-8. */
 static const char *take_word(yk_reader *r, unsigned code, void *to)
 {
     size_t len = (size_t)(r->end - r->text);
-    for (const char *p = r->text; p < r->end;) {
-        unsigned n = yk_utf8_length(p, r->end);
-        if (n == 0)
-            return yk_fail_at(r, p, EILSEQ, "not valid UTF-8 (0x%02x)", (unsigned char)*p);
-        if (*p == '\0' && code == YOKE_CSTR)
-            return yk_fail_at(r, p, EINVAL, "a NUL in a string that ends at the first NUL (const char *)");
-        p += n;
-    }
+    const char *nul = code == YOKE_CSTR ? memchr(r->text, '\0', len) : NULL;
+    if (nul)
+        return yk_fail_at(r, nul, EINVAL, "a NUL in a string that ends at the first NUL (const char *)");
     char *copy = yk_region_copy(r->region, r->text, len);
     if (!copy)
         return yk_fail_memory(r);
@@ -183,13 +178,39 @@ static const char *take_word(yk_reader *r, unsigned code, void *to)
     return r->end;
 }
 
+static const char *kind_name(unsigned code)
+{
+    return code == YOKE_BOOL                       ? "true or false"
+           : code == YOKE_F32 || code == YOKE_F64  ? "number"
+           : code >= YOKE_I8 && code <= YOKE_U64   ? "integer"
+                                                   : yk_code_name(code);
+}
+
+/* Base64 needs no quotes in a word. */
+static bool quote(yk_reader *r)
+{
+    size_t len = (size_t)(r->end - r->text);
+    char *quoted = yk_region_alloc(r->region, len + 2);
+    if (!quoted) {
+        yk_fail_memory(r);
+        return false;
+    }
+    quoted[0] = quoted[len + 1] = '"';
+    memcpy(quoted + 1, r->text, len);
+    r->text = quoted;
+    r->end = quoted + len + 2;
+    return true;
+}
+
 int yk_json_word(const yoke_task *t, unsigned param, const char *word, size_t len, unsigned flags, yk_region *region, void *args,
                  yk_error *e)
 {
     yk_reader r = {
-        .text = word, .end = word + len, .task = t, .param = (int)param, .flags = flags, .region = region, .e = e};
+        .text = word, .end = word + len, .word = true, .task = t, .param = (int)param, .flags = flags, .region = region, .e = e};
     const yoke_param *info = &t->params[param];
     const char *p;
+    if (info->code == YOKE_BYTES && (len == 0 || *word != '"') && !quote(&r))
+        return r.code;
     if (info->code == YOKE_CSTR || info->code == YOKE_STR) {
         p = take_word(&r, info->code, (char *)args + info->offset);
         return p ? 0 : r.code;
@@ -197,7 +218,7 @@ int yk_json_word(const yoke_task *t, unsigned param, const char *word, size_t le
     p = yk_read_begin(&r, yk_code_name(info->code));
     if (p)
         p = read_param(&r, p, param, args);
-    if (p)
-        p = yk_read_end(&r, p);
+    if (p && yk_blanks(&r, p) != r.end)
+        p = yk_expected(&r, p, kind_name(info->code));
     return p ? 0 : r.code;
 }

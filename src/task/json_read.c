@@ -106,6 +106,10 @@ static void show(char *to, size_t size, const yk_reader *r, const char *p)
 const char *yk_expected(yk_reader *r, const char *p, const char *what)
 {
     char found[SHOWN + 16];
+    if (r->word) {
+        show_text(found, r->text, r->end, "");
+        return yk_fail_at(r, NULL, EINVAL, "expected %s, got \"%s\"", what, found);
+    }
     show(found, sizeof found, r, p);
     return yk_fail_at(r, p, EINVAL, "expected %s, got %s", what, found);
 }

@@ -108,7 +108,7 @@ static int write_float(writer *w, double v, unsigned code)
     }
     const char *name = v != v ? "NaN" : v > 0 ? "Infinity" : "-Infinity";
     if (!(w->flags & YOKE_JSON_NONFINITE))
-        return FAIL(w, EDOM, "%s has no form in JSON (YOKE_JSON_NONFINITE would make it a string)", name);
+        return FAIL(w, EDOM, "%s has no form in JSON (YOKE_JSON_NONFINITE, or the option --nonfinite, makes it a string)", name);
     put_string(w->out, name, strlen(name), true);
     return 0;
 }
@@ -200,7 +200,7 @@ static int write_nested(writer *w, const yk_any_view *v, unsigned code, const ch
     size_t size = yk_code_size(code);
     int err = 0;
     if (dim == v->ndim)
-        return write_scalar(w, code, at);
+        return at ? write_scalar(w, code, at) : 0;
     yk_buf_char(w->out, '[');
     for (size_t i = 0; i < v->shape[dim] && err == 0; i++) {
         if (i > 0)

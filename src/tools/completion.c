@@ -41,6 +41,18 @@ static void put_bash_values(yk_buf *out, const yk_command *c)
     yk_buf_text(out, "        esac\n");
 }
 
+/* Tasks after FILE: - bash ends a word at the colon, so the file is the word before it. */
+static void put_bash_tasks(yk_buf *out)
+{
+    yk_buf_text(out, "    esac\n    local file=\n"
+                     "    if [ \"$cur\" = : ]; then\n        file=$prev cur=\n"
+                     "    elif [ \"$prev\" = : ]; then\n        file=${COMP_WORDS[COMP_CWORD-2]}\n    fi\n"
+                     "    if [ -n \"$file\" ]; then\n"
+                     "        COMPREPLY=($(compgen -W \"$(yoke ls --color=never -- \"$file\" 2>/dev/null |\n"
+                     "            sed -n 's/^\\([A-Za-z_][A-Za-z_0-9]*\\)(.*/\\1/p')\" -- \"$cur\"))\n"
+                     "        return\n    fi\n");
+}
+
 static void put_bash(yk_buf *out)
 {
     yk_buf_text(out, "# bash completion for yoke\n_yoke()\n{\n"
@@ -57,7 +69,8 @@ static void put_bash(yk_buf *out)
             yk_buf_printf(out, "--%s ", o->name);
         yk_buf_text(out, "--help' -- \"$cur\"))\n            return\n        fi ;;\n");
     }
-    yk_buf_text(out, "    esac\n    COMPREPLY=($(compgen -f -- \"$cur\"))\n}\ncomplete -o filenames -F _yoke yoke\n");
+    put_bash_tasks(out);
+    yk_buf_text(out, "    COMPREPLY=($(compgen -f -- \"$cur\"))\n}\ncomplete -o filenames -F _yoke yoke\n");
 }
 
 /* ---- zsh ---- */

@@ -75,12 +75,16 @@ static void give_stack(void)
         sigaltstack(&s, NULL);
 }
 
+void yk_prepare_crashes(void)
+{
+    give_stack();
+    yk_thread_hook = give_stack;
+}
+
 void yk_watch_crashes(void)
 {
     static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
     struct sigaction a = {.sa_handler = crashed, .sa_flags = SA_ONSTACK | (int)SA_NODEFER};
-    give_stack();
-    yk_thread_hook = give_stack;
     for (size_t i = 0; i < YK_COUNT_OF(numbers); i++)
         sigaction(numbers[i], &a, NULL);
     atexit(exiting);

@@ -29,6 +29,17 @@ static void put_option_line(yk_buf *out, const yk_option *o)
     yk_buf_printf(out, "%s\n", o->help);
 }
 
+/* One line each, as "0 done\n". */
+static void put_exit_codes(yk_buf *out, const char *codes)
+{
+    yk_buf_text(out, "\nExit status:\n");
+    for (size_t n, line; *codes; codes += line + (codes[line] == '\n')) {
+        n = strcspn(codes, " ");
+        line = strcspn(codes, "\n");
+        yk_buf_printf(out, "  %-5.*s%.*s\n", (int)n, codes, (int)(line - n - 1), codes + n + 1);
+    }
+}
+
 void yk_help_print(const yk_command *c, yk_buf *out)
 {
     yk_buf_printf(out, "Usage: yoke %s%s%s%s\n\n", c->name, c->options[0].name ? " [OPTION...]" : "", *c->operands ? " " : "",
@@ -41,6 +52,7 @@ void yk_help_print(const yk_command *c, yk_buf *out)
         put_option_line(out, o);
     static const yk_option help = {.name = "help", .letter = 'h', .help = "this text"};
     put_option_line(out, &help);
+    put_exit_codes(out, c->exit_codes);
     yk_buf_printf(out, "\nMore: man yoke-%s\n", c->name);
 }
 
@@ -104,7 +116,7 @@ static void put_man_option(yk_buf *out, const yk_option *o)
     yk_buf_done(&name);
 }
 
-static void put_exit_codes(yk_buf *out, const char *codes)
+static void put_man_exit_codes(yk_buf *out, const char *codes)
 {
     yk_buf_text(out, ".SH EXIT STATUS\n");
     while (*codes) {
@@ -168,7 +180,7 @@ void yk_man_print(const yk_command *c, yk_buf *out)
         put_roff(out, x->says);
         yk_buf_char(out, '\n');
     }
-    put_exit_codes(out, c->exit_codes);
+    put_man_exit_codes(out, c->exit_codes);
     put_environment(out);
     yk_buf_text(out, ".SH SEE ALSO\n.BR yoke (1)\n");
 }

@@ -1,6 +1,7 @@
 /* main: the yoke command: finds the subcommand, reads its options, calls it. */
 #include "tools/commands.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,8 +106,18 @@ static int overview(int code)
     return code;
 }
 
+/* A standard descriptor that is closed would be the next file opened, and be read or written in its place. What stands in for
+ * it fails in the same way as the closed one. */
+static void fill_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            _exit(1);
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_descriptors();
     signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error like others, see yk_write_out() */
     if (argc < 2)
         return overview(2);

@@ -172,7 +172,8 @@ static int start(yk_map *m)
 {
     const yk_map_config *c = m->c;
     yk_error e;
-    if (fcntl(STDOUT_FILENO, F_GETFD) < 0)
+    int mode = fcntl(STDOUT_FILENO, F_GETFL);
+    if (mode < 0 || (mode & O_ACCMODE) == O_RDONLY) /* as main() leaves a closed one */
         return refuse(m, 1, "cannot write results: standard output is closed");
     if (yk_input_open(&m->in, c->paths, c->npaths, c->words, c->nwords, c->null ? '\0' : '\n', &e) < 0)
         return refuse(m, 2, e.text);

@@ -136,6 +136,7 @@ static int run_run(void *values, const yk_words *operands)
         return code;
     const char *uri = v->on ? v->on : DEFAULT_EXECUTOR;
     unsigned flags = (v->nonfinite ? YOKE_JSON_NONFINITE : 0u) | (v->base64 ? YOKE_JSON_BASE64 : 0u);
+    yk_prepare_crashes();
     yoke_executor *ex = yoke_open(uri);
     yk_job *job = yoke_executor_status(ex) == 0 ? yk_job_new(ex, target.task) : NULL;
     if (yoke_executor_status(ex) < 0) {

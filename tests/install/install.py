@@ -69,6 +69,11 @@ def the_files_are_there():
         check(wanted in names, f"{wanted} is missing")
     for ending in ("libyoke.so.0", "libyoke.a", "pkgconfig/yoke.pc", "cmake/yoke/yokeConfig.cmake"):
         check(any(n.endswith(ending) for n in names), f"{ending} is missing")
+    for wanted in ("yoke", "ls", "run", "map", "doctor"):
+        page = "yoke.1" if wanted == "yoke" else f"yoke-{wanted}.1"
+        check(any(n.endswith("man/man1/" + page) for n in names), f"{page} is missing")
+    for wanted in ("bash-completion/completions/yoke", "zsh/site-functions/_yoke", "fish/vendor_completions.d/yoke.fish"):
+        check(f"share/{wanted}" in names, f"{wanted} is missing")
     strangers = [n for n in names if not re.search(r"yoke", n)]
     equal(strangers, [])
 

@@ -664,13 +664,13 @@ TEST(words)
     CHECK_INT(word(&yoke_task_cstr, "h\xc3\xa9"), 0);
     CHECK_STR(((struct yoke_args_cstr *)&last.args)->v, "h\xc3\xa9");
     CHECK_INT(word(&yoke_task_str, ""), 0);
-    CHECK_INT(word(&yoke_task_str, "a\xff"), -EILSEQ);
-    CHECK_STR(last.e.text, "argument 1 \"v\" of str: not valid UTF-8 (0xff) at byte 2");
+    CHECK_INT(word(&yoke_task_str, "a\xff"), 0); /* a file's name, say */
+    CHECK(((struct yoke_args_str *)&last.args)->v.len == 2);
     CHECK_INT(yk_json_word(&yoke_task_cstr, 0, "a\0b", 3, 0, &last.region, &last.args, &last.e), -EINVAL);
     CHECK_INT(word(&yoke_task_i32, "42"), 0);
     CHECK_INT(((struct yoke_args_i32 *)&last.args)->v, 42);
     CHECK_INT(word(&yoke_task_i32, "4x"), -EINVAL);
-    CHECK_STR(last.e.text, "argument 1 \"v\" of i32: expected the end of the text, got x at byte 2");
+    CHECK_STR(last.e.text, "argument 1 \"v\" of i32: expected integer, got \"4x\"");
     CHECK_INT(word(&yoke_task_i32, ""), -EINVAL);
     CHECK_INT(word(&yoke_task_in, "[1,2]"), 0);
     CHECK_INT(((struct yoke_args_in *)&last.args)->v.shape[0], 2);

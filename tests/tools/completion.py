@@ -1,0 +1,118 @@
+"""What the command writes about itself for others: man pages, and completions for bash, zsh and fish."""
+import os
+import re
+import shutil
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
+from tap import *
+
+YOKE = os.environ.get("YOKE") or os.path.join(BUILD, "yoke")
+FOLDER = scratch()
+COMMANDS = ["ls", "run", "map", "doctor"]
+TASKS = os.path.join(FOLDER, "cli_tasks.c")
+shutil.copy(os.path.join(SOURCE, "tests", "tools", "cli_tasks.c"), TASKS)
+ENV = {**os.environ, "PATH": os.path.dirname(YOKE) + ":" + os.environ["PATH"], "YOKE_CACHE": os.path.join(FOLDER, "cache"),
+       "YOKE_INCLUDE": os.path.join(SOURCE, "include")}
+
+
+def generated(*words):
+    status, out, err = run([YOKE, "--generate", *words])
+    equal((status, err), (0, ""))
+    name = os.path.join(FOLDER, "-".join(words))
+    with open(name, "w") as f:
+        f.write(out)
+    return name, out
+
+
+def options(command):
+    return re.findall(r"--([a-z0-9-]+)", run([YOKE, command, "--help"])[1].split("Options:")[1].split("Exit status")[0])
+
+
+def complete(*words):
+    """What bash offers after these words, of which the last is being typed. A colon is a word of its own."""
+    script, _ = generated("bash")
+    quoted = " ".join("'" + w + "'" for w in words)
+    status, out, err = run(["bash", "-c", f'. {script}; COMP_WORDS=({quoted}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _yoke; '
+                                          'printf "%s\\n" "${COMPREPLY[@]}"'], env=ENV, cwd=FOLDER)
+    equal((status, err), (0, ""))
+    return sorted(out.split())
+
+
+@test
+def man_pages_are_good_roff():
+    for words in [[]] + [[c] for c in COMMANDS]:
+        page, text = generated("man", *words)
+        status, out, err = run(["groff", "-ww", "-man", "-Tutf8", page])
+        equal((words, status, err), (words, 0, ""))
+        status, out, err = run(["man", "--warnings", "-l", page], env={**os.environ, "MANPAGER": "cat", "MANWIDTH": "100"})
+        equal((words, status, err), (words, 0, ""))
+        for section in ("NAME", "SYNOPSIS", "DESCRIPTION", "ENVIRONMENT"):
+            has(out, section)
+
+
+@test
+def man_pages_say_all_that_help_says():
+    for command in COMMANDS:
+        text = generated("man", command)[1].replace("\\-", "-")
+        for option in set(options(command)) - {"help"}:
+            has(text, f"--{option}")
+        for section in ("OPTIONS", "EXAMPLES", "EXIT STATUS"):
+            has(text, section)
+
+
+@test
+def bash_offers_commands():
+    equal(complete("yoke", ""), sorted(COMMANDS + ["--help", "--version"]))
+    equal(complete("yoke", "d"), ["doctor"])
+    equal(complete("yoke", "x"), [])
+
+
+@test
+def bash_offers_every_option():
+    for command in COMMANDS:
+        equal(complete("yoke", command, "--"), sorted("--" + o for o in set(options(command)) | {"help"}))
+    equal(complete("yoke", "map", "--job"), ["--joblog", "--jobs"])
+
+
+@test
+def bash_offers_values_and_files():
+    equal(complete("yoke", "run", "--on", ""), ["inline", "processes", "threads"])
+    equal(complete("yoke", "ls", "--color", "a"), ["always", "auto"])
+    has(complete("yoke", "run", "cli"), "cli_tasks.c")
+    has(complete("yoke", "map", "--joblog", "cli"), "cli_tasks.c")
+
+
+@test
+def bash_offers_the_tasks_of_a_file():
+    has(complete("yoke", "run", "cli_tasks.c", ":"), "integrate")
+    equal(complete("yoke", "run", "cli_tasks.c", ":", "inte"), ["integrate"])
+    equal(complete("yoke", "map", "cli_tasks.c", ":", "same_i"), ["same_i16", "same_i32", "same_i64", "same_i8"])
+    equal(complete("yoke", "run", "nothing.c", ":", ""), [])
+
+
+@test
+def zsh_and_fish_take_theirs():
+    for shell in ("zsh", "fish"):
+        script, text = generated(shell)
+        equal(run([shell, "-n", script]), (0, "", ""))
+        for command in COMMANDS:
+            for option in options(command):
+                check(option == "help" or re.search(rf"(--|-l ){option}\b", text), f"{shell}: {command} --{option}")
+
+
+@test
+def fish_completes():
+    script, _ = generated("fish")
+    status, out, err = run(["fish", "--no-config", "-c", f"source {script}; complete -C 'yoke map --on '"], env=ENV)
+    equal((status, sorted(line.split("\t")[0] for line in out.splitlines())), (0, ["inline", "processes", "threads"]))
+
+
+@test
+def nothing_else_is_generated():
+    for words in ([], ["tcsh"], ["man", "frobnicate"]):
+        status, out, err = run([YOKE, "--generate", *words])
+        equal((status, out, err.count("\n")), (2, "", 1))
+
+
+main()
