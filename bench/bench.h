@@ -4,6 +4,7 @@
  * checks every answer; it prints, and timing never decides its exit code. */
 #ifndef YK_BENCH_H
 #define YK_BENCH_H
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,15 +70,16 @@ static inline void head(const char *title)
     printf("\n%-56s %10s %10s %10s\n", title, "min", "median", "max");
 }
 
-/* What a peer program prints: one number; 0 when it cannot be run here (said on stderr by itself). */
+/* What a peer program prints: one number. A comparison without its peer is none, so its failure is the benchmark's. */
 static inline double peer(const char *command)
 {
     double v = 0;
     FILE *p = popen(command, "r");
-    if (p && fscanf(p, "%lf", &v) != 1)
-        v = 0;
-    if (p)
-        pclose(p);
+    bool measured = p && fscanf(p, "%lf", &v) == 1;
+    if (!p || pclose(p) != 0 || !measured || !(v > 0)) {
+        fprintf(stderr, "the peer did not run: %s\n", command);
+        exit(1);
+    }
     return v;
 }
 
@@ -85,8 +87,7 @@ static inline double peer(const char *command)
 static inline const char *bench_file(const char *name)
 {
     static char path[4096];
-    const char *root = getenv("YOKE_SOURCE");
-    snprintf(path, sizeof path, "%s/bench/%s", root ? root : ".", name);
+    snprintf(path, sizeof path, "%s/%s", BENCH_SOURCE, name);
     return path;
 }
 
