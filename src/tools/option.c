@@ -44,6 +44,8 @@ bool yk_parse_duration(const char *text, int64_t *ret)
     if (*text < '0' || *text > '9')
         if (*text != '.')
             return false;
+    if (strpbrk(text, "xX"))
+        return false; /* strtod() reads hexadecimal too */
     double v = strtod(text, &end);
     for (size_t i = 0; i < YK_COUNT_OF(units); i++)
         if (strcmp(end, units[i].unit) == 0) {
@@ -69,8 +71,8 @@ static bool parse_number(const char *text, int64_t *ret)
 
 static bool is_choice(const char *choices, const char *text)
 {
-    size_t n = strlen(text);
-    for (const char *p = choices; p; p = strchr(p, '|'), p = p ? p + 1 : NULL)
+    size_t n = strcspn(text, "|");
+    for (const char *p = text[n] ? NULL : choices; p; p = strchr(p, '|'), p = p ? p + 1 : NULL)
         if (strncmp(p, text, n) == 0 && (p[n] == '|' || p[n] == '\0'))
             return true;
     return false;
@@ -163,13 +165,15 @@ static int parse_long(parser *p, const char *word)
     int matches;
     const yk_option *o = find_long(p, word, len, &matches);
     if (matches != 1) {
-        int negated;
+        int negated = 0;
         const yk_option *n = len > 3 && memcmp(word, "no-", 3) == 0 ? find_long(p, word + 3, len - 3, &negated) : NULL;
-        if (n && n->negatable && n->kind == YK_OPT_FLAG && !equals) {
+        if (n && negated == 1 && n->negatable && n->kind == YK_OPT_FLAG) {
+            if (equals)
+                return wrong(p, "--no-%s takes no value", n->name);
             *(bool *)(void *)(p->values + n->offset) = false;
             return 0;
         }
-        return unknown_long(p, word, len, matches);
+        return unknown_long(p, word, len, YK_MAX(matches, negated));
     }
     if (o->kind != YK_OPT_FLAG)
         return take_value(p, o, equals ? equals + 1 : NULL);
