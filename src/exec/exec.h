@@ -140,10 +140,7 @@ void yk_job_execute(yk_job *job, uint32_t worker);
 /* Ends a claimed job, or arranges its retry. On success *ret (job->ret) has been written. error is copied unless it is in
  * job->region or static. retry_after as in yk_run, -1 for none. Consumes the executor's reference. */
 void yk_job_finish(yk_job *job, int code, const char *error, int64_t retry_after);
-/* Ends a job in any phase but a later one than `RUNNING` with an error, whoever runs it; false when it had ended. Does not
- * consume a reference. Used by deadlines and cancel. */
-bool yk_job_abort(yk_job *job, int code, const char *error);
-/* The same for jobs that have not started only. */
+/* Ends a job that has not started with an error; false when it had started or ended. Does not consume a reference. */
 bool yk_job_abort_unstarted(yk_job *job, int code, const char *error);
 /* Ends a claimed job in place of the one who claimed it and has given it up. */
 bool yk_job_abort_claimed(yk_job *job, int code, const char *error);

@@ -254,7 +254,8 @@ bool yk_job_abort_unstarted(yk_job *job, int code, const char *error)
     return abort_from(job, code, error, move(job, YK_WAITING, YK_ENDING) || move(job, YK_QUEUED, YK_ENDING));
 }
 
-bool yk_job_abort(yk_job *job, int code, const char *error)
+/* The same for a running job too, if it is abortable. */
+static bool abort_job(yk_job *job, int code, const char *error)
 {
     return yk_job_abort_unstarted(job, code, error) ||
            abort_from(job, code, error, job->abortable && move(job, YK_RUNNING, YK_ENDING));
@@ -267,7 +268,7 @@ bool yk_job_abort_claimed(yk_job *job, int code, const char *error)
 
 void yk_job_refuse(yk_job *job, int code, const char *text)
 {
-    yk_job_abort(job, code, text);
+    abort_job(job, code, text);
     yk_job_unref(job);
 }
 
@@ -337,7 +338,7 @@ static void deadline_passed(void *arg)
         job->ex->type->poll(job->ex);
     bool running = phase_of(atomic_fetch_or_explicit(&job->state, YK_CANCEL, memory_order_acq_rel)) == YK_RUNNING;
     /* First the end, then the task's: a worker that is killed would end the job with an error of its own. */
-    yk_job_abort(job, -ETIMEDOUT, text);
+    abort_job(job, -ETIMEDOUT, text);
     if (running && job->ex->type->cancel && job->ex->type->cancel(job->ex, job, true))
         yk_job_drop(job);
     yk_job_unref(job);
@@ -498,7 +499,7 @@ static void attempt_timed_out(void *arg)
     snprintf(what, sizeof what, "timed out after %.6g s", (double)job->opts.timeout / 1e9);
     describe(job, text, sizeof text, what);
     atomic_fetch_or_explicit(&job->state, YK_CANCEL, memory_order_relaxed);
-    yk_job_abort(job, -ETIMEDOUT, text);
+    abort_job(job, -ETIMEDOUT, text);
     yk_job_unref(job);
 }
 

@@ -11,7 +11,7 @@ enum { SLAB_JOBS = 64, CACHE_MAX = 128 };
 
 typedef struct slab {
     struct slab *next;
-    char *jobs; /* SLAB_JOBS times yk_job_bytes */
+    char *jobs; /* SLAB_JOBS times job_bytes */
 } slab;
 
 struct yk_job_pool {

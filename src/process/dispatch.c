@@ -49,6 +49,7 @@ void yk_backlog_push(yk_processes *p, yk_job *job)
     p->backlog_count++;
 }
 
+/* NULL when it is empty. */
 static yk_job *backlog_pop(yk_processes *p)
 {
     for (unsigned c = 0; c < YK_CLASSES; c++) {
@@ -404,11 +405,9 @@ static void rebalance(yk_processes *p)
 
 void yk_dispatch(yk_processes *p, yk_outcome *o)
 {
-    while (p->backlog_count > 0) {
-        int slot = choose(p);
-        if (slot < 0)
-            break;
-        yk_job *job = backlog_pop(p);
+    int slot;
+    yk_job *job;
+    while (p->backlog_count > 0 && (slot = choose(p)) >= 0 && (job = backlog_pop(p)) != NULL) {
         if (yk_job_claim(job))
             send_one(p, (unsigned)slot, job, o);
         else

@@ -12,7 +12,8 @@ enum { SPIN_NS = 30000, SPINS = 8, CREDIT_MAX = 8, PATIENCE_NS = 200000 };
 
 /* ---- One completion ---- */
 
-int yk_arena_at(const yk_processes *p, uint64_t offset)
+/* The arena in which the offset lies; -1: in none. */
+static int arena_at(const yk_processes *p, uint64_t offset)
 {
     uint64_t first = (uint64_t)(p->arenas - p->map);
     uint64_t i = offset >= first ? (offset - first) / p->arena_size : UINT64_MAX;
@@ -24,7 +25,7 @@ static const char *frame_of(yk_processes *p, const yk_clerk *c, const yk_complet
 {
     if (!cell->in_block)
         return len <= YK_FRAME_CELL ? cell->frame : NULL;
-    int arena = yk_arena_at(p, cell->block);
+    int arena = arena_at(p, cell->block);
     if (arena < 0 || arena != c->arena)
         return NULL;
     uint64_t end = (uint64_t)(p->arenas - p->map) + ((uint64_t)arena + 1) * p->arena_size;
@@ -123,7 +124,7 @@ void yk_harvest_one(yk_processes *p, unsigned slot, yk_outcome *o)
         yk_job *job = c->jobs[number % YK_RING];
         learn_duration(c, (int64_t)((uint64_t)cell->ended - (uint64_t)cell->started));
         uint64_t block = cell->block;
-        if (block != 0 && (trusted = yk_arena_at(p, block) == c->arena && c->arena >= 0)) {
+        if (block != 0 && (trusted = arena_at(p, block) == c->arena && c->arena >= 0)) {
             p->arena_books[c->arena].held++;
             job->held = p->map + block;
         }
@@ -168,7 +169,7 @@ bool yk_has_news(yk_processes *p)
 /* Counts a block as no longer held; a dead worker's range is emptied when that was the last. Locked. */
 void yk_drop_block(yk_processes *p, uint64_t offset)
 {
-    int i = yk_arena_at(p, offset);
+    int i = arena_at(p, offset);
     if (i >= 0 && --p->arena_books[i].held == 0 && !p->arena_books[i].used)
         yk_sys.fallocate(p->memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                          (off_t)((uint64_t)(p->arenas - p->map) + (uint64_t)i * p->arena_size), (off_t)p->arena_size);
@@ -186,7 +187,7 @@ static bool push_return(yk_clerk *c, yk_desk *d, uint64_t offset)
 
 void yk_return_block(yk_processes *p, uint64_t offset)
 {
-    int arena = yk_arena_at(p, offset);
+    int arena = arena_at(p, offset);
     yk_clerk *c = NULL;
     unsigned slot = 0;
     for (; slot < p->base.width && !c; slot++)

@@ -145,7 +145,6 @@ void *yk_harvester_thread(void *arg);
 /* Wakes the harvester if there is work that nobody else will do. Locked. */
 void yk_call_harvester(yk_processes *p);
 void yk_return_block(yk_processes *p, uint64_t offset);
-int yk_arena_at(const yk_processes *p, uint64_t offset);
 void yk_drop_block(yk_processes *p, uint64_t offset);
 
 /* ---- supervise.c: starting, watching and replacing workers ---- */

@@ -109,7 +109,5 @@ unsigned yk_utf8_length(const char *p, const char *end);
 
 /* One value of that type code, into to. (json_values.c) */
 const char *yk_read_value(yk_reader *r, const char *p, unsigned code, void *to);
-/* The same for bool, the integers and the floats. */
-const char *yk_read_scalar(yk_reader *r, const char *p, unsigned code, void *to);
 
 #endif

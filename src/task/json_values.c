@@ -169,7 +169,8 @@ static const char *read_bool(yk_reader *r, const char *p, void *to)
     return p + (v ? 4 : 5);
 }
 
-const char *yk_read_scalar(yk_reader *r, const char *p, unsigned code, void *to)
+/* A bool, an integer or a float. */
+static const char *read_scalar(yk_reader *r, const char *p, unsigned code, void *to)
 {
     if (code == YOKE_F64)
         return read_f64(r, p, to);
@@ -333,7 +334,7 @@ static const char *read_numbers(filling *f, const char *p)
     for (bool more = true; more && p;) {
         if (f->next == f->end)
             return yk_expected(r, p, "a rectangular array of numbers");
-        p = f->code == YOKE_F64 ? read_f64(r, p, (double *)(void *)f->next) : yk_read_scalar(r, p, f->code, f->next);
+        p = f->code == YOKE_F64 ? read_f64(r, p, (double *)(void *)f->next) : read_scalar(r, p, f->code, f->next);
         f->next += f->size;
         if (p)
             p = read_next(r, p, &more);
@@ -533,5 +534,5 @@ static __attribute__((noinline)) const char *read_pointing(yk_reader *r, const c
 
 const char *yk_read_value(yk_reader *r, const char *p, unsigned code, void *to)
 {
-    return YK_LIKELY(code <= YOKE_F64) ? yk_read_scalar(r, p, code, to) : read_pointing(r, p, code, to);
+    return YK_LIKELY(code <= YOKE_F64) ? read_scalar(r, p, code, to) : read_pointing(r, p, code, to);
 }

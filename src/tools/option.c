@@ -33,7 +33,8 @@ static int wrong(parser *p, const char *format, ...)
 
 /* ---- Values ---- */
 
-bool yk_parse_duration(const char *text, int64_t *ret)
+/* "1.5s" as nanoseconds; false when it is none. */
+static bool parse_duration(const char *text, int64_t *ret)
 {
     static const struct {
         const char *unit;
@@ -103,7 +104,7 @@ static int set_value(parser *p, const yk_option *o, const char *text)
     case YK_OPT_NUMBER:
         return parse_number(text, to) ? 0 : wrong(p, "--%s: expected a whole number, got \"%s\"", o->name, text);
     case YK_OPT_DURATION:
-        return yk_parse_duration(text, to)
+        return parse_duration(text, to)
                    ? 0
                    : wrong(p, "--%s: expected a duration such as 10s or 200ms, got \"%s\"", o->name, text);
     case YK_OPT_CHOICE:
