@@ -150,6 +150,24 @@ def hostile_bytes():
 
 
 @test
+def text_that_is_not_utf8():
+    """A plain record reaches the task byte for byte; JSON is strict, as input and as output."""
+    for on in EXECUTORS:
+        equal(yoke("length", "--on", on, stdin=b"a\xffb\n\xc0\x80\xe2\x82\n"), (0, "3\n4\n", ""))
+        status, out, err = yoke("echo", "--on", on, stdin=b"a\xffb\nok\n")
+        equal((status, out), (1, '"ok"\n'))
+        has(err, "yoke: record 1: result of echo: text that is not valid UTF-8 at byte 2")
+    status, out, err = yoke("length", "--input", "json", stdin=b'"a\xffb"\n')
+    equal((status, out), (1, ""))
+    has(err, "not valid UTF-8 (0xff)")
+    raw = subprocess.run([YOKE, "run", "--raw", f"{TASKS}:echo", b"a\xffb"], capture_output=True, timeout=60)
+    equal((raw.returncode, raw.stdout, raw.stderr), (0, b"a\xffb\n", b""))
+    whole = subprocess.run([YOKE, "run", f"{TASKS}:echo", b"a\xffb"], capture_output=True, timeout=60)
+    equal((whole.returncode, whole.stdout), (1, b""))
+    has(whole.stderr.decode(), "not valid UTF-8 at byte 2")
+
+
+@test
 def a_record_that_is_too_long():
     child = start("length", "--on", "threads", "--joblog", path("long"))
     block = b"x" * (1 << 20)
