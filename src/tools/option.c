@@ -33,8 +33,7 @@ static int wrong(parser *p, const char *format, ...)
 
 /* ---- Values ---- */
 
-/* "1.5s" as nanoseconds; false when it is none. */
-static bool parse_duration(const char *text, int64_t *ret)
+bool yk_parse_duration(const char *text, int64_t *ret)
 {
     static const struct {
         const char *unit;
@@ -104,7 +103,7 @@ static int set_value(parser *p, const yk_option *o, const char *text)
     case YK_OPT_NUMBER:
         return parse_number(text, to) ? 0 : wrong(p, "--%s: expected a whole number, got \"%s\"", o->name, text);
     case YK_OPT_DURATION:
-        return parse_duration(text, to)
+        return yk_parse_duration(text, to)
                    ? 0
                    : wrong(p, "--%s: expected a duration such as 10s or 200ms, got \"%s\"", o->name, text);
     case YK_OPT_CHOICE:

@@ -54,6 +54,9 @@ extern const yk_command *const yk_commands[];
 int yk_options_parse(const yk_command *c, int argc, char **argv, void *values, yk_words *operands, yk_error *e);
 void yk_options_done(const yk_command *c, void *values, yk_words *operands);
 
+/* "1.5s" as nanoseconds; false when it is none. */
+bool yk_parse_duration(const char *text, int64_t *ret);
+
 /* ---- help.c ---- */
 void yk_help_print(const yk_command *c, yk_buf *out);
 void yk_help_overview(yk_buf *out);
