@@ -208,7 +208,8 @@ const yk_command yk_command_run = {
     .operands = "FILE:TASK [ARG...]",
     .description =
         "FILE is a .c, compiled first if it has changed, or a .so. :TASK may be left out when the file has one task.\n\n"
-        "A text parameter takes its word as it is, byte for byte; every other type reads it as JSON. NAME=VALUE gives a parameter by name. "
+        "A text parameter takes its word as it is, byte for byte; every other type reads it as JSON. NAME=VALUE gives "
+        "a parameter by name. "
         "One word that is a JSON array or object gives all arguments; a single - reads it from stdin. "
         "A word that begins with - and is no option goes after --.\n\n"
         "The task runs in a process of its own unless --on says otherwise, so that a crash, a call of exit() or a timeout ends "

@@ -185,7 +185,8 @@ TEST(durations)
         CHECK(yk_parse_duration(rows[i].text, &ns));
         CHECK_INT(ns, rows[i].ns);
     }
-    static const char *const wrong[] = {"", ".", "s", "-1", "+1", " 1", "1 s", "1x", "1ss", "nan", "inf", "1e300", "0x10", "999999d"};
+    static const char *const wrong[] = {"", ".", "s", "-1", "+1", " 1", "1 s", "1x", "1ss", "nan", "inf",
+                                        "1e300", "0x10", "999999d"};
     for (size_t i = 0; i < YK_COUNT_OF(wrong); i++) {
         int64_t ns = -1;
         if (yk_parse_duration(wrong[i], &ns))
