@@ -10,8 +10,6 @@ bool yk_job_pool_enlist(yk_job_pool *p);
 /* A job whose fields hold what its last use left; refs is 0. */
 yk_job *yk_job_take(yk_job_pool *p);
 void yk_job_give(yk_job_pool *p, yk_job *job);
-/* This thread's cached jobs go back to their pool. */
-void yk_job_cache_leave(void);
 /* Every job there ever was, free ones (refs == 0) too. */
 void yk_job_pool_each(yk_job_pool *p, void (*fn)(yk_job *job, void *arg), void *arg);
 void yk_job_pool_close(yk_job_pool *p);

@@ -3,7 +3,8 @@
  * Jobs are cut from slabs that belong to their executor, so that yoke_close() can find every job without a list that each
  * submit would have to maintain. Free jobs go to a cache of the thread that freed them (no lock), and from there in batches
  * to the pool's list. A thread's cache belongs to one pool at a time, named by a serial number that is never used again: the
- * cache of a closed pool is simply forgotten, as its slabs are gone. A free job has no references. */
+ * cache of a closed pool is simply forgotten, as its slabs are gone. A thread that ends gives its cache back. A free job has
+ * no references. */
 #include "exec/job.h"
 #include <stdlib.h>
 
@@ -25,8 +26,11 @@ struct cache {
     uint64_t serial;
     yk_job *free;
     unsigned count;
+    bool watched; /* is given back when the thread ends */
 };
 static _Thread_local struct cache cache __attribute__((tls_model("initial-exec")));
+static pthread_key_t thread_end;
+static bool has_thread_end;
 
 static const size_t job_bytes = YK_ALIGN_UP(sizeof(yk_job) + YK_JOB_INLINE, YK_CACHE_LINE);
 
@@ -62,15 +66,23 @@ static bool grow(yk_job_pool *p)
     return true;
 }
 
-/* Moves up to half a cache of free jobs from the pool to the thread; false when there is no memory for any. */
-static bool refill(yk_job_pool *p)
+/* Makes this thread's cache, which is empty, one of that pool's. */
+static void adopt(const yk_job_pool *p)
 {
-    yk_mutex_lock(&p->lock);
-    if (!p->free)
-        grow(p);
     cache.serial = p->serial;
     cache.free = NULL;
     cache.count = 0;
+    if (!cache.watched && has_thread_end)
+        cache.watched = pthread_setspecific(thread_end, &cache) == 0;
+}
+
+/* Moves up to half a cache of free jobs from the pool to the thread; false when there is no memory for any. */
+static bool refill(yk_job_pool *p)
+{
+    adopt(p);
+    yk_mutex_lock(&p->lock);
+    if (!p->free)
+        grow(p);
     while (p->free && cache.count < CACHE_MAX / 2) {
         yk_job *job = p->free;
         p->free = job->next;
@@ -80,22 +92,6 @@ static bool refill(yk_job_pool *p)
     }
     yk_mutex_unlock(&p->lock);
     return cache.free != NULL;
-}
-
-yk_job *yk_job_take(yk_job_pool *p)
-{
-    if (cache.serial != p->serial || !cache.free) {
-        /* Another pool's jobs in the cache stay where they are: in that pool's slabs, unused until it is closed. Threads
-         * that alternate between pools lose at most CACHE_MAX jobs each time, so give them back instead. */
-        if (cache.serial != p->serial)
-            yk_job_cache_leave();
-        if (!refill(p))
-            return NULL;
-    }
-    yk_job *job = cache.free;
-    cache.free = job->next;
-    cache.count--;
-    return job;
 }
 
 /* The pool that the cache belongs to may be closed already, so jobs find their pool through this list of open pools. */
@@ -167,21 +163,53 @@ static void give_back(yk_job_pool *p, unsigned count)
     yk_mutex_unlock(&p->lock);
 }
 
-void yk_job_cache_leave(void)
+/* This thread's cached jobs go back to their pool, if that is still open. */
+static void leave_pool(void)
 {
     yk_mutex_lock(&pools.lock);
     for (size_t i = 0; i < pools.count; i++)
         if (pools.open[i].serial == cache.serial)
             give_back(pools.open[i].pool, UINT32_MAX);
     yk_mutex_unlock(&pools.lock);
-    cache = (struct cache){0};
+    cache.serial = 0;
+}
+
+/* Destructors of others that run after this one may take jobs again: then the cache is watched again. */
+static void leave_thread(void *unused)
+{
+    leave_pool();
+    cache.watched = false;
+}
+
+static __attribute__((constructor)) void watch_threads(void)
+{
+    has_thread_end = pthread_key_create(&thread_end, leave_thread) == 0;
+}
+
+/* The library may be unloaded while threads live on that have used it. */
+static __attribute__((destructor)) void unwatch_threads(void)
+{
+    if (has_thread_end)
+        pthread_key_delete(thread_end);
+}
+
+yk_job *yk_job_take(yk_job_pool *p)
+{
+    if (cache.serial != p->serial)
+        leave_pool();
+    if ((cache.serial != p->serial || !cache.free) && !refill(p))
+        return NULL;
+    yk_job *job = cache.free;
+    cache.free = job->next;
+    cache.count--;
+    return job;
 }
 
 void yk_job_give(yk_job_pool *p, yk_job *job)
 {
     if (cache.serial != p->serial) {
-        yk_job_cache_leave();
-        cache.serial = p->serial;
+        leave_pool();
+        adopt(p);
     }
     job->next = cache.free;
     cache.free = job;
@@ -205,7 +233,7 @@ void yk_job_pool_close(yk_job_pool *p)
     if (!p)
         return;
     if (cache.serial == p->serial)
-        cache = (struct cache){0};
+        cache.serial = 0;
     delist(p);
     for (slab *s = p->slabs, *next; s; s = next) {
         next = s->next;
