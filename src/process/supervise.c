@@ -243,9 +243,14 @@ bool yk_hear(yk_processes *p, bool block)
 
 /* ---- The zygote's own death ---- */
 
-/* Its workers die with it; wait until they have, because their desks are about to be wiped. */
+/* Its workers die with it; wait until they have, because their desks are about to be wiped. What their tasks have left behind
+ * in their process groups is ended here, as the zygote would have done. The numbers are at most a moment old, far less than
+ * the kernel needs to come round to them again. */
 static void await_orphans(yk_processes *p)
 {
+    for (unsigned i = 0; i < p->base.width; i++)
+        if (p->clerks[i].state == YK_PRESENT && p->clerks[i].pid > 0)
+            kill(-p->clerks[i].pid, SIGKILL);
     for (unsigned i = 0; i < p->base.width; i++) {
         struct pollfd f = {.fd = p->clerks[i].pidfd, .events = POLLIN};
         if (p->clerks[i].pidfd >= 0)

@@ -1,0 +1,274 @@
+/* order.c - in which order jobs run and on which worker: priorities, first come first served within one, no job behind a long one
+ * while a worker idles, all workers used, cancelled jobs out of the way. */
+#include "process/pool.h"
+#include "test.h"
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+#include <yoke.h>
+
+static void nap(int64_t ns)
+{
+    struct timespec t = {ns / YOKE_S, ns % YOKE_S};
+    nanosleep(&t, NULL);
+}
+
+/* Takes the next number of a counter in shared memory: its place in the order of all that ran. */
+YOKE_TASK(int64_t, takes_a_number, (yoke_inout_i64, counter), (int64_t, duration))
+{
+    int64_t n = __atomic_fetch_add(counter.ptr, 1, __ATOMIC_SEQ_CST);
+    if (duration > 0)
+        nap(duration);
+    return n;
+}
+
+YOKE_TASK(void, holds, (yoke_inout_i64, gate))
+{
+    while (__atomic_load_n(gate.ptr, __ATOMIC_SEQ_CST) == 0 && !yoke_cancelled())
+        nap(100 * YOKE_US);
+}
+
+YOKE_TASK(long, who)
+{
+    nap(2 * YOKE_MS);
+    return getpid();
+}
+
+typedef struct place {
+    yoke_executor *ex;
+    int64_t *counter, *gate;
+    yoke_future *blocker[8];
+    unsigned width;
+} place;
+
+static yoke_inout_i64 one(int64_t *p)
+{
+    return yoke_1d(yoke_inout_i64, p, 1);
+}
+
+static int64_t in_flight_with(yk_processes *p, unsigned slot)
+{
+    yk_mutex_lock(&p->lock);
+    int64_t n = p->clerks[slot].outstanding;
+    yk_mutex_unlock(&p->lock);
+    return n;
+}
+
+/* A pool all of whose workers are held at a gate, so that what is submitted now waits. */
+static place closed_gate(unsigned width)
+{
+    char uri[32];
+    snprintf(uri, sizeof uri, "processes:%u", width);
+    place s = {.ex = yoke_open(uri), .width = width};
+    CHECK_INT(yoke_executor_status(s.ex), 0);
+    s.counter = yoke_shared_alloc(s.ex, sizeof *s.counter);
+    s.gate = yoke_shared_alloc(s.ex, sizeof *s.gate);
+    CHECK(s.counter && s.gate);
+    *s.counter = *s.gate = 0;
+    yk_processes *p = (yk_processes *)(void *)s.ex;
+    for (unsigned i = 0; i < width; i++)
+        s.blocker[i] = yoke_opt_submit(s.ex, (priority = 1), holds, one(s.gate));
+    for (unsigned i = 0; i < width; i++)
+        while (in_flight_with(p, i) == 0)
+            nap(YOKE_MS);
+    return s;
+}
+
+static void open_gate(place *s)
+{
+    __atomic_store_n(s->gate, 1, __ATOMIC_SEQ_CST);
+    for (unsigned i = 0; i < s->width; i++) {
+        CHECK_INT(yoke_wait(s->blocker[i]), 0);
+        yoke_release(s->blocker[i]);
+    }
+}
+
+static void leave(place *s)
+{
+    yoke_shared_free(s->ex, s->counter);
+    yoke_shared_free(s->ex, s->gate);
+    CHECK_INT(yoke_close(s->ex), 0);
+}
+
+/* ---- Priorities ---- */
+
+static int class_of(int priority)
+{
+    return priority > 0 ? 0 : priority == 0 ? 1 : 2;
+}
+
+/* What waits runs by class, and within a class in the order of submission. */
+TEST(priorities)
+{
+    static const int table[] = {0, -1, 5, 0, INT32_MAX, -7, 1, 0, INT32_MIN, 0, 2, -1, 0, 1};
+    enum { N = YK_COUNT_OF(table) };
+    place s = closed_gate(1);
+    yoke_future *f[N];
+    for (int i = 0; i < N; i++)
+        f[i] = yoke_opt_submit(s.ex, (priority = table[i]), takes_a_number, one(s.counter), 0);
+    open_gate(&s);
+    for (int i = 0; i < N; i++) {
+        int64_t before = 0;
+        for (int j = 0; j < N; j++)
+            before += class_of(table[j]) < class_of(table[i]) || (class_of(table[j]) == class_of(table[i]) && j < i);
+        CHECK_INT(yoke_await(f[i], int64_t), before);
+        yoke_release(f[i]);
+    }
+    leave(&s);
+}
+
+/* Many of them, at random. With one worker the order is exact. */
+TEST(priorities_at_random)
+{
+    enum { N = 400 };
+    place s = closed_gate(1);
+    static yoke_future *f[N];
+    static int priority[N];
+    for (int i = 0; i < N; i++) {
+        priority[i] = (int)(test_random() % 3) - 1;
+        f[i] = yoke_opt_submit(s.ex, (priority = priority[i]), takes_a_number, one(s.counter), 0);
+    }
+    open_gate(&s);
+    int64_t last[3] = {-1, -1, -1}, least[3] = {N, N, N};
+    for (int i = 0; i < N; i++) {
+        int c = class_of(priority[i]);
+        int64_t at = yoke_await(f[i], int64_t);
+        CHECK(at > last[c]);
+        last[c] = at;
+        least[c] = YK_MIN(least[c], at);
+        yoke_release(f[i]);
+    }
+    CHECK(last[0] < least[1] && last[1] < least[2]);
+    leave(&s);
+}
+
+/* The others keep their order. */
+TEST(a_cancelled_job_takes_no_place)
+{
+    enum { N = 60 };
+    place s = closed_gate(1);
+    yoke_future *f[N];
+    for (int i = 0; i < N; i++)
+        f[i] = yoke_submit(s.ex, takes_a_number, one(s.counter), 0);
+    for (int i = 0; i < N; i += 3)
+        CHECK_INT(yoke_cancel(f[i]), 0);
+    open_gate(&s);
+    int64_t next = 0;
+    for (int i = 0; i < N; i++) {
+        if (i % 3 == 0)
+            CHECK_INT(yoke_wait(f[i]), -ECANCELED);
+        else
+            CHECK_INT(yoke_await(f[i], int64_t), next++);
+        yoke_release(f[i]);
+    }
+    CHECK_INT(__atomic_load_n(s.counter, __ATOMIC_SEQ_CST), next);
+    leave(&s);
+}
+
+/* Those of low priority run as soon as nothing else is there: none starves for ever. */
+TEST(low_priority_runs_at_last)
+{
+    place s = closed_gate(2);
+    yoke_future *low = yoke_opt_submit(s.ex, (priority = -1), takes_a_number, one(s.counter), 0);
+    for (int i = 0; i < 200; i++)
+        yoke_release(yoke_submit(s.ex, takes_a_number, one(s.counter), 0));
+    open_gate(&s);
+    int64_t at = yoke_await(low, int64_t);
+    CHECK(at >= 190 && at <= 200); /* two workers: the last few overlap */
+    yoke_release(low);
+    leave(&s);
+}
+
+/* ---- Spreading ---- */
+
+/* Long jobs are spread over all workers, one each. */
+TEST(all_workers_are_used)
+{
+    enum { WIDTH = 4 };
+    yoke_executor *ex = yoke_open("processes:4");
+    yoke_future *f[WIDTH * 8];
+    for (size_t i = 0; i < YK_COUNT_OF(f); i++)
+        f[i] = yoke_submit(ex, who);
+    long seen[WIDTH];
+    unsigned counts[WIDTH] = {0}, n = 0;
+    for (size_t i = 0; i < YK_COUNT_OF(f); i++) {
+        long pid = yoke_await(f[i], long);
+        unsigned j = 0;
+        while (j < n && seen[j] != pid)
+            j++;
+        if (j == n) {
+            CHECK(n < WIDTH);
+            seen[n++] = pid;
+        }
+        counts[j]++;
+        yoke_release(f[i]);
+    }
+    CHECK_INT(n, WIDTH);
+    for (unsigned j = 0; j < n; j++)
+        CHECK(counts[j] >= 3); /* 8 each when the machine is free */
+    yoke_close(ex);
+}
+
+/* Short jobs teach the pool to send many ahead; those behind a long one are then given to whoever has nothing. */
+TEST(no_job_waits_behind_a_long_one)
+{
+    yoke_executor *ex = yoke_open("processes:2");
+    int64_t *counter = yoke_shared_alloc(ex, sizeof *counter);
+    *counter = 0;
+    for (int i = 0; i < 2000; i++)
+        yoke_release(yoke_submit(ex, takes_a_number, one(counter), 0));
+    yoke_future *long_one = yoke_submit(ex, takes_a_number, one(counter), 1500 * YOKE_MS);
+    static yoke_future *f[200];
+    int64_t start = yoke_now();
+    for (int i = 0; i < 200; i++)
+        f[i] = yoke_submit(ex, takes_a_number, one(counter), 0);
+    for (int i = 0; i < 200; i++) {
+        CHECK_INT(yoke_wait(f[i]), 0);
+        yoke_release(f[i]);
+    }
+    int64_t took = yoke_now() - start;
+    CHECK(!yoke_done(long_one));
+    printf("# 200 short jobs beside a long one: %.1f ms\n", took / 1e6);
+    CHECK_INT(yoke_wait(long_one), 0);
+    yoke_release(long_one);
+    CHECK_INT(*counter, 2201);
+    yoke_shared_free(ex, counter);
+    yoke_close(ex);
+}
+
+/* However often jobs are taken back, moved and cancelled, none is lost and none runs twice. */
+TEST_LIMIT(moved_and_cancelled, 60)
+{
+    enum { N = 6000 };
+    yoke_executor *ex = yoke_open("processes:3");
+    int64_t *counter = yoke_shared_alloc(ex, sizeof *counter);
+    *counter = 0;
+    static yoke_future *f[N];
+    static bool wanted[N];
+    for (int i = 0; i < N; i++) {
+        int64_t duration = test_random() % 100 == 0 ? (int64_t)(test_random() % 3000) * YOKE_US : 0;
+        f[i] = yoke_submit(ex, takes_a_number, one(counter), duration);
+        wanted[i] = true;
+        int j = i - (int)(test_random() % 50);
+        if (j >= 0 && test_random() % 4 == 0 && wanted[j] && yoke_cancel(f[j]) == 0)
+            wanted[j] = false;
+    }
+    static bool taken[N];
+    int64_t ran = 0;
+    for (int i = 0; i < N; i++) {
+        int64_t at = -1;
+        int err = yoke_try(f[i], &at);
+        CHECK(err == 0 || err == -ECANCELED);
+        CHECK(wanted[i] || err == -ECANCELED);
+        if (err == 0) {
+            CHECK(at >= 0 && at < N && !taken[at]);
+            taken[at] = true;
+            ran++;
+        }
+        yoke_release(f[i]);
+    }
+    CHECK_INT(*counter, ran);
+    CHECK(ran > N / 2);
+    yoke_shared_free(ex, counter);
+    yoke_close(ex);
+}
