@@ -66,13 +66,16 @@ YOKE_TASK(int64_t, waits_with_a_child, (yoke_out_i64, pids), (int, children))
     return 0;
 }
 
+/* With retries there are no large results: those that are held keep the arenas of dead workers, and without one a worker
+ * fails the job, again and again. */
 static yoke_future *submit_one(yoke_executor *ex, long i, unsigned retries)
 {
     static int32_t numbers[LARGE];
     numbers[0] = 1;
     switch (i % 4) {
     case 0: return yoke_opt_submit(ex, (retries = retries, backoff = YOKE_US), add, i, 7);
-    case 1: return yoke_opt_submit(ex, (retries = retries, backoff = YOKE_US), letters, i);
+    case 1: return retries ? yoke_opt_submit(ex, (retries = retries, backoff = YOKE_US), add, i, 0)
+                           : yoke_submit(ex, letters, i);
     case 2: return yoke_opt_submit(ex, (retries = retries, backoff = YOKE_US), sum, yoke_1d(yoke_in_i32, numbers, LARGE));
     default: return yoke_opt_submit(ex, (retries = retries, backoff = YOKE_US), dozes, i);
     }
@@ -83,7 +86,7 @@ static int check_one(yoke_future *f, long i)
 {
     long v = -1;
     yoke_str s = {NULL, 0};
-    int err = i % 4 == 1 ? yoke_try(f, &s) : yoke_try(f, &v);
+    int err = f->task == &yoke_task_letters ? yoke_try(f, &s) : yoke_try(f, &v);
     /* A worker has no arena while results that are still held keep those of too many dead ones. */
     if (err == -ENOMEM && i % 4 == 1) {
         CHECK_HAS(yoke_error(f), "memory");
@@ -98,6 +101,10 @@ static int check_one(yoke_future *f, long i)
     switch (i % 4) {
     case 0: CHECK_INT(v, i + 7); break;
     case 1:
+        if (f->task == &yoke_task_add) {
+            CHECK_INT(v, i);
+            break;
+        }
         CHECK_INT(s.len, LARGE);
         CHECK(s.ptr[0] == 'a' + i % 26 && memcmp(s.ptr, s.ptr + 1, LARGE - 1) == 0);
         break;
