@@ -53,7 +53,7 @@ static void put_bar(yk_buf *out, double share)
     yk_buf_char(out, '[');
     for (int i = 0; i < BAR; i++)
         yk_buf_char(out, i < full ? '#' : '-');
-    yk_buf_printf(out, "] %3d%%  ", (int)(share * 100));
+    yk_buf_printf(out, "] %3d%%  ", (int)(share * 100 + 1e-9)); /* 0.29 * 100 is less than 29 */
 }
 
 void yk_progress_line(const yk_progress *p, const yk_progress_state *s, int64_t now, int columns, yk_buf *out)
