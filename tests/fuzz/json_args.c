@@ -59,7 +59,7 @@ static int read_args(attempt *a, const yoke_task *t, const char *text, size_t le
 }
 
 /* One clean line of UTF-8 that names the task and a place which exists. */
-static void check_error(const yk_error *e, int err, const yoke_task *t, size_t len)
+static void check_error(const yk_error *e, int err, const yoke_task *t, size_t len, bool word)
 {
     size_t n = strlen(e->text);
     REQUIRE(e->code == err && n > 0 && fuzz_utf8(e->text, n) == n);
@@ -71,6 +71,8 @@ static void check_error(const yk_error *e, int err, const yoke_task *t, size_t l
     const char *place = NULL;
     for (const char *p = e->text; (p = strstr(p, " at byte ")) != NULL; p++)
         place = p + strlen(" at byte ");
+    if (word && !place)
+        return; /* a word is shown whole */
     REQUIRE(place);
     char *end;
     unsigned long long at = strtoull(place, &end, 10);
@@ -156,7 +158,7 @@ static void check_word(const yoke_task *t, const char *text, size_t len, unsigne
         yk_region_init(&a.region, NULL, 0, &a.memory.source);
         int err = yk_json_word(t, i, copy, len, flags, &a.region, a.args, &a.e);
         if (err < 0)
-            check_error(&a.e, err, t, len);
+            check_error(&a.e, err, t, len + 2, true); /* base64 is read with quotes */
         free(copy);
         yk_region_done(&a.region);
     }
@@ -174,7 +176,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (err == 0)
         check_accepted(t, first.args, flags);
     else
-        check_error(&first.e, err, t, size - 1);
+        check_error(&first.e, err, t, size - 1, false);
     yk_region_done(&first.region);
     if (data[0] & 0x80)
         check_word(t, text, size - 1, flags);

@@ -78,7 +78,7 @@ TEST(floats_are_short_and_finite)
     WRITES(YOKE_F32, float, 0.1f, "0.1");
     WRITES(YOKE_F32, float, 3.4028235e38f, "3.4028235e+38");
     REFUSES(YOKE_F64, &(double){NAN}, 0, -EDOM,
-            "result of shown: NaN has no form in JSON (YOKE_JSON_NONFINITE would make it a string)");
+            "result of shown: NaN has no form in JSON (YOKE_JSON_NONFINITE, or the option --nonfinite, makes it a string)");
     REFUSES(YOKE_F32, &(float){-INFINITY}, 0, -EDOM,
             "result of shown: -Infinity has no form in JSON (YOKE_JSON_NONFINITE would make it a string)");
     writes_at(__LINE__, YOKE_F64, &(double){NAN}, YOKE_JSON_NONFINITE, "\"NaN\"");
