@@ -80,7 +80,8 @@ TEST(floats_are_short_and_finite)
     REFUSES(YOKE_F64, &(double){NAN}, 0, -EDOM,
             "result of shown: NaN has no form in JSON (YOKE_JSON_NONFINITE, or the option --nonfinite, makes it a string)");
     REFUSES(YOKE_F32, &(float){-INFINITY}, 0, -EDOM,
-            "result of shown: -Infinity has no form in JSON (YOKE_JSON_NONFINITE would make it a string)");
+            "result of shown: -Infinity has no form in JSON (YOKE_JSON_NONFINITE, or the option --nonfinite, "
+            "makes it a string)");
     writes_at(__LINE__, YOKE_F64, &(double){NAN}, YOKE_JSON_NONFINITE, "\"NaN\"");
     writes_at(__LINE__, YOKE_F32, &(float){INFINITY}, YOKE_JSON_NONFINITE, "\"Infinity\"");
     writes_at(__LINE__, YOKE_F64, &(double){-INFINITY}, YOKE_JSON_NONFINITE, "\"-Infinity\"");
