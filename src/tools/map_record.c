@@ -71,7 +71,11 @@ void yk_map_dry_run(yk_map *m)
     yk_buf command = {0};
     yk_map_command_line(m->c, &command);
     char *args = yk_sys.malloc(YK_MAX((size_t)m->c->task->args_size, (size_t)1));
-    int got = args && !command.failed ? 0 : -ENOMEM;
+    int got = args && !command.failed ? 0 : -ENOMEM, written = 0;
+    if (got < 0) {
+        yk_output_say(&m->out, "out of memory");
+        m->status = 1;
+    }
     while (got >= 0 && yk_signals_count() == 0 && (got = yk_input_next(&m->in, &r)) >= 0) {
         if (got == 0) {
             int err = yk_input_fill(&m->in, &e);
@@ -94,10 +98,10 @@ void yk_map_dry_run(yk_map *m)
             yk_buf_char(&m->out.results, '\n');
         }
         yk_region_done(&region);
-        if (yk_output_is_full(&m->out) && yk_output_flush(&m->out, &why) < 0)
+        if (yk_output_is_full(&m->out) && (written = yk_output_flush(&m->out, &why)) < 0)
             break;
     }
-    if (yk_output_flush(&m->out, &why) < 0) {
+    if (written < 0 || yk_output_flush(&m->out, &why) < 0) {
         yk_output_say(&m->out, "%s", why.text);
         m->status = 1;
     }

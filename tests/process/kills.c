@@ -274,7 +274,8 @@ static void storm(const char *uri, unsigned zygote_share, unsigned longest_us, u
     }
     atomic_store(&k.stop, true);
     pthread_join(t, NULL);
-    printf("# %u workers and %u zygotes killed: %u of %d jobs lost, %u without memory\n", k.workers, k.zygotes, lost, JOBS, refused);
+    printf("# %u workers and %u zygotes killed: %u of %d jobs lost, %u without memory\n", k.workers, k.zygotes, lost, JOBS,
+           refused);
     CHECK(k.workers + k.zygotes > 0);
     CHECK(lost <= k.workers + k.zygotes * yoke_executor_width(ex));
     CHECK(retries == 0 || lost + refused == 0);
