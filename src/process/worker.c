@@ -19,7 +19,7 @@ typedef struct worker {
     yk_worker_start s;
     yk_arena arena;
     yk_source source;    /* arena chunks for the region of the running task */
-    yk_window window;    /* s.window with take() from the arena */
+    yk_window window;    /* for results: s.window with take() from the arena, the only part of it that outlives the job */
     void *block;         /* goes to the parent with the completion, so it is not given back here */
     yk_region region;
     yoke_executor *inner; /* what tasks get as their executor; made when first used */
@@ -299,6 +299,9 @@ void yk_worker_main(const yk_worker_start *start)
     self.source = (yk_source){take_chunk, give_chunk};
     self.window = start->window;
     self.window.take = take_block;
+    /* A result may point into the job's arguments. Their cell and blocks are used again once the job has ended. */
+    self.window.lasting = start->arena ? start->arena : start->window.base;
+    self.window.lasting_end = start->arena ? start->arena + start->arena_size : start->window.base;
     self.credit = CREDIT_MAX;
     if (start->arena && yk_arena_open(&self.arena, start->arena, start->arena_size) < 0)
         self.arena.base = NULL;

@@ -45,10 +45,14 @@ typedef struct extent {
     size_t size;
 } extent;
 
+/* In a part of the window that lasts. */
 static bool in_window(const yk_window *w, const void *p, size_t size)
 {
-    uintptr_t base = w ? (uintptr_t)w->base : 0, at = (uintptr_t)p;
-    return w && at >= base && at - base <= w->size && size <= w->size - (at - base);
+    if (!w)
+        return false;
+    uintptr_t base = (uintptr_t)(w->lasting ? w->lasting : w->base), at = (uintptr_t)p;
+    size_t room = w->lasting ? (size_t)(w->lasting_end - w->lasting) : w->size;
+    return at >= base && at - base <= room && size <= room - (at - base);
 }
 
 /* The bytes between the first and the last element of a view of at least one element. False when that overflows. */

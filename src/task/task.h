@@ -70,11 +70,13 @@ void yk_json_f64(yk_buf *out, double v); /* finite */
 
 /* ---- Byte frames (frame.c), for executors of the same machine ---- */
 
-/* Memory that both sides see at the same address. take() gives some of it to whoever encodes (NULL: none left). */
+/* Memory that both sides see at the same address. take() gives some of it to whoever encodes (NULL: none left). Of what is
+ * encoded only what lies between lasting and lasting_end stays where it is (NULL: all of the window). */
 typedef struct yk_window {
     char *base;
     size_t size;
     void *(*take)(struct yk_window *w, size_t size);
+    const char *lasting, *lasting_end;
 } yk_window;
 
 enum yk_side { YK_ARGS, YK_RESULT };

@@ -69,6 +69,17 @@ YOKE_TASK(int, complains, (size_t, n), (unsigned, times))
     return 0;
 }
 
+YOKE_TASK(yoke_str, echoes, (yoke_str, text), (size_t, from))
+{
+    return (yoke_str){text.ptr + from, text.len - from};
+}
+
+YOKE_TASK(yoke_in_f64, upper_half, (yoke_in_f64, x))
+{
+    size_t n = x.shape[0] / 2;
+    return yoke_1d(yoke_in_f64, x.ptr + n, n);
+}
+
 YOKE_TASK(long, worker_pid)
 {
     return getpid();
@@ -186,6 +197,69 @@ static pid_t pid_of(yk_processes *p, unsigned slot)
     pid_t pid = p->clerks[slot].pid;
     yk_mutex_unlock(&p->lock);
     return pid;
+}
+
+/* A result may point into the arguments, wherever these lay: it is the caller's for as long as he holds the future, though their
+ * cells and blocks have long been used again. */
+TEST(results_that_are_arguments)
+{
+    enum { N = 3000 };
+    static const size_t sizes[] = {8, 60, 200, 4000, 5000, 30000};
+    static yoke_future *f[N];
+    yoke_executor *ex = yoke_open("processes:2");
+    char *text = malloc(30001);
+    CHECK(text != NULL);
+    for (int i = 0; i < N; i++) {
+        size_t size = sizes[i % 6];
+        memset(text, 'a' + i % 26, size);
+        snprintf(text, 8, "%07d", i);
+        text[7] = '.';
+        f[i] = yoke_submit(ex, echoes, (yoke_str){text, size}, i % 3);
+    }
+    for (int i = 0; i < N; i++)
+        CHECK_INT(yoke_wait(f[i]), 0);
+    for (int i = 0; i < N; i++) {
+        size_t size = sizes[i % 6], from = i % 3;
+        yoke_str s = yoke_await(f[i], yoke_str);
+        memset(text, 'a' + i % 26, size);
+        snprintf(text, 8, "%07d", i);
+        text[7] = '.';
+        CHECK_INT(s.len, size - from);
+        CHECK_INT(memcmp(s.ptr, text + from, s.len), 0);
+        yoke_release(f[i]);
+    }
+    free(text);
+    yoke_close(ex);
+}
+
+/* The same for arrays, and for arrays in memory that is shared: that is the caller's, who may free it. */
+TEST(arrays_that_are_arguments)
+{
+    enum { N = 200, LENGTH = 1000 };
+    static yoke_future *f[N];
+    static double x[LENGTH];
+    yoke_executor *ex = yoke_open("processes:2");
+    double *shared = yoke_shared_alloc(ex, sizeof x);
+    CHECK(shared != NULL);
+    for (int round = 0; round < 2; round++) {
+        double *from = round ? shared : x;
+        for (int i = 0; i < N; i++) {
+            for (int j = 0; j < LENGTH; j++)
+                from[j] = i + j / 1024.0;
+            f[i] = yoke_submit(ex, upper_half, yoke_1d(yoke_in_f64, from, LENGTH));
+            CHECK_INT(yoke_wait(f[i]), 0);
+        }
+        memset(from, 0, sizeof x);
+        for (int i = 0; i < N; i++) {
+            yoke_in_f64 v = yoke_await(f[i], yoke_in_f64);
+            CHECK_INT(v.shape[0], LENGTH / 2);
+            for (size_t j = 0; j < LENGTH / 2; j++)
+                CHECK_NEAR(v.ptr[(ptrdiff_t)j * v.step[0]], i + (LENGTH / 2 + (double)j) / 1024.0, 0);
+            yoke_release(f[i]);
+        }
+    }
+    yoke_shared_free(ex, shared);
+    yoke_close(ex);
 }
 
 TEST(long_errors_hold_no_memory)

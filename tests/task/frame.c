@@ -50,7 +50,7 @@ static void *take(yk_window *w, size_t size)
     return w->base + at;
 }
 
-static yk_window window = {memory, WINDOW, take};
+static yk_window window = {.base = memory, .size = WINDOW, .take = take};
 static yk_error why;
 
 /* Encodes values into the exact memory that was asked for, decodes a copy of the frame; the caller frees it.
