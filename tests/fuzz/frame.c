@@ -107,7 +107,7 @@ static void *window_take(yk_window *w, size_t size)
 
 static window window_open(void)
 {
-    window self = {{aligned_alloc(64, WINDOW), WINDOW, window_take}, WINDOW / 2};
+    window self = {{.base = aligned_alloc(64, WINDOW), .size = WINDOW, .take = window_take}, WINDOW / 2};
     REQUIRE(self.w.base);
     for (size_t i = 0; i < WINDOW; i++)
         self.w.base[i] = (char)(i % 251);
