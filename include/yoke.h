@@ -6,6 +6,7 @@
 #include <yoke/task.h>
 #include <yoke/future.h>
 #include <yoke/executor.h>
+#include <yoke/fork.h>
 #include <yoke/json.h>
 #include <yoke/module.h>
 #include <yoke/trace.h>

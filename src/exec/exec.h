@@ -7,6 +7,8 @@
 #include <yoke/executor.h>
 #include <yoke/future.h>
 
+#define YK_CANCEL 0x200u
+
 /* ---- One attempt (run.c): the place where tasks run, in every executor and every process ---- */
 
 /* What a task sees while it runs, and how it ended. The runner fills the first part, yk_job_run() the second. */
@@ -27,14 +29,28 @@ typedef struct yk_run {
     int64_t retry_after;             /* >= 0: yoke_retry() asked for another attempt after this long; else -1 */
     int64_t started, ended;          /* yoke_now() */
     struct yk_run *outer;            /* the run this one interrupted on the same thread, for inline executors */
-} yk_run;
 
-#define YK_CANCEL 0x200u
+    /* Parts of the task that run on other threads (threads/fork.c) have the same yk_run. */
+    _Atomic bool shared;             /* there are such parts: lock before region, code and error are touched */
+    _Atomic bool failed;             /* code is not 0 */
+    yk_mutex lock;
+} yk_run;
 
 /* Calls the task; returns run->code. */
 int yk_job_run(yk_run *run);
 /* The run of this thread, or NULL. */
 yk_run *yk_current_run(void);
+/* Makes this thread part of another run, or of none; returns the one it was part of. */
+yk_run *yk_run_enter(yk_run *run);
+/* Called when a run has failed, for whoever has parts of it. */
+extern void (*yk_run_failed_hook)(yk_run *run);
+
+/* True when nobody wants the rest of what a run does: it has failed, or is to stop. */
+static inline bool yk_run_is_over(const yk_run *run)
+{
+    return atomic_load_explicit(&run->failed, memory_order_relaxed) ||
+           (atomic_load_explicit(run->cancel, memory_order_relaxed) & YK_CANCEL);
+}
 
 /* ---- Timer (timer.c): one thread for all deadlines and pauses, started when first needed ---- */
 

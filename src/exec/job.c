@@ -498,8 +498,10 @@ static void attempt_timed_out(void *arg)
     char what[80], text[600]; /* not in the region: the task may be using that */
     snprintf(what, sizeof what, "timed out after %.6g s", (double)job->opts.timeout / 1e9);
     describe(job, text, sizeof text, what);
-    atomic_fetch_or_explicit(&job->state, YK_CANCEL, memory_order_relaxed);
+    atomic_fetch_or_explicit(&job->state, YK_CANCEL, memory_order_acq_rel);
     abort_job(job, -ETIMEDOUT, text);
+    if (job->ex->type->cancel)
+        job->ex->type->cancel(job->ex, job, true);
     yk_job_unref(job);
 }
 

@@ -7,10 +7,33 @@
 #include <stdio.h>
 
 static _Thread_local yk_run *current;
+void (*yk_run_failed_hook)(yk_run *run);
 
 yk_run *yk_current_run(void)
 {
     return current;
+}
+
+yk_run *yk_run_enter(yk_run *run)
+{
+    yk_run *before = current;
+    current = run;
+    return before;
+}
+
+/* Only a run with parts on several threads needs its lock: what is alone pays a load. */
+static bool lock(yk_run *run)
+{
+    bool shared = atomic_load_explicit(&run->shared, memory_order_relaxed);
+    if (shared)
+        yk_mutex_lock(&run->lock);
+    return shared;
+}
+
+static void unlock(yk_run *run, bool locked)
+{
+    if (locked)
+        yk_mutex_unlock(&run->lock);
 }
 
 static const char *base_name(const char *path)
@@ -38,6 +61,9 @@ int yk_job_run(yk_run *run)
     run->code = 0;
     run->error = NULL;
     run->retry_after = -1;
+    atomic_store_explicit(&run->shared, false, memory_order_relaxed);
+    atomic_store_explicit(&run->failed, false, memory_order_relaxed);
+    run->lock = (yk_mutex){0};
     run->outer = current;
     current = run;
     run->started = yoke_now();
@@ -49,6 +75,16 @@ int yk_job_run(yk_run *run)
     return run->code;
 }
 
+/* The first failure counts. Locked, if it is shared. */
+static void end_early(yk_run *run, int code, const char *error)
+{
+    run->code = code;
+    run->error = error;
+    atomic_store_explicit(&run->failed, true, memory_order_relaxed);
+    if (yk_run_failed_hook)
+        yk_run_failed_hook(run);
+}
+
 int yk_fail(const char *file, int line, int code, const char *format, ...)
 {
     if (code > 0)
@@ -56,28 +92,33 @@ int yk_fail(const char *file, int line, int code, const char *format, ...)
     if (code == 0)
         code = -EINVAL;
     yk_run *run = current;
-    if (!run || run->code != 0)
+    if (!run)
         return code;
     va_list ap;
     va_start(ap, format);
-    char *what = yk_region_vprintf(run->region, format, ap);
+    bool locked = lock(run);
+    if (run->code == 0) {
+        char *what = yk_region_vprintf(run->region, format, ap), *text = NULL;
+        if (what)
+            text = yk_region_printf(run->region, "%s: %s (%s:%d)", run->task->name, what, base_name(file), line);
+        end_early(run, code, text ? text : "out of memory while another error was reported");
+    }
+    unlock(run, locked);
     va_end(ap);
-    char *text = NULL;
-    if (what)
-        text = yk_region_printf(run->region, "%s: %s (%s:%d)", run->task->name, what, base_name(file), line);
-    run->code = code;
-    run->error = text ? text : "out of memory while another error was reported";
     return code;
 }
 
 int yoke_retry(int64_t delay)
 {
     yk_run *run = current;
-    if (!run || run->code != 0)
+    if (!run)
         return -EAGAIN;
-    run->retry_after = delay > 0 ? delay : 0;
-    run->code = -EAGAIN;
-    run->error = "asked to be tried again";
+    bool locked = lock(run);
+    if (run->code == 0) {
+        run->retry_after = delay > 0 ? delay : 0;
+        end_early(run, -EAGAIN, "asked to be tried again");
+    }
+    unlock(run, locked);
     return -EAGAIN;
 }
 
@@ -112,7 +153,13 @@ void yoke_progress(double done, double total)
 
 void *yoke_alloc(size_t size)
 {
-    return current ? yk_region_alloc(current->region, size) : NULL;
+    yk_run *run = current;
+    if (!run)
+        return NULL;
+    bool locked = lock(run);
+    void *memory = yk_region_alloc(run->region, size);
+    unlock(run, locked);
+    return memory;
 }
 
 struct yoke_executor *yoke_current_executor(void)

@@ -6,10 +6,8 @@
 
 static void pool_free(yk_pool *p)
 {
-    for (uint32_t i = 0; i < atomic_load_explicit(&p->worker_count, memory_order_relaxed); i++) {
-        yk_deque_done(&p->workers[i]->deque);
-        free(p->workers[i]);
-    }
+    for (uint32_t i = 0; i < atomic_load_explicit(&p->worker_count, memory_order_relaxed); i++)
+        yk_pool_worker_free(p->workers[i]);
     free(p);
 }
 
@@ -19,13 +17,14 @@ static int pool_open(const char *arg, yoke_executor **ret, yk_error *e)
     int err = yk_width_arg("threads", arg, yk_cpu_budget(), YK_POOL_MAX, &width, e);
     if (err < 0)
         return err;
-    size_t slots = (size_t)width + YK_POOL_SPARES;
+    uint32_t slots = width + YK_POOL_SPARES + YK_POOL_GUESTS;
     void *memory;
     if (yk_sys.posix_memalign(&memory, YK_CACHE_LINE, sizeof(yk_pool) + slots * sizeof(yk_pool_worker *)) != 0)
         return yk_errorf(e, ENOMEM, "out of memory");
     yk_pool *p = memory;
     memset(p, 0, sizeof *p);
     p->base.width = width;
+    p->room = slots;
     for (int i = 0; i < YK_PRIORITIES; i++)
         p->inbox[i].last = &p->inbox[i].first;
     for (unsigned i = 0; i < width; i++) {
@@ -55,6 +54,13 @@ static bool pool_help(yoke_executor *ex, yk_job *job)
     yoke_ref(job); /* the queue's entry keeps the executor's reference; finish consumes this one */
     yk_job_execute(job, w->index);
     return yk_job_ended(job); /* not when it is to be tried again */
+}
+
+/* The task sees its flag by itself; forks look only when asked. */
+static bool pool_cancel(yoke_executor *ex, yk_job *job, bool expired)
+{
+    yk_forks_ask((yk_pool *)(void *)ex);
+    return false;
 }
 
 static void pool_stop(yoke_executor *ex)
@@ -88,10 +94,18 @@ static yk_executor_type threads_type = {
     .open = pool_open,
     .submit = pool_submit,
     .help = pool_help,
+    .cancel = pool_cancel,
     .stop = pool_stop,
     .close = pool_close,
     .doctor = pool_doctor,
 };
+
+yk_pool *yk_pool_of(yoke_executor *ex)
+{
+    bool ours = ex && ex->type == &threads_type && ex->status == 0 &&
+                ex->fork_generation == atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
+    return ours ? (yk_pool *)(void *)ex : NULL;
+}
 
 static __attribute__((constructor)) void register_threads(void)
 {

@@ -6,17 +6,24 @@
 #define YK_THREADS_POOL_H
 #include "exec/exec.h"
 #include "threads/deque.h"
+#include "threads/fork.h"
+#include "threads/idle.h"
 
 enum {
     YK_POOL_MAX = 4096,   /* most workers that can be asked for */
     YK_POOL_SPARES = 256, /* further threads that may replace blocked ones */
+    YK_POOL_GUESTS = 64,  /* threads from outside that may take part in a fork or a loop at one time */
     YK_PRIORITIES = 3     /* above, at and below 0 */
 };
 
 typedef struct yk_pool yk_pool;
 
 typedef struct yk_pool_worker {
+    yk_forks forks; /* first, see fork.c */
     yk_deque deque;
+    _Alignas(YK_CACHE_LINE) _Atomic uint32_t bell; /* futex word on which it sleeps; changes with each ring */
+    struct yk_pool_worker *next_guest;             /* among those that are free */
+    _Atomic uint64_t jobs, steals, sleeps;               /* counted by itself, read by anyone */
     yk_blocking blocking; /* what future.c calls when a task of this worker is about to block */
     yk_pool *pool;
     pthread_t thread;
@@ -24,6 +31,8 @@ typedef struct yk_pool_worker {
     uint32_t random;
     uint32_t ticks;         /* jobs taken, to look into the inbox now and then */
     int spin_credit;        /* how much spinning has paid lately, see worker.c */
+    bool has_thread;        /* of its own */
+    bool guest;             /* for a thread from outside */
     bool searching;         /* counted in pool->searching */
     unsigned blocked_depth; /* waits nest: only the outermost gives the place away */
 } yk_pool_worker;
@@ -38,10 +47,12 @@ struct yk_pool {
     job_list inbox[YK_PRIORITIES];
     _Atomic uint32_t inbox_count; /* read without the lock by those who search */
 
-    _Alignas(YK_CACHE_LINE) _Atomic uint32_t sleepers; /* asleep or about to be */
-    _Atomic uint32_t searching;                        /* awake, without a job, looking for one */
-    _Alignas(YK_CACHE_LINE) _Atomic uint32_t epoch;    /* futex word of the sleepers; changes with each wake */
+    yk_idle sleepers; /* workers without anything to do, asleep or about to be */
+    yk_idle joiners;  /* those that wait for a thief; they can only help with forks */
+    _Alignas(YK_CACHE_LINE) _Atomic uint32_t searching; /* awake, without a job, looking for one */
+    _Atomic uint32_t guests;                            /* threads from outside that take part */
     atomic_bool stopping;
+    yk_pool_worker *free_guests; /* guarded by park_lock */
 
     /* Places: at most base.width workers run at a time. One that blocks lends its place to a spare. */
     yk_mutex park_lock;       /* guards parked_tokens, idle_spares and starting threads */
@@ -49,6 +60,7 @@ struct yk_pool {
     uint32_t parked;          /* spares asleep on park_word */
     uint32_t unpark;          /* spares that may get up */
     _Atomic uint32_t park_word;
+    uint32_t room;            /* of `workers` */
     _Atomic uint32_t worker_count;
     yk_pool_worker *workers[]; /* worker_count of them; never shrinks before close */
 };
@@ -59,13 +71,40 @@ void yk_pool_put(yk_pool *p, yk_job *job);
 yk_job *yk_pool_find(yk_pool_worker *w);
 /* True when some queue seems to hold a job. */
 bool yk_pool_has_work(yk_pool *p);
+bool yk_pool_has_forks(yk_pool *p);
 /* Wakes one sleeper if there is one and nobody is searching already. */
 void yk_pool_wake(yk_pool *p);
+/* The same for forks, with which those who wait for a thief can help too. True when others still sleep who might. */
+bool yk_pool_wake_for_forks(yk_pool *p);
+uint32_t yk_pool_random(yk_pool_worker *w);
+
+static inline void yk_pool_ring(yk_pool_worker *w)
+{
+    atomic_fetch_add_explicit(&w->bell, 1, memory_order_release);
+    yk_futex_wake(&w->bell, 1, false);
+}
+
+/* A counter with one writer. */
+static inline void yk_count(_Atomic uint64_t *n)
+{
+    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
+}
 
 /* ---- worker.c: what a worker thread does ---- */
 /* Adds a worker; 0 or a negative code. */
 int yk_pool_add_worker(yk_pool *p);
+/* A worker that nobody knows yet; NULL when out of memory. */
+yk_pool_worker *yk_pool_worker_new(yk_pool *p, uint32_t index);
+void yk_pool_worker_free(yk_pool_worker *w);
+/* A worker without a thread, for one from outside; NULL when there are too many or memory is short. */
+yk_pool_worker *yk_pool_add_guest(yk_pool *p);
+/* Makes this thread that worker, or nobody's; returns whose it was. */
+yk_pool_worker *yk_pool_become(yk_pool_worker *w);
+/* The worker that this thread is, of whatever pool, or NULL. */
+yk_pool_worker *yk_pool_anybody(void);
 void yk_pool_stop(yk_pool *p);
+/* ex as a pool of threads, if it is one and is open; else NULL. */
+yk_pool *yk_pool_of(yoke_executor *ex);
 /* The worker that this thread is, if it belongs to p, or NULL. */
 yk_pool_worker *yk_pool_self(yk_pool *p);
 

@@ -4,6 +4,7 @@
  * deque, from which others steal. A worker that empties its deque takes a batch from the inbox, so that the inbox's lock is
  * touched once for several jobs; what is left of a batch can be stolen. */
 #include "threads/pool.h"
+#include <sched.h>
 
 enum { BATCH = 16, INBOX_EVERY = 61 /* a prime: deque-heavy work must not starve the inbox */ };
 
@@ -27,7 +28,7 @@ static void put_inbox(yk_pool *p, yk_job *job)
 void yk_pool_put(yk_pool *p, yk_job *job)
 {
     yk_pool_worker *w = yk_pool_self(p);
-    if (!w || job->opts.priority != 0 || !yk_deque_push(&w->deque, job))
+    if (!w || w->guest || job->opts.priority != 0 || !yk_deque_push(&w->deque, job))
         put_inbox(p, job);
     yk_pool_wake(p);
 }
@@ -70,7 +71,7 @@ static yk_job *take_inbox(yk_pool_worker *w)
 }
 
 /* xorshift32, Marsaglia, 2003. */
-static uint32_t next_random(yk_pool_worker *w)
+uint32_t yk_pool_random(yk_pool_worker *w)
 {
     uint32_t x = w->random;
     x ^= x << 13;
@@ -86,7 +87,7 @@ static yk_job *steal(yk_pool_worker *w)
     bool lost;
     do {
         lost = false;
-        uint32_t start = next_random(w) % count;
+        uint32_t start = yk_pool_random(w) % count;
         for (uint32_t i = 0; i < count; i++) {
             yk_pool_worker *victim = p->workers[(start + i) % count];
             yk_job *job = victim == w ? NULL : yk_deque_steal(&victim->deque, &lost);
@@ -120,12 +121,62 @@ bool yk_pool_has_work(yk_pool *p)
     return false;
 }
 
+bool yk_pool_has_forks(yk_pool *p)
+{
+    uint32_t count = atomic_load_explicit(&p->worker_count, memory_order_acquire);
+    for (uint32_t i = 0; i < count; i++)
+        if (yk_forks_open(&p->workers[i]->forks))
+            return true;
+    return false;
+}
+
+/* Rings for one of the set whose last CPU is not `here`, or, if here is -1, for any. The lowest number first: a pool with little
+ * to do uses few threads, whose caches are warm. */
+static bool ring_one(yk_pool *p, yk_idle *set, int here)
+{
+    uint32_t count = atomic_load_explicit(&p->worker_count, memory_order_acquire);
+    for (uint32_t i = 0; i * 64 < count && yk_idle_any(set); i++) {
+        uint64_t word = atomic_load_explicit(&set->words[i], memory_order_seq_cst);
+        for (; word != 0; word &= word - 1) {
+            yk_pool_worker *w = p->workers[i * 64 + (uint32_t)__builtin_ctzll(word)];
+            if (atomic_load_explicit(&w->cpu, memory_order_relaxed) != here && yk_idle_leave(set, w->index)) {
+                yk_pool_ring(w);
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* The kernel often wakes a thread where it ran last, even when that is the waker's own busy CPU and another one is idle; so one
+ * that ran elsewhere is preferred. */
+static bool wake_from(yk_pool *p, yk_idle *set)
+{
+    return yk_idle_any(set) && (ring_one(p, set, sched_getcpu()) || ring_one(p, set, -1));
+}
+
+/* Whoever searches will find what was just put: it looks once more after it has stopped being counted. */
+static bool somebody_searches(yk_pool *p)
+{
+    return atomic_load_explicit(&p->searching, memory_order_seq_cst) > 0;
+}
+
 void yk_pool_wake(yk_pool *p)
 {
-    /* Whoever searches will find what was just put: it looks once more after it has stopped being counted. */
-    if (atomic_load_explicit(&p->searching, memory_order_seq_cst) > 0 ||
-        atomic_load_explicit(&p->sleepers, memory_order_seq_cst) == 0)
-        return;
-    atomic_fetch_add_explicit(&p->epoch, 1, memory_order_seq_cst);
-    yk_futex_wake(&p->epoch, 1, false);
+    if (!somebody_searches(p) && yk_idle_any(&p->sleepers))
+        wake_from(p, &p->sleepers);
+}
+
+/* Guests take the places of as many sleepers. */
+static bool has_place(yk_pool *p)
+{
+    return atomic_load_explicit(&p->sleepers.count, memory_order_seq_cst) >
+           atomic_load_explicit(&p->guests, memory_order_relaxed);
+}
+
+bool yk_pool_wake_for_forks(yk_pool *p)
+{
+    if (somebody_searches(p) || !((has_place(p) && wake_from(p, &p->sleepers)) || wake_from(p, &p->joiners)))
+        return false;
+    return has_place(p) || yk_idle_any(&p->joiners);
 }

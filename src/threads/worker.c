@@ -8,20 +8,31 @@
  * A worker whose task blocks in yoke lends its place to a spare thread, which is parked again when there are more active
  * workers than places. */
 #include "threads/pool.h"
+#include "base/spin.h"
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* About one wake-up of a sleeping thread. */
-#define NO_THREAD UINT32_MAX /* in place of the index: never started, or ended */
-enum { SPIN_NS = 30000, SPIN_CREDIT_MAX = 8, PAUSES_PER_LOOK = 4, STACK = 64 << 20 };
+enum { SPIN_CREDIT_MAX = 8, STACK = 64 << 20 };
 
 static _Thread_local yk_pool_worker *self;
 
 yk_pool_worker *yk_pool_self(yk_pool *p)
 {
     return self && self->pool == p ? self : NULL;
+}
+
+yk_pool_worker *yk_pool_anybody(void)
+{
+    return self;
+}
+
+yk_pool_worker *yk_pool_become(yk_pool_worker *w)
+{
+    yk_pool_worker *before = self;
+    self = w;
+    return before;
 }
 
 /* ---- Places ---- */
@@ -108,28 +119,58 @@ static void learn(yk_pool_worker *w, bool spinning_pays)
         w->spin_credit--;
 }
 
-/* Looks for a job for a short while, unless somebody else does already. */
-static yk_job *search(yk_pool_worker *w)
+static void run(yk_pool_worker *w, yk_job *job)
+{
+    yk_count(&w->jobs);
+    if (yk_job_claim(job))
+        yk_job_execute(job, w->index);
+    else
+        yk_job_drop(job);
+}
+
+/* A guest takes the place of a worker: as many as there are guests should sleep. */
+static bool has_place(yk_pool *p)
+{
+    return atomic_load_explicit(&p->sleepers.count, memory_order_relaxed) >=
+           atomic_load_explicit(&p->guests, memory_order_relaxed);
+}
+
+/* Runs a job or a part of one; false when there was nothing to do. `idle`: what comes now may not be all, for one wake-up may
+ * have been for several, and none was made while this worker searched: hand it on. */
+static bool work(yk_pool_worker *w, bool idle)
+{
+    yk_job *job = yk_pool_find(w);
+    if (!job)
+        return has_place(w->pool) && yk_forks_steal(w, w->forks.base);
+    stop_searching(w);
+    if (idle && yk_pool_has_work(w->pool))
+        yk_pool_wake(w->pool);
+    run(w, job);
+    return true;
+}
+
+/* Looks for work for a short while, unless somebody else does already. True when it has done some. */
+static bool search(yk_pool_worker *w)
 {
     yk_pool *p = w->pool;
     uint32_t none = 0;
     if (w->spin_credit == 0 || !yk_cpus_to_spare() ||
         !atomic_compare_exchange_strong_explicit(&p->searching, &none, 1, memory_order_seq_cst, memory_order_relaxed))
-        return NULL;
+        return false;
     w->searching = true;
-    int64_t end = yoke_now() + SPIN_NS;
-    yk_job *job;
-    do {
-        job = yk_pool_find(w);
-        for (int i = 0; i < PAUSES_PER_LOOK && !job; i++)
-            yk_pause();
-        /* Whoever this worker has just answered may be ready to run on this very CPU. */
-        if (!job)
-            sched_yield();
-    } while (!job && yoke_now() < end && !atomic_load_explicit(&p->stopping, memory_order_relaxed));
+    yk_spin spin;
+    yk_spin_begin(&spin, true);
+    bool found;
+    while (!(found = work(w, true)) && yk_spin_more(&spin) && !atomic_load_explicit(&p->stopping, memory_order_relaxed))
+        ;
     stop_searching(w);
-    learn(w, job != NULL);
-    return job;
+    learn(w, found);
+    return found;
+}
+
+static bool is_stopping(yk_pool *p)
+{
+    return atomic_load_explicit(&p->stopping, memory_order_seq_cst);
 }
 
 /* Sleeps until there may be work. */
@@ -137,21 +178,16 @@ static void sleep_until_work(yk_pool_worker *w)
 {
     yk_pool *p = w->pool;
     int64_t start = yoke_now();
-    uint32_t seen = atomic_load_explicit(&p->epoch, memory_order_seq_cst);
-    atomic_fetch_add_explicit(&p->sleepers, 1, memory_order_seq_cst);
-    if (!yk_pool_has_work(p) && !atomic_load_explicit(&p->stopping, memory_order_seq_cst))
-        yk_futex_wait(&p->epoch, seen, YOKE_FOREVER, false);
-    atomic_fetch_sub_explicit(&p->sleepers, 1, memory_order_seq_cst);
-    if (yoke_now() - start < SPIN_NS)
+    uint32_t seen = atomic_load_explicit(&w->bell, memory_order_acquire);
+    yk_idle_enter(&p->sleepers, w->index);
+    yk_forks_ask(p);
+    if (!yk_pool_has_work(p) && !yk_pool_has_forks(p) && !is_stopping(p)) {
+        yk_count(&w->sleeps);
+        yk_futex_wait(&w->bell, seen, YOKE_FOREVER, false);
+    }
+    yk_idle_leave(&p->sleepers, w->index);
+    if (yoke_now() - start < YK_SPIN_NS)
         learn(w, true);
-}
-
-static void run(yk_pool_worker *w, yk_job *job)
-{
-    if (yk_job_claim(job))
-        yk_job_execute(job, w->index);
-    else
-        yk_job_drop(job);
 }
 
 static void *worker_thread(void *arg)
@@ -161,28 +197,20 @@ static void *worker_thread(void *arg)
     char name[16];
     snprintf(name, sizeof name, "yoke-worker-%u", w->index % 1000);
     pthread_setname_np(pthread_self(), name);
+    yk_settle(w->index);
+    yk_pool_note_cpu(w);
     yk_blocked_hook = &w->blocking;
     if (yk_thread_hook)
         yk_thread_hook();
-    bool was_idle = false;
-    for (;;) {
-        if (is_one_too_many(p) && !park(p))
-            break;
-        yk_job *job = yk_pool_find(w);
-        if (!job) {
-            was_idle = true;
-            job = search(w);
-        }
-        if (job) {
-            /* Several may have come in for the one wake-up, or for none while this one searched: hand it on. */
-            if (was_idle && yk_pool_has_work(p))
-                yk_pool_wake(p);
-            was_idle = false;
-            run(w, job);
-        } else if (atomic_load_explicit(&p->stopping, memory_order_acquire)) {
+    bool idle = false;
+    while (!is_one_too_many(p) || park(p)) {
+        if (work(w, idle) || search(w)) {
+            idle = false;
+        } else if (is_stopping(p)) {
             break;
         } else {
             sleep_until_work(w);
+            idle = true;
         }
     }
     return NULL;
@@ -190,52 +218,78 @@ static void *worker_thread(void *arg)
 
 /* ---- Starting and stopping ---- */
 
-/* park_lock is held, or no worker runs yet. */
-int yk_pool_add_worker(yk_pool *p)
+yk_pool_worker *yk_pool_worker_new(yk_pool *p, uint32_t index)
 {
-    uint32_t index = atomic_load_explicit(&p->worker_count, memory_order_relaxed);
-    if (index >= p->base.width + YK_POOL_SPARES)
-        return -EAGAIN;
     void *memory;
     if (yk_sys.posix_memalign(&memory, YK_CACHE_LINE, sizeof(yk_pool_worker)) != 0)
-        return -ENOMEM;
+        return NULL;
     yk_pool_worker *w = memory;
     memset(w, 0, sizeof *w);
-    *w = (yk_pool_worker){.pool = p, .index = index, .random = index * 2654435761u + 1, .spin_credit = SPIN_CREDIT_MAX,
-                          .blocking = {.begin = begin_block, .end = end_block}};
-    int err = yk_deque_init(&w->deque);
-    if (err < 0)
-        goto fail;
-    atomic_fetch_add_explicit(&p->active, 1, memory_order_acq_rel);
+    w->pool = p;
+    w->index = index;
+    w->random = index * 2654435761u + 1;
+    w->spin_credit = SPIN_CREDIT_MAX;
+    w->blocking = (yk_blocking){.begin = begin_block, .end = end_block};
+    if (yk_deque_init(&w->deque) == 0 && yk_forks_init(&w->forks) == 0)
+        return w;
+    yk_pool_worker_free(w);
+    return NULL;
+}
+
+void yk_pool_worker_free(yk_pool_worker *w)
+{
+    yk_deque_done(&w->deque);
+    yk_forks_done(&w->forks);
+    free(w);
+}
+
+/* Makes a worker known to thieves. park_lock is held, or no worker runs yet. NULL when there are too many, or no memory. */
+static yk_pool_worker *enlist(yk_pool *p)
+{
+    uint32_t index = atomic_load_explicit(&p->worker_count, memory_order_relaxed);
+    yk_pool_worker *w = index < p->room ? yk_pool_worker_new(p, index) : NULL;
+    if (!w)
+        return NULL;
     p->workers[index] = w;
     /* Pairs with the acquire of those who steal: the worker must be there before it counts. */
     atomic_store_explicit(&p->worker_count, index + 1, memory_order_release);
-    err = yk_thread_start(&w->thread, STACK, worker_thread, w);
+    return w;
+}
+
+yk_pool_worker *yk_pool_add_guest(yk_pool *p)
+{
+    yk_pool_worker *w = enlist(p);
+    if (w)
+        w->guest = true;
+    return w;
+}
+
+int yk_pool_add_worker(yk_pool *p)
+{
+    yk_pool_worker *w = enlist(p);
+    if (!w)
+        return -EAGAIN;
+    atomic_fetch_add_explicit(&p->active, 1, memory_order_acq_rel);
+    int err = yk_thread_start(&w->thread, STACK, worker_thread, w);
     if (err < 0)
         err = yk_thread_start(&w->thread, 0, worker_thread, w); /* a tight RLIMIT_AS has room for a smaller stack */
-    if (err == 0)
-        return 0;
-    /* Thieves may look at it already, so it stays, empty, and is freed with the pool. */
-    atomic_fetch_sub_explicit(&p->active, 1, memory_order_acq_rel);
-    w->index = NO_THREAD;
-    return err;
-fail:
-    free(w);
+    w->has_thread = err == 0;
+    if (err < 0) /* thieves may look at it already, so it stays, empty, and is freed with the pool */
+        atomic_fetch_sub_explicit(&p->active, 1, memory_order_acq_rel);
     return err;
 }
 
 void yk_pool_stop(yk_pool *p)
 {
     atomic_store_explicit(&p->stopping, true, memory_order_seq_cst);
-    atomic_fetch_add_explicit(&p->epoch, 1, memory_order_seq_cst);
-    yk_futex_wake(&p->epoch, INT_MAX, false);
     atomic_fetch_add_explicit(&p->park_word, 1, memory_order_seq_cst);
     yk_futex_wake(&p->park_word, INT_MAX, false);
     uint32_t count = atomic_load_explicit(&p->worker_count, memory_order_acquire);
     for (uint32_t i = 0; i < count; i++) {
-        if (p->workers[i]->index == NO_THREAD)
-            continue;
-        pthread_join(p->workers[i]->thread, NULL);
-        p->workers[i]->index = NO_THREAD; /* may be called twice */
+        yk_pool_worker *w = p->workers[i];
+        yk_pool_ring(w);
+        if (w->has_thread)
+            pthread_join(w->thread, NULL);
+        w->has_thread = false; /* may be called twice */
     }
 }

@@ -181,6 +181,11 @@ unsigned yk_cpu_budget(void)
  * CPU is idle: the kernel balances only at its next tick, and to a tick both look busy. An affinity mask without this CPU
  * moves the thread at once; the mask it had is set again directly afterwards, so the thread is free to be moved, and merely
  * starts elsewhere. */
+static bool pass_through(const cpu_set_t *there, const cpu_set_t *had)
+{
+    return sched_setaffinity(0, sizeof *there, there) == 0 && sched_setaffinity(0, sizeof *had, had) == 0;
+}
+
 bool yk_leave_cpu(void)
 {
     cpu_set_t had, others;
@@ -189,7 +194,19 @@ bool yk_leave_cpu(void)
         return false; /* a machine with more CPUs than CPU_SETSIZE is not short of an idle one */
     others = had;
     CPU_CLR(cpu, &others);
-    if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others) < 0)
-        return false;
-    return sched_setaffinity(0, sizeof had, &had) == 0;
+    return CPU_COUNT(&others) > 0 && pass_through(&others, &had);
+}
+
+void yk_settle(unsigned n)
+{
+    cpu_set_t had, one;
+    if (sched_getaffinity(0, sizeof had, &had) < 0)
+        return;
+    unsigned count = (unsigned)CPU_COUNT(&had), seen = 0;
+    int cpu = 0;
+    for (n %= count; !CPU_ISSET(cpu, &had) || seen++ < n; cpu++)
+        ;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    pass_through(&one, &had);
 }

@@ -1,0 +1,182 @@
+/* yoke/fork.h - fork and join: recursive divide and conquer on a pool of threads, at the price of a few instructions.
+ *
+ *     YOKE_FORK(long, fib, (int, n))
+ *     {
+ *         if (n < 2)
+ *             return n;
+ *         yoke_fork(fib, n - 1);          // may run on another worker from here on
+ *         long b = yoke_call(fib, n - 2); // runs here and now
+ *         long a = yoke_join(fib);        // the result of the fork above
+ *         return a + b;
+ *     }
+ *
+ * defines the function `long fib(int n)`. Called as any other function it runs in parallel: inside a job of a `threads`
+ * executor on that pool, inside a job of another executor alone on its worker, and anywhere else on the process's own pool
+ * of threads, which is started by the first such call. yoke_run(ex, fib, 40) names the pool.
+ *
+ * In the body, each yoke_fork() needs its yoke_join() before the function returns, newest first, as for parentheses; a join
+ * names the same function as its fork. What is forked has its arguments copied (at most YOKE_FORK_BYTES, as its result); what
+ * they point to must stay until the join. Forks of different functions may be mixed; declare one that is used before its
+ * body, or in other files, with YOKE_FORK_DECL in place of a prototype and write YOKE_FORK_IMPL for its body.
+ *
+ * Depth and number of forks are limited by memory alone: when a worker's slots are full, a fork runs at once. A body sees the
+ * job that it is part of: yoke_cancelled(), yoke_alloc() and yoke_fail() work in every fork. When the job fails or is
+ * cancelled, forks that have not begun are not run any more, and their joins return zero; the job's result is dropped.
+ *
+ * The algorithm is that of Tom van Dijk and Jaco van de Pol, "Lace: Non-blocking Split Deque for Work-Stealing" (Euro-Par 2014
+ * workshops): the owner's end of its deque is private, so forks and joins need neither locked instructions nor fences;
+ * thieves ask for more, and the owner's next fork makes half of what it has public.
+ */
+#ifndef YOKE_FORK_H
+#define YOKE_FORK_H
+#pragma GCC system_header
+#include <yoke/executor.h>
+#include <yoke/task.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* At most this many bytes of arguments, and of result. */
+#define YOKE_FORK_BYTES 48
+
+/* ---- What the macros use ---- */
+
+struct yk_fork_worker;
+struct yk_fork_slot;
+typedef void yk_fork_fn(struct yk_fork_worker *w, struct yk_fork_slot *top, struct yk_fork_slot *s);
+
+/* A forked call that has not been joined. state belongs to src/threads/fork.c. */
+typedef struct __attribute__((aligned(64))) yk_fork_slot {
+    yk_fork_fn *run;
+    uintptr_t state;
+    char bytes[YOKE_FORK_BYTES]; /* the arguments; once it has run elsewhere, the result */
+} yk_fork_slot;
+
+/* The part of a worker that forks and joins look at. */
+typedef struct yk_fork_worker {
+    yk_fork_slot *limit; /* forks from here on take the slow way: the end of the slots, or NULL when somebody wants work */
+    char apart[56];      /* thieves write the former */
+    yk_fork_slot *split; /* joins below take the slow way: others may have stolen these */
+    yk_fork_slot *head;  /* slots from here on are free */
+} yk_fork_worker;
+
+/* One call from outside of a fork body. */
+typedef struct yk_fork_visit {
+    yk_fork_worker *worker;
+    yk_fork_slot *top;
+    void *hidden[8];
+} yk_fork_visit;
+
+YOKE_API void yk_fork_enter(yk_fork_visit *v, struct yoke_executor *ex);
+YOKE_API void yk_fork_leave(yk_fork_visit *v);
+YOKE_API yk_fork_slot *yk_fork_slow(yk_fork_worker *w, yk_fork_slot *top, yk_fork_fn *run, const void *args, size_t size);
+/* NULL: run it here; else where its result is. */
+YOKE_API const void *yk_fork_reclaim(yk_fork_worker *w, yk_fork_slot *top);
+
+#define YK_FORK_1(LINK, M, RET, N, ...)                                                                                \
+    M(LINK, RET, N, (YK_MAP(YK_DECLARE, ~, YK_SEMICOLON, __VA_ARGS__);), (, YK_MAP(YK_DECLARE, ~, YK_COMMA, __VA_ARGS__)), \
+      (, YK_MAP(YK_PASS, ~, YK_COMMA, __VA_ARGS__)), (, YK_MAP(YK_LOAD, ~, YK_COMMA, __VA_ARGS__)),                    \
+      (YK_MAP(YK_DECLARE, ~, YK_COMMA, __VA_ARGS__)), (YK_MAP(YK_PASS, ~, YK_COMMA, __VA_ARGS__)))
+#define YK_FORK_0(LINK, M, RET, N) M(LINK, RET, N, (char yk_none;), (), (), (), (void), (0))
+#define YK_FORK_TOO_MANY(LINK, M, RET, N, ...) YK_ASSERT(0, "yoke: fork " #N ": at most 16 parameters"); void N(void)
+
+/* Everything up to the body: types, the hidden function's prototype, fork and join. */
+#define YK_FORK_FRONT(LINK, RET, N, FIELDS, PARAMS, PASS, LOADS, PLAIN, VALUES)                                        \
+    struct yk_fork_args_##N {                                                                                          \
+        YK_UNWRAP FIELDS                                                                                               \
+    };                                                                                                                 \
+    YK_ASSERT(sizeof(struct yk_fork_args_##N) <= YOKE_FORK_BYTES,                                                      \
+              "yoke: fork " #N " takes more than 48 bytes of arguments: pass a pointer to them");                      \
+    YK_ASSERT(YK_IF(YK_IS_VOID(RET))(1)(sizeof(RET) <= YOKE_FORK_BYTES),                                               \
+              "yoke: fork " #N " returns more than 48 bytes: write them through a pointer");                           \
+    RET N PLAIN;                                                                                                       \
+    LINK RET yk_fork_body_##N(struct yk_fork_worker *, struct yk_fork_slot *YK_UNWRAP PARAMS);                         \
+    static inline YK_MAYBE RET yk_fork_from_##N(yk_fork_worker *yk_w, yk_fork_slot *yk_top, const yk_fork_slot *yk_s)  \
+    {                                                                                                                  \
+        struct yk_fork_args_##N yk_l, *yk_a = &yk_l;                                                                   \
+        memcpy(yk_a, yk_s->bytes, sizeof yk_l);                                                                        \
+        YK_IF(YK_IS_VOID(RET))()(return) yk_fork_body_##N(yk_w, yk_top YK_UNWRAP LOADS);                               \
+    }                                                                                                                  \
+    static YK_MAYBE void yk_fork_run_##N(yk_fork_worker *yk_w, yk_fork_slot *yk_top, yk_fork_slot *yk_s)               \
+    {                                                                                                                  \
+        YK_IF(YK_IS_VOID(RET))                                                                                         \
+        (yk_fork_from_##N(yk_w, yk_top, yk_s);)                                                                        \
+        (const RET yk_r = yk_fork_from_##N(yk_w, yk_top, yk_s); memcpy(yk_s->bytes, &yk_r, sizeof yk_r);)              \
+    }                                                                                                                  \
+    static inline YK_MAYBE yk_fork_slot *yk_fork_push_##N(yk_fork_worker *yk_w, yk_fork_slot *yk_top YK_UNWRAP PARAMS) \
+    {                                                                                                                  \
+        const struct yk_fork_args_##N yk_args = {YK_UNWRAP VALUES};                                                    \
+        if (__builtin_expect(yk_top >= __atomic_load_n(&yk_w->limit, __ATOMIC_RELAXED), 0))                            \
+            return yk_fork_slow(yk_w, yk_top, yk_fork_run_##N, &yk_args, sizeof yk_args);                              \
+        memcpy(yk_top->bytes, &yk_args, sizeof yk_args);                                                               \
+        yk_top->run = yk_fork_run_##N;                                                                                 \
+        return yk_w->head = yk_top + 1;                                                                                \
+    }                                                                                                                  \
+    static __attribute__((noinline, cold)) YK_MAYBE RET yk_fork_late_##N(yk_fork_worker *yk_w, yk_fork_slot *yk_top)   \
+    {                                                                                                                  \
+        const void *yk_done = yk_fork_reclaim(yk_w, yk_top);                                                           \
+        YK_IF(YK_IS_VOID(RET))                                                                                         \
+        (if (!yk_done) yk_fork_from_##N(yk_w, yk_top, yk_top);)                                                        \
+        (if (!yk_done) return yk_fork_from_##N(yk_w, yk_top, yk_top); RET yk_r; memcpy(&yk_r, yk_done, sizeof yk_r); return yk_r;) \
+    }                                                                                                                  \
+    static inline YK_MAYBE RET yk_fork_join_##N(yk_fork_worker *yk_w, yk_fork_slot *yk_top)                            \
+    {                                                                                                                  \
+        if (__builtin_expect(yk_top < yk_w->split, 0)) {                                                               \
+            YK_IF(YK_IS_VOID(RET))()(return) yk_fork_late_##N(yk_w, yk_top);                                           \
+        } else {                                                                                                       \
+            YK_IF(YK_IS_VOID(RET))()(return) yk_fork_from_##N(yk_w, yk_top, yk_top);                                   \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static YK_MAYBE RET yk_fork_in_##N(struct yoke_executor *yk_ex YK_UNWRAP PARAMS)                                   \
+    {                                                                                                                  \
+        yk_fork_visit yk_v;                                                                                            \
+        yk_fork_enter(&yk_v, yk_ex);                                                                                   \
+        YK_IF(YK_IS_VOID(RET))()(const RET yk_r =) yk_fork_body_##N(yk_v.worker, yk_v.top YK_UNWRAP PASS);             \
+        yk_fork_leave(&yk_v);                                                                                          \
+        YK_IF(YK_IS_VOID(RET))()(return yk_r;)                                                                         \
+    }                                                                                                                  \
+    struct yk_fork_args_##N
+#define YK_FORK_BACK(LINK, RET, N, FIELDS, PARAMS, PASS, LOADS, PLAIN, VALUES)                                         \
+    RET N PLAIN                                                                                                        \
+    {                                                                                                                  \
+        YK_IF(YK_IS_VOID(RET))()(return) yk_fork_in_##N(NULL YK_UNWRAP PASS);                                          \
+    }                                                                                                                  \
+    LINK RET yk_fork_body_##N(YK_MAYBE struct yk_fork_worker *yk_w, YK_MAYBE struct yk_fork_slot *yk_top YK_UNWRAP PARAMS)
+#define YK_FORK_FORM(...) YK_CAT(YK_FORK_, YK_HAS_MORE(__VA_ARGS__))
+#define YK_FORK_NOT_STATIC
+
+/* ---- The front ---- */
+
+#define YOKE_FORK(RET, ...)                                                                                            \
+    YK_FORK_FORM(__VA_ARGS__)(static, YK_FORK_FRONT, RET, __VA_ARGS__);                                                \
+    YK_FORK_FORM(__VA_ARGS__)(static, YK_FORK_BACK, RET, __VA_ARGS__)
+#define YOKE_FORK_DECL(RET, ...) YK_FORK_FORM(__VA_ARGS__)(YK_FORK_NOT_STATIC, YK_FORK_FRONT, RET, __VA_ARGS__)
+#define YOKE_FORK_IMPL(RET, ...) YK_FORK_FORM(__VA_ARGS__)(YK_FORK_NOT_STATIC, YK_FORK_BACK, RET, __VA_ARGS__)
+
+/* Inside a fork body only. yoke_fork(f, arguments): f may run elsewhere from now on. */
+#define yoke_fork(...) ((void)(yk_top = YK_CAT(YK_FORK_PUSH_, YK_HAS_MORE(__VA_ARGS__))(__VA_ARGS__)))
+#define YK_FORK_PUSH_0(N) yk_fork_push_##N(yk_w, yk_top)
+#define YK_FORK_PUSH_1(N, ...) yk_fork_push_##N(yk_w, yk_top, __VA_ARGS__)
+/* f(arguments), here and now, without the cost of a call from outside. */
+#define yoke_call(...) YK_CAT(YK_FORK_CALL_, YK_HAS_MORE(__VA_ARGS__))(__VA_ARGS__)
+#define YK_FORK_CALL_0(N) yk_fork_body_##N(yk_w, yk_top)
+#define YK_FORK_CALL_1(N, ...) yk_fork_body_##N(yk_w, yk_top, __VA_ARGS__)
+/* The result of the newest fork that has not been joined, which must be one of f. */
+#define yoke_join(N) (yk_top--, yk_fork_join_##N(yk_w, yk_top))
+
+/* f(arguments) on the pool of a `threads` executor, from any thread; on another executor, or one that failed to open, it
+ * runs alone in the calling thread. Returns f's result. */
+#define yoke_run(ex, ...) YK_CAT(YK_FORK_RUN_, YK_HAS_MORE(__VA_ARGS__))(ex, __VA_ARGS__)
+#define YK_FORK_RUN_0(ex, N) yk_fork_in_##N((ex))
+#define YK_FORK_RUN_1(ex, N, ...) yk_fork_in_##N((ex), __VA_ARGS__)
+
+/* The process's own pool, `threads` with its defaults, started by the first call; closed when the program ends. Do not
+ * close it. It may have failed to start: see yoke_open(). */
+YOKE_API struct yoke_executor *yoke_own_threads(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,345 @@
+/* fork: what a worker does with forked calls when the short ways of yoke/fork.h are not enough.
+ *
+ *     | stolen or public: base ... | tail ... | private: split ... head | free ... end |
+ *
+ * The owner pushes at the head and joins there. Thieves take at the tail, up to the split. `open` holds tail and split in one
+ * word: thieves add to the tail with compare and swap, the owner raises the split by an atomic addition and lowers it with
+ * compare and swap, so neither can overlook the other. A thief may hold an old value of the word that comes back: no harm,
+ * for it reads the slot only after its swap has succeeded.
+ *
+ * A public slot's state is the job it belongs to (a yk_run or NULL), then the thief, then FINISHED. The owner that waits for a
+ * thief helps it first: what the thief has public are parts of what the owner waits for (Wagner and Calder, "Leapfrogging",
+ * PPoPP 1993). */
+#include "threads/fork.h"
+#include "threads/pool.h"
+#include "base/spin.h"
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum { SLOTS_MAX = 1 << 20, SLOTS_MIN = 1 << 10 };
+enum { FINISHED = 1, BY_THIEF = 2, OWNER_SLEEPS = 4, STATE_FLAGS = 7 };
+#define NEVER ((yk_fork_slot *)UINTPTR_MAX)
+
+struct yk_fork_done {
+    yk_fork_done *below;
+    yk_fork_slot *top;
+    yk_fork_slot slot; /* its bytes: arguments, then result */
+};
+
+/* ---- The slots ---- */
+
+int yk_forks_init(yk_forks *f)
+{
+    for (size_t slots = SLOTS_MAX; slots >= SLOTS_MIN; slots /= 4) {
+        void *map = yk_sys.mmap(NULL, slots * sizeof(yk_fork_slot), PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (map == MAP_FAILED)
+            continue;
+        f->mapped = slots * sizeof(yk_fork_slot);
+        f->base = map;
+        f->end = f->base + slots;
+        f->own = (yk_fork_worker){.limit = f->end, .split = f->base, .head = f->base};
+        return 0;
+    }
+    return -ENOMEM;
+}
+
+void yk_forks_done(yk_forks *f)
+{
+    if (f->base)
+        munmap(f->base, f->mapped);
+    f->base = NULL;
+}
+
+static uint32_t tail_of(uint64_t open)
+{
+    return (uint32_t)open;
+}
+
+static uint32_t split_of(uint64_t open)
+{
+    return (uint32_t)(open >> 32);
+}
+
+static uint64_t both(uint32_t tail, uint32_t split)
+{
+    return (uint64_t)split << 32 | tail;
+}
+
+bool yk_forks_open(const yk_forks *f)
+{
+    uint64_t open = atomic_load_explicit(&f->open, memory_order_seq_cst);
+    return tail_of(open) < split_of(open);
+}
+
+static yk_pool_worker *worker_of(yk_forks *f)
+{
+    return (yk_pool_worker *)(void *)f;
+}
+
+/* ---- The job of a fork ---- */
+
+static bool is_over(const yk_run *run)
+{
+    return run && yk_run_is_over(run);
+}
+
+static bool is_cancelled(const yk_forks *f)
+{
+    return f->frame && is_over(f->frame->run);
+}
+
+/* Sets what the macros compare with. While results of early runs wait, or the job is cancelled, each join takes the slow way;
+ * in a cancelled job each fork, too. */
+static void refresh(yk_forks *f)
+{
+    bool cancelled = is_cancelled(f);
+    f->own.split = cancelled || f->done_early ? NEVER : f->base + f->split;
+    if (cancelled)
+        __atomic_store_n(&f->own.limit, NULL, __ATOMIC_RELAXED);
+}
+
+void yk_forks_begin(yk_forks *f, yk_fork_frame *frame, yk_fork_slot *top, yk_run *run)
+{
+    *frame = (yk_fork_frame){.first = (uint32_t)(top - f->base), .run = run, .outer = f->frame};
+    f->frame = frame;
+    f->own.head = top;
+    refresh(f);
+}
+
+void yk_forks_end(yk_forks *f, yk_fork_frame *frame, yk_fork_slot *top)
+{
+    f->frame = frame->outer;
+    f->own.head = top;
+    refresh(f);
+}
+
+/* Writes into slots [from, to), about to become public, which job they belong to. */
+static void name_owners(yk_forks *f, uint32_t from, uint32_t to)
+{
+    const yk_fork_frame *frame = f->frame;
+    for (uint32_t i = to; i-- > from;) {
+        while (frame->first > i)
+            frame = frame->outer;
+        if (frame->run)
+            atomic_store_explicit(&frame->run->shared, true, memory_order_relaxed); /* its lock counts from now on */
+        __atomic_store_n(&f->base[i].state, (uintptr_t)frame->run, __ATOMIC_RELAXED);
+    }
+}
+
+/* ---- Making forks public ---- */
+
+void yk_forks_ask_one(yk_forks *f)
+{
+    if (__atomic_load_n(&f->own.limit, __ATOMIC_RELAXED))
+        __atomic_store_n(&f->own.limit, NULL, __ATOMIC_RELEASE);
+}
+
+void yk_forks_ask(yk_pool *p)
+{
+    uint32_t count = atomic_load_explicit(&p->worker_count, memory_order_acquire);
+    for (uint32_t i = 0; i < count; i++)
+        yk_forks_ask_one(&p->workers[i]->forks);
+}
+
+/* Makes the older half of the private slots public. */
+static void share(yk_forks *f, uint32_t head)
+{
+    uint32_t private = head - f->split, more = (private + 1) / 2;
+    if (more == 0)
+        return;
+    name_owners(f, f->split, f->split + more);
+    f->split += more;
+    /* Release: the slots are there before they can be stolen. Sequentially consistent because of the look at the sleepers. */
+    atomic_fetch_add_explicit(&f->open, (uint64_t)more << 32, memory_order_seq_cst);
+}
+
+/* Somebody has asked. */
+static void answer(yk_forks *f, yk_fork_slot *head)
+{
+    /* Acquire pairs with the asker's release: it is entered as a sleeper by now. */
+    (void)__atomic_exchange_n(&f->own.limit, f->end, __ATOMIC_ACQ_REL);
+    share(f, (uint32_t)(head - f->base));
+    refresh(f);
+    yk_pool *p = worker_of(f)->pool;
+    if (p && yk_pool_wake_for_forks(p))
+        yk_forks_ask_one(f); /* more sleep than were woken */
+}
+
+/* The slots are full: the call is made at once, its result kept for the join. */
+static void run_early(yk_forks *f, yk_fork_slot *top, yk_fork_fn *run, const void *args, size_t size)
+{
+    yk_fork_done *d = yk_sys.malloc(sizeof *d);
+    if (!d) {
+        yk_fork_frame *frame = f->frame;
+        if (frame->run)
+            yk_fail(__FILE__, __LINE__, -ENOMEM, "out of memory: too many forks without a join");
+        else
+            abort(); /* there is nobody to tell, and going on would be a wrong answer */
+        return;
+    }
+    *d = (yk_fork_done){.top = top};
+    memcpy(d->slot.bytes, args, size);
+    run(&f->own, top, &d->slot);
+    d->below = f->done_early;
+    f->done_early = d;
+    refresh(f);
+}
+
+yk_fork_slot *yk_fork_slow(yk_fork_worker *w, yk_fork_slot *top, yk_fork_fn *run, const void *args, size_t size)
+{
+    yk_forks *f = (yk_forks *)(void *)w;
+    w->head = top + 1;
+    if (is_cancelled(f)) {
+        refresh(f);
+        return top + 1; /* the join gives zero */
+    }
+    if (top >= f->end) {
+        run_early(f, top, run, args, size);
+        return top + 1;
+    }
+    memcpy(top->bytes, args, size);
+    top->run = run;
+    if (!__atomic_load_n(&w->limit, __ATOMIC_RELAXED))
+        answer(f, top + 1);
+    return top + 1;
+}
+
+/* ---- Taking back ---- */
+
+/* Makes slot i private again if no thief has it; all above it have been joined. */
+static bool take_back(yk_forks *f, uint32_t i)
+{
+    uint64_t open = atomic_load_explicit(&f->open, memory_order_relaxed);
+    while (tail_of(open) <= i) {
+        uint32_t tail = tail_of(open), split = tail + (i - tail) / 2;
+        if (atomic_compare_exchange_weak_explicit(&f->open, &open, both(tail, split), memory_order_acq_rel, memory_order_relaxed)) {
+            f->split = split;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- Stealing ---- */
+
+static void run_stolen(yk_pool_worker *w, yk_pool_worker *victim, yk_fork_slot *s, yk_fork_slot *top)
+{
+    yk_run *run = (yk_run *)(__atomic_load_n(&s->state, __ATOMIC_RELAXED) & ~(uintptr_t)STATE_FLAGS);
+    if (__atomic_exchange_n(&s->state, (uintptr_t)w | BY_THIEF, __ATOMIC_ACQ_REL) & OWNER_SLEEPS)
+        __atomic_fetch_or(&s->state, OWNER_SLEEPS, __ATOMIC_RELAXED);
+    yk_fork_frame frame;
+    yk_forks_begin(&w->forks, &frame, top, run);
+    yk_run *before = yk_run_enter(run);
+    if (is_over(run))
+        memset(s->bytes, 0, sizeof s->bytes);
+    else
+        s->run(&w->forks.own, top, s);
+    yk_run_enter(before);
+    yk_forks_end(&w->forks, &frame, top);
+    /* Release: the result is there before the state says so. The slot is the owner's again from here on. */
+    if (__atomic_exchange_n(&s->state, FINISHED, __ATOMIC_SEQ_CST) & OWNER_SLEEPS)
+        yk_pool_ring(victim);
+}
+
+bool yk_forks_steal_from(yk_pool_worker *w, yk_pool_worker *victim, yk_fork_slot *top)
+{
+    yk_forks *f = &victim->forks;
+    uint64_t open = atomic_load_explicit(&f->open, memory_order_relaxed);
+    if (tail_of(open) >= split_of(open))
+        return false;
+    /* Acquire pairs with the owner's addition in share(). */
+    if (!atomic_compare_exchange_strong_explicit(&f->open, &open, open + 1, memory_order_acquire, memory_order_relaxed))
+        return false;
+    if (tail_of(open) + 1 < split_of(open))
+        yk_pool_wake_for_forks(w->pool);
+    yk_count(&w->steals);
+    run_stolen(w, victim, &f->base[tail_of(open)], top);
+    return true;
+}
+
+bool yk_forks_steal(yk_pool_worker *w, yk_fork_slot *top)
+{
+    yk_pool *p = w->pool;
+    uint32_t count = atomic_load_explicit(&p->worker_count, memory_order_acquire), start = yk_pool_random(w) % count;
+    for (uint32_t i = 0; i < count; i++) {
+        yk_pool_worker *victim = p->workers[(start + i) % count];
+        if (victim != w && yk_forks_steal_from(w, victim, top))
+            return true;
+    }
+    yk_forks_ask(p);
+    return false;
+}
+
+/* ---- Waiting for a thief ---- */
+
+static bool is_finished(const yk_fork_slot *s)
+{
+    return __atomic_load_n(&s->state, __ATOMIC_ACQUIRE) == FINISHED;
+}
+
+/* Sleeps until the thief has finished or there are forks to steal. */
+static void sleep_for(yk_forks *f, yk_fork_slot *s)
+{
+    yk_pool_worker *w = worker_of(f);
+    uint32_t seen = atomic_load_explicit(&w->bell, memory_order_acquire);
+    yk_idle_enter(&w->pool->joiners, w->index);
+    if (__atomic_fetch_or(&s->state, OWNER_SLEEPS, __ATOMIC_SEQ_CST) == FINISHED) {
+        __atomic_store_n(&s->state, FINISHED, __ATOMIC_RELAXED);
+    } else {
+        yk_forks_ask(w->pool);
+        if (!yk_pool_has_forks(w->pool))
+            yk_futex_wait(&w->bell, seen, YOKE_FOREVER, false);
+    }
+    yk_idle_leave(&w->pool->joiners, w->index);
+}
+
+/* Helps until the thief of slot s has finished. */
+static void wait_for(yk_forks *f, yk_fork_slot *s)
+{
+    yk_pool_worker *w = worker_of(f);
+    yk_spin spin;
+    yk_spin_begin(&spin, yk_cpus_to_spare());
+    while (!is_finished(s)) {
+        uintptr_t state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
+        yk_pool_worker *thief = state & BY_THIEF ? (yk_pool_worker *)(state & ~(uintptr_t)STATE_FLAGS) : NULL;
+        if ((thief && yk_forks_steal_from(w, thief, s + 1)) || yk_forks_steal(w, s + 1))
+            yk_spin_begin(&spin, yk_cpus_to_spare());
+        else if (!yk_spin_more(&spin))
+            sleep_for(f, s);
+    }
+}
+
+/* ---- Joining ---- */
+
+static const void *pop_early(yk_forks *f)
+{
+    yk_fork_done *d = f->done_early;
+    memcpy(f->result, d->slot.bytes, sizeof f->result);
+    f->done_early = d->below;
+    free(d);
+    refresh(f);
+    return f->result;
+}
+
+static const char zero[YOKE_FORK_BYTES] __attribute__((aligned(16)));
+
+const void *yk_fork_reclaim(yk_fork_worker *own, yk_fork_slot *top)
+{
+    yk_forks *f = (yk_forks *)(void *)own;
+    if (f->done_early && f->done_early->top == top)
+        return pop_early(f);
+    uint32_t i = (uint32_t)(top - f->base);
+    if (top < f->end && i < f->split && !take_back(f, i)) {
+        own->head = top + 1;
+        wait_for(f, top);
+        /* No thief can be at it: for all of them tail == split. */
+        f->split = i;
+        atomic_store_explicit(&f->open, both(i, i), memory_order_relaxed);
+        refresh(f);
+        return top->bytes;
+    }
+    refresh(f);
+    return is_cancelled(f) ? zero : NULL;
+}

@@ -1,0 +1,162 @@
+/* visit: how a thread comes into fork bodies from outside, and goes.
+ *
+ * A worker of the pool is in already: the call starts where its slots are free. Any other thread becomes a guest: it gets a
+ * worker without a thread for the time of the call, whose forks the pool's own workers steal. Where forks must not spread - in
+ * a job of another executor, whose parallelism is across jobs, or when there is no pool - the thread works alone, with slots
+ * of its own that no thief knows. */
+#include "threads/pool.h"
+#include <stdlib.h>
+
+/* What yk_fork_visit hides. */
+typedef struct visit {
+    yk_fork_frame frame;
+    yk_pool_worker *worker, *before; /* before: what the thread was */
+    bool guest;
+} visit;
+_Static_assert(sizeof(visit) <= sizeof(((yk_fork_visit *)0)->hidden), "yk_fork_visit is too small");
+
+/* ---- The process's own pool ---- */
+
+static struct {
+    yk_mutex lock;
+    _Atomic(yoke_executor *) pool;
+} own;
+
+static void close_own(void)
+{
+    yoke_close(atomic_exchange(&own.pool, NULL));
+}
+
+/* In a child made by fork() the workers are gone, and what they held may be locked: leave it all behind. */
+static void forget_own(void)
+{
+    atomic_store(&own.pool, NULL);
+    own.lock = (yk_mutex){0};
+}
+
+yoke_executor *yoke_own_threads(void)
+{
+    yoke_executor *ex = atomic_load_explicit(&own.pool, memory_order_acquire);
+    if (ex)
+        return ex;
+    yk_mutex_lock(&own.lock);
+    ex = atomic_load_explicit(&own.pool, memory_order_relaxed);
+    if (!ex) {
+        static bool once;
+        if (!once) {
+            once = true;
+            atexit(close_own);
+            pthread_atfork(NULL, NULL, forget_own);
+        }
+        ex = yoke_open("threads");
+        atomic_store_explicit(&own.pool, ex, memory_order_release);
+    }
+    yk_mutex_unlock(&own.lock);
+    return ex;
+}
+
+/* ---- Guests ---- */
+
+static yk_pool_worker *take_guest(yk_pool *p)
+{
+    yk_mutex_lock(&p->park_lock);
+    yk_pool_worker *w = p->free_guests;
+    if (w)
+        p->free_guests = w->next_guest;
+    else
+        w = yk_pool_add_guest(p);
+    yk_mutex_unlock(&p->park_lock);
+    if (w)
+        atomic_fetch_add_explicit(&p->guests, 1, memory_order_relaxed);
+    return w;
+}
+
+static void give_guest(yk_pool_worker *w)
+{
+    yk_pool *p = w->pool;
+    atomic_fetch_sub_explicit(&p->guests, 1, memory_order_relaxed);
+    yk_mutex_lock(&p->park_lock);
+    w->next_guest = p->free_guests;
+    p->free_guests = w;
+    yk_mutex_unlock(&p->park_lock);
+}
+
+/* ---- Alone ---- */
+
+static pthread_key_t alone_key;
+
+static void free_alone(void *w)
+{
+    yk_pool_worker_free(w);
+}
+
+static __attribute__((constructor)) void make_key(void)
+{
+    pthread_key_create(&alone_key, free_alone);
+}
+
+static yk_pool_worker *take_alone(void)
+{
+    yk_pool_worker *w = pthread_getspecific(alone_key);
+    if (!w && (w = yk_pool_worker_new(NULL, 0)))
+        pthread_setspecific(alone_key, w);
+    return w;
+}
+
+/* ---- Coming and going ---- */
+
+/* The pool on which forks may spread, or NULL. */
+static yk_pool *pool_for(yoke_executor *ex, const yk_run *run)
+{
+    if (!ex && run)
+        ex = run->executor;
+    if (!ex && yk_pool_anybody())
+        return yk_pool_anybody()->pool;
+    if (!ex)
+        ex = yoke_own_threads();
+    return ex ? yk_pool_of(ex) : NULL;
+}
+
+void yk_fork_enter(yk_fork_visit *v, yoke_executor *ex)
+{
+    visit *h = (visit *)(void *)v->hidden;
+    yk_run *run = yk_current_run();
+    yk_pool *p = pool_for(ex, run);
+    h->before = yk_pool_anybody();
+    h->worker = h->before && h->before->pool == p ? h->before : NULL;
+    h->guest = false;
+    if (p && !h->worker)
+        h->guest = (h->worker = take_guest(p)) != NULL;
+    if (!h->worker)
+        h->worker = take_alone();
+    if (!h->worker)
+        abort(); /* not even memory for a worker: no way to run, and none to say so */
+    yk_pool_become(h->worker);
+    v->worker = &h->worker->forks.own;
+    v->top = v->worker->head;
+    yk_forks_begin(&h->worker->forks, &h->frame, v->top, run);
+}
+
+void yk_fork_leave(yk_fork_visit *v)
+{
+    visit *h = (visit *)(void *)v->hidden;
+    yk_forks_end(&h->worker->forks, &h->frame, v->top);
+    yk_pool_become(h->before);
+    if (h->guest)
+        give_guest(h->worker);
+}
+
+/* A task has failed: its other parts need not begin. */
+static void stop_parts(yk_run *run)
+{
+    yk_pool *p = yk_pool_of(run->executor);
+    if (p && atomic_load_explicit(&run->shared, memory_order_relaxed))
+        yk_forks_ask(p);
+    else if (yk_pool_anybody())
+        yk_forks_ask_one(&yk_pool_anybody()->forks);
+}
+
+static __attribute__((constructor)) void watch_failures(void)
+{
+    yk_run_failed_hook = stop_parts;
+}
