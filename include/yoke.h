@@ -7,6 +7,7 @@
 #include <yoke/future.h>
 #include <yoke/executor.h>
 #include <yoke/fork.h>
+#include <yoke/loop.h>
 #include <yoke/json.h>
 #include <yoke/module.h>
 #include <yoke/trace.h>

@@ -90,6 +90,11 @@ static bool is_cancelled(const yk_forks *f)
     return f->frame && is_over(f->frame->run);
 }
 
+bool yk_forks_is_over(const yk_fork_worker *w)
+{
+    return is_cancelled((const yk_forks *)(const void *)w);
+}
+
 /* Sets what the macros compare with. While results of early runs wait, or the job is cancelled, each join takes the slow way;
  * in a cancelled job each fork, too. */
 static void refresh(yk_forks *f)

@@ -40,6 +40,8 @@ bool yk_forks_open(const yk_forks *f);
 /* From here to the end, forks from slot `top` on belong to `run`. The frame lies with the caller. */
 void yk_forks_begin(yk_forks *f, yk_fork_frame *frame, yk_fork_slot *top, yk_run *run);
 void yk_forks_end(yk_forks *f, yk_fork_frame *frame, yk_fork_slot *top);
+/* Whether the job of the forks that w is making has failed or was cancelled. */
+bool yk_forks_is_over(const yk_fork_worker *w);
 /* Asks every worker of the pool to make some of its forks public, or to see that its job has been cancelled. */
 void yk_forks_ask(struct yk_pool *p);
 void yk_forks_ask_one(yk_forks *f);

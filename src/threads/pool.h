@@ -76,6 +76,8 @@ bool yk_pool_has_forks(yk_pool *p);
 void yk_pool_wake(yk_pool *p);
 /* The same for forks, with which those who wait for a thief can help too. True when others still sleep who might. */
 bool yk_pool_wake_for_forks(yk_pool *p);
+/* Whether somebody sleeps who could help with forks. */
+bool yk_pool_wants_forks(yk_pool *p);
 uint32_t yk_pool_random(yk_pool_worker *w);
 
 static inline void yk_pool_ring(yk_pool_worker *w)

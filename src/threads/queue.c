@@ -174,9 +174,14 @@ static bool has_place(yk_pool *p)
            atomic_load_explicit(&p->guests, memory_order_relaxed);
 }
 
+bool yk_pool_wants_forks(yk_pool *p)
+{
+    return has_place(p) || yk_idle_any(&p->joiners);
+}
+
 bool yk_pool_wake_for_forks(yk_pool *p)
 {
     if (somebody_searches(p) || !((has_place(p) && wake_from(p, &p->sleepers)) || wake_from(p, &p->joiners)))
         return false;
-    return has_place(p) || yk_idle_any(&p->joiners);
+    return yk_pool_wants_forks(p);
 }

@@ -135,6 +135,8 @@ void yk_fork_enter(yk_fork_visit *v, yoke_executor *ex)
     v->worker = &h->worker->forks.own;
     v->top = v->worker->head;
     yk_forks_begin(&h->worker->forks, &h->frame, v->top, run);
+    if (p && yk_pool_wants_forks(p))
+        yk_forks_ask_one(&h->worker->forks); /* who sleeps may have asked before this worker came */
 }
 
 void yk_fork_leave(yk_fork_visit *v)
