@@ -59,7 +59,7 @@ typedef struct yk_fork_worker {
     yk_fork_slot *limit; /* forks from here on take the slow way: the end of the slots, or NULL when somebody wants work */
     char apart[56];      /* thieves write the former */
     yk_fork_slot *split; /* joins below take the slow way: others may have stolen these */
-    yk_fork_slot *head;  /* slots from here on are free */
+    yk_fork_slot *head;  /* slots from here on are free, and all below are in use: where a call from outside goes on */
 } yk_fork_worker;
 
 /* One call from outside of a fork body. */
@@ -164,7 +164,7 @@ YOKE_API const void *yk_fork_reclaim(yk_fork_worker *w, yk_fork_slot *top);
 #define YK_FORK_CALL_0(N) yk_fork_body_##N(yk_w, yk_top)
 #define YK_FORK_CALL_1(N, ...) yk_fork_body_##N(yk_w, yk_top, __VA_ARGS__)
 /* The result of the newest fork that has not been joined, which must be one of f. */
-#define yoke_join(N) (yk_top--, yk_fork_join_##N(yk_w, yk_top))
+#define yoke_join(N) (yk_w->head = --yk_top, yk_fork_join_##N(yk_w, yk_top))
 
 /* f(arguments) on the pool of a `threads` executor, from any thread; on another executor, or one that failed to open, it
  * runs alone in the calling thread. Returns f's result. */

@@ -339,6 +339,7 @@ const void *yk_fork_reclaim(yk_fork_worker *own, yk_fork_slot *top)
     if (top < f->end && i < f->split && !take_back(f, i)) {
         own->head = top + 1;
         wait_for(f, top);
+        own->head = top;
         /* No thief can be at it: for all of them tail == split. */
         f->split = i;
         atomic_store_explicit(&f->open, both(i, i), memory_order_relaxed);

@@ -8,6 +8,7 @@
 #include "threads/deque.h"
 #include "threads/fork.h"
 #include "threads/idle.h"
+#include <sched.h>
 
 enum {
     YK_POOL_MAX = 4096,   /* most workers that can be asked for */
@@ -22,6 +23,9 @@ typedef struct yk_pool_worker {
     yk_forks forks; /* first, see fork.c */
     yk_deque deque;
     _Alignas(YK_CACHE_LINE) _Atomic uint32_t bell; /* futex word on which it sleeps; changes with each ring */
+    _Atomic pid_t tid;                             /* 0: not running yet */
+    atomic_bool away;                              /* its waker has kept it off a CPU; mask is its affinity before that */
+    cpu_set_t mask;
     struct yk_pool_worker *next_guest;             /* among those that are free */
     _Atomic uint64_t jobs, steals, sleeps;               /* counted by itself, read by anyone */
     yk_blocking blocking; /* what future.c calls when a task of this worker is about to block */
@@ -85,6 +89,11 @@ static inline void yk_pool_ring(yk_pool_worker *w)
     atomic_fetch_add_explicit(&w->bell, 1, memory_order_release);
     yk_futex_wake(&w->bell, 1, false);
 }
+
+/* Wakes w on another CPU than this one, if it may run on any: wake.c. */
+void yk_pool_ring_elsewhere(yk_pool_worker *w);
+/* In w's own thread, when it is awake: it may use all its CPUs again. */
+void yk_pool_come_back(yk_pool_worker *w);
 
 /* A counter with one writer. */
 static inline void yk_count(_Atomic uint64_t *n)

@@ -4,7 +4,6 @@
  * deque, from which others steal. A worker that empties its deque takes a batch from the inbox, so that the inbox's lock is
  * touched once for several jobs; what is left of a batch can be stolen. */
 #include "threads/pool.h"
-#include <sched.h>
 
 enum { BATCH = 16, INBOX_EVERY = 61 /* a prime: deque-heavy work must not starve the inbox */ };
 
@@ -128,60 +127,4 @@ bool yk_pool_has_forks(yk_pool *p)
         if (yk_forks_open(&p->workers[i]->forks))
             return true;
     return false;
-}
-
-/* Rings for one of the set whose last CPU is not `here`, or, if here is -1, for any. The lowest number first: a pool with little
- * to do uses few threads, whose caches are warm. */
-static bool ring_one(yk_pool *p, yk_idle *set, int here)
-{
-    uint32_t count = atomic_load_explicit(&p->worker_count, memory_order_acquire);
-    for (uint32_t i = 0; i * 64 < count && yk_idle_any(set); i++) {
-        uint64_t word = atomic_load_explicit(&set->words[i], memory_order_seq_cst);
-        for (; word != 0; word &= word - 1) {
-            yk_pool_worker *w = p->workers[i * 64 + (uint32_t)__builtin_ctzll(word)];
-            if (atomic_load_explicit(&w->cpu, memory_order_relaxed) != here && yk_idle_leave(set, w->index)) {
-                yk_pool_ring(w);
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-/* The kernel often wakes a thread where it ran last, even when that is the waker's own busy CPU and another one is idle; so one
- * that ran elsewhere is preferred. */
-static bool wake_from(yk_pool *p, yk_idle *set)
-{
-    return yk_idle_any(set) && (ring_one(p, set, sched_getcpu()) || ring_one(p, set, -1));
-}
-
-/* Whoever searches will find what was just put: it looks once more after it has stopped being counted. */
-static bool somebody_searches(yk_pool *p)
-{
-    return atomic_load_explicit(&p->searching, memory_order_seq_cst) > 0;
-}
-
-void yk_pool_wake(yk_pool *p)
-{
-    if (!somebody_searches(p) && yk_idle_any(&p->sleepers))
-        wake_from(p, &p->sleepers);
-}
-
-/* Guests take the places of as many sleepers. */
-static bool has_place(yk_pool *p)
-{
-    return atomic_load_explicit(&p->sleepers.count, memory_order_seq_cst) >
-           atomic_load_explicit(&p->guests, memory_order_relaxed);
-}
-
-bool yk_pool_wants_forks(yk_pool *p)
-{
-    return has_place(p) || yk_idle_any(&p->joiners);
-}
-
-bool yk_pool_wake_for_forks(yk_pool *p)
-{
-    if (somebody_searches(p) || !((has_place(p) && wake_from(p, &p->sleepers)) || wake_from(p, &p->joiners)))
-        return false;
-    return yk_pool_wants_forks(p);
 }

@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { SPIN_CREDIT_MAX = 8, STACK = 64 << 20 };
 
@@ -139,6 +140,7 @@ static bool has_place(yk_pool *p)
  * have been for several, and none was made while this worker searched: hand it on. */
 static bool work(yk_pool_worker *w, bool idle)
 {
+    yk_pool_come_back(w);
     yk_job *job = yk_pool_find(w);
     if (!job)
         return has_place(w->pool) && yk_forks_steal(w, w->forks.base);
@@ -197,8 +199,7 @@ static void *worker_thread(void *arg)
     char name[16];
     snprintf(name, sizeof name, "yoke-worker-%u", w->index % 1000);
     pthread_setname_np(pthread_self(), name);
-    yk_settle(w->index);
-    yk_pool_note_cpu(w);
+    atomic_store_explicit(&w->tid, gettid(), memory_order_relaxed);
     yk_blocked_hook = &w->blocking;
     if (yk_thread_hook)
         yk_thread_hook();

@@ -196,17 +196,3 @@ bool yk_leave_cpu(void)
     CPU_CLR(cpu, &others);
     return CPU_COUNT(&others) > 0 && pass_through(&others, &had);
 }
-
-void yk_settle(unsigned n)
-{
-    cpu_set_t had, one;
-    if (sched_getaffinity(0, sizeof had, &had) < 0)
-        return;
-    unsigned count = (unsigned)CPU_COUNT(&had), seen = 0;
-    int cpu = 0;
-    for (n %= count; !CPU_ISSET(cpu, &had) || seen++ < n; cpu++)
-        ;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    pass_through(&one, &had);
-}

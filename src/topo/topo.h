@@ -18,8 +18,6 @@ unsigned yk_cpu_budget(void);
  * root/proc/self/mountinfo name them. 0: none. */
 double yk_cgroup_quota(const char *root);
 
-/* Moves the calling thread to the n-th CPU of its affinity mask, counted round, and leaves it free to be moved on. */
-void yk_settle(unsigned n);
 /* Moves the calling thread to another CPU of its affinity mask, which stays as it was. False when there is no other. Costs
  * some 10 us: for threads that find that they share a CPU with whom they work with, once in a while. */
 bool yk_leave_cpu(void);

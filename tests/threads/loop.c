@@ -354,7 +354,7 @@ TEST(large_results)
 TEST(results_without_memory)
 {
     static unsigned char x[1000];
-    yoke_executor *ex = yoke_open("threads:2");
+    yoke_executor *ex = yoke_open("inline");
     yk_sys_fail("posix_memalign", 1, ENOMEM);
     histogram h = yoke_reduce(ex, sizeof x, bins, x);
     CHECK(yk_sys_fail("posix_memalign", 0, 0) >= 1);
