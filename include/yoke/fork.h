@@ -119,7 +119,8 @@ YOKE_API const void *yk_fork_reclaim(yk_fork_worker *w, yk_fork_slot *top);
         const void *yk_done = yk_fork_reclaim(yk_w, yk_top);                                                           \
         YK_IF(YK_IS_VOID(RET))                                                                                         \
         (if (!yk_done) yk_fork_from_##N(yk_w, yk_top, yk_top);)                                                        \
-        (if (!yk_done) return yk_fork_from_##N(yk_w, yk_top, yk_top); RET yk_r; memcpy(&yk_r, yk_done, sizeof yk_r); return yk_r;) \
+        (RET yk_r; if (!yk_done) return yk_fork_from_##N(yk_w, yk_top, yk_top);                                        \
+         memcpy(&yk_r, yk_done, sizeof yk_r); return yk_r;)                                                            \
     }                                                                                                                  \
     static inline YK_MAYBE RET yk_fork_join_##N(yk_fork_worker *yk_w, yk_fork_slot *yk_top)                            \
     {                                                                                                                  \

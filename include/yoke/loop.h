@@ -61,7 +61,8 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
 /* ---- One dimension ---- */
 
 /* YOKE_LOOP(name, i, (type, parameter)...) { body }: at file scope. i is a size_t. */
-#define YOKE_LOOP(N, ...) YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_LOOP_OVER_1, (N, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
+#define YOKE_LOOP(N, ...)                                                                                              \
+    YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_LOOP_OVER_1, (N, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
 #define YK_LOOP_REST(...) YK_CAT(YK_LOOP_REST_, YK_HAS_MORE(__VA_ARGS__))(__VA_ARGS__)
 #define YK_LOOP_REST_0(a)
 #define YK_LOOP_REST_1(a, ...) , __VA_ARGS__
@@ -166,7 +167,8 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
  * The result does not depend on the number of workers or on who does what, not even in its last bit: the range is always cut in
  * the same places, and the parts are combined in the same order. */
 #define YOKE_REDUCE(T, N, I, ACC, OTHER, IDENTITY, ...)                                                                \
-    YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_REDUCE_OVER, (T, N, I, ACC, OTHER, IDENTITY, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
+    YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_REDUCE_OVER,                                                            \
+                 (T, N, I, ACC, OTHER, IDENTITY, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
 #define YK_REDUCE_OVER(HEAD, ...) YK_APPLY(YK_REDUCE_OVER_AS, YK_UNWRAP HEAD, __VA_ARGS__)
 #define YK_REDUCE_OVER_AS(T, N, I, ACC, OTHER, IDENTITY, COMBINE, FIELDS, PARAMS, LOADS, VALUES)                       \
     YK_LOOP_ARGS(N, FIELDS)                                                                                            \

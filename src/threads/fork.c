@@ -219,7 +219,8 @@ static bool take_back(yk_forks *f, uint32_t i)
     uint64_t open = atomic_load_explicit(&f->open, memory_order_relaxed);
     while (tail_of(open) <= i) {
         uint32_t tail = tail_of(open), split = tail + (i - tail) / 2;
-        if (atomic_compare_exchange_weak_explicit(&f->open, &open, both(tail, split), memory_order_acq_rel, memory_order_relaxed)) {
+        if (atomic_compare_exchange_weak_explicit(&f->open, &open, both(tail, split), memory_order_acq_rel,
+                                                  memory_order_relaxed)) {
             f->split = split;
             return true;
         }

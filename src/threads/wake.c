@@ -80,7 +80,9 @@ bool yk_pool_wants_forks(yk_pool *p)
 
 bool yk_pool_wake_for_forks(yk_pool *p)
 {
-    if (somebody_searches(p) || !((has_place(p) && wake_from(p, &p->sleepers, yk_pool_ring_elsewhere)) || wake_from(p, &p->joiners, yk_pool_ring)))
+    if (somebody_searches(p))
+        return false;
+    if (!(has_place(p) && wake_from(p, &p->sleepers, yk_pool_ring_elsewhere)) && !wake_from(p, &p->joiners, yk_pool_ring))
         return false;
     return yk_pool_wants_forks(p);
 }
