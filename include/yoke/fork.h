@@ -48,11 +48,11 @@ struct yk_fork_slot;
 typedef void yk_fork_fn(struct yk_fork_worker *w, struct yk_fork_slot *top, struct yk_fork_slot *s);
 
 /* A forked call that has not been joined. state belongs to src/threads/fork.c. */
-typedef struct __attribute__((aligned(64))) yk_fork_slot {
+typedef struct yk_fork_slot {
     yk_fork_fn *run;
     uintptr_t state;
     char bytes[YOKE_FORK_BYTES]; /* the arguments; once it has run elsewhere, the result */
-} yk_fork_slot;
+} __attribute__((aligned(64))) yk_fork_slot;
 
 /* The part of a worker that forks and joins look at. */
 typedef struct yk_fork_worker {
@@ -69,8 +69,10 @@ typedef struct yk_fork_visit {
     void *hidden[8];
 } yk_fork_visit;
 
+/* Makes the calling thread a worker of ex's pool, or of what NULL means, for the time until it leaves again. */
 YOKE_API void yk_fork_enter(yk_fork_visit *v, struct yoke_executor *ex);
 YOKE_API void yk_fork_leave(yk_fork_visit *v);
+/* A fork that finds top at w->limit or beyond. Returns the new top. */
 YOKE_API yk_fork_slot *yk_fork_slow(yk_fork_worker *w, yk_fork_slot *top, yk_fork_fn *run, const void *args, size_t size);
 /* NULL: run it here; else where its result is. */
 YOKE_API const void *yk_fork_reclaim(yk_fork_worker *w, yk_fork_slot *top);

@@ -34,6 +34,7 @@ extern "C" {
 /* ---- What the macros use ---- */
 
 typedef void yk_loop_chunk(size_t lo, size_t hi, const void *args);
+/* Calls chunk for parts of [0, n) which together are all of it, on the workers of ex. */
 YOKE_API void yk_loop(struct yoke_executor *ex, size_t n, yk_loop_chunk *chunk, const void *args);
 
 /* A reduction over [0, n): `fold` takes part of the range into *acc, which has the identity; `combine` takes the result of the
@@ -44,6 +45,7 @@ typedef struct yk_reduction {
     void (*identity)(void *acc);
     size_t size;
 } yk_reduction;
+/* *ret: the identity, then all of [0, n) taken into it. */
 YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *r, const void *args, void *ret);
 
 #define YK_LOOP_FORM(...) YK_CAT(YK_LOOP_, YK_HAS_MORE(__VA_ARGS__))
