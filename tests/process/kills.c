@@ -1,5 +1,6 @@
-/* kills.c - workers and the zygote are killed at random moments while thousands of jobs run: each job ends exactly once, with
- * its value or an error that names the signal; and when all is over no process, descriptor or shared memory is left. */
+/* kills.c - workers and the zygote are killed at random moments while thousands of jobs run: each job ends exactly
+ * once, with its value or an error that names the signal; and when all is over no process, descriptor or shared
+ * memory is left. */
 #include "process/pool.h"
 #include "test.h"
 #include <fcntl.h>
@@ -66,12 +67,11 @@ YOKE_TASK(int64_t, waits_with_a_child, (yoke_out_i64, pids), (int, children))
     return 0;
 }
 
-/* With retries there are no large results: those that are held keep the arenas of dead workers, and without one a worker
- * fails the job, again and again. */
+/* With retries there are no large results: those that are held keep the arenas of dead workers, and without one a
+ * worker fails the job, again and again. */
 static yoke_future *submit_one(yoke_executor *ex, long i, unsigned retries)
 {
-    static int32_t numbers[LARGE];
-    numbers[0] = 1;
+    static int32_t numbers[LARGE] = {1}; /* must stay as they are until the job has ended */
     switch (i % 4) {
     case 0: return yoke_opt_submit(ex, (retries = retries, backoff = YOKE_US), add, i, 7);
     case 1: return retries ? yoke_opt_submit(ex, (retries = retries, backoff = YOKE_US), add, i, 0)

@@ -1,5 +1,5 @@
-/* limits.c - large arguments and results at the limits of the arenas, and when these are full: what does not fit is an error of its
- * job that says so, everything else runs, and all of it fits again once it has been given back. */
+/* limits.c - large arguments and results at the limits of the arenas, and when these are full: what does not fit
+ * is an error of its job that says so, everything else runs, and all of it fits again once it has been given back. */
 #include "process/pool.h"
 #include "test.h"
 #include <signal.h>

@@ -1,5 +1,6 @@
 /* model.c - a pool against a sequential model: random submits, cancels, timeouts, deadlines, deaths, retries and
- * dependencies. The model knows which ends each job may have; the pool must give it one of them, once, whatever the order. */
+ * dependencies. The model knows which ends each job may have; the pool must give it one of them, once, whatever
+ * the order. */
 #include "process/pool.h"
 #include "test.h"
 #include <signal.h>

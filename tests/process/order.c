@@ -1,5 +1,5 @@
-/* order.c - in which order jobs run and on which worker: priorities, first come first served within one, no job behind a long one
- * while a worker idles, all workers used, cancelled jobs out of the way. */
+/* order.c - in which order jobs run and on which worker: priorities, first come first served within one, no job
+ * behind a long one while a worker idles, all workers used, cancelled jobs out of the way. */
 #include "process/pool.h"
 #include "test.h"
 #include <stdio.h>

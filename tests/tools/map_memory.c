@@ -1,5 +1,6 @@
-/* map_memory.c - the whole of `yoke map` while memory runs out: the n-th allocation fails, for every n. What is written is always
- * a beginning of the right lines or lacks single records that are told; the log never has more than what was written. */
+/* map_memory.c - the whole of `yoke map` while memory runs out: the n-th allocation fails, for every n. What is
+ * written is always a beginning of the right lines or lacks single records that are told; the log never has more
+ * than what was written. */
 #include "test.h"
 #include "tools/map.h"
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-/* map_rules.c - what --halt decides, against a brute-force reading of the rule, and what the progress line shows for each size
- * of each number and each width of a terminal. */
+/* map_rules.c - what --halt decides, against a brute-force reading of the rule, and what the progress line shows
+ * for each size of each number and each width of a terminal. */
 #include "test.h"
 #include "task/task.h"
 #include "tools/progress.h"

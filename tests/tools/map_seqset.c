@@ -1,10 +1,12 @@
-/* map_seqset.c - the set of record numbers against a bitmap and against a list of wild numbers, and when memory runs out. */
+/* map_seqset.c - the set of record numbers against a bitmap and against a list of wild numbers, and when memory
+ * runs out. */
 #include "test.h"
 #include "tools/joblog.h"
 
 enum { PAGE = 32768 };
 
-/* Dense numbers in any order, as a log of an unordered run has them: compared with a bitmap after each step of a thousand. */
+/* Dense numbers in any order, as a log of an unordered run has them: compared with a bitmap after each step of a
+ * thousand. */
 TEST(dense_against_a_bitmap)
 {
     enum { N = 5 * PAGE, STEPS = 120000 };
