@@ -76,7 +76,8 @@ static yoke_future *submit_one(yoke_executor *ex, long i, unsigned retries)
     case 0: return yoke_opt_submit(ex, (retries = retries, backoff = YOKE_US), add, i, 7);
     case 1: return retries ? yoke_opt_submit(ex, (retries = retries, backoff = YOKE_US), add, i, 0)
                            : yoke_submit(ex, letters, i);
-    case 2: return yoke_opt_submit(ex, (retries = retries, backoff = YOKE_US), sum, yoke_1d(yoke_in_i32, numbers, LARGE));
+    case 2: return yoke_opt_submit(ex, (retries = retries, backoff = YOKE_US), sum,
+                                   yoke_1d(yoke_in_i32, numbers, LARGE));
     default: return yoke_opt_submit(ex, (retries = retries, backoff = YOKE_US), dozes, i);
     }
 }
@@ -274,8 +275,8 @@ static void storm(const char *uri, unsigned zygote_share, unsigned longest_us, u
     }
     atomic_store(&k.stop, true);
     pthread_join(t, NULL);
-    printf("# %u workers and %u zygotes killed: %u of %d jobs lost, %u without memory\n", k.workers, k.zygotes, lost, JOBS,
-           refused);
+    printf("# %u workers and %u zygotes killed: %u of %d jobs lost, %u without memory\n", k.workers, k.zygotes, lost,
+           JOBS, refused);
     CHECK(k.workers + k.zygotes > 0);
     CHECK(lost <= k.workers + k.zygotes * yoke_executor_width(ex));
     CHECK(retries == 0 || lost + refused == 0);

@@ -59,8 +59,8 @@ static int fill(yoke_executor *ex, void **blocks, int most, size_t least)
 
 TEST(sizes_around_the_limits)
 {
-    static const size_t limits[] = {0, 1, YK_FRAME_CELL - sizeof(yoke_bytes), YK_FRAME_CELL, YK_FRAME_INLINE, 8192, 65536,
-                                    1 << 20};
+    static const size_t limits[] = {0, 1, YK_FRAME_CELL - sizeof(yoke_bytes), YK_FRAME_CELL, YK_FRAME_INLINE, 8192,
+                                    65536, 1 << 20};
     yoke_executor *ex = yoke_open("processes:1");
     char *data = calloc(1, (1 << 20) + 16);
     CHECK(data != NULL);
@@ -128,7 +128,8 @@ TEST(room_comes_back_for_a_retry)
     static void *blocks[200];
     static char data[50000];
     int n = fill(ex, blocks, 200, 64);
-    yoke_future *f = yoke_opt_submit(ex, (retries = 20, backoff = 5 * YOKE_MS), length, (yoke_bytes){data, sizeof data});
+    yoke_future *f = yoke_opt_submit(ex, (retries = 20, backoff = 5 * YOKE_MS), length,
+                                     (yoke_bytes){data, sizeof data});
     struct timespec moment = {0, 20000000};
     nanosleep(&moment, NULL);
     CHECK(!yoke_done(f));

@@ -79,7 +79,8 @@ static bool is_possible(const expected *all, int i, int code)
 static enum what some_kind(void)
 {
     uint64_t r = test_random() % 1000;
-    return r < 700 ? VALUE : r < 800 ? FAIL : r < 850 ? RETRIED : r < 900 ? DIE : r < 940 ? LEAVE : r < 990 ? LATE : HANG;
+    return r < 700 ? VALUE : r < 800 ? FAIL : r < 850 ? RETRIED : r < 900 ? DIE
+           : r < 940 ? LEAVE : r < 990 ? LATE : HANG;
 }
 
 static expected some_job(int i)
@@ -121,8 +122,8 @@ static void check_end(expected *x, yoke_future *f, long i, const int64_t *counte
     long v = -1;
     x[i].code = yoke_try(f, &v);
     if (!is_possible(x, (int)i, x[i].code))
-        test_fail(__FILE__, __LINE__, "job %ld of kind %d (attempts %u, retries %u, after %d, cancel %d/%d) ended with %d: %s", i,
-                  (int)x[i].what, x[i].attempts, x[i].retries, x[i].after, x[i].asked, x[i].cancelled, x[i].code,
+        test_fail(__FILE__, __LINE__, "job %ld of kind %d (attempts %u, retries %u, after %d, cancel %d/%d) ended with %d: %s",
+                  i, (int)x[i].what, x[i].attempts, x[i].retries, x[i].after, x[i].asked, x[i].cancelled, x[i].code,
                   yoke_error(f));
     if (x[i].code == 0)
         CHECK_INT(v, i * 3);

@@ -153,7 +153,7 @@ static const char *const texts[] = {"plain", "", "[\"json\"]", "with \"quotes\""
 
 static yk_map_config config(const yoke_task *task, const char *const *words, size_t n)
 {
-    return (yk_map_config){.task = task, .target = "x.c:task", .uri = "inline", .words = words, .nwords = n, .progress = 0};
+    return (yk_map_config){.task = task, .target = "x.c:task", .uri = "inline", .words = words, .nwords = n};
 }
 
 static void each_call(const yk_map_config *c)
