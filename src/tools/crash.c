@@ -77,6 +77,8 @@ static void give_stack(void)
 
 void yk_prepare_crashes(void)
 {
+    if (yk_thread_hook == give_stack)
+        return;
     give_stack();
     yk_thread_hook = give_stack;
 }

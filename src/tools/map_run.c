@@ -7,6 +7,7 @@
  * when a task runs inside the loop's own thread (the inline executor), the loop cannot look at the count; there the second
  * interrupt writes out what is complete and ends the process from the handler. */
 #include "tools/map.h"
+#include "tools/commands.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -193,6 +194,8 @@ static int start(yk_map *m)
     m->ex = yoke_open(c->uri);
     if (yoke_executor_status(m->ex) < 0)
         return refuse(m, yoke_executor_status(m->ex) == -EINVAL ? 2 : 3, yoke_executor_error(m->ex));
+    if (!(m->ex->type->capabilities & YK_ISOLATED))
+        yk_watch_crashes();
     yk_progress_open(&m->progress, STDERR_FILENO, c->progress, c->quiet);
     return 0;
 }
