@@ -71,8 +71,8 @@ static void check_error(const yk_error *e, int err, const yoke_task *t, size_t l
     const char *place = NULL;
     for (const char *p = e->text; (p = strstr(p, " at byte ")) != NULL; p++)
         place = p + strlen(" at byte ");
-    if (word && !place)
-        return; /* a word is shown whole */
+    if (word)
+        return; /* which is shown whole, in place of a place */
     REQUIRE(place);
     char *end;
     unsigned long long at = strtoull(place, &end, 10);

@@ -513,6 +513,14 @@ static int by_time(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+static pid_t pid_of(yk_processes *p, unsigned slot)
+{
+    yk_mutex_lock(&p->lock);
+    pid_t pid = p->clerks[slot].pid;
+    yk_mutex_unlock(&p->lock);
+    return pid;
+}
+
 TEST(death_is_noticed_at_once)
 {
     enum { N = 200 };
@@ -524,7 +532,7 @@ TEST(death_is_noticed_at_once)
             yoke_future_progress(f, &done, &total);
         yk_processes *p = (yk_processes *)(void *)ex;
         int64_t start = yoke_now();
-        kill(p->clerks[0].pid, SIGKILL);
+        kill(pid_of(p, 0), SIGKILL);
         CHECK_INT(yoke_wait(f), -EOWNERDEAD);
         took[i] = yoke_now() - start;
         yoke_release(f);

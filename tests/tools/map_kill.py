@@ -20,7 +20,7 @@ os.environ["YOKE_INCLUDE"] = os.path.join(SOURCE, "include")
 os.environ["YOKE_CACHE"] = os.path.join(FOLDER, "cache")
 SEED = int(os.environ.get("TEST_SEED", "0")) or random.randrange(1, 1 << 30)
 random.seed(SEED)
-print(f"# TEST_SEED={SEED}")
+print(f"# TEST_SEED={SEED}", file=sys.stderr)  # stdout begins with the version of TAP
 
 
 def path(name):
