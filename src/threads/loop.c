@@ -33,6 +33,7 @@ static size_t do_chunk(loop *l, size_t lo, size_t hi)
     return end;
 }
 
+/* cppcheck-suppress unknownMacro ; it does not get through the macros of pp.h */
 YOKE_FORK(void, yk_loop_range, (void *, arg), (size_t, lo), (size_t, hi))
 {
     loop *l = arg;
