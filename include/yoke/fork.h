@@ -93,6 +93,9 @@ YOKE_API const void *yk_fork_reclaim(yk_fork_worker *w, yk_fork_slot *top);
               "yoke: fork " #N " takes more than 48 bytes of arguments: pass a pointer to them");                      \
     YK_ASSERT(YK_IF(YK_IS_VOID(RET))(1)(sizeof(RET) <= YOKE_FORK_BYTES),                                               \
               "yoke: fork " #N " returns more than 48 bytes: write them through a pointer");                           \
+    enum {                                                                                                             \
+        yk_a_fork_named_##N                                                                                            \
+    };                                                                                                                 \
     RET N PLAIN;                                                                                                       \
     LINK RET yk_fork_body_##N(struct yk_fork_worker *, struct yk_fork_slot *YK_UNWRAP PARAMS);                         \
     static inline YK_MAYBE RET yk_fork_from_##N(yk_fork_worker *yk_w, yk_fork_slot *yk_top, const yk_fork_slot *yk_s)  \
@@ -160,20 +163,20 @@ YOKE_API const void *yk_fork_reclaim(yk_fork_worker *w, yk_fork_slot *top);
 
 /* Inside a fork body only. yoke_fork(f, arguments): f may run elsewhere from now on. */
 #define yoke_fork(...) ((void)(yk_top = YK_CAT(YK_FORK_PUSH_, YK_HAS_MORE(__VA_ARGS__))(__VA_ARGS__)))
-#define YK_FORK_PUSH_0(N) yk_fork_push_##N(yk_w, yk_top)
-#define YK_FORK_PUSH_1(N, ...) yk_fork_push_##N(yk_w, yk_top, __VA_ARGS__)
+#define YK_FORK_PUSH_0(N) ((void)yk_a_fork_named_##N, yk_fork_push_##N(yk_w, yk_top))
+#define YK_FORK_PUSH_1(N, ...) ((void)yk_a_fork_named_##N, yk_fork_push_##N(yk_w, yk_top, __VA_ARGS__))
 /* f(arguments), here and now, without the cost of a call from outside. */
 #define yoke_call(...) YK_CAT(YK_FORK_CALL_, YK_HAS_MORE(__VA_ARGS__))(__VA_ARGS__)
-#define YK_FORK_CALL_0(N) yk_fork_body_##N(yk_w, yk_top)
-#define YK_FORK_CALL_1(N, ...) yk_fork_body_##N(yk_w, yk_top, __VA_ARGS__)
+#define YK_FORK_CALL_0(N) ((void)yk_a_fork_named_##N, yk_fork_body_##N(yk_w, yk_top))
+#define YK_FORK_CALL_1(N, ...) ((void)yk_a_fork_named_##N, yk_fork_body_##N(yk_w, yk_top, __VA_ARGS__))
 /* The result of the newest fork that has not been joined, which must be one of f. */
-#define yoke_join(N) (yk_w->head = --yk_top, yk_fork_join_##N(yk_w, yk_top))
+#define yoke_join(N) ((void)yk_a_fork_named_##N, yk_w->head = --yk_top, yk_fork_join_##N(yk_w, yk_top))
 
 /* f(arguments) on the pool of a `threads` executor, from any thread; on another executor, or one that failed to open, it
  * runs alone in the calling thread. Returns f's result. */
 #define yoke_run(ex, ...) YK_CAT(YK_FORK_RUN_, YK_HAS_MORE(__VA_ARGS__))(ex, __VA_ARGS__)
-#define YK_FORK_RUN_0(ex, N) yk_fork_in_##N((ex))
-#define YK_FORK_RUN_1(ex, N, ...) yk_fork_in_##N((ex), __VA_ARGS__)
+#define YK_FORK_RUN_0(ex, N) ((void)yk_a_fork_named_##N, yk_fork_in_##N((ex)))
+#define YK_FORK_RUN_1(ex, N, ...) ((void)yk_a_fork_named_##N, yk_fork_in_##N((ex), __VA_ARGS__))
 
 /* The process's own pool, `threads` with its defaults, started by the first call; closed when the program ends. Do not
  * close it. It may have failed to start: see yoke_open(). */

@@ -70,6 +70,9 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
 #define YK_LOOP_REST_1(a, ...) , __VA_ARGS__
 #define YK_LOOP_OVER_1(HEAD, ...) YK_APPLY(YK_LOOP_OVER_1_AS, YK_UNWRAP HEAD, __VA_ARGS__)
 #define YK_LOOP_OVER_1_AS(N, I, FIELDS, PARAMS, LOADS, VALUES)                                                         \
+    enum {                                                                                                             \
+        yk_a_loop_named_##N                                                                                            \
+    };                                                                                                                 \
     YK_LOOP_ARGS(N, FIELDS)                                                                                            \
     static inline YK_MAYBE void yk_loop_body_##N(size_t I YK_UNWRAP PARAMS);                                           \
     static YK_MAYBE void yk_loop_chunk_##N(size_t yk_lo, size_t yk_hi, const void *yk_v)                               \
@@ -88,8 +91,8 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
 
 /* yoke_for(ex, n, name, arguments...) */
 #define yoke_for(ex, n, ...) YK_CAT(YK_FOR_, YK_HAS_MORE(__VA_ARGS__))(ex, n, __VA_ARGS__)
-#define YK_FOR_0(ex, n, N) yk_loop_for_##N((ex), (n))
-#define YK_FOR_1(ex, n, N, ...) yk_loop_for_##N((ex), (n), __VA_ARGS__)
+#define YK_FOR_0(ex, n, N) ((void)yk_a_loop_named_##N, yk_loop_for_##N((ex), (n)))
+#define YK_FOR_1(ex, n, N, ...) ((void)yk_a_loop_named_##N, yk_loop_for_##N((ex), (n), __VA_ARGS__))
 
 /* ---- Two and three ---- */
 
@@ -99,6 +102,9 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
     YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_LOOP_OVER_2, (N, I, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
 #define YK_LOOP_OVER_2(HEAD, ...) YK_APPLY(YK_LOOP_OVER_2_AS, YK_UNWRAP HEAD, __VA_ARGS__)
 #define YK_LOOP_OVER_2_AS(N, I, J, FIELDS, PARAMS, LOADS, VALUES)                                                      \
+    enum {                                                                                                             \
+        yk_a_loop_of_2_named_##N                                                                                       \
+    };                                                                                                                 \
     struct yk_loop_args_##N {                                                                                          \
         size_t yk_m;                                                                                                   \
         YK_UNWRAP FIELDS                                                                                               \
@@ -126,6 +132,9 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
     YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_LOOP_OVER_3, (N, I, J, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
 #define YK_LOOP_OVER_3(HEAD, ...) YK_APPLY(YK_LOOP_OVER_3_AS, YK_UNWRAP HEAD, __VA_ARGS__)
 #define YK_LOOP_OVER_3_AS(N, I, J, K, FIELDS, PARAMS, LOADS, VALUES)                                                   \
+    enum {                                                                                                             \
+        yk_a_loop_of_3_named_##N                                                                                       \
+    };                                                                                                                 \
     struct yk_loop_args_##N {                                                                                          \
         size_t yk_m, yk_o;                                                                                             \
         YK_UNWRAP FIELDS                                                                                               \
@@ -154,11 +163,11 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
 /* yoke_for2(ex, rows, columns, name, arguments...), yoke_for3(ex, n, m, o, name, arguments...): the product of the lengths must
  * fit size_t. */
 #define yoke_for2(ex, n, m, ...) YK_CAT(YK_FOR2_, YK_HAS_MORE(__VA_ARGS__))(ex, n, m, __VA_ARGS__)
-#define YK_FOR2_0(ex, n, m, N) yk_loop_for_##N((ex), (n), (m))
-#define YK_FOR2_1(ex, n, m, N, ...) yk_loop_for_##N((ex), (n), (m), __VA_ARGS__)
+#define YK_FOR2_0(ex, n, m, N) ((void)yk_a_loop_of_2_named_##N, yk_loop_for_##N((ex), (n), (m)))
+#define YK_FOR2_1(ex, n, m, N, ...) ((void)yk_a_loop_of_2_named_##N, yk_loop_for_##N((ex), (n), (m), __VA_ARGS__))
 #define yoke_for3(ex, n, m, o, ...) YK_CAT(YK_FOR3_, YK_HAS_MORE(__VA_ARGS__))(ex, n, m, o, __VA_ARGS__)
-#define YK_FOR3_0(ex, n, m, o, N) yk_loop_for_##N((ex), (n), (m), (o))
-#define YK_FOR3_1(ex, n, m, o, N, ...) yk_loop_for_##N((ex), (n), (m), (o), __VA_ARGS__)
+#define YK_FOR3_0(ex, n, m, o, N) ((void)yk_a_loop_of_3_named_##N, yk_loop_for_##N((ex), (n), (m), (o)))
+#define YK_FOR3_1(ex, n, m, o, N, ...) ((void)yk_a_loop_of_3_named_##N, yk_loop_for_##N((ex), (n), (m), (o), __VA_ARGS__))
 
 /* ---- Reductions ---- */
 
@@ -173,6 +182,9 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
                  (T, N, I, ACC, OTHER, IDENTITY, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
 #define YK_REDUCE_OVER(HEAD, ...) YK_APPLY(YK_REDUCE_OVER_AS, YK_UNWRAP HEAD, __VA_ARGS__)
 #define YK_REDUCE_OVER_AS(T, N, I, ACC, OTHER, IDENTITY, COMBINE, FIELDS, PARAMS, LOADS, VALUES)                       \
+    enum {                                                                                                             \
+        yk_a_reduction_named_##N                                                                                       \
+    };                                                                                                                 \
     YK_LOOP_ARGS(N, FIELDS)                                                                                            \
     static inline YK_MAYBE void yk_loop_body_##N(size_t I, T *ACC YK_UNWRAP PARAMS);                                   \
     static YK_MAYBE void yk_reduce_identity_##N(void *yk_to)                                                           \
@@ -207,8 +219,8 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
 
 /* yoke_reduce(ex, n, name, arguments...): the identity when n is 0. */
 #define yoke_reduce(ex, n, ...) YK_CAT(YK_REDUCE_, YK_HAS_MORE(__VA_ARGS__))(ex, n, __VA_ARGS__)
-#define YK_REDUCE_0(ex, n, N) yk_loop_reduce_##N((ex), (n))
-#define YK_REDUCE_1(ex, n, N, ...) yk_loop_reduce_##N((ex), (n), __VA_ARGS__)
+#define YK_REDUCE_0(ex, n, N) ((void)yk_a_reduction_named_##N, yk_loop_reduce_##N((ex), (n)))
+#define YK_REDUCE_1(ex, n, N, ...) ((void)yk_a_reduction_named_##N, yk_loop_reduce_##N((ex), (n), __VA_ARGS__))
 
 #ifdef __cplusplus
 }

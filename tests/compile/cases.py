@@ -123,3 +123,34 @@ call('await an unknown type', 'yoke_await(f, strang)', "strang")
 call('try into a value', 'int v = 0; (void)yoke_try(f, v)', '')
 call('an ordinary call is checked too', 'integrate(1)', {'clang': 'too few arguments', 'gcc': 'integrate', 'g++': 'integrate', 'clang++': 'integrate'})
 call('descriptor misspelt', '(void)yoke_signature(&yoke_task_integrat)', 'yoke_task_integrat')
+
+# ---- Forks and loops ----
+FORK = 'YOKE_FORK(long, fib, (int, n)) { if (n < 2) return n; yoke_fork(fib, n - 1); return yoke_call(fib, n - 2) + yoke_join(fib); }\n'
+
+
+def fork(name, body, *expected, only=ALL):
+    wrong('fork: ' + name, FORK + 'YOKE_FORK(long, user, (int, n)) { %s; return n; }' % body, *expected, only=only)
+
+
+wrong('fork: too many bytes', 'struct huge { char x[49]; };\nYOKE_FORK(int, lift, (struct huge, h)) { return h.x[0]; }', 'fork lift takes more than 48 bytes')
+wrong('fork: result too large', 'struct huge { char x[49]; };\nYOKE_FORK(struct huge, drop) { struct huge h; h.x[0] = 0; return h; }', 'fork drop returns more than 48 bytes')
+wrong('fork: 17 parameters', 'YOKE_FORK(int, wide, %s) { return 0; }' % MANY, 'fork wide: at most 16 parameters')
+wrong('fork: outside a body', FORK + 'long outside(void);\nlong outside(void) { yoke_fork(fib, 1); return 0; }', 'yk_(top|w)')
+wrong('fork: join outside a body', FORK + 'long outside(void);\nlong outside(void) { return yoke_join(fib); }', 'yk_(top|w)')
+wrong('fork: body missing', 'YOKE_FORK(int, empty, (int, n));\nint use(void);\nint use(void) { return empty(1) + not_there; }', 'not_there|yk_fork_body_empty')
+fork('too few arguments', 'yoke_fork(fib)', 'few|no matching|yk_fork_push_fib')
+fork('too many arguments', 'yoke_fork(fib, 1, 2)', 'many|no matching|yk_fork_push_fib')
+fork('wrong type', 'struct point p = {1, 2}; yoke_fork(fib, p)', 'yk_fork_push_fib|point')
+fork('call with a wrong type', 'struct point p = {1, 2}; yoke_call(fib, p)', 'yk_fork_body_fib|point')
+fork('no such fork', 'yoke_fork(fob, 1)', '(a_fork_named|push|in)_fob')
+fork('a task is no fork', 'yoke_fork(integrate, 1, 2, 3)', '(a_fork_named|push|join)_integrate')
+fork('join of what is no fork', 'long v = yoke_join(integrate)', '(a_fork_named|push|join)_integrate')
+fork('join with arguments', 'long v = yoke_join(fib, 1)', 'yoke_join|too many arguments')
+wrong('run: no such fork', 'long use(yoke_executor *ex);\nlong use(yoke_executor *ex) { return yoke_run(ex, fob, 1); }', '(a_fork_named|push|in)_fob')
+wrong('run: too few arguments', FORK + 'long use(yoke_executor *ex);\nlong use(yoke_executor *ex) { return yoke_run(ex, fib); }', 'few|no matching|yk_fork_in_fib')
+LOOP = 'YOKE_LOOP(scale, i, (double, by), (double *, x)) { x[i] *= by; }\n'
+wrong('loop: too few arguments', LOOP + 'void use(double *x);\nvoid use(double *x) { yoke_for(NULL, 10, scale, x); }', 'few|no matching|yk_loop_for_scale|double')
+wrong('loop: arguments in the wrong order', LOOP + 'void use(double *x);\nvoid use(double *x) { yoke_for(NULL, 10, scale, x, 2); }', 'yk_loop_for_scale|no matching|incompatible|double')
+wrong('loop: no such loop', 'void use(void);\nvoid use(void) { yoke_for(NULL, 10, stretch); }', '(a_loop_named|for)_stretch')
+wrong('loop: two lengths for one', LOOP + 'void use(double *x);\nvoid use(double *x) { yoke_for2(NULL, 10, 10, scale, 2.0, x); }', 'a_loop_of_2_named_scale|many|no matching')
+wrong('loop: no such reduction', LOOP + 'double use(double *x);\ndouble use(double *x) { return yoke_reduce(NULL, 10, scale, 2.0, x); }', '(a_reduction_named|reduce)_scale')
