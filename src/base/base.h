@@ -78,7 +78,7 @@ void *yk_region_slow(yk_region *r, size_t size);
 static inline void *yk_region_alloc(yk_region *r, size_t size)
 {
     char *p = (char *)YK_ALIGN_UP((uintptr_t)r->next, 16);
-    if (YK_UNLIKELY(size >= 4096 || p > r->end || (size_t)(r->end - p) < size))
+    if (YK_UNLIKELY(size >= 4096 || p >= r->end || (size_t)(r->end - p) < size))
         return yk_region_slow(r, size);
     r->next = p + size;
     return p;

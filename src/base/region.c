@@ -43,7 +43,7 @@ void *yk_region_slow(yk_region *r, size_t size)
         return c ? (char *)c + HEADER : NULL;
     }
     char *p = (char *)YK_ALIGN_UP((uintptr_t)r->next, 16);
-    if (p > r->end || (size_t)(r->end - p) < size) {
+    if (p >= r->end || (size_t)(r->end - p) < size) {
         size_t room = r->chunks ? YK_MIN(r->chunks->size, (size_t)BIG * 8) * 2 : FIRST_CHUNK;
         yk_chunk *c = take_chunk(r, YK_MAX(room, size));
         if (!c)
