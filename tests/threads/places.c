@@ -297,12 +297,12 @@ static _Atomic int stop;
 static void *submits(void *ex)
 {
     long n = 0;
-    while (!atomic_load(&stop)) {
+    do {
         yoke_future *f = yoke_submit(ex, fib_task, 8);
         CHECK_INT(yoke_await(f, long), 21);
         yoke_release(f);
         n++;
-    }
+    } while (!atomic_load(&stop));
     return (void *)n;
 }
 

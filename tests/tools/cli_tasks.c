@@ -86,10 +86,12 @@ YOKE_TASK(void, loops)
         ;
 }
 
+static char *volatile kept; /* or clang would see that nobody needs the memory, and ask for none */
+
 YOKE_TASK(long, hoards)
 {
     for (long n = 0;; n++) {
-        char *p = malloc(1 << 20);
+        char *p = kept = malloc(1 << 20);
         if (!p) {
             yoke_fail(ENOMEM, "refused after %ld MiB", n);
             return n;
