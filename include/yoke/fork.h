@@ -15,7 +15,8 @@
  * of threads, which is started by the first such call. yoke_run(ex, fib, 40) names the pool.
  *
  * In the body, each yoke_fork() needs its yoke_join() before the function returns, newest first, as for parentheses; a join
- * names the same function as its fork. What is forked has its arguments copied (at most YOKE_FORK_BYTES, as its result); what
+ * names the same function as its fork. (One that has none is a mistake: it may be dropped, or run
+ * late.) What is forked has its arguments copied (at most YOKE_FORK_BYTES, as its result); what
  * they point to must stay until the join. Forks of different functions may be mixed; declare one that is used before its
  * body, or in other files, with YOKE_FORK_DECL in place of a prototype and write YOKE_FORK_IMPL for its body.
  *

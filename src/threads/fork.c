@@ -113,13 +113,6 @@ void yk_forks_begin(yk_forks *f, yk_fork_frame *frame, yk_fork_slot *top, yk_run
     refresh(f);
 }
 
-void yk_forks_end(yk_forks *f, yk_fork_frame *frame, yk_fork_slot *top)
-{
-    f->frame = frame->outer;
-    f->own.head = top;
-    refresh(f);
-}
-
 /* Writes into slots [from, to), about to become public, which job they belong to. */
 static void name_owners(yk_forks *f, uint32_t from, uint32_t to)
 {
@@ -151,9 +144,9 @@ void yk_forks_ask(yk_pool *p)
 /* Makes the older half of the private slots public. */
 static void share(yk_forks *f, uint32_t head)
 {
-    uint32_t private = head - f->split, more = (private + 1) / 2;
-    if (more == 0)
+    if (head <= f->split)
         return;
+    uint32_t private = head - f->split, more = (private + 1) / 2;
     name_owners(f, f->split, f->split + more);
     f->split += more;
     /* Release: the slots are there before they can be stolen. Sequentially consistent because of the look at the sleepers. */
@@ -315,6 +308,37 @@ static void wait_for(yk_forks *f, yk_fork_slot *s)
         else if (!yk_spin_more(&spin))
             sleep_for(f, s);
     }
+}
+
+/* ---- The end of a frame ---- */
+
+/* Forks that a body has left without a join: what has been stolen must end before its slot is used again, and the rest is
+ * dropped. */
+static void clear_forgotten(yk_forks *f, yk_fork_slot *top)
+{
+    uint32_t first = (uint32_t)(top - f->base);
+    while (f->split > first) {
+        uint32_t i = f->split - 1;
+        if (take_back(f, i))
+            continue;
+        f->own.head = f->base + f->split;
+        wait_for(f, &f->base[i]);
+        f->split = i;
+        atomic_store_explicit(&f->open, both(i, i), memory_order_relaxed);
+    }
+    while (f->done_early && f->done_early->top >= top) {
+        yk_fork_done *d = f->done_early;
+        f->done_early = d->below;
+        free(d);
+    }
+}
+
+void yk_forks_end(yk_forks *f, yk_fork_frame *frame, yk_fork_slot *top)
+{
+    clear_forgotten(f, top);
+    f->frame = frame->outer;
+    f->own.head = top;
+    refresh(f);
 }
 
 /* ---- Joining ---- */

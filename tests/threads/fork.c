@@ -175,6 +175,31 @@ TEST_LIMIT(unbalanced_trees_count_the_same, 60)
     }
 }
 
+/* ---- Forks without a join ---- */
+
+YOKE_FORK(void, careless, (int, n))
+{
+    atomic_fetch_add(&calls, 1);
+    if (n == 0)
+        return;
+    yoke_fork(careless, n - 1);
+    yoke_fork(careless, n - 1);
+    yoke_call(careless, n - 1);
+}
+
+TEST_LIMIT(forgotten_joins_do_no_harm, 60)
+{
+    EACH_POOL(ex)
+        for (int i = 0; i < 200; i++) {
+            atomic_store(&calls, 0);
+            yoke_run(ex, careless, 7);
+            long after = atomic_load(&calls);
+            CHECK(after >= 8);
+            CHECK_INT(yoke_run(ex, fib, 12), 144);
+            CHECK_INT(atomic_load(&calls), after); /* all was over when the call returned */
+        }
+}
+
 /* ---- More forks than slots ---- */
 
 YOKE_FORK(long, one, (long, i))
