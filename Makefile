@@ -1,7 +1,7 @@
 # Every way into yoke: `make help` lists them. Meson is the build; a target here checks what the machine has
 # (tools/setup), configures once, and calls it. Nothing is built by this file itself.
 #
-#   BUILD=DIR     build directory (build; asan, tsan and fuzz append -asan, -tsan, -fuzz)
+#   BUILD=DIR     build directory (build; asan, tsan, fuzz and bench append -asan, -tsan, -fuzz, -bench)
 #   CC=clang      compiler, when the build directory is first made
 #   PREFIX=DIR    where `make install` installs (/usr/local); DESTDIR=DIR goes before it
 #   DIR=DIR       the folder that `make run` reads (/usr/share/doc)
@@ -14,7 +14,7 @@ export DIR
 SECONDS ?= 20
 ARGS ?=
 
-.PHONY: all build run test bench lint asan tsan fuzz install dist help
+.PHONY: all build run test bench benches lint asan tsan fuzz install dist help
 
 all: build ## build the library and the command (the default)
 
@@ -35,10 +35,13 @@ test: ## build and run every test
 	@ninja -C $(BUILD) all meson-test-prereq
 	@tests/run $(BUILD) $(ARGS)
 
-bench: ## run the benchmarks beside their peers and print the ratios
+benches: ## build the benchmarks
 	@tools/setup bench
-	@tools/configure $(BUILD)
-	@meson test -C $(BUILD) --benchmark --num-processes 1 --verbose $(ARGS)
+	@tools/configure $(BUILD)-bench -Dbench=true
+	@ninja -C $(BUILD)-bench product all
+
+bench: benches ## run the benchmarks beside their peers and print the ratios
+	@meson test -C $(BUILD)-bench --no-rebuild --benchmark --num-processes 1 --verbose $(ARGS)
 
 lint: ## style, floors, sizes, exports, clang-tidy, cppcheck (FULL=1: gcc -fanalyzer too)
 	@tools/setup lint
@@ -78,6 +81,6 @@ dist: ## write build/meson-dist/yoke-VERSION.tar.xz from the last commit, and bu
 help: ## this list
 	@echo 'yoke: write a C function once, run it on every kind of parallel hardware.'
 	@echo
-	@sed -n 's/^\([a-z][a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z][a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
 	@echo
 	@sed -n 's/^#   \([A-Z]*=.*\)/  \1/p' Makefile

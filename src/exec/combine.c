@@ -198,7 +198,7 @@ static void arrived(yk_hook *hook, yoke_future *f)
     c->last = &a->next;
     yk_mutex_unlock(&c->lock);
     atomic_fetch_add_explicit(&c->word, 1, memory_order_release);
-    yk_futex_wake(&c->word, 1, false);
+    yk_wake(&c->word, 1, false);
     leave_completion(c);
 }
 
@@ -254,21 +254,14 @@ int yoke_next_completed_until(yoke_completion *c, int64_t deadline, yoke_future 
         return -EINVAL;
     if (c->expected == 0)
         return -ENOENT;
-    yk_blocking *b = yk_blocked_hook;
-    bool blocked = false;
     int err = 0;
     yoke_future *f;
     for (;;) {
         uint32_t seen = atomic_load_explicit(&c->word, memory_order_acquire);
         if ((f = take_arrival(c)) || err == -ETIMEDOUT)
             break;
-        if (b && !blocked)
-            b->begin(b);
-        blocked = true;
-        err = yk_futex_wait(&c->word, seen, deadline, false);
+        err = yk_wait(&c->word, seen, deadline, false);
     }
-    if (b && blocked)
-        b->end(b);
     if (!f)
         return -ETIME;
     c->expected--;

@@ -3,6 +3,7 @@
 #define YK_EXEC_H
 #include "base/base.h"
 #include "sync/mutex.h"
+#include "sync/wait.h"
 #include "task/task.h"
 #include <yoke/executor.h>
 #include <yoke/future.h>
@@ -174,13 +175,6 @@ void yk_job_hook(yk_job *job, yk_hook *hook);
 int yk_job_sleep(yk_job *job, int64_t deadline);
 /* True when spinning is worth while on this machine: more than one CPU, and the quota is not smaller. */
 bool yk_cpus_to_spare(void);
-
-/* A worker thread hangs its own here: begin is called before it blocks in yoke, end after it. */
-typedef struct yk_blocking {
-    void (*begin)(struct yk_blocking *b);
-    void (*end)(struct yk_blocking *b);
-} yk_blocking;
-extern _Thread_local yk_blocking *yk_blocked_hook;
 
 static inline bool yk_job_ended(const yk_job *job)
 {

@@ -1,15 +1,13 @@
 /* future: what the holder of a future can do: wait, look, take the value, cancel, release.
  *
  * Waiting is the executor's affair if it has a way of its own (type->wait); else it is a short spin and then sleep on the
- * job's state word. A worker thread that is about to sleep says so through yk_blocking, so that its pool can let another
+ * job's state word. A worker thread that is about to sleep says so through yk_blocking (sync/wait.h), so that its pool can let another
  * thread work meanwhile. */
 #include "exec/job.h"
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-_Thread_local yk_blocking *yk_blocked_hook;
 
 /* About one wake-up of a sleeping thread: spinning that long at most doubles the cost of the wait. */
 enum { SPIN_NS = 20000, SPINS_PER_LOOK = 8 };
@@ -48,12 +46,9 @@ static int wait_until(yk_job *job, int64_t deadline)
     const yk_executor_type *type = job->ex->type;
     if (type->help && deadline == YOKE_FOREVER && type->help(job->ex, job))
         return 0;
-    yk_blocking *b = yk_blocked_hook;
-    if (b)
-        b->begin(b);
+    yk_blocking *b = yk_block_begin();
     int err = type->wait ? type->wait(job->ex, job, deadline) : yk_job_sleep(job, deadline);
-    if (b)
-        b->end(b);
+    yk_block_end(b);
     return err;
 }
 
@@ -122,9 +117,9 @@ int yoke_cancel(yoke_future *f)
     if ((old & YK_PHASE) >= YK_ENDING)
         return -EALREADY;
     if (f->ex->type->cancel && f->ex->type->cancel(f->ex, f, false)) {
-        yk_job_abort_claimed(f, -ECANCELED, text);
+        bool ours = yk_job_abort_claimed(f, -ECANCELED, text); /* else its deadline has ended it meanwhile */
         yk_job_drop(f);
-        return 0;
+        return ours ? 0 : -EALREADY;
     }
     return -EINPROGRESS;
 }

@@ -8,10 +8,10 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
 from tap import *
 
-TARGETS = "all build run test bench lint asan tsan fuzz install dist help".split()
+TARGETS = "all build run test bench benches lint asan tsan fuzz install dist help".split()
 # A make that runs this test hands its own variables on: not to the ones below.
 ENV = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "CC", "BUILD", "YOKE_COUNTS")}
-STAGES = "gcc clang asan tsan lint fuzz install dist".split()
+STAGES = "gcc clang asan tsan lint fuzz bench install dist".split()
 
 
 @test
@@ -50,7 +50,7 @@ def ci(broken="", counts="3 0 0", setup="true"):
         for target in ("test", "asan", "tsan"):
             out.write(f"{target}:\n\t@echo $(if $(findstring clang,$(CC)),clang,{target}) >>called\n")
             out.write(f"\t@[ -z '{counts}' ] || echo {counts} >>$$YOKE_COUNTS\n\t@[ {target} != '{broken}' ]\n")
-        for target in ("lint", "fuzz", "install", "dist"):
+        for target in ("lint", "fuzz", "benches", "install", "dist"):
             out.write(f"{target}:\n\t@echo {target} >>called\n\t@[ {target} != '{broken}' ]\n")
     status, out, err = run(["bash", ".ci/run"], cwd=root, env=ENV)
     called = []
@@ -67,8 +67,8 @@ def last(out):
 @test
 def ci_runs_every_stage_and_adds_up():
     status, out, called = ci()
-    equal(called, ["test", "clang", "asan", "tsan", "lint", "fuzz", "install", "dist"])
-    equal((status, last(out)), (0, "17 passed, 0 failed, 0 skipped"))
+    equal(called, ["test", "clang", "asan", "tsan", "lint", "fuzz", "benches", "install", "dist"])
+    equal((status, last(out)), (0, "18 passed, 0 failed, 0 skipped"))
     for stage in STAGES:
         has(out, f"=== {stage}: ok")
 
@@ -76,14 +76,14 @@ def ci_runs_every_stage_and_adds_up():
 @test
 def ci_goes_on_after_a_failure():
     status, out, called = ci(broken="asan", counts="2 1 0")
-    equal((status, last(out), len(called)), (1, "13 passed, 4 failed, 0 skipped", 8))
+    equal((status, last(out), len(called)), (1, "14 passed, 4 failed, 0 skipped", 9))
     has(out, "failed stages: asan")
 
 
 @test
 def ci_counts_a_stage_without_cases():
     status, out, _ = ci(broken="lint")
-    equal((status, last(out)), (1, "16 passed, 1 failed, 0 skipped"))
+    equal((status, last(out)), (1, "17 passed, 1 failed, 0 skipped"))
     has(out, "=== lint: FAILED")
 
 
@@ -91,19 +91,19 @@ def ci_counts_a_stage_without_cases():
 def ci_counts_a_failure_that_no_case_told():
     """All cases of the stage passed, and it failed all the same."""
     status, out, _ = ci(broken="tsan")
-    equal((status, last(out)), (1, "17 passed, 1 failed, 0 skipped"))
+    equal((status, last(out)), (1, "18 passed, 1 failed, 0 skipped"))
 
 
 @test
 def ci_fails_for_a_skip():
     status, out, _ = ci(counts="2 0 1")
-    equal((status, last(out)), (1, "13 passed, 0 failed, 4 skipped"))
+    equal((status, last(out)), (1, "14 passed, 0 failed, 4 skipped"))
 
 
 @test
 def ci_reads_tap():
     status, out, _ = ci(broken="tap")
-    equal((status, last(out)), (1, "16 passed, 1 failed, 1 skipped"))
+    equal((status, last(out)), (1, "17 passed, 1 failed, 1 skipped"))
     has(out, "failed stages: install")
 
 

@@ -1,0 +1,24 @@
+/* wait: who sleeps on a word, and who is woken; see wait.h. */
+#include "sync/wait.h"
+
+_Thread_local yk_blocking *yk_blocked_hook;
+int (*yk_wake_hook)(_Atomic uint32_t *word, int n);
+
+int yk_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline, bool shared)
+{
+    yk_blocking *b = yk_blocked_hook;
+    if (b && b->wait && !shared)
+        return b->wait(b, word, value, deadline);
+    yk_block_begin();
+    int err = yk_futex_wait(word, value, deadline, shared);
+    yk_block_end(b);
+    return err;
+}
+
+void yk_wake(_Atomic uint32_t *word, int n, bool shared)
+{
+    if (yk_wake_hook && !shared)
+        n -= yk_wake_hook(word, n);
+    if (n > 0)
+        yk_futex_wake(word, n, shared);
+}

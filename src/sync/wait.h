@@ -1,0 +1,48 @@
+/* wait: sleeping on a word, for whoever is running. This is the one mechanism by which users wait: every lock, queue and future
+ * sleeps through yk_wait() and wakes through yk_wake(), so that what they do with the word is written once, and who sleeps is
+ * decided here:
+ *
+ *   - a thread of the user's blocks in the kernel;
+ *   - a worker of a pool first lends its place to another thread (yk_blocking);
+ *   - something that is not a thread, a coroutine say, is suspended (yk_blocking.wait) and woken through yk_wake_hook.
+ *
+ * The rules are those of a futex (futex(2)): yk_wait() sleeps only while the word has the value, may return for no reason, and a
+ * change of the word followed by yk_wake() is never lost. */
+#ifndef YK_SYNC_WAIT_H
+#define YK_SYNC_WAIT_H
+#include "base/base.h"
+
+/* What a thread that runs yoke's tasks wants to know about waits; it hangs its own into yk_blocked_hook. */
+typedef struct yk_blocking {
+    void (*begin)(struct yk_blocking *b); /* called before the thread blocks; NULL: nothing to do */
+    void (*end)(struct yk_blocking *b);   /* and after it */
+    /* Waits instead of blocking the thread, as yk_futex_wait() does. NULL: the thread blocks. Only for private words. */
+    int (*wait)(struct yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline);
+} yk_blocking;
+extern _Thread_local yk_blocking *yk_blocked_hook;
+
+/* Wakes up to n of those who wait on the word without being threads, and returns how many it woke. NULL as long as there can be
+ * none. Set once, by the part that has such waiters. */
+extern int (*yk_wake_hook)(_Atomic uint32_t *word, int n);
+
+/* Sleeps while *word == value, until the deadline (absolute; YOKE_FOREVER: none). 0 when woken, perhaps for no reason; -EAGAIN
+ * when the value differed; -ETIMEDOUT; -EINTR. shared: the word lies in memory shared with other processes. */
+int yk_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline, bool shared);
+/* Wakes at most n of those who sleep on the word. */
+void yk_wake(_Atomic uint32_t *word, int n, bool shared);
+
+/* Around a block of another kind (a read, a join): the same as yk_wait() does around its own. */
+static inline yk_blocking *yk_block_begin(void)
+{
+    yk_blocking *b = yk_blocked_hook;
+    if (b && b->begin)
+        b->begin(b);
+    return b;
+}
+
+static inline void yk_block_end(yk_blocking *b)
+{
+    if (b && b->end)
+        b->end(b);
+}
+#endif
