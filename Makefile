@@ -14,7 +14,7 @@ export DIR
 SECONDS ?= 20
 ARGS ?=
 
-.PHONY: all build run test bench benches lint asan tsan fuzz install dist help
+.PHONY: all build run test benches bench lint asan tsan fuzz install dist help
 
 all: build ## build the library and the command (the default)
 

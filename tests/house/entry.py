@@ -8,7 +8,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
 from tap import *
 
-TARGETS = "all build run test bench benches lint asan tsan fuzz install dist help".split()
+TARGETS = "all build run test benches bench lint asan tsan fuzz install dist help".split()
 # A make that runs this test hands its own variables on: not to the ones below.
 ENV = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "CC", "BUILD", "YOKE_COUNTS")}
 STAGES = "gcc clang asan tsan lint fuzz bench install dist".split()
