@@ -1,8 +1,8 @@
 /* future: what the holder of a future can do: wait, look, take the value, cancel, release.
  *
  * Waiting is the executor's affair if it has a way of its own (type->wait); else it is a short spin and then sleep on the
- * job's state word. A worker thread that is about to sleep says so through yk_blocking (sync/wait.h), so that its pool can let another
- * thread work meanwhile. */
+ * job's state word. A worker thread that is about to sleep says so through yk_blocking (sync/wait.h), so that its pool can
+ * let another thread work meanwhile. */
 #include "exec/job.h"
 #include <limits.h>
 #include <sched.h>
