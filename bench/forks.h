@@ -39,9 +39,9 @@ static inline board queens_put(board b, uint32_t bit)
 
 /* ---- Unbalanced trees ----
  *
- * After Olivier et al., "UTS: An Unbalanced Tree Search Benchmark" (LCPC 2006): a node is a SHA-1 digest, from which the number of
- * its children follows, and a child's digest is that of its parent's with the child's number. So a tree of millions of nodes,
- * known to the last of them, needs no memory. */
+ * After Olivier et al., "UTS: An Unbalanced Tree Search Benchmark" (LCPC 2006): a node is a SHA-1 digest, from which the number
+ * of its children follows, and a child's digest is that of its parent's with the child's number. So a tree of millions of
+ * nodes, known to the last of them, needs no memory. */
 
 typedef struct uts_node {
     uint8_t state[20];

@@ -149,6 +149,11 @@ static uint32_t uts_rotate(uint32_t x, int n)
     return x << n | x >> (32 - n);
 }
 
+static uint32_t big_endian(const uint8_t *b)
+{
+    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
 /* SHA-1 of at most 55 bytes: one block. */
 static void uts_sha1(const uint8_t *bytes, size_t n, uint8_t digest[20])
 {
@@ -159,7 +164,7 @@ static void uts_sha1(const uint8_t *bytes, size_t n, uint8_t digest[20])
     block[62] = (uint8_t)(n * 8 >> 8);
     block[63] = (uint8_t)(n * 8);
     for (int i = 0; i < 16; i++)
-        w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 | (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
+        w[i] = big_endian(block + 4 * i);
     for (int i = 16; i < 80; i++)
         w[i] = uts_rotate(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
     uint32_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
@@ -201,8 +206,7 @@ uts_node uts_child(const uts_node *parent, int number)
 
 int uts_children(const uts_tree *t, const uts_node *n)
 {
-    uint32_t random = ((uint32_t)n->state[16] << 24 | (uint32_t)n->state[17] << 16 | (uint32_t)n->state[18] << 8 | n->state[19]) & 0x7fffffff;
-    double u = random / 2147483648.0;
+    double u = (big_endian(n->state + 16) & 0x7fffffff) / 2147483648.0;
     if (t->binomial)
         return n->height == 0 ? (int)t->b0 : u < t->q ? t->m : 0;
     if (n->height >= t->heights)
