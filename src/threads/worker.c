@@ -9,6 +9,7 @@
  * workers than places. */
 #include "threads/pool.h"
 #include "base/spin.h"
+#include <yoke/thread.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -201,6 +202,7 @@ static void *worker_thread(void *arg)
     pthread_setname_np(pthread_self(), name);
     atomic_store_explicit(&w->tid, gettid(), memory_order_relaxed);
     yk_blocked_hook = &w->blocking;
+    yoke_thread_current(); /* so that it is among those that yoke knows; does no harm if it fails */
     if (yk_thread_hook)
         yk_thread_hook();
     bool idle = false;
