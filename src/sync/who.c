@@ -9,7 +9,7 @@
 _Thread_local yk_who *yk_who_mine;
 yk_mutex yk_who_lock;
 void (*yk_who_thread_end)(yk_who *w);
-void (*yk_who_held_end)(yk_who *w);
+void (*yk_who_held_end)(yk_who *w, bool ended);
 
 static _Atomic(yk_who *) records;
 static uint64_t searches; /* guarded by yk_who_lock */
@@ -18,13 +18,13 @@ static bool has_thread_end;
 
 /* ---- Records ---- */
 
-static void give_up(yk_who *w)
+static void give_up(yk_who *w, bool ended)
 {
-    if (yk_who_thread_end)
+    if (yk_who_thread_end && ended)
         yk_who_thread_end(w);
     yk_mutex_lock(&yk_who_lock);
     if (yk_who_held_end)
-        yk_who_held_end(w);
+        yk_who_held_end(w, ended);
     w->wish = NULL;
     w->name[0] = '\0';
     yk_mutex_unlock(&yk_who_lock);
@@ -38,17 +38,27 @@ static void give_up(yk_who *w)
 static void thread_ended(void *w)
 {
     yk_who_mine = w; /* a destructor that ran before this one may have asked for it again */
-    give_up(w);
+    give_up(w, true);
     yk_who_mine = NULL;
 }
 
+static void before_fork(void)
+{
+    yk_mutex_lock(&yk_who_lock);
+}
+
+static void in_parent(void)
+{
+    yk_mutex_unlock(&yk_who_lock);
+}
+
 /* In a child made by fork() there is this thread alone. */
-static void forget_parent(void)
+static void in_child(void)
 {
     yk_who_lock = (yk_mutex){0};
     for (yk_who *w = yk_who_first(); w; w = w->next)
         if (w != yk_who_mine && atomic_load_explicit(&w->tid, memory_order_relaxed) != 0)
-            give_up(w);
+            give_up(w, false);
     if (yk_who_mine) {
         yk_who_mine->wish = NULL;
         atomic_store_explicit(&yk_who_mine->tid, gettid(), memory_order_relaxed);
@@ -58,7 +68,7 @@ static void forget_parent(void)
 static __attribute__((constructor)) void watch_threads(void)
 {
     has_thread_end = pthread_key_create(&thread_end, thread_ended) == 0;
-    pthread_atfork(NULL, NULL, forget_parent);
+    pthread_atfork(before_fork, in_parent, in_child);
 }
 
 yk_who *yk_who_first(void)

@@ -47,7 +47,7 @@ extern yk_mutex yk_who_lock;
 yk_who *yk_who_first(void);
 /* Called in a thread that ends, or whose record is given up, for the part that put something into `thread` and into `held`. */
 extern void (*yk_who_thread_end)(yk_who *w);
-extern void (*yk_who_held_end)(yk_who *w);
+extern void (*yk_who_held_end)(yk_who *w, bool ended); /* ended: else it stayed behind in the parent process */
 void yk_who_rename(yk_who *w, const char *name);
 /* Under yk_who_lock: its name as given, else as the kernel has it. */
 const char *yk_who_name(const yk_who *w, char *buffer, size_t size);
