@@ -30,6 +30,7 @@ void yk_locals_end(void)
         *v->mine = NULL;
         free(v);
     }
+    locals = NULL; /* what is left then is left for good */
 }
 
 static void thread_ended(void *unused)

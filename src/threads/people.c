@@ -183,6 +183,8 @@ int yoke_each_thread(int (*fn)(yoke_thread *t, void *arg), void *arg)
         count++;
     yoke_thread **all = yk_sys.malloc((count + 1) * sizeof(*all));
     for (yoke_thread *t = all ? list : NULL; t; t = t->next) {
+        if (atomic_load_explicit(&t->state, memory_order_relaxed) >= YK_THREAD_FINISHED)
+            continue;
         ref(t);
         all[n++] = t;
     }
@@ -211,12 +213,12 @@ yoke_thread *yk_thread_to_wait_for(const yoke_thread *except)
     return t;
 }
 
-bool yk_threads_any(void)
+uint32_t yk_threads_running(void)
 {
+    uint32_t n = 0;
     yk_mutex_lock(&yk_threads_lock);
-    yoke_thread *t = list;
-    while (t && !t->job)
-        t = t->next;
+    for (yoke_thread *t = list; t; t = t->next)
+        n += t->job && atomic_load_explicit(&t->state, memory_order_relaxed) < YK_THREAD_FINISHED;
     yk_mutex_unlock(&yk_threads_lock);
-    return t != NULL;
+    return n;
 }

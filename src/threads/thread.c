@@ -9,6 +9,7 @@
  * detached and goes by itself. */
 #include "threads/thread.h"
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -41,6 +42,19 @@ struct yoke_executor *yk_thread_executor(void)
 }
 
 /* ---- What the thread does ---- */
+
+static _Atomic uint32_t inside; /* threads that have not yet done all that they do with yoke */
+
+/* In a child made by fork() they are the parent's. */
+static void forget_parent(void)
+{
+    atomic_store(&inside, yk_thread_mine() && yk_thread_mine()->job ? 1 : 0);
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_parent);
+}
 
 static void sleep_until(yk_job *job, int64_t when)
 {
@@ -82,21 +96,30 @@ static void wake_joins(yoke_thread *t)
     yk_wake(&t->state, INT_MAX, false);
 }
 
-static void leave(yoke_thread *t)
+static void is_gone(yoke_thread *t)
 {
     yk_mutex_lock(&yk_threads_lock);
     yk_thread_delist(t);
     yk_mutex_unlock(&yk_threads_lock);
+    /* Release: as in leave(). */
+    atomic_store_explicit(&t->state, YK_THREAD_GONE, memory_order_release);
+    wake_joins(t);
+}
+
+static void leave(yoke_thread *t)
+{
     yk_thread_become(NULL);
     atomic_store_explicit(&t->who, NULL, memory_order_relaxed);
     atomic_store_explicit(&t->tid, 0, memory_order_relaxed);
     /* Release: a join that sees it sees all that the thread did. */
     uint32_t state = YK_THREAD_RUNS;
-    if (!atomic_compare_exchange_strong_explicit(&t->state, &state, YK_THREAD_FINISHED, memory_order_release,
-                                                 memory_order_relaxed))
-        atomic_store_explicit(&t->state, YK_THREAD_GONE, memory_order_release);
-    wake_joins(t);
+    if (atomic_compare_exchange_strong_explicit(&t->state, &state, YK_THREAD_FINISHED, memory_order_release,
+                                                memory_order_relaxed))
+        wake_joins(t);
+    else
+        is_gone(t); /* nobody will reap it */
     yk_thread_unref(t);
+    atomic_fetch_sub_explicit(&inside, 1, memory_order_release); /* pairs with the acquire of at_exit() */
 }
 
 /* After the function, or in its stead when that has called pthread_exit(). */
@@ -147,9 +170,12 @@ static int create(yoke_thread *t, size_t stack)
     }
     /* Listed before it can end. */
     yk_mutex_lock(&yk_threads_lock);
+    atomic_fetch_add_explicit(&inside, 1, memory_order_relaxed);
     int err = -yk_sys.pthread_create(&t->pthread, &attr, thread_main, t);
     if (err == 0)
         yk_thread_enlist(t);
+    else
+        atomic_fetch_sub_explicit(&inside, 1, memory_order_relaxed);
     yk_mutex_unlock(&yk_threads_lock);
     pthread_attr_destroy(&attr);
     return err;
@@ -277,6 +303,17 @@ static int sleep_until_over(yoke_thread *t, int64_t deadline)
     return is_over(state) ? 0 : -ETIME;
 }
 
+/* There is a join with a deadline, but not one that all sanitizers know of. */
+static int join_by(pthread_t thread, int64_t deadline)
+{
+    int err, nap = 20;
+    while ((err = pthread_tryjoin_np(thread, NULL)) == EBUSY && yoke_now() < deadline) {
+        usleep((unsigned)nap);
+        nap = YK_MIN(nap * 2, 2000);
+    }
+    return err;
+}
+
 /* The first who comes takes the stack away; the others wait for that. What is left of the thread by then are destructors that
  * are not yoke's (pthread_key_create(), C++), so the deadline counts here too. */
 static int reap(yoke_thread *t, int64_t deadline)
@@ -286,17 +323,15 @@ static int reap(yoke_thread *t, int64_t deadline)
                                                  memory_order_acquire))
         return 0;
     yk_blocking *b = yk_block_begin();
-    int err = 0;
-    if (deadline == YOKE_FOREVER) {
-        pthread_join(t->pthread, NULL);
-    } else {
-        struct timespec until = {deadline > 0 ? deadline / YOKE_S : 0, deadline > 0 ? deadline % YOKE_S : 0};
-        err = pthread_clockjoin_np(t->pthread, NULL, CLOCK_MONOTONIC, &until);
-    }
+    int err = deadline == YOKE_FOREVER ? pthread_join(t->pthread, NULL) : join_by(t->pthread, deadline);
     yk_block_end(b);
-    atomic_store_explicit(&t->state, err == 0 ? YK_THREAD_GONE : YK_THREAD_FINISHED, memory_order_release);
+    if (err == 0) {
+        is_gone(t);
+        return 0;
+    }
+    atomic_store_explicit(&t->state, YK_THREAD_FINISHED, memory_order_release);
     wake_joins(t);
-    return err == 0 ? 0 : -ETIME;
+    return -ETIME;
 }
 
 /* Until nothing of it is left. */
@@ -376,10 +411,8 @@ yoke_thread *yoke_thread_release(yoke_thread *t)
         if (atomic_compare_exchange_strong_explicit(&t->state, &state, YK_THREAD_DETACHED, memory_order_acq_rel,
                                                     memory_order_acquire))
             pthread_detach(t->pthread);
-        else if (state == YK_THREAD_FINISHED &&
-                 atomic_compare_exchange_strong_explicit(&t->state, &state, YK_THREAD_GONE, memory_order_acq_rel,
-                                                         memory_order_acquire))
-            pthread_detach(t->pthread);
+        else if (state == YK_THREAD_FINISHED)
+            reap(t, YOKE_FOREVER); /* it has nothing more to do */
     }
     yk_thread_unref(t);
     return NULL;
@@ -401,7 +434,10 @@ static void at_exit(void)
 {
     yk_threads_finish();
     yk_locals_end();
-    thread_executor.keep = yk_threads_any();
+    /* Who has finished may still be on its last steps, which give its job back. */
+    while (atomic_load_explicit(&inside, memory_order_acquire) > yk_threads_running())
+        sched_yield();
+    thread_executor.keep = yk_threads_running() > 0;
 }
 
 static void register_end(void)

@@ -33,7 +33,7 @@ struct yoke_thread {
     uintptr_t stack_low;     /* written by the thread; 0: not known */
     size_t stack_size;
     char *error;             /* with the thread's name, made when first asked for */
-    struct yoke_thread *next, **at; /* in the list of those that live */
+    struct yoke_thread *next, **at; /* in the list of those that live, or have not been reaped */
     char name[YK_WHO_NAME];
 };
 
@@ -47,8 +47,8 @@ void yk_thread_enlist(yoke_thread *t);
 void yk_thread_delist(yoke_thread *t);
 /* The list's next thread of yoke's own other than `except` that the program's end waits for, with a reference; NULL: none. */
 yoke_thread *yk_thread_to_wait_for(const yoke_thread *except);
-/* Whether any thread of yoke's own still runs. */
-bool yk_threads_any(void);
+/* How many threads of yoke's own still run. */
+uint32_t yk_threads_running(void);
 /* Makes t the calling thread's handle. */
 void yk_thread_become(yoke_thread *t);
 /* The calling thread's handle if it has one already. Async-signal-safe. */

@@ -298,10 +298,10 @@ TEST(a_ring_with_time_limits_is_no_deadlock)
     for (intptr_t i = 0; i < 2; i++)
         ring[i] = yoke_thread_call("timed", join_next_for_a_while, (void *)i);
     atomic_store(&gate, 1);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; i++)
         CHECK_INT(yoke_thread_join(ring[i]), 0);
+    for (int i = 0; i < 2; i++)
         yoke_thread_release(ring[i]);
-    }
 }
 
 /* ---- Handles ---- */
@@ -599,6 +599,7 @@ TEST(an_error_that_nobody_looked_at)
 
 TEST(in_a_child_made_by_fork)
 {
+    skip_fork_under_tsan();
     yoke_thread *t = yoke_thread_call("parent's", at_gate, NULL);
     wait_for_arrivals(1);
     fflush(stdout);
