@@ -74,6 +74,9 @@ static void end_block(yk_blocking *b)
 /* A worker too many sleeps until a place is free. False when its pool stops. */
 static bool park(yk_pool *p)
 {
+    /* It may have been woken for a job that it will not look for now: hand the wake-up on. */
+    if (yk_pool_has_work(p) || yk_pool_has_forks(p))
+        yk_pool_wake(p);
     yk_mutex_lock(&p->park_lock);
     p->parked++;
     while (p->unpark == 0 && !atomic_load_explicit(&p->stopping, memory_order_acquire)) {
