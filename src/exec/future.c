@@ -1,8 +1,8 @@
 /* future: what the holder of a future can do: wait, look, take the value, cancel, release.
  *
  * Waiting is the executor's affair if it has a way of its own (type->wait); else it is a short spin and then sleep on the
- * job's state word. A worker thread that is about to sleep says so through yk_blocking (sync/wait.h), so that its pool can let another
- * thread work meanwhile. */
+ * job's state word. A worker thread that is about to sleep says so through yk_blocking (sync/wait.h), so that its pool can
+ * let another thread work meanwhile. */
 #include "exec/job.h"
 #include <limits.h>
 #include <sched.h>
@@ -52,10 +52,11 @@ static yk_who *holder(const void *object, unsigned i)
 static void tell(const void *object, char *text, size_t size)
 {
     const yoke_task *t = ((const yk_job *)object)->task;
+    const char *slash = t->file ? strrchr(t->file, '/') : NULL;
     if (!t->file)
         snprintf(text, size, "waits for %s", t->name);
     else
-        snprintf(text, size, "waits for %s (%s:%u)", t->name, strrchr(t->file, '/') ? strrchr(t->file, '/') + 1 : t->file, t->line);
+        snprintf(text, size, "waits for %s (%s:%u)", t->name, slash ? slash + 1 : t->file, t->line);
 }
 
 const yk_wish_kind yk_job_wish = {.holder = holder, .tell = tell, .by = "run by"};

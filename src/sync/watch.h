@@ -9,7 +9,7 @@
  *     when the wait is over without it     yk_watch_quit()
  *     acquired, by whichever call          yk_watch_have()
  *     before a release                     yk_watch_drop()
- *     when it is made, and destroyed       yk_watch_forget(): what was known of a lock at this address is of another one
+ *     when it is made, and destroyed       yk_watch_forget(): what was known of this address is of another
  *
  * kind is "lock" (one holder; any thread may release it), "rlock" (one holder, again and again), "read" or "write" (the two
  * sides of a read-write lock); any other is taken as "lock". It must be static, as file must. name may be NULL; it is copied.
@@ -23,7 +23,7 @@
 
 extern bool yoke_watching_locks;
 
-/* 0, or -EDEADLK when this thread holds it already and can hold it once only; that has been reported then. Remembers the place. */
+/* 0, or -EDEADLK when this thread holds it and can hold it once only; that has been reported then. Remembers the place. */
 int yk_watch_want(const void *lock, const char *kind, const char *name, const char *file, int line);
 /* Remembers the place and asks nothing. */
 void yk_watch_try(const void *lock, const char *kind, const char *name, const char *file, int line);

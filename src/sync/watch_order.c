@@ -1,7 +1,7 @@
 /* watch_order: the orders in which locks were taken, and the search for two that contradict each other.
  *
- * An edge leads from a lock that was held to one that was wanted; a cycle of edges can become a deadlock when the edges can be taken
- * at the same time by different threads. It cannot when two of them were only ever taken under one further lock, a gate
+ * An edge leads from a lock that was held to one that was wanted; a cycle of edges can become a deadlock when the edges can be
+ * taken at the same time by different threads. It cannot when two of them were only ever taken under one further lock, a gate
  * (Klaus Havelund, "Using runtime analysis to guide model checking of Java programs", SPIN 2000): so an edge comes in
  * variants, with the other locks that were held. Nor can it when at some lock of the cycle both the holder and the one who
  * wants it are of the shared side.

@@ -1,7 +1,8 @@
-/* people: the handles of threads, whoever started them, and the list of those that live.
+/* people: the handles of threads, whoever started them, and the list of them.
  *
- * A thread that yoke did not start gets a handle when it first asks for one; it goes with the thread (the record of who.c tells
- * when that is). One lock guards the list; it is held for moments, and nothing is called under it. */
+ * A handle is in the list until it is freed, so that one which nobody gives back is not lost. A thread that yoke did not start
+ * gets one when it first asks for it; it goes with the thread (the record of who.c tells when that is). One lock guards the
+ * list; it is held for moments, and nothing is called under it save pthread_create(). */
 #include "threads/pool.h"
 #include "threads/thread.h"
 #include <stdio.h>
@@ -36,11 +37,24 @@ static void ref(yoke_thread *t)
     atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
 }
 
+/* For one found in the list: false when it is just being freed. */
+static bool try_ref(yoke_thread *t)
+{
+    uint32_t refs = atomic_load_explicit(&t->refs, memory_order_relaxed);
+    while (refs > 0)
+        if (atomic_compare_exchange_weak_explicit(&t->refs, &refs, refs + 1, memory_order_relaxed, memory_order_relaxed))
+            return true;
+    return false;
+}
+
 void yk_thread_unref(yoke_thread *t)
 {
     /* Release and acquire: whoever frees it sees what the others did. */
     if (atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
         return;
+    yk_mutex_lock(&yk_threads_lock);
+    yk_thread_delist(t);
+    yk_mutex_unlock(&yk_threads_lock);
     yoke_release(t->job);
     free(t->error);
     free(t);
@@ -183,10 +197,8 @@ int yoke_each_thread(int (*fn)(yoke_thread *t, void *arg), void *arg)
         count++;
     yoke_thread **all = yk_sys.malloc((count + 1) * sizeof(*all));
     for (yoke_thread *t = all ? list : NULL; t; t = t->next) {
-        if (atomic_load_explicit(&t->state, memory_order_relaxed) >= YK_THREAD_FINISHED)
-            continue;
-        ref(t);
-        all[n++] = t;
+        if (atomic_load_explicit(&t->state, memory_order_relaxed) < YK_THREAD_FINISHED && try_ref(t))
+            all[n++] = t;
     }
     yk_mutex_unlock(&yk_threads_lock);
     if (!all)
@@ -205,10 +217,9 @@ yoke_thread *yk_thread_to_wait_for(const yoke_thread *except)
 {
     yk_mutex_lock(&yk_threads_lock);
     yoke_thread *t = list;
-    while (t && (!t->job || t == except || atomic_load_explicit(&t->background, memory_order_relaxed)))
+    while (t && (!t->job || t == except || atomic_load_explicit(&t->background, memory_order_relaxed) ||
+                 atomic_load_explicit(&t->state, memory_order_acquire) == YK_THREAD_GONE || !try_ref(t)))
         t = t->next;
-    if (t)
-        ref(t);
     yk_mutex_unlock(&yk_threads_lock);
     return t;
 }

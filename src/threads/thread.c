@@ -98,9 +98,6 @@ static void wake_joins(yoke_thread *t)
 
 static void is_gone(yoke_thread *t)
 {
-    yk_mutex_lock(&yk_threads_lock);
-    yk_thread_delist(t);
-    yk_mutex_unlock(&yk_threads_lock);
     /* Release: as in leave(). */
     atomic_store_explicit(&t->state, YK_THREAD_GONE, memory_order_release);
     wake_joins(t);
@@ -159,6 +156,7 @@ static void *thread_main(void *arg)
 
 /* ---- Starting ---- */
 
+/* Under yk_threads_lock. */
 static int create(yoke_thread *t, size_t stack)
 {
     pthread_attr_t attr;
@@ -168,15 +166,12 @@ static int create(yoke_thread *t, size_t stack)
         stack = stack > SIZE_MAX - page ? stack : YK_ALIGN_UP(YK_MAX(stack, least), page);
         pthread_attr_setstacksize(&attr, stack);
     }
-    /* Listed before it can end. */
-    yk_mutex_lock(&yk_threads_lock);
     atomic_fetch_add_explicit(&inside, 1, memory_order_relaxed);
     int err = -yk_sys.pthread_create(&t->pthread, &attr, thread_main, t);
-    if (err == 0)
-        yk_thread_enlist(t);
-    else
+    if (err < 0) {
         atomic_fetch_sub_explicit(&inside, 1, memory_order_relaxed);
-    yk_mutex_unlock(&yk_threads_lock);
+        atomic_store_explicit(&t->state, YK_THREAD_GONE, memory_order_relaxed);
+    }
     pthread_attr_destroy(&attr);
     return err;
 }
@@ -211,13 +206,17 @@ yoke_thread *yk_thread_of(yoke_future *f, const yoke_thread_opts *how, const cha
     atomic_init(&t->handles, 1);
     atomic_init(&t->background, how->background);
     atomic_store_explicit(&t->refs, 2, memory_order_relaxed);
-    int err = wrong ? -EINVAL : create(t, how->stack);
-    if (err < 0) {
+    if (wrong)
         atomic_store_explicit(&t->state, YK_THREAD_GONE, memory_order_relaxed);
-        if (!wrong)
-            refuse(f, err, "its thread cannot start");
+    /* Listed before it can end; and even if nothing comes of it, as it may never be given back. */
+    yk_mutex_lock(&yk_threads_lock);
+    int err = wrong ? -EINVAL : create(t, how->stack);
+    yk_thread_enlist(t);
+    yk_mutex_unlock(&yk_threads_lock);
+    if (err < 0 && !wrong)
+        refuse(f, err, "its thread cannot start");
+    if (err < 0)
         yk_thread_unref(t);
-    }
     return t;
 }
 

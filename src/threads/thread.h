@@ -33,7 +33,7 @@ struct yoke_thread {
     uintptr_t stack_low;     /* written by the thread; 0: not known */
     size_t stack_size;
     char *error;             /* with the thread's name, made when first asked for */
-    struct yoke_thread *next, **at; /* in the list of those that live, or have not been reaped */
+    struct yoke_thread *next, **at; /* in the list of all handles */
     char name[YK_WHO_NAME];
 };
 

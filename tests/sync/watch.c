@@ -517,7 +517,8 @@ static void check_deadlock(const char *text, int n, const char *const *labels)
     CHECK_INT(count_of(text, "yoke: deadlock:"), 1);
     for (int i = 0; i < n; i++) {
         snprintf(part, sizeof part,
-                 "  thread \"diner %d\" waits for %s at bank.c:%d, held by thread \"diner %d\"\n    and holds %s, acquired at bank.c:%d\n",
+                 "  thread \"diner %d\" waits for %s at bank.c:%d, held by thread \"diner %d\"\n"
+                 "    and holds %s, acquired at bank.c:%d\n",
                  i, labels[(i + 1) % n], 200 + i, (i + 1) % n, labels[i], 100 + i);
         CHECK_HAS(text, part);
     }

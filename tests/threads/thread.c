@@ -275,7 +275,8 @@ TEST(joining_in_a_ring)
             char expected[400];
             const char *a = names[i], *b = names[(i + 1) % RING], *c = names[(i + 2) % RING];
             snprintf(expected, sizeof expected,
-                     "deadlock: thread \"%s\" joins thread \"%s\", which joins thread \"%s\", which joins thread \"%s\"", a, b, c, a);
+                     "deadlock: thread \"%s\" joins thread \"%s\", which joins thread \"%s\", which joins thread \"%s\"",
+                     a, b, c, a);
             CHECK_STR(ring_text[i], expected);
         }
     }
