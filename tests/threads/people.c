@@ -427,7 +427,7 @@ TEST(raise_too)
     CHECK(died_of(&end, SIGFPE));
 }
 
-static __attribute__((noinline, optimize("no-optimize-sibling-calls"))) int dig(int n)
+static __attribute__((noinline)) int dig(int n)
 {
     volatile char hole[4096];
     hole[0] = (char)n;
