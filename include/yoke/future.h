@@ -17,7 +17,9 @@ extern "C" {
 typedef struct yoke_future yoke_future;
 
 /* Waits until the job has ended. Returns 0 when it has a value, else its error (negative; yoke_error() has the text).
- * The _until form returns -ETIME when the deadline passes first (the job goes on). */
+ * The _until form returns -ETIME when the deadline passes first (the job goes on). A task that waits for itself, or for one
+ * that waits (without a time limit, through any number of others) for it, gets -EDEADLK instead of waiting for ever;
+ * yoke_deadlock() says who waits for whom. */
 YOKE_API int yoke_wait(yoke_future *f);
 YOKE_API int yoke_wait_until(yoke_future *f, int64_t deadline);
 

@@ -4,6 +4,7 @@
 #include "base/base.h"
 #include "sync/mutex.h"
 #include "sync/wait.h"
+#include "sync/who.h"
 #include "task/task.h"
 #include <yoke/executor.h>
 #include <yoke/future.h>
@@ -66,6 +67,9 @@ typedef struct yk_timer {
 /* Calls fn(arg) at time `when`, in the timer's thread; fn must not block, and t must stay until fn has been called or
  * yk_timer_stop() has returned true. 0, -ENOMEM or -EAGAIN. */
 int yk_timer_start(yk_timer *t, int64_t when, void (*fn)(void *arg), void *arg);
+/* Between enter and leave one may use timers; when the last has left, their thread ends (so not in that thread). */
+void yk_timer_enter(void);
+void yk_timer_leave(void);
 /* Returns when the call that the timer's thread was making, if any, is over; not for use in such a call. */
 void yk_timer_flush(void);
 /* True when fn will not be called; false when it has been, is being, or never was to be called. */
@@ -129,6 +133,7 @@ typedef struct yoke_future {
     yk_timer attempt_timer;  /* end of the attempt, or of the pause before the next */
     char *own_error;         /* error text with malloc, made while the region belonged to a running task */
     bool abortable;          /* has a deadline or a timeout: someone else than its worker may end it */
+    _Atomic(yk_who *) runner;   /* the thread that runs an attempt just now, in this process */
     uint64_t user;              /* free for whoever submitted (the command's record number) */
     _Alignas(16) char inline_space[];
 } yk_job;
@@ -171,6 +176,8 @@ const char *yk_job_text(yk_job *job, const char *format, ...) __attribute__((for
 void yk_job_detach(yk_job *job);
 /* Calls hook->fn when the job has ended: now, or later. */
 void yk_job_hook(yk_job *job, yk_hook *hook);
+/* The thread that must go on before the job can end, as far as is known; for yk_wish_kind. */
+yk_who *yk_job_holder(const yk_job *job);
 /* Spins briefly, if there are CPUs to spare, then sleeps until the job has ended or the deadline has passed: 0 or -ETIME. */
 int yk_job_sleep(yk_job *job, int64_t deadline);
 /* True when spinning is worth while on this machine: more than one CPU, and the quota is not smaller. */
@@ -229,6 +236,8 @@ typedef struct yk_executor_type {
     void (*stop)(yoke_executor *ex);
     /* Frees what open made, the struct too. */
     void (*close)(yoke_executor *ex);
+    /* What yoke_current_executor() is in its tasks. NULL: the executor itself. */
+    yoke_executor *(*nested)(yoke_executor *ex);
     void *(*shared_alloc)(yoke_executor *ex, size_t size); /* NULL: malloc */
     void (*shared_free)(yoke_executor *ex, void *memory);
     /* Appends what this machine offers: one line or more, "  key: value\n". Returns 0 or why it cannot work here. */
@@ -253,6 +262,18 @@ typedef struct yoke_executor {
     _Atomic uint64_t jobs;      /* ids given */
     struct yk_job_pool *pool;   /* where its jobs live (slab.c) */
 } yk_executor_base;
+
+/* An executor that nobody opens: made by its first use, closed when the program ends. {.type, .uri}. */
+typedef struct yk_builtin {
+    yoke_executor ex;
+    yk_executor_type *type;
+    char *uri;
+    bool keep;            /* not even then: threads may still be running jobs */
+    void *left_behind;    /* the pool of a parent process */
+    struct yk_builtin *next;
+} yk_builtin;
+/* NULL: no memory. In a child made by fork() it starts anew. */
+yoke_executor *yk_builtin_executor(yk_builtin *b);
 
 /* Reads "8" of "processes:8" as a number of workers in 1..max; "" is fallback. */
 int yk_width_arg(const char *scheme, const char *arg, unsigned fallback, unsigned max, unsigned *ret, yk_error *e);

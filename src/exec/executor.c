@@ -336,32 +336,66 @@ void yoke_shared_free(yoke_executor *ex, void *memory)
         free(memory);
 }
 
-/* ---- The common executor ---- */
+/* ---- Executors without a name ---- */
 
-static yoke_executor common = {.type = &broken};
-static yk_mutex common_lock;
+static yk_builtin *builtins; /* all that were ever used */
+static yk_mutex builtin_lock;
+
+/* The pool of a parent stays with its futures; a child that still holds some may release them. */
+static bool equip_builtin(yk_builtin *b, uint32_t generation)
+{
+    yk_job_pool *pool = yk_job_pool_open();
+    if (pool && !yk_job_pool_enlist(pool)) {
+        yk_job_pool_close(pool);
+        pool = NULL;
+    }
+    if (!pool)
+        return false;
+    if (!b->ex.pool) {
+        b->next = builtins;
+        builtins = b;
+    }
+    b->left_behind = b->ex.pool;
+    b->ex.type = b->type;
+    b->ex.uri = b->uri;
+    b->ex.fork_generation = generation;
+    b->ex.pool = pool;
+    return true;
+}
+
+yoke_executor *yk_builtin_executor(yk_builtin *b)
+{
+    uint32_t generation = atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
+    yk_mutex_lock(&builtin_lock);
+    bool ready = (b->ex.pool && b->ex.fork_generation == generation) || equip_builtin(b, generation);
+    yk_mutex_unlock(&builtin_lock);
+    return ready ? &b->ex : NULL;
+}
+
+static void forget_parent(void)
+{
+    builtin_lock = (yk_mutex){0};
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_parent);
+}
+
+static __attribute__((destructor)) void close_builtins(void)
+{
+    for (yk_builtin *b = builtins; b; b = b->next) {
+        if (b->keep)
+            continue;
+        yk_job_pool_each(b->ex.pool, clear_one, NULL);
+        yk_job_pool_close(b->ex.pool);
+        b->ex.pool = NULL;
+    }
+}
 
 yoke_executor *yk_common_executor(void)
 {
-    yk_mutex_lock(&common_lock);
-    uint32_t generation = atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
-    if (!common.pool) {
-        common.fork_generation = generation;
-        common.pool = yk_job_pool_open();
-        if (common.pool && !yk_job_pool_enlist(common.pool)) {
-            yk_job_pool_close(common.pool);
-            common.pool = NULL;
-        }
-    }
-    yoke_executor *ex = common.pool ? &common : NULL;
-    yk_mutex_unlock(&common_lock);
-    return ex;
-}
-
-static __attribute__((destructor)) void close_common(void)
-{
-    if (common.pool)
-        yk_job_pool_each(common.pool, clear_one, NULL);
-    yk_job_pool_close(common.pool);
-    common.pool = NULL;
+    static char uri[] = "";
+    static yk_builtin common = {.type = &broken, .uri = uri};
+    return yk_builtin_executor(&common);
 }

@@ -26,10 +26,8 @@ static bool spin(yk_job *job)
     return false;
 }
 
-int yk_job_sleep(yk_job *job, int64_t deadline)
+static int sleep_on(yk_job *job, int64_t deadline)
 {
-    if (yk_cpus_to_spare() && spin(job))
-        return 0;
     for (;;) {
         uint32_t state = atomic_fetch_or_explicit(&job->state, YK_WAITERS, memory_order_acq_rel) | YK_WAITERS;
         if ((state & YK_PHASE) == YK_DONE)
@@ -39,15 +37,62 @@ int yk_job_sleep(yk_job *job, int64_t deadline)
     }
 }
 
+int yk_job_sleep(yk_job *job, int64_t deadline)
+{
+    return yk_cpus_to_spare() && spin(job) ? 0 : sleep_on(job, deadline);
+}
+
+/* ---- Waits that would never be over ---- */
+
+static yk_who *holder(const void *object, unsigned i)
+{
+    return i == 0 ? yk_job_holder(object) : NULL;
+}
+
+static void tell(const void *object, char *text, size_t size)
+{
+    const yoke_task *t = ((const yk_job *)object)->task;
+    const char *slash = t->file ? strrchr(t->file, '/') : NULL;
+    if (!t->file)
+        snprintf(text, size, "waits for %s", t->name);
+    else
+        snprintf(text, size, "waits for %s (%s:%u)", t->name, slash ? slash + 1 : t->file, t->line);
+}
+
+const yk_wish_kind yk_job_wish = {.holder = holder, .tell = tell, .by = "run by"};
+
+/* Like yk_job_sleep(), but -EDEADLK when the job cannot end before this thread goes on. */
+static int sleep_with_care(yk_job *job, int64_t deadline)
+{
+    if (yk_cpus_to_spare() && spin(job))
+        return 0;
+    yk_wish w;
+    int err = yk_wish_begin(&w, &yk_job_wish, job, deadline);
+    if (err < 0)
+        return err;
+    err = sleep_on(job, deadline);
+    yk_wish_end(&w);
+    return err;
+}
+
+/* True when the job is being run by this very thread, further down its stack. */
+static bool is_below(const yk_job *job)
+{
+    yk_who *runner = atomic_load_explicit(&job->runner, memory_order_relaxed);
+    return runner && runner == yk_who_mine && !job->abortable;
+}
+
 static int wait_until(yk_job *job, int64_t deadline)
 {
     if (yk_job_ended(job))
         return 0;
+    if (YK_UNLIKELY(is_below(job)))
+        return yk_wish_own(&yk_job_wish, job);
     const yk_executor_type *type = job->ex->type;
     if (type->help && deadline == YOKE_FOREVER && type->help(job->ex, job))
         return 0;
     yk_blocking *b = yk_block_begin();
-    int err = type->wait ? type->wait(job->ex, job, deadline) : yk_job_sleep(job, deadline);
+    int err = type->wait ? type->wait(job->ex, job, deadline) : sleep_with_care(job, deadline);
     yk_block_end(b);
     return err;
 }
@@ -166,7 +211,7 @@ void yk_must(yoke_future *f, int err, const char *file, int line)
         snprintf(text, sizeof text, "%s returns %s (%s), which is not the type asked for", f->task->name, f->task->ret,
                  yk_code_name(f->task->ret_code));
     else
-        snprintf(text, sizeof text, "%s", yoke_error(f));
+        snprintf(text, sizeof text, "%s", f && err == -EDEADLK && !yk_job_ended(f) ? yoke_deadlock() : yoke_error(f));
     if (yk_current_run()) {
         yk_fail(file, line, err, "%s", text);
         return;

@@ -384,6 +384,19 @@ static void after_ended(yk_hook *hook, yoke_future *before)
     yk_job_unref(before);
 }
 
+yk_who *yk_job_holder(const yk_job *job)
+{
+    yk_who *runner = NULL;
+    yk_mutex_lock(&after_lock);
+    while (job->waits)
+        job = job->opts.after; /* lives until its hook has taken the other out */
+    /* One that can be ended by the clock needs nobody. Its runner cannot have gone on while its wish stands. */
+    if (!job->abortable)
+        runner = atomic_load_explicit(&job->runner, memory_order_relaxed);
+    yk_mutex_unlock(&after_lock);
+    return runner;
+}
+
 void yk_job_detach(yk_job *job)
 {
     yk_mutex_lock(&after_lock);
@@ -533,7 +546,10 @@ void yk_job_execute(yk_job *job, uint32_t worker)
         if (yk_timer_start(&job->attempt_timer, run.deadline, attempt_timed_out, job) < 0)
             yk_job_unref(job); /* then only yoke_cancelled() tells */
     }
+    /* Who waits for the job looks at its runner: future.c. An attempt in an attempt (help) is of the same thread. */
+    atomic_store_explicit(&job->runner, yk_who_self(), memory_order_relaxed);
     int code = yk_job_run(&run);
+    atomic_store_explicit(&job->runner, NULL, memory_order_relaxed);
     if (job->opts.timeout != 0)
         stop_timer(job, &job->attempt_timer);
     job->started = run.started;

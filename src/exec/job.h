@@ -25,10 +25,9 @@ void yk_job_unref(yk_job *job);
 void yk_job_complete(yk_job *job, int code, const char *error);
 void yk_report_lost_error(yk_job *job);
 
-/* ---- timer.c ---- */
-/* Between enter and leave an executor may use timers; when the last has left, the thread ends. */
-void yk_timer_enter(void);
-void yk_timer_leave(void);
+/* ---- future.c ---- */
+/* What a wait for a job is, in the search for deadlocks. */
+extern const yk_wish_kind yk_job_wish;
 
 /* ---- executor.c ---- */
 /* An executor for futures that belong to none: those of yoke_all() and yoke_any(). Never closed. NULL: no memory. */

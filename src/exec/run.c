@@ -164,5 +164,6 @@ void *yoke_alloc(size_t size)
 
 struct yoke_executor *yoke_current_executor(void)
 {
-    return current ? current->executor : NULL;
+    struct yoke_executor *ex = current ? current->executor : NULL;
+    return ex && ex->type->nested ? ex->type->nested(ex) : ex;
 }

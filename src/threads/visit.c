@@ -5,6 +5,7 @@
  * a job of another executor, whose parallelism is across jobs, or when there is no pool - the thread works alone, with slots
  * of its own that no thief knows. */
 #include "threads/pool.h"
+#include "threads/thread.h"
 #include <stdlib.h>
 
 /* What yk_fork_visit hides. */
@@ -24,6 +25,7 @@ static struct {
 
 static void close_own(void)
 {
+    yk_threads_finish(); /* they may use it */
     yoke_close(atomic_exchange(&own.pool, NULL));
 }
 
@@ -109,7 +111,7 @@ static yk_pool_worker *take_alone(void)
 static yk_pool *pool_for(yoke_executor *ex, const yk_run *run)
 {
     if (!ex && run)
-        ex = run->executor;
+        ex = yoke_current_executor();
     if (!ex && yk_pool_anybody())
         return yk_pool_anybody()->pool;
     if (!ex)

@@ -9,6 +9,7 @@
  * workers than places. */
 #include "threads/pool.h"
 #include "base/spin.h"
+#include <yoke/thread.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -73,6 +74,9 @@ static void end_block(yk_blocking *b)
 /* A worker too many sleeps until a place is free. False when its pool stops. */
 static bool park(yk_pool *p)
 {
+    /* It may have been woken for a job that it will not look for now: hand the wake-up on. */
+    if (yk_pool_has_work(p) || yk_pool_has_forks(p))
+        yk_pool_wake(p);
     yk_mutex_lock(&p->park_lock);
     p->parked++;
     while (p->unpark == 0 && !atomic_load_explicit(&p->stopping, memory_order_acquire)) {
@@ -201,6 +205,7 @@ static void *worker_thread(void *arg)
     pthread_setname_np(pthread_self(), name);
     atomic_store_explicit(&w->tid, gettid(), memory_order_relaxed);
     yk_blocked_hook = &w->blocking;
+    yoke_thread_current(); /* so that it is among those that yoke knows; does no harm if it fails */
     if (yk_thread_hook)
         yk_thread_hook();
     bool idle = false;

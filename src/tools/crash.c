@@ -1,6 +1,7 @@
 /* crash: when a task runs in this very process (inline, threads), its crash is ours. This gives it a last line that names the
  * task, and does the same for a task that calls exit(). Only async-signal-safe calls in the handler. */
 #include "tools/commands.h"
+#include "base/line.h"
 #include "exec/exec.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -9,50 +10,27 @@
 
 enum { STACK = 64 << 10 };
 
-static void put(char *line, size_t size, size_t *at, const char *text)
+static void tell(const yk_run *run, const char *what, int number)
 {
-    while (*text && *at < size)
-        line[(*at)++] = *text++;
-}
-
-static void put_number(char *line, size_t size, size_t *at, unsigned n)
-{
-    char digits[12];
-    size_t i = sizeof digits;
-    digits[--i] = '\0';
-    do
-        digits[--i] = (char)('0' + n % 10);
-    while ((n /= 10) > 0);
-    put(line, size, at, digits + i);
-}
-
-static void tell(const yk_run *run, const char *what, const char *detail)
-{
-    char line[600];
-    size_t at = 0;
-    put(line, sizeof line, &at, "yoke: ");
-    put(line, sizeof line, &at, run->task->name);
-    put(line, sizeof line, &at, what);
-    put(line, sizeof line, &at, detail);
-    put(line, sizeof line, &at, " (");
-    put(line, sizeof line, &at, run->task->file);
-    put(line, sizeof line, &at, ":");
-    put_number(line, sizeof line, &at, run->task->line);
-    put(line, sizeof line, &at, "); --on processes would have lost this one job only\n");
-    ssize_t n = write(STDERR_FILENO, line, at);
-    (void)n;
+    yk_line line = {.len = 0};
+    yk_line_text(&line, "yoke: ");
+    yk_line_text(&line, run->task->name);
+    yk_line_text(&line, what);
+    if (number != 0)
+        yk_line_signal(&line, number);
+    yk_line_text(&line, " (");
+    yk_line_text(&line, run->task->file);
+    yk_line_text(&line, ":");
+    yk_line_number(&line, run->task->line);
+    yk_line_text(&line, "); --on processes would have lost this one job only\n");
+    yk_line_tell(&line);
 }
 
 static void crashed(int number)
 {
     const yk_run *run = yk_current_run();
     if (run)
-        tell(run, " crashed: SIG",
-             number == SIGSEGV  ? "SEGV"
-             : number == SIGBUS ? "BUS"
-             : number == SIGFPE ? "FPE"
-             : number == SIGILL ? "ILL"
-                                : "ABRT");
+        tell(run, " crashed: ", number);
     signal(number, SIG_DFL);
     raise(number);
 }
@@ -62,7 +40,7 @@ static void exiting(void)
     const yk_run *run = yk_current_run();
     if (!run)
         return;
-    tell(run, " called exit()", ", which ends the whole command");
+    tell(run, " called exit(), which ends the whole command", 0);
     _exit(1);
 }
 

@@ -1,0 +1,381 @@
+/* watch: which locks there are and who holds them; see watch.h. The orders are in watch_order.c, the words in watch_report.c.
+ *
+ * Locks are found by address in a table that grows; a thread's part hangs on its record (who.h). When memory runs out a lock or
+ * a thread is not watched: less is seen, nothing goes wrong. */
+#include "sync/watching.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+bool yoke_watching_locks;
+
+enum { FIRST_BUCKETS = 64 };
+
+static struct {
+    yk_watched **buckets;
+    size_t size, count; /* size: a power of two */
+    uint64_t serial;
+} table;
+
+/* ---- The table of locks ---- */
+
+static size_t bucket_of(const void *address, size_t size)
+{
+    return (size_t)(((uint64_t)(uintptr_t)address * 0x9e3779b97f4a7c15u) >> 32) & (size - 1);
+}
+
+static yk_watched *find(const void *address)
+{
+    yk_watched *l = table.size > 0 ? table.buckets[bucket_of(address, table.size)] : NULL;
+    while (l && l->address != address)
+        l = l->next;
+    return l;
+}
+
+static bool grow(void)
+{
+    size_t size = table.size ? table.size * 2 : FIRST_BUCKETS;
+    yk_watched **buckets = yk_sys.calloc(size, sizeof(*buckets));
+    if (!buckets)
+        return table.size > 0; /* crowded is good enough */
+    for (size_t i = 0; i < table.size; i++) {
+        for (yk_watched *l = table.buckets[i], *next; l; l = next) {
+            next = l->next;
+            size_t b = bucket_of(l->address, size);
+            l->next = buckets[b];
+            buckets[b] = l;
+        }
+    }
+    free(table.buckets);
+    table.buckets = buckets;
+    table.size = size;
+    return true;
+}
+
+static bool is_side(const char *kind)
+{
+    return strcmp(kind, "read") == 0 || strcmp(kind, "write") == 0;
+}
+
+static yk_watched *find_or_make(const void *address, const char *kind, const char *name, yk_site site)
+{
+    yk_watched *l = find(address);
+    if (l)
+        return l;
+    if (table.count >= table.size && !grow())
+        return NULL;
+    l = yk_sys.calloc(1, sizeof *l);
+    if (!l)
+        return NULL;
+    l->address = address;
+    l->serial = ++table.serial;
+    l->kind = is_side(kind) ? "rwlock" : kind;
+    l->recursive = strcmp(kind, "rlock") == 0;
+    l->owned = l->recursive || is_side(kind);
+    l->first = site;
+    snprintf(l->name, sizeof l->name, "%s", name ? name : "");
+    size_t b = bucket_of(address, table.size);
+    l->next = table.buckets[b];
+    table.buckets[b] = l;
+    table.count++;
+    return l;
+}
+
+void yk_watched_each(void (*fn)(yk_watched *lock, void *arg), void *arg)
+{
+    for (size_t i = 0; i < table.size; i++)
+        for (yk_watched *l = table.buckets[i]; l; l = l->next)
+            fn(l, arg);
+}
+
+/* ---- Threads ---- */
+
+yk_keeper *yk_keeper_of(yk_who *who)
+{
+    return (yk_keeper *)(void *)who->held;
+}
+
+static yk_keeper *keeper(yk_who *who)
+{
+    if (who && !who->held)
+        who->held = yk_sys.calloc(1, sizeof(yk_keeper));
+    return who ? yk_keeper_of(who) : NULL;
+}
+
+static void wake_up(yk_keeper *k)
+{
+    if (k->asleep)
+        k->wish.whose->wish = k->wish.outer;
+    k->asleep = false;
+}
+
+/* Takes the lock's entry out of both lists. */
+static void take_out(yk_held *h)
+{
+    yk_held **at = &h->lock->holders;
+    while (*at != h)
+        at = &(*at)->next_of_lock;
+    *at = h->next_of_lock;
+    at = &yk_keeper_of(h->who)->held;
+    while (*at != h)
+        at = &(*at)->next_of_thread;
+    *at = h->next_of_thread;
+    free(h);
+}
+
+static yk_held *held_by(const yk_watched *l, const yk_who *who)
+{
+    yk_held *h = l->holders;
+    while (h && h->who != who)
+        h = h->next_of_lock;
+    return h;
+}
+
+/* A thread ends. What only its holder may release is now held for ever. */
+static void keeper_ends(yk_who *who, bool ended)
+{
+    yk_keeper *k = yk_keeper_of(who);
+    if (!k)
+        return;
+    wake_up(k);
+    while (k->held) {
+        if (k->held->lock->owned && ended)
+            yk_report_left(who, k->held);
+        take_out(k->held);
+    }
+    free(k);
+    who->held = NULL;
+}
+
+/* ---- What locks call ---- */
+
+static void remember(yk_keeper *k, const void *lock, const char *kind, const char *name, yk_site site)
+{
+    wake_up(k);
+    k->want = (yk_want){.address = lock, .lock = find_or_make(lock, kind, name, site), .site = site,
+                        .shared = strcmp(kind, "read") == 0};
+}
+
+/* It is held by this thread already. */
+static int check_again(const yk_keeper *k, const yk_held *h)
+{
+    if (h->lock->recursive || (h->shared && k->want.shared))
+        return 0;
+    yk_report_again(k, h);
+    return -EDEADLK;
+}
+
+int yk_watch_want(const void *lock, const char *kind, const char *name, const char *file, int line)
+{
+    yk_who *me = yk_who_self();
+    int err = 0;
+    yk_mutex_lock(&yk_who_lock);
+    yk_keeper *k = keeper(me);
+    if (k) {
+        remember(k, lock, kind, name, (yk_site){file, line});
+        yk_watched *l = k->want.lock;
+        yk_held *h = l ? held_by(l, me) : NULL;
+        if (l && !l->passed_on) {
+            if (h)
+                err = check_again(k, h);
+            else
+                yk_order_note(k, me);
+        }
+    }
+    yk_mutex_unlock(&yk_who_lock);
+    return err;
+}
+
+void yk_watch_try(const void *lock, const char *kind, const char *name, const char *file, int line)
+{
+    yk_who *me = yk_who_self();
+    yk_mutex_lock(&yk_who_lock);
+    yk_keeper *k = keeper(me);
+    if (k)
+        remember(k, lock, kind, name, (yk_site){file, line});
+    yk_mutex_unlock(&yk_who_lock);
+}
+
+/* Who keeps a wanted lock from being had. */
+static yk_who *holder(const void *object, unsigned i)
+{
+    const yk_want *want = object;
+    if (!want->lock || want->lock->passed_on)
+        return NULL;
+    for (const yk_held *h = want->lock->holders; h; h = h->next_of_lock)
+        if (!(h->shared && want->shared) && i-- == 0)
+            return h->who;
+    return NULL;
+}
+
+static void tell(const void *object, char *text, size_t size)
+{
+    const yk_want *want = object;
+    char label[160], place[100];
+    snprintf(text, size, "waits for %s at %s", want->lock ? yk_lock_label(want->lock, label, sizeof label) : "a lock",
+             yk_site_label(want->site, place, sizeof place));
+}
+
+const yk_wish_kind yk_lock_wish = {.holder = holder, .tell = tell, .by = "held by"};
+
+int yk_watch_blocked_until(const void *lock, int64_t deadline)
+{
+    yk_who *me = yk_who_self(), *way[YK_WHO_WAY];
+    unsigned count = 0;
+    yk_mutex_lock(&yk_who_lock);
+    yk_keeper *k = keeper(me);
+    if (k && k->want.address == lock && k->want.lock) {
+        wake_up(k);
+        k->wish = (yk_wish){.kind = &yk_lock_wish, .object = &k->want, .forever = deadline == YOKE_FOREVER, .outer = me->wish,
+                            .whose = me};
+        me->wish = &k->wish;
+        k->asleep = true;
+        count = yk_wish_cycle(&k->wish, way);
+        if (count > 0) {
+            yk_report_deadlock(way, count);
+            yk_wish_tell(way, count);
+            wake_up(k);
+        }
+    }
+    yk_mutex_unlock(&yk_who_lock);
+    return count > 0 ? -EDEADLK : 0;
+}
+
+void yk_watch_blocked(const void *lock)
+{
+    yk_watch_blocked_until(lock, YOKE_FOREVER);
+}
+
+void yk_watch_quit(const void *lock)
+{
+    yk_who *me = yk_who_self();
+    yk_mutex_lock(&yk_who_lock);
+    yk_keeper *k = keeper(me);
+    if (k)
+        wake_up(k);
+    yk_mutex_unlock(&yk_who_lock);
+}
+
+static void add(yk_keeper *k, yk_who *me, yk_watched *l)
+{
+    bool known = k->want.address == l->address;
+    yk_held *h = held_by(l, me);
+    if (h) {
+        h->count++;
+        return;
+    }
+    h = yk_sys.calloc(1, sizeof *h);
+    if (!h)
+        return;
+    *h = (yk_held){.next_of_lock = l->holders, .next_of_thread = k->held, .lock = l, .who = me, .count = 1,
+                   .site = known ? k->want.site : (yk_site){0}, .shared = known && k->want.shared};
+    l->holders = k->held = h;
+}
+
+void yk_watch_have(const void *lock)
+{
+    yk_who *me = yk_who_self();
+    yk_mutex_lock(&yk_who_lock);
+    yk_keeper *k = keeper(me);
+    if (k) {
+        wake_up(k);
+        yk_watched *l = find_or_make(lock, "lock", NULL, (yk_site){0});
+        if (l)
+            add(k, me, l);
+        k->want = (yk_want){0};
+    }
+    yk_mutex_unlock(&yk_who_lock);
+}
+
+/* One that another thread may release tells what happened, not who is inside: it is left alone from now on. */
+static void pass_on(yk_watched *l)
+{
+    if (l->holders)
+        take_out(l->holders);
+    if (l->owned || l->passed_on)
+        return;
+    l->passed_on = true;
+    yk_order_forget(l);
+}
+
+void yk_watch_drop(const void *lock)
+{
+    yk_who *me = yk_who_self();
+    yk_mutex_lock(&yk_who_lock);
+    yk_keeper *k = keeper(me);
+    if (k)
+        wake_up(k);
+    yk_watched *l = find(lock);
+    yk_held *h = l ? held_by(l, me) : NULL;
+    if (h && --h->count == 0)
+        take_out(h);
+    else if (l && !h && l->holders && !l->holders->shared)
+        pass_on(l);
+    yk_mutex_unlock(&yk_who_lock);
+}
+
+static void forget_wanted(yk_watched *l)
+{
+    for (yk_who *w = yk_who_first(); w; w = w->next)
+        if (yk_keeper_of(w) && yk_keeper_of(w)->want.lock == l)
+            yk_keeper_of(w)->want.lock = NULL;
+}
+
+void yk_watch_forget(const void *lock)
+{
+    yk_mutex_lock(&yk_who_lock);
+    yk_watched *l = find(lock);
+    if (l) {
+        while (l->holders)
+            take_out(l->holders);
+        yk_order_forget(l);
+        forget_wanted(l);
+        yk_watched **at = &table.buckets[bucket_of(lock, table.size)];
+        while (*at != l)
+            at = &(*at)->next;
+        *at = l->next;
+        table.count--;
+        free(l);
+    }
+    yk_mutex_unlock(&yk_who_lock);
+}
+
+/* ---- YOKE_DEBUG ---- */
+
+static const char *word_at(void *ctx, size_t i)
+{
+    static const char *const words[] = {"locks"};
+    return i < YK_COUNT_OF(words) ? words[i] : NULL;
+}
+
+static void read_word(const char *word, size_t len)
+{
+    char copy[64], line[300];
+    snprintf(copy, sizeof copy, "%.*s", (int)YK_MIN(len, sizeof copy - 1), word);
+    if (strcmp(copy, "locks") == 0) {
+        yoke_watching_locks = true;
+        return;
+    }
+    const char *near = yk_nearest(copy, word_at, NULL);
+    int n = near ? snprintf(line, sizeof line, "yoke: YOKE_DEBUG: no word \"%s\"; did you mean \"%s\"?\n", copy, near)
+                 : snprintf(line, sizeof line, "yoke: YOKE_DEBUG: no word \"%s\"; there are: locks\n", copy);
+    ssize_t written = yk_sys.write(STDERR_FILENO, line, (size_t)n);
+    (void)written;
+}
+
+void yk_watch_read_debug(const char *text)
+{
+    while (text && *text) {
+        size_t len = strcspn(text, ", ");
+        if (len > 0)
+            read_word(text, len);
+        text += len;
+        text += strspn(text, ", ");
+    }
+}
+
+static __attribute__((constructor)) void read_debug(void)
+{
+    yk_who_held_end = keeper_ends;
+    yk_watch_read_debug(getenv("YOKE_DEBUG"));
+}

@@ -1,0 +1,38 @@
+/* watch: what the locks tell while YOKE_DEBUG has the word "locks", so that orders in which locks could deadlock, and
+ * deadlocks, are reported on stderr with threads, locks and places.
+ *
+ * A lock calls, if yoke_watching_locks is true:
+ *
+ *     before an acquire that may wait      yk_watch_want(), and gives up when that returns -EDEADLK
+ *     before a try                         yk_watch_try(), if the place of the acquisition shall be known
+ *     before it sleeps, each time          yk_watch_blocked_until(), or yk_watch_blocked() for an acquire without a time limit
+ *     when the wait is over without it     yk_watch_quit()
+ *     acquired, by whichever call          yk_watch_have()
+ *     before a release                     yk_watch_drop()
+ *     when it is made, and destroyed       yk_watch_forget(): what was known of this address is of another
+ *
+ * kind is "lock" (one holder; any thread may release it), "rlock" (one holder, again and again), "read" or "write" (the two
+ * sides of a read-write lock); any other is taken as "lock". It must be static, as file must. name may be NULL; it is copied.
+ *
+ * What is no alarm: a try, which never waits; an rlock or the shared side taken again by its holder; a cycle at one lock of which
+ * both sides are shared; orders that are reversed only under one more lock that all take first; a lock that was ever released
+ * by another thread than its holder, which is a signal and not a lock. */
+#ifndef YK_SYNC_WATCH_H
+#define YK_SYNC_WATCH_H
+#include "base/base.h"
+
+extern bool yoke_watching_locks;
+
+/* 0, or -EDEADLK when this thread holds it and can hold it once only; that has been reported then. Remembers the place. */
+int yk_watch_want(const void *lock, const char *kind, const char *name, const char *file, int line);
+/* Remembers the place and asks nothing. */
+void yk_watch_try(const void *lock, const char *kind, const char *name, const char *file, int line);
+/* -EDEADLK when the wait would never be over, which has been reported then; the thread should not sleep. */
+int yk_watch_blocked_until(const void *lock, int64_t deadline);
+void yk_watch_blocked(const void *lock);
+void yk_watch_quit(const void *lock);
+void yk_watch_have(const void *lock);
+void yk_watch_drop(const void *lock);
+void yk_watch_forget(const void *lock);
+
+#endif

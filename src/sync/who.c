@@ -1,0 +1,245 @@
+/* who: records of threads, and the search for a cycle of waits; see who.h. */
+#include "sync/who.h"
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+_Thread_local yk_who *yk_who_mine;
+yk_mutex yk_who_lock;
+void (*yk_who_thread_end)(yk_who *w);
+void (*yk_who_held_end)(yk_who *w, bool ended);
+
+static _Atomic(yk_who *) records;
+static uint64_t searches; /* guarded by yk_who_lock */
+static pthread_key_t thread_end;
+static bool has_thread_end;
+
+/* ---- Records ---- */
+
+static void give_up(yk_who *w, bool ended)
+{
+    if (yk_who_thread_end && ended)
+        yk_who_thread_end(w);
+    yk_mutex_lock(&yk_who_lock);
+    if (yk_who_held_end)
+        yk_who_held_end(w, ended);
+    w->wish = NULL;
+    w->name[0] = '\0';
+    yk_mutex_unlock(&yk_who_lock);
+    free(w->told);
+    w->told = NULL;
+    w->thread = NULL;
+    /* Release: pairs with the acquire of who takes the record. */
+    atomic_store_explicit(&w->tid, 0, memory_order_release);
+}
+
+static void thread_ended(void *w)
+{
+    yk_who_mine = w; /* a destructor that ran before this one may have asked for it again */
+    give_up(w, true);
+    yk_who_mine = NULL;
+}
+
+static void before_fork(void)
+{
+    yk_mutex_lock(&yk_who_lock);
+}
+
+static void in_parent(void)
+{
+    yk_mutex_unlock(&yk_who_lock);
+}
+
+/* In a child made by fork() there is this thread alone. */
+static void in_child(void)
+{
+    yk_who_lock = (yk_mutex){0};
+    for (yk_who *w = yk_who_first(); w; w = w->next)
+        if (w != yk_who_mine && atomic_load_explicit(&w->tid, memory_order_relaxed) != 0)
+            give_up(w, false);
+    if (yk_who_mine) {
+        yk_who_mine->wish = NULL;
+        atomic_store_explicit(&yk_who_mine->tid, gettid(), memory_order_relaxed);
+    }
+}
+
+static __attribute__((constructor)) void watch_threads(void)
+{
+    has_thread_end = pthread_key_create(&thread_end, thread_ended) == 0;
+    pthread_atfork(before_fork, in_parent, in_child);
+}
+
+yk_who *yk_who_first(void)
+{
+    return atomic_load_explicit(&records, memory_order_acquire);
+}
+
+/* A record that nobody uses, if there is one. */
+static yk_who *reuse(pid_t tid)
+{
+    for (yk_who *w = yk_who_first(); w; w = w->next) {
+        pid_t unused = 0;
+        if (atomic_compare_exchange_strong_explicit(&w->tid, &unused, tid, memory_order_acquire, memory_order_relaxed))
+            return w;
+    }
+    return NULL;
+}
+
+static yk_who *make(pid_t tid)
+{
+    yk_who *w = yk_sys.calloc(1, sizeof *w);
+    if (!w)
+        return NULL;
+    atomic_store_explicit(&w->tid, tid, memory_order_relaxed);
+    w->next = yk_who_first();
+    /* Release: pairs with the acquire of yk_who_first(). */
+    while (!atomic_compare_exchange_weak_explicit(&records, &w->next, w, memory_order_release, memory_order_relaxed))
+        ;
+    return w;
+}
+
+yk_who *yk_who_new(void)
+{
+    pid_t tid = gettid();
+    yk_who *w = reuse(tid);
+    if (!w)
+        w = make(tid);
+    if (w && has_thread_end)
+        pthread_setspecific(thread_end, w); /* at worst the record is not used again */
+    return yk_who_mine = w;
+}
+
+/* The kernel's name of another thread, without the library's help, as its pthread_t may be gone. */
+static bool read_comm(pid_t tid, char *buffer, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/comm", (int)tid);
+    int fd = yk_sys.openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+    ssize_t n = fd < 0 ? -1 : yk_sys.read(fd, buffer, size - 1);
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0)
+        return false;
+    buffer[n] = '\0';
+    buffer[strcspn(buffer, "\n")] = '\0';
+    return true;
+}
+
+void yk_who_rename(yk_who *w, const char *name)
+{
+    yk_mutex_lock(&yk_who_lock);
+    snprintf(w->name, sizeof w->name, "%s", name);
+    yk_mutex_unlock(&yk_who_lock);
+}
+
+const char *yk_who_name(const yk_who *w, char *buffer, size_t size)
+{
+    pid_t tid = atomic_load_explicit(&w->tid, memory_order_relaxed);
+    if (w->name[0])
+        snprintf(buffer, size, "%s", w->name);
+    else if (tid == getpid())
+        snprintf(buffer, size, "main");
+    else if (!read_comm(tid, buffer, size))
+        snprintf(buffer, size, "%d", (int)tid);
+    return buffer;
+}
+
+/* ---- The search ---- */
+
+/* Depth first, each thread once. way[0..depth] are the threads so far; the last one's wish is looked at. */
+static unsigned follow(const yk_wish *w, yk_who **way, unsigned depth)
+{
+    if (depth + 1 >= YK_WHO_WAY)
+        return 0;
+    yk_who *next;
+    for (unsigned i = 0; (next = w->kind->holder(w->object, i)); i++) {
+        if (next == way[0])
+            return depth + 1;
+        if (next->mark == searches || !next->wish || !next->wish->forever)
+            continue;
+        next->mark = searches;
+        way[depth + 1] = next;
+        unsigned found = follow(next->wish, way, depth + 1);
+        if (found > 0)
+            return found;
+    }
+    return 0;
+}
+
+unsigned yk_wish_cycle(const yk_wish *w, yk_who *way[YK_WHO_WAY])
+{
+    searches++;
+    way[0] = w->whose;
+    return w->forever ? follow(w, way, 0) : 0;
+}
+
+static char *room_for_text(yk_who *me)
+{
+    if (!me->told)
+        me->told = yk_sys.malloc(YK_WHO_TOLD);
+    return me->told;
+}
+
+void yk_wish_tell(yk_who *const *way, unsigned count)
+{
+    char *text = room_for_text(way[0]), name[YK_WHO_NAME], wish[256];
+    if (!text)
+        return;
+    int at = snprintf(text, YK_WHO_TOLD, "deadlock: thread \"%s\"", yk_who_name(way[0], name, sizeof name));
+    for (unsigned i = 0; i < count && at < YK_WHO_TOLD; i++) {
+        const yk_wish *w = way[i]->wish;
+        w->kind->tell(w->object, wish, sizeof wish);
+        at += snprintf(text + at, (size_t)(YK_WHO_TOLD - at), "%s %s", i > 0 ? ", which" : "", wish);
+        if (w->kind->by && at < YK_WHO_TOLD)
+            at += snprintf(text + at, (size_t)(YK_WHO_TOLD - at), ", %s thread \"%s\"", w->kind->by,
+                           yk_who_name(way[(i + 1) % count], name, sizeof name));
+    }
+}
+
+int yk_wish_own(const yk_wish_kind *kind, const void *object)
+{
+    yk_who *me = yk_who_self();
+    if (!me)
+        return -EDEADLK;
+    yk_mutex_lock(&yk_who_lock);
+    yk_wish w = {.kind = kind, .object = object, .outer = me->wish};
+    me->wish = &w;
+    yk_wish_tell(&me, 1);
+    me->wish = w.outer;
+    yk_mutex_unlock(&yk_who_lock);
+    return -EDEADLK;
+}
+
+int yk_wish_begin(yk_wish *w, const yk_wish_kind *kind, const void *object, int64_t deadline)
+{
+    yk_who *me = yk_who_self(), *way[YK_WHO_WAY];
+    *w = (yk_wish){.kind = kind, .object = object, .forever = deadline == YOKE_FOREVER, .whose = me};
+    if (!me)
+        return 0;
+    yk_mutex_lock(&yk_who_lock);
+    w->outer = me->wish;
+    me->wish = w;
+    unsigned count = yk_wish_cycle(w, way);
+    if (count > 0) {
+        yk_wish_tell(way, count);
+        me->wish = w->outer;
+    }
+    yk_mutex_unlock(&yk_who_lock);
+    return count > 0 ? -EDEADLK : 0;
+}
+
+void yk_wish_end(yk_wish *w)
+{
+    if (!w->whose)
+        return;
+    yk_mutex_lock(&yk_who_lock);
+    w->whose->wish = w->outer;
+    yk_mutex_unlock(&yk_who_lock);
+}
+
+const char *yoke_deadlock(void)
+{
+    return yk_who_mine && yk_who_mine->told ? yk_who_mine->told : "";
+}

@@ -1,0 +1,85 @@
+/* who: the threads that yoke knows, and who waits for whom.
+ *
+ * Every thread that waits for something whose holder is known (a task, another thread, a lock that is watched) says so while it
+ * sleeps: it has a wish. From a wish one comes to the threads without which it will not be granted, from these to their own
+ * wishes, and so on. A way that leads back to the thread that is about to sleep is a deadlock: that thread is told so instead
+ * of sleeping. Only wishes without a time limit count, and only threads of which it is certain that they must go on first, so
+ * there is no false alarm; a way that cannot be followed (a worker process, a semaphore) ends there.
+ *
+ * One lock guards all wishes. It is taken only by who is about to sleep anyway. */
+#ifndef YK_SYNC_WHO_H
+#define YK_SYNC_WHO_H
+#include "sync/mutex.h"
+#include <sys/types.h>
+
+enum {
+    YK_WHO_NAME = 64,
+    YK_WHO_TOLD = 800,
+    YK_WHO_WAY = 32 /* threads in a cycle; longer ones are not found */
+};
+
+struct yk_wish;
+struct yk_held;
+
+/* A thread. Records are never freed, but used again when their thread has ended: a pointer to one may always be followed. */
+typedef struct yk_who {
+    struct yk_who *next;  /* all records, newest first; written once */
+    _Atomic pid_t tid;    /* 0: free. Written by its thread, as are thread and told */
+    void *thread;         /* of threads/thread.c */
+    char *told;           /* the text of the last deadlock that it was told of, YK_WHO_TOLD bytes; NULL: none yet */
+    char name[YK_WHO_NAME];     /* "" until somebody gives one; guarded by yk_who_lock, as are the rest */
+    const struct yk_wish *wish; /* the newest */
+    struct yk_held *held;       /* of watch.c */
+    uint64_t mark;              /* the last search that came by */
+} yk_who;
+
+extern _Thread_local yk_who *yk_who_mine __attribute__((tls_model("initial-exec")));
+yk_who *yk_who_new(void);
+
+/* This thread's record, made when first asked for. NULL: no memory. */
+static inline yk_who *yk_who_self(void)
+{
+    return YK_LIKELY(yk_who_mine != NULL) ? yk_who_mine : yk_who_new();
+}
+
+extern yk_mutex yk_who_lock;
+/* All records, free ones too. */
+yk_who *yk_who_first(void);
+/* Called in a thread that ends, or whose record is given up, for the part that put something into `thread` and into `held`. */
+extern void (*yk_who_thread_end)(yk_who *w);
+extern void (*yk_who_held_end)(yk_who *w, bool ended); /* ended: else it stayed behind in the parent process */
+void yk_who_rename(yk_who *w, const char *name);
+/* Under yk_who_lock: its name as given, else as the kernel has it. */
+const char *yk_who_name(const yk_who *w, char *buffer, size_t size);
+
+/* A kind of thing that threads wait for. Both functions are called under yk_who_lock and take no lock above it. */
+typedef struct yk_wish_kind {
+    /* The i-th of the threads that must go on before a wait for the object can be over; NULL after the last. */
+    yk_who *(*holder)(const void *object, unsigned i);
+    /* "waits for task integrate (integrate.c:12)" */
+    void (*tell)(const void *object, char *text, size_t size);
+    const char *by; /* what its holder does with it: "run by"; NULL: the text has said so */
+} yk_wish_kind;
+
+/* On the stack of who waits. The object must stay for as long. */
+typedef struct yk_wish {
+    const yk_wish_kind *kind;
+    const void *object;
+    bool forever; /* without a time limit */
+    const struct yk_wish *outer;
+    yk_who *whose; /* NULL: it is not entered */
+} yk_wish;
+
+/* This thread will sleep until the object is there. 0, or -EDEADLK when it would never wake up; then there is nothing to end,
+ * and yoke_deadlock() has the text. deadline: absolute, or YOKE_FOREVER. */
+int yk_wish_begin(yk_wish *w, const yk_wish_kind *kind, const void *object, int64_t deadline);
+void yk_wish_end(yk_wish *w);
+/* For a caller that knows already: the thread waits for something that it must do itself. Writes the text; -EDEADLK. */
+int yk_wish_own(const yk_wish_kind *kind, const void *object);
+/* The way from w, which is entered, back to its thread: way[0] is that thread, and way[i]'s wish leads to way[i + 1]. Returns
+ * how many there are; 0: no way. Under yk_who_lock. */
+unsigned yk_wish_cycle(const yk_wish *w, yk_who *way[YK_WHO_WAY]);
+/* Writes the way as text for yoke_deadlock(). */
+void yk_wish_tell(yk_who *const *way, unsigned count);
+
+#endif

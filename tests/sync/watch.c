@@ -1,0 +1,751 @@
+/* watch.c - what is reported of locks while YOKE_DEBUG has "locks", and what is not. The locks here are POSIX ones that make the
+ * calls of sync/watch.h; each case runs in a child whose stderr is looked at. */
+#include "child.h"
+#include "sync/watching.h"
+#include <pthread.h>
+
+typedef struct fake {
+    pthread_mutex_t mutex;
+    const char *kind, *name;
+} fake;
+
+#define FAKE(kind, name) {PTHREAD_MUTEX_INITIALIZER, kind, name}
+static fake A = FAKE("lock", "A"), B = FAKE("lock", "B"), C = FAKE("lock", "C"), G = FAKE("lock", "gate");
+static fake R = FAKE("rlock", "R");
+
+/* Acquired at "bank.c", line. */
+static int acquire_at(fake *l, const char *kind, int line)
+{
+    int err = yk_watch_want(l, kind, l->name, "dir/bank.c", line);
+    if (err < 0)
+        return err;
+    while (pthread_mutex_trylock(&l->mutex) != 0) {
+        err = yk_watch_blocked_until(l, YOKE_FOREVER);
+        if (err < 0)
+            return err;
+        usleep(500);
+    }
+    yk_watch_have(l);
+    return 0;
+}
+
+static int acquire(fake *l, int line)
+{
+    return acquire_at(l, l->kind, line);
+}
+
+static void release(fake *l)
+{
+    yk_watch_drop(l);
+    pthread_mutex_unlock(&l->mutex);
+}
+
+/* What the calls say without a lock behind them, for sides and recursion. */
+static int take(fake *l, const char *kind, int line)
+{
+    int err = yk_watch_want(l, kind, l->name, "bank.c", line);
+    if (err == 0)
+        yk_watch_have(l);
+    return err;
+}
+
+static void drop(fake *l)
+{
+    yk_watch_drop(l);
+}
+
+static void in_thread(const char *name, void *(*fn)(void *arg), void *arg)
+{
+    pthread_t t;
+    CHECK_INT(pthread_create(&t, NULL, fn, arg), 0);
+    pthread_setname_np(t, name);
+    pthread_join(t, NULL);
+}
+
+static void check_quiet(void (*fn)(void))
+{
+    child_end end = in_child(fn);
+    CHECK_STR(end.text, "");
+    CHECK_INT(end.status, 0);
+}
+
+static void check_says(void (*fn)(void), const char *text)
+{
+    child_end end = in_child(fn);
+    CHECK_STR(end.text, text);
+    CHECK_INT(end.status, 0);
+}
+
+/* ---- Orders ---- */
+
+static void *b_then_a(void *arg)
+{
+    pthread_setname_np(pthread_self(), "bob");
+    acquire(&B, 30);
+    acquire(&A, 31);
+    release(&A);
+    release(&B);
+    return NULL;
+}
+
+static void a_then_b(void)
+{
+    acquire(&A, 18);
+    acquire(&B, 20);
+    release(&B);
+    release(&A);
+}
+
+static void inversion(void)
+{
+    in_thread("bob", b_then_a, NULL);
+    a_then_b();
+    a_then_b(); /* and once is enough */
+    in_thread("bob", b_then_a, NULL);
+}
+
+TEST(an_inversion_names_threads_locks_and_places)
+{
+    check_says(inversion, "yoke: lock order inversion: 2 locks are acquired in orders that can deadlock\n"
+                          "  thread \"main\" acquires lock \"B\" at bank.c:20\n"
+                          "    while it holds lock \"A\", acquired at bank.c:18\n"
+                          "  thread \"bob\" acquired lock \"A\" at bank.c:31\n"
+                          "    while it held lock \"B\", acquired at bank.c:30\n"
+                          "  Acquire them in the same order everywhere, or under one lock that is always acquired first.\n");
+}
+
+static void take_two(fake *first, int line, fake *second)
+{
+    acquire(first, line);
+    acquire(second, line + 1);
+    release(second);
+    release(first);
+}
+
+static void three(void)
+{
+    take_two(&A, 10, &B);
+    take_two(&B, 20, &C);
+    take_two(&C, 30, &A);
+}
+
+TEST(an_inversion_of_three)
+{
+    child_end end = in_child(three);
+    CHECK_HAS(end.text, "3 locks are acquired in orders that can deadlock\n"
+                        "  thread \"main\" acquires lock \"A\" at bank.c:31\n"
+                        "    while it holds lock \"C\", acquired at bank.c:30\n"
+                        "  thread \"main\" acquired lock \"B\" at bank.c:11\n"
+                        "    while it held lock \"A\", acquired at bank.c:10\n"
+                        "  thread \"main\" acquired lock \"C\" at bank.c:21\n"
+                        "    while it held lock \"B\", acquired at bank.c:20\n");
+}
+
+static void other_places(void)
+{
+    take_two(&A, 10, &B);
+    take_two(&B, 20, &A);
+    take_two(&B, 20, &A);
+    take_two(&C, 40, &G);
+    take_two(&G, 50, &C);
+}
+
+static int count_of(const char *text, const char *part)
+{
+    int n = 0;
+    while ((text = strstr(text, part))) {
+        n++;
+        text += strlen(part);
+    }
+    return n;
+}
+
+TEST(each_pair_of_places_is_reported_once)
+{
+    child_end end = in_child(other_places);
+    CHECK_INT(count_of(end.text, "inversion"), 2);
+}
+
+static void same_order(void)
+{
+    for (int i = 0; i < 3; i++) {
+        take_two(&A, 10, &B);
+        take_two(&B, 20, &C);
+        take_two(&A, 30, &C);
+    }
+}
+
+TEST(one_order_is_quiet)
+{
+    check_quiet(same_order);
+}
+
+static void under_a_gate(void)
+{
+    acquire(&G, 1);
+    take_two(&A, 10, &B);
+    release(&G);
+    acquire(&G, 2);
+    take_two(&B, 20, &A);
+    release(&G);
+}
+
+TEST(orders_under_a_common_gate_are_quiet)
+{
+    check_quiet(under_a_gate);
+}
+
+static void gate_once_forgotten(void)
+{
+    under_a_gate();
+    take_two(&B, 40, &A);
+}
+
+TEST(a_gate_that_was_forgotten_once)
+{
+    child_end end = in_child(gate_once_forgotten);
+    CHECK_INT(count_of(end.text, "inversion"), 1);
+    CHECK_HAS(end.text, "acquires lock \"A\" at bank.c:41");
+    CHECK_HAS(end.text, "acquired lock \"B\" at bank.c:11");
+}
+
+static void by_try(void)
+{
+    take_two(&A, 10, &B);
+    acquire(&B, 20);
+    yk_watch_try(&A, "lock", "A", "bank.c", 21); /* never waits: no order */
+    yk_watch_have(&A);
+    drop(&A);
+    release(&B);
+}
+
+TEST(a_try_makes_no_order)
+{
+    check_quiet(by_try);
+}
+
+static void held_by_try(void)
+{
+    take_two(&A, 10, &B);
+    yk_watch_try(&B, "lock", "B", "bank.c", 20);
+    yk_watch_have(&B);
+    acquire(&A, 21); /* but what a try has got is held like anything else */
+    release(&A);
+    drop(&B);
+}
+
+TEST(what_a_try_holds_counts)
+{
+    child_end end = in_child(held_by_try);
+    CHECK_HAS(end.text, "acquires lock \"A\" at bank.c:21\n    while it holds lock \"B\", acquired at bank.c:20\n");
+}
+
+static void try_without_place(void)
+{
+    take_two(&A, 10, &B);
+    yk_watch_have(&B);
+    acquire(&A, 21);
+    release(&A);
+    drop(&B);
+}
+
+TEST(a_place_that_is_not_known)
+{
+    child_end end = in_child(try_without_place);
+    CHECK_HAS(end.text, "while it holds lock \"B\", acquired at an unknown place\n");
+}
+
+/* ---- Recursion and sides ---- */
+
+static void rlock_again(void)
+{
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(take(&R, "rlock", 10 + i), 0);
+    CHECK_INT(take(&A, "lock", 20), 0);
+    CHECK_INT(take(&R, "rlock", 21), 0); /* holding A, but it cannot wait */
+    drop(&R);
+    drop(&A);
+    for (int i = 0; i < 3; i++)
+        drop(&R);
+}
+
+TEST(an_rlock_taken_again_is_quiet)
+{
+    check_quiet(rlock_again);
+}
+
+static void rlock_counts(void)
+{
+    take(&R, "rlock", 1);
+    take(&R, "rlock", 2);
+    drop(&R);
+    take(&A, "lock", 3); /* R is still held */
+    drop(&A);
+    drop(&R);
+    take(&A, "lock", 4); /* not any more */
+    take(&R, "rlock", 5);
+}
+
+TEST(an_rlock_is_held_until_its_last_release)
+{
+    child_end end = in_child(rlock_counts);
+    CHECK_HAS(end.text, "acquired lock \"A\" at bank.c:3\n    while it held rlock \"R\", acquired at bank.c:1\n");
+    CHECK_INT(count_of(end.text, "inversion"), 1);
+}
+
+static void lock_again(void)
+{
+    CHECK_INT(take(&A, "lock", 10), 0);
+    CHECK_INT(take(&A, "lock", 11), -EDEADLK);
+    CHECK_INT(take(&A, "lock", 11), -EDEADLK);
+}
+
+TEST(a_lock_taken_again_is_a_deadlock)
+{
+    check_says(lock_again, "yoke: deadlock: a thread waits for itself\n"
+                           "  thread \"main\" acquires lock \"A\" at bank.c:11\n"
+                           "    and holds it already, acquired at bank.c:10\n");
+}
+
+static void sides(void)
+{
+    CHECK_INT(take(&A, "read", 10), 0);
+    CHECK_INT(take(&A, "read", 11), 0);
+    CHECK_INT(take(&A, "write", 12), -EDEADLK);
+    drop(&A);
+    drop(&A);
+    CHECK_INT(take(&A, "write", 13), 0);
+    CHECK_INT(take(&A, "read", 14), -EDEADLK);
+}
+
+TEST(sides_of_a_read_write_lock)
+{
+    check_says(sides, "yoke: deadlock: a thread waits for itself\n"
+                      "  thread \"main\" acquires rwlock \"A\" to write at bank.c:12\n"
+                      "    and holds it already, acquired to read at bank.c:10\n"
+                      "yoke: deadlock: a thread waits for itself\n"
+                      "  thread \"main\" acquires rwlock \"A\" to read at bank.c:14\n"
+                      "    and holds it already, acquired to write at bank.c:13\n");
+}
+
+static void take_sides(fake *first, const char *how, int line, fake *second, const char *how_second)
+{
+    CHECK_INT(take(first, how, line), 0);
+    CHECK_INT(take(second, how_second, line + 1), 0);
+    drop(second);
+    drop(first);
+}
+
+static void readers_only(void)
+{
+    take_sides(&A, "read", 10, &B, "read");
+    take_sides(&B, "read", 20, &A, "read");
+    take_sides(&A, "read", 30, &C, "lock");
+    take_sides(&C, "lock", 40, &A, "read");
+}
+
+TEST(readers_do_not_exclude_each_other)
+{
+    check_quiet(readers_only);
+}
+
+static void reader_and_writer(void)
+{
+    take_sides(&A, "read", 10, &B, "lock");
+    take_sides(&B, "lock", 20, &A, "write");
+}
+
+TEST(a_reader_and_a_writer_do)
+{
+    child_end end = in_child(reader_and_writer);
+    CHECK_HAS(end.text, "acquires rwlock \"A\" to write at bank.c:21");
+    CHECK_HAS(end.text, "while it held rwlock \"A\", acquired to read at bank.c:10");
+}
+
+/* ---- Hand-over, reuse, names ---- */
+
+static void *release_it(void *l)
+{
+    drop(l);
+    return NULL;
+}
+
+static void signals(void)
+{
+    take(&A, "lock", 10);
+    in_thread("other", release_it, &A); /* A is a signal from here on */
+    take_sides(&A, "lock", 20, &B, "lock");
+    take_sides(&B, "lock", 30, &A, "lock");
+    take(&A, "lock", 40);
+    CHECK_INT(take(&A, "lock", 41), 0);
+}
+
+TEST(a_lock_that_is_handed_over_is_left_alone)
+{
+    check_quiet(signals);
+}
+
+static void reuse(void)
+{
+    take_sides(&A, "lock", 10, &B, "lock");
+    yk_watch_forget(&A);
+    take_sides(&B, "lock", 20, &A, "lock"); /* another lock at A's place */
+    yk_watch_forget(&B);
+    take_sides(&A, "lock", 30, &B, "lock");
+    take(&A, "lock", 40);
+    yk_watch_forget(&A); /* even while it is held */
+    CHECK_INT(take(&A, "lock", 41), 0);
+    yk_watch_forget(&C); /* never seen */
+}
+
+TEST(memory_that_becomes_another_lock)
+{
+    check_quiet(reuse);
+}
+
+static void nameless(void)
+{
+    fake x = FAKE("lock", NULL), y = FAKE("lock", NULL);
+    take_sides(&x, "lock", 10, &y, "lock");
+    take_sides(&y, "lock", 20, &x, "lock");
+}
+
+TEST(locks_without_a_name)
+{
+    child_end end = in_child(nameless);
+    CHECK_HAS(end.text, "acquires lock #1 (first acquired at bank.c:10) at bank.c:21");
+    CHECK_HAS(end.text, "while it holds lock #2 (first acquired at bank.c:11), acquired at bank.c:20");
+}
+
+static void *leave_held(void *kind)
+{
+    pthread_setname_np(pthread_self(), "careless");
+    take(&R, kind, 70);
+    return NULL;
+}
+
+static void leaves_rlock(void)
+{
+    char kind[] = "rlock";
+    in_thread("careless", leave_held, kind);
+}
+
+static void leaves_lock(void)
+{
+    char kind[] = "lock"; /* somebody else may release that */
+    in_thread("careless", leave_held, kind);
+}
+
+TEST(a_thread_that_ends_with_a_lock)
+{
+    check_says(leaves_rlock, "yoke: thread \"careless\" ends and leaves rlock \"R\" held for ever, acquired at bank.c:70\n");
+    check_quiet(leaves_lock);
+}
+
+static void strange_drops(void)
+{
+    yk_watch_drop(&A); /* never seen */
+    take(&A, "lock", 1);
+    drop(&A);
+    drop(&A); /* not held */
+    CHECK_INT(take(&A, "lock", 2), 0);
+    yk_watch_quit(&A);
+    yk_watch_blocked(&B); /* not wanted */
+}
+
+TEST(drops_of_what_is_not_held)
+{
+    check_quiet(strange_drops);
+}
+
+/* ---- Deadlocks ---- */
+
+static pthread_barrier_t all_hold;
+static fake *chain[4];
+static int ring_size;
+static _Atomic int refused;
+
+static void *hold_and_want(void *arg)
+{
+    int i = (int)(intptr_t)arg;
+    char name[16];
+    snprintf(name, sizeof name, "diner %d", i);
+    pthread_setname_np(pthread_self(), name);
+    CHECK_INT(acquire(chain[i], 100 + i), 0);
+    pthread_barrier_wait(&all_hold);
+    int err = acquire(chain[(i + 1) % ring_size], 200 + i);
+    if (err == 0)
+        release(chain[(i + 1) % ring_size]);
+    else
+        atomic_fetch_add(&refused, err == -EDEADLK);
+    release(chain[i]);
+    return NULL;
+}
+
+static void dine(int n)
+{
+    pthread_t t[4];
+    ring_size = n;
+    pthread_barrier_init(&all_hold, NULL, (unsigned)n);
+    for (intptr_t i = 0; i < n; i++)
+        CHECK_INT(pthread_create(&t[i], NULL, hold_and_want, (void *)i), 0);
+    for (int i = 0; i < n; i++)
+        pthread_join(t[i], NULL);
+    CHECK_INT(refused, 1);
+}
+
+static void dine_in_two(void)
+{
+    chain[0] = &A;
+    chain[1] = &B;
+    dine(2);
+}
+
+static void dine_in_three(void)
+{
+    chain[0] = &A;
+    chain[1] = &R;
+    chain[2] = &C;
+    dine(3);
+}
+
+static void check_deadlock(const char *text, int n, const char *const *labels)
+{
+    char part[300];
+    snprintf(part, sizeof part, "yoke: deadlock: %d threads wait for each other\n", n);
+    CHECK_HAS(text, part);
+    CHECK_INT(count_of(text, "yoke: deadlock:"), 1);
+    for (int i = 0; i < n; i++) {
+        snprintf(part, sizeof part,
+                 "  thread \"diner %d\" waits for %s at bank.c:%d, held by thread \"diner %d\"\n"
+                 "    and holds %s, acquired at bank.c:%d\n",
+                 i, labels[(i + 1) % n], 200 + i, (i + 1) % n, labels[i], 100 + i);
+        CHECK_HAS(text, part);
+    }
+}
+
+TEST(a_deadlock_of_two)
+{
+    static const char *const labels[] = {"lock \"A\"", "lock \"B\""};
+    child_end end = in_child(dine_in_two);
+    CHECK_INT(end.status, 0);
+    check_deadlock(end.text, 2, labels);
+    CHECK_INT(count_of(end.text, "inversion"), 1); /* that it could happen was said before */
+}
+
+TEST(a_deadlock_of_three)
+{
+    static const char *const labels[] = {"lock \"A\"", "rlock \"R\"", "lock \"C\""};
+    child_end end = in_child(dine_in_three);
+    CHECK_INT(end.status, 0);
+    check_deadlock(end.text, 3, labels);
+}
+
+/* Two who wait with a time limit come loose by themselves. */
+static void *wait_a_while(void *arg)
+{
+    int i = (int)(intptr_t)arg;
+    fake *other = chain[1 - i];
+    CHECK_INT(take(chain[i], "lock", 100 + i), 0);
+    pthread_barrier_wait(&all_hold);
+    yk_watch_try(other, "lock", other->name, "bank.c", 200 + i);
+    CHECK_INT(yk_watch_blocked_until(other, yoke_now() + YOKE_MS), 0);
+    pthread_barrier_wait(&all_hold); /* both sleep now */
+    yk_watch_quit(other);
+    pthread_barrier_wait(&all_hold);
+    drop(chain[i]);
+    return NULL;
+}
+
+static void timed(void)
+{
+    pthread_t t[2];
+    chain[0] = &A;
+    chain[1] = &B;
+    pthread_barrier_init(&all_hold, NULL, 2);
+    for (intptr_t i = 0; i < 2; i++)
+        CHECK_INT(pthread_create(&t[i], NULL, wait_a_while, (void *)i), 0);
+    for (int i = 0; i < 2; i++)
+        pthread_join(t[i], NULL);
+}
+
+TEST(time_limits_are_no_deadlock)
+{
+    check_quiet(timed);
+}
+
+/* Whoever gave up does not wait any more, though it once did. */
+static void *gave_up(void *arg)
+{
+    CHECK_INT(take(&B, "lock", 10), 0);
+    yk_watch_try(&A, "lock", "A", "bank.c", 11);
+    yk_watch_blocked(&A);
+    yk_watch_quit(&A);
+    pthread_barrier_wait(&all_hold);
+    pthread_barrier_wait(&all_hold);
+    drop(&B);
+    return NULL;
+}
+
+static void after_giving_up(void)
+{
+    pthread_t t;
+    pthread_barrier_init(&all_hold, NULL, 2);
+    CHECK_INT(take(&A, "lock", 1), 0);
+    CHECK_INT(pthread_create(&t, NULL, gave_up, NULL), 0);
+    pthread_barrier_wait(&all_hold);
+    yk_watch_try(&B, "lock", "B", "bank.c", 2);
+    CHECK_INT(yk_watch_blocked_until(&B, YOKE_FOREVER), 0);
+    yk_watch_quit(&B);
+    pthread_barrier_wait(&all_hold);
+    pthread_join(t, NULL);
+}
+
+TEST(a_wait_that_was_given_up)
+{
+    check_quiet(after_giving_up);
+}
+
+/* A writer waits for all readers: one of them in the ring is enough. */
+static void *reader_wants(void *arg)
+{
+    pthread_setname_np(pthread_self(), "reader");
+    CHECK_INT(take(&A, "read", 50), 0);
+    pthread_barrier_wait(&all_hold);
+    pthread_barrier_wait(&all_hold); /* the writer sleeps */
+    yk_watch_try(&B, "lock", "B", "bank.c", 51);
+    CHECK_INT(yk_watch_blocked_until(&B, YOKE_FOREVER), -EDEADLK);
+    drop(&A);
+    return NULL;
+}
+
+static void writer_and_readers(void)
+{
+    pthread_t t;
+    pthread_barrier_init(&all_hold, NULL, 2);
+    CHECK_INT(take(&B, "lock", 60), 0);
+    CHECK_INT(pthread_create(&t, NULL, reader_wants, NULL), 0);
+    pthread_barrier_wait(&all_hold);
+    yk_watch_try(&A, "write", "A", "bank.c", 61);
+    CHECK_INT(yk_watch_blocked_until(&A, YOKE_FOREVER), 0);
+    pthread_barrier_wait(&all_hold);
+    pthread_join(t, NULL);
+    yk_watch_quit(&A);
+}
+
+TEST(a_writer_that_waits_for_a_reader)
+{
+    check_says(writer_and_readers, "yoke: deadlock: 2 threads wait for each other\n"
+                                   "  thread \"reader\" waits for lock \"B\" at bank.c:51, held by thread \"main\"\n"
+                                   "    and holds rwlock \"A\", acquired to read at bank.c:50\n"
+                                   "  thread \"main\" waits for rwlock \"A\" at bank.c:61, held by thread \"reader\"\n"
+                                   "    and holds lock \"B\", acquired at bank.c:60\n");
+}
+
+/* ---- Memory, fork, many ---- */
+
+static void short_of_memory(void)
+{
+    for (int n = 1; n < 12; n++) {
+        yk_sys_fail("calloc", n, ENOMEM);
+        take_sides(&A, "lock", 10, &B, "lock");
+        take_sides(&B, "lock", 10, &C, "rlock");
+        yk_sys_fail("calloc", 0, 0);
+        yk_watch_forget(&A);
+        yk_watch_forget(&B);
+        yk_watch_forget(&C);
+    }
+}
+
+TEST(without_memory_less_is_seen)
+{
+    check_quiet(short_of_memory);
+}
+
+static void *hold_and_fork(void *arg)
+{
+    take(&R, "rlock", 10);
+    pthread_barrier_wait(&all_hold);
+    pthread_barrier_wait(&all_hold);
+    drop(&R);
+    return NULL;
+}
+
+static void fork_with_holders(void)
+{
+    pthread_t t;
+    pthread_barrier_init(&all_hold, NULL, 2);
+    pthread_create(&t, NULL, hold_and_fork, NULL);
+    pthread_barrier_wait(&all_hold);
+    pid_t pid = fork();
+    if (pid == 0) {
+        take_sides(&A, "lock", 20, &B, "lock");
+        _exit(take(&A, "lock", 30) == 0 && take(&A, "lock", 31) == -EDEADLK ? 0 : 1);
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    CHECK_INT(status, 0);
+    pthread_barrier_wait(&all_hold);
+    pthread_join(t, NULL);
+}
+
+TEST(in_a_child_made_by_fork)
+{
+    child_end end = in_child(fork_with_holders);
+    CHECK_INT(end.status, 0);
+    CHECK_INT(count_of(end.text, "yoke: "), 1); /* the child's own mistake */
+    CHECK_HAS(end.text, "acquires lock \"A\" at bank.c:31");
+}
+
+enum { MANY = 300, STEPS = 3000 };
+static fake many[MANY];
+
+/* Always upwards, so in one order. */
+static void *climb(void *seed)
+{
+    unsigned state = (unsigned)(uintptr_t)seed * 2654435761u + 1;
+    for (int i = 0; i < STEPS; i++) {
+        state = state * 1664525u + 1013904223u;
+        unsigned a = (state >> 8) % (MANY - 2), b = a + 1 + (state >> 20) % (MANY - a - 1);
+        acquire(&many[a], 1);
+        acquire(&many[b], 2);
+        release(&many[b]);
+        release(&many[a]);
+    }
+    return NULL;
+}
+
+static void climb_in_threads(void)
+{
+    pthread_t t[4];
+    for (int i = 0; i < MANY; i++)
+        many[i] = (fake)FAKE("lock", NULL);
+    for (uintptr_t i = 0; i < 4; i++)
+        CHECK_INT(pthread_create(&t[i], NULL, climb, (void *)i), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(t[i], NULL);
+}
+
+TEST(many_locks_in_many_threads)
+{
+    check_quiet(climb_in_threads);
+}
+
+/* ---- YOKE_DEBUG ---- */
+
+static void misspelt(void)
+{
+    yk_watch_read_debug("lokcs,, nothing ,locks");
+    if (!yoke_watching_locks)
+        _exit(1);
+}
+
+TEST(words_of_yoke_debug)
+{
+    check_says(misspelt, "yoke: YOKE_DEBUG: no word \"lokcs\"; did you mean \"locks\"?\n"
+                         "yoke: YOKE_DEBUG: no word \"nothing\"; there are: locks\n");
+    yk_watch_read_debug(NULL);
+    yk_watch_read_debug("");
+    yk_watch_read_debug(" , ");
+    CHECK(!yoke_watching_locks);
+}
