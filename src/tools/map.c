@@ -153,7 +153,7 @@ static const yk_example map_examples[] = {
     {"yoke map integrate.c:integrate ::: '[0, 1]' '{\"a\": 1, \"b\": 2}'",
      "records as words: JSON arrays by position, objects by name"},
     {"yoke map --joblog log --resume -a in.jsonl integrate.c:integrate > out.jsonl", "go on where an earlier run stopped"},
-    {"find . -type f -print0 | yoke map -0 manifest.c:manifest", "any file name is one record"},
+    {"find . -type f -print0 | yoke map -0 manifest.c:entry", "any file name is one record"},
     {NULL, NULL}};
 
 const yk_command yk_command_map = {
