@@ -275,8 +275,10 @@ extern "C" {
 #define YK_TAKEN_yk_ex ~, 1
 #define YK_TAKEN_yk_options ~, 1
 #define YK_TAKEN_yk_args ~, 1
+/* The first error about a task defined twice is about the first enumerator. */
 #define YK_CHECK_TASK(RET, N)                                                                                          \
     enum {                                                                                                             \
+        yk_there_is_a_task_##N##_already,                                                                              \
         yk_result_of_task_##N = YK_IF(YK_IS_VOID(RET))(sizeof(YK_VOID_REST(RET)) == 1)(YK_CODE(RET) != YOKE_POINTER) \
     };                                                                                                                 \
     YK_ASSERT(sizeof(#N) > 1, "yoke: a task has no name: write YOKE_TASK(result, name, (type, parameter)...)");        \

@@ -201,6 +201,7 @@ enum {
 typedef struct yk_executor_type {
     const char *scheme, *about; /* "threads", one line for `yoke doctor` */
     unsigned capabilities;
+    unsigned most; /* workers it can have */
     /* Opens. arg is what stood after "threads:", or "". Allocates a struct that begins with yoke_executor (zeroed), and
      * sets its width. On failure returns a negative code with the reason in e. */
     int (*open)(const char *arg, yoke_executor **ret, yk_error *e);

@@ -216,6 +216,7 @@ void yk_must(yoke_future *f, int err, const char *file, int line)
         yk_fail(file, line, err, "%s", text);
         return;
     }
+    fflush(stdout); /* what the program has printed would be lost; stdout alone, as another thread may be inside stdin */
     fprintf(stderr, "yoke: %s (awaited at %s:%d)\n", text, file, line);
     abort();
 }

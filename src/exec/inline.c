@@ -56,6 +56,7 @@ static int inline_doctor(yk_buf *out, yk_error *e)
 static yk_executor_type inline_type = {
     .scheme = "inline",
     .about = "runs each job inside submit",
+    .most = 1,
     .capabilities = YK_SHARES_MEMORY | YK_SYNCHRONOUS,
     .open = inline_open,
     .submit = inline_submit,

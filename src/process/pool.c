@@ -350,6 +350,7 @@ static int processes_doctor(yk_buf *out, yk_error *e)
 static yk_executor_type processes_type = {
     .scheme = "processes",
     .about = "worker processes: a crash costs only the job that ran",
+    .most = YK_PROCESSES_MAX,
     .capabilities = YK_ISOLATED | YK_CAN_KILL,
     .open = processes_open,
     .submit = processes_submit,

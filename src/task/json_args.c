@@ -71,8 +71,20 @@ static const char *next_name(void *ctx, size_t i)
     return i < t->nparams ? t->params[i].name : NULL;
 }
 
+/* The first parameter that is a struct and must be given; or -1. No JSON at all can call such a task. */
+static int first_struct(const yoke_task *t)
+{
+    for (unsigned i = 0; i < t->nparams; i++)
+        if (t->params[i].code == YOKE_STRUCT && !t->params[i].has_default)
+            return (int)i;
+    return -1;
+}
+
 static __attribute__((cold)) const char *unknown_name(yk_reader *r, const char *p, const yk_json_span *key)
 {
+    r->param = first_struct(r->task);
+    if (r->param >= 0) /* most likely the fields of that struct */
+        return yk_fail_at(r, p, ENOTSUP, "a struct has no JSON form");
     char word[64] = "";
     if (key->len < sizeof word && !key->has_nul)
         yk_unescape(key, word);

@@ -90,6 +90,7 @@ static int pool_doctor(yk_buf *out, yk_error *e)
 static yk_executor_type threads_type = {
     .scheme = "threads",
     .about = "a work-stealing pool of threads in this process",
+    .most = YK_POOL_MAX,
     .capabilities = YK_SHARES_MEMORY,
     .open = pool_open,
     .submit = pool_submit,

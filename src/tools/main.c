@@ -43,9 +43,14 @@ int yk_write_out(yk_buf *out)
     return err < 0 ? yk_complain(1, "cannot write to stdout: %s", yoke_strerror(err)) : 0;
 }
 
-static const char *command_name_at(void *ctx, size_t i)
+/* What the first word may be: a command or an option of yoke itself. */
+static const char *first_word_at(void *ctx, size_t i)
 {
-    return yk_commands[i] ? yk_commands[i]->name : NULL;
+    static const char *const more[] = {"help", "--help", "--version"};
+    enum { COMMANDS = YK_COUNT_OF(yk_commands) - 1 };
+    if (i < COMMANDS)
+        return yk_commands[i]->name;
+    return i - COMMANDS < YK_COUNT_OF(more) ? more[i - COMMANDS] : NULL;
 }
 
 static const yk_command *find_command(const char *name)
@@ -137,8 +142,9 @@ int main(int argc, char **argv)
     const yk_command *c = find_command(word);
     if (c)
         return run_command(c, argc - 2, argv + 2);
-    const char *near = yk_nearest(word, command_name_at, NULL);
+    const char *near = yk_nearest(word, first_word_at, NULL);
+    const char *what = *word == '-' ? "option" : "command";
     if (near)
-        return yk_complain(2, "no command \"%s\"; did you mean \"%s\"? (see yoke --help)", word, near);
-    return yk_complain(2, "no command \"%s\" (see yoke --help)", word);
+        return yk_complain(2, "no %s \"%s\"; did you mean \"%s\"? (see yoke --help)", what, word, near);
+    return yk_complain(2, "no %s \"%s\" (see yoke --help)", what, word);
 }

@@ -4,6 +4,7 @@
 #include "tools/target.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Isolated by default: a record that crashes its task costs that record. */
 #define DEFAULT_EXECUTOR "processes"
@@ -35,8 +36,8 @@ static const yk_option map_options[] = {
     {.name = "retries", .kind = YK_OPT_NUMBER, .metavar = "N", AT(retries),
      .help = "try a failed record up to N times more (GNU parallel counts all tries)"},
     {.name = "timeout", .letter = 't', .kind = YK_OPT_DURATION, .metavar = "TIME", AT(timeout),
-     .help = "longest time one try may take: 500ms, 10s, 5m, 2h"},
-    {.name = "delay", .kind = YK_OPT_DURATION, .metavar = "TIME", AT(delay), .help = "pause between two starts"},
+     .help = "longest time one try may take: 500ms, 10s, 5m, 2h, or seconds; 0: any"},
+    {.name = "delay", .kind = YK_OPT_DURATION, .metavar = "TIME", AT(delay), .help = "pause between two starts, as for --timeout"},
     {.name = "halt", .kind = YK_OPT_TEXT, .metavar = "WHEN", AT(halt),
      .help = "stop early: now|soon,fail|success|done=N or N%"},
     {.name = "dry-run", .letter = 'n', .kind = YK_OPT_FLAG, AT(dry_run),
@@ -58,15 +59,27 @@ static const yk_option map_options[] = {
 
 /* ---- What options mean together ---- */
 
+/* How wide the executor can be; a scheme that does not exist is told when it is opened. */
+static unsigned long most_jobs(const char *scheme, size_t len)
+{
+    for (const yk_executor_type *t = yk_executor_types(); t; t = t->next)
+        if (strlen(t->scheme) == len && memcmp(t->scheme, scheme, len) == 0)
+            return t->most;
+    return 4096;
+}
+
 /* The executor's URI with the width of -j; freed by the caller. NULL after saying what is wrong. */
 static char *make_uri(const map_values *v)
 {
     const char *on = v->on ? v->on : DEFAULT_EXECUTOR;
     size_t scheme = strcspn(on, ":"), len = strlen(on);
     char *end = NULL;
-    unsigned long width = v->jobs ? strtoul(v->jobs, &end, 10) : 0;
-    if (v->jobs && (*v->jobs < '0' || *v->jobs > '9' || *end || width < 1 || width > 100000)) {
-        yk_complain(2, "--jobs: expected a number from 1 to 100000, got \"%s\"", v->jobs);
+    unsigned long width = v->jobs ? strtoul(v->jobs, &end, 10) : 0, most = most_jobs(on, scheme);
+    if (v->jobs && (*v->jobs < '0' || *v->jobs > '9' || *end || width < 1 || width > most)) {
+        if (most == 1)
+            yk_complain(2, "--jobs: %.*s runs one record at a time, got \"%s\"", (int)scheme, on, v->jobs);
+        else
+            yk_complain(2, "--jobs: expected a number from 1 to %lu for %.*s, got \"%s\"", most, (int)scheme, on, v->jobs);
         return NULL;
     }
     char *uri = yk_sys.malloc(len + 32);
@@ -118,11 +131,27 @@ static int set_operands(const map_values *v, const yk_words *operands, yk_map_co
     return 0;
 }
 
+/* Nobody should wait for a command that waits for them. */
+static void tell_terminal(const yk_map_config *c)
+{
+    bool reads = !c->words && c->npaths == 0;
+    for (size_t i = 0; i < c->npaths; i++)
+        reads |= strcmp(c->paths[i], "-") == 0;
+    if (reads && !c->quiet && isatty(STDIN_FILENO))
+        fputs("yoke: reading records from the terminal, one a line; Ctrl-D ends them\n", stderr);
+}
+
+static int run_records(const yk_map_config *c)
+{
+    tell_terminal(c);
+    return yk_map_run(c);
+}
+
 static int run_map(void *values, const yk_words *operands)
 {
     map_values *v = values;
     yk_map_config c = {.null = v->null, .unordered = v->unordered, .quiet = v->quiet, .json = v->json, .dry_run = v->dry_run,
-                       .joblog = v->joblog, .trace = v->trace, .delay = v->delay, .paths = v->files.v, .npaths = v->files.n};
+                       .on = v->on, .joblog = v->joblog, .trace = v->trace, .delay = v->delay, .paths = v->files.v, .npaths = v->files.n};
     int code = set_operands(v, operands, &c);
     if (code == 0)
         code = set_modes(v, &c);
@@ -141,7 +170,7 @@ static int run_map(void *values, const yk_words *operands)
         if (c.input == YK_INPUT_TEXT && !yk_map_takes_text(c.task))
             code = yk_complain(2, "--input text needs a task of one string, but %s is %s", c.task->name, yoke_signature(c.task));
         else
-            code = yk_map_run(&c);
+            code = run_records(&c);
         yk_target_close(&target);
     }
     free(uri);
@@ -176,6 +205,9 @@ const yk_command yk_command_map = {
         "A record that fails is one line on stderr with its number, and the rest go on. Memory stays bounded whatever "
         "the input's length. "
         "The first interrupt finishes what runs and writes the job log, the second stops at once.\n\n"
+        "A TIME is a number with ns, us, ms, s, m, h or d after it, or a number of seconds; 0 as --timeout is no limit.\n\n"
+        "--dry-run shows how each record would run: with the options that say what the record means, and those of its executor. "
+        "The Command of a job log has only the former.\n\n"
         "The job log has the columns of GNU parallel's --joblog, which can resume from it, and the reverse. A row is "
         "on disk only after "
         "its result has been written, so --resume after a crash may run a record again but never leaves one out.",

@@ -19,6 +19,7 @@ typedef struct yk_map_config {
     const yoke_task *task;
     const char *target;     /* FILE:TASK as it was written */
     const char *uri;        /* of the executor */
+    const char *on;         /* --on as it was written, or NULL */
     enum yk_map_input input;
     bool null, unordered, errors_inline, quiet, json, dry_run, summary;
     unsigned json_flags;
@@ -64,7 +65,10 @@ void yk_output_done(yk_output *o);
 
 /* Reads a record into the job's arguments by the rule of --input. 0 or a negative code with its text. */
 int yk_map_args(const yk_map_config *c, const yoke_task *t, const yk_record *r, yk_region *region, void *args, yk_error *e);
-/* Appends the command that runs one record: "yoke map FILE:TASK ::: ", to be followed by the quoted record. */
+/* A record or word for a task of one string that is JSON beyond doubt: true when it has been read into args. */
+bool yk_map_json_text(const yoke_task *t, const char *text, size_t len, unsigned flags, yk_region *region, void *args);
+/* Appends the command that runs one record: "yoke map FILE:TASK ::: ", to be followed by the quoted record. With the options
+ * that say what the record means; for --dry-run, which tells people how it would run, with those of the executor too. */
 void yk_map_command_line(const yk_map_config *c, yk_buf *out);
 /* True when the task takes exactly one string, so that a record may be plain text. */
 bool yk_map_takes_text(const yoke_task *t);

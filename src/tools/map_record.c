@@ -17,21 +17,27 @@ bool yk_map_takes_text(const yoke_task *t)
 }
 
 /* The index of the first byte from `from` on that is not blank, or len. */
-static size_t skip_blanks(const yk_record *r, size_t from)
+static size_t skip_blanks(const char *text, size_t len, size_t from)
 {
-    while (from < r->len && is_blank(r->text[from]))
+    while (from < len && is_blank(text[from]))
         from++;
     return from;
 }
 
 /* Begins like an array or an object that holds something. */
-static bool looks_like_json(const yk_record *r)
+static bool looks_like_json(const char *text, size_t len)
 {
-    size_t i = skip_blanks(r, 0);
-    if (i == r->len || (r->text[i] != '[' && r->text[i] != '{'))
+    size_t i = skip_blanks(text, len, 0);
+    if (i == len || (text[i] != '[' && text[i] != '{'))
         return false;
-    i = skip_blanks(r, i + 1);
-    return i < r->len && r->text[i] == '"';
+    i = skip_blanks(text, len, i + 1);
+    return i < len && text[i] == '"';
+}
+
+bool yk_map_json_text(const yoke_task *t, const char *text, size_t len, unsigned flags, yk_region *region, void *args)
+{
+    yk_error e;
+    return looks_like_json(text, len) && yk_json_args(t, text, len, flags, region, args, &e) == 0;
 }
 
 int yk_map_args(const yk_map_config *c, const yoke_task *t, const yk_record *r, yk_region *region, void *args, yk_error *e)
@@ -39,21 +45,53 @@ int yk_map_args(const yk_map_config *c, const yoke_task *t, const yk_record *r, 
     if (YK_UNLIKELY(r->too_long))
         return yk_errorf(e, EMSGSIZE, "the record is longer than %zu MiB", YK_RECORD_MAX >> 20);
     if (c->input != YK_INPUT_JSON && yk_map_takes_text(t)) {
-        if (c->input == YK_INPUT_AUTO && looks_like_json(r) &&
-            yk_json_args(t, r->text, r->len, c->json_flags, region, args, e) == 0)
+        if (c->input == YK_INPUT_AUTO && yk_map_json_text(t, r->text, r->len, c->json_flags, region, args))
             return 0;
         return yk_json_word(t, 0, r->text, r->len, c->json_flags, region, args, e);
     }
-    if (YK_UNLIKELY(skip_blanks(r, 0) == r->len))
+    if (YK_UNLIKELY(skip_blanks(r->text, r->len, 0) == r->len))
         return yk_errorf(e, EINVAL, "the record is empty");
     return yk_json_args(t, r->text, r->len, c->json_flags, region, args, e);
 }
 
 /* ---- Commands ---- */
 
+/* In the largest unit that needs no fraction. */
+static void put_time(yk_buf *out, int64_t ns)
+{
+    static const struct {
+        int64_t ns;
+        const char *name;
+    } units[] = {{YOKE_S, "s"}, {YOKE_MS, "ms"}, {YOKE_US, "us"}, {1, "ns"}};
+    size_t i = 0;
+    while (ns % units[i].ns != 0)
+        i++;
+    yk_json_i64(out, ns / units[i].ns);
+    yk_buf_text(out, units[i].name);
+}
+
+/* The options that say how a record is run. */
+static void put_how(const yk_map_config *c, yk_buf *out)
+{
+    if (c->on) {
+        yk_buf_text(out, "--on ");
+        yk_shell_quote(out, c->on, strlen(c->on));
+        yk_buf_char(out, ' ');
+    }
+    if (c->opts.timeout > 0) {
+        yk_buf_text(out, "--timeout ");
+        put_time(out, c->opts.timeout);
+        yk_buf_char(out, ' ');
+    }
+    if (c->opts.retries > 0)
+        yk_buf_printf(out, "--retries %u ", c->opts.retries);
+}
+
 void yk_map_command_line(const yk_map_config *c, yk_buf *out)
 {
     yk_buf_text(out, "yoke map ");
+    if (c->dry_run)
+        put_how(c, out);
     if (c->input != YK_INPUT_AUTO)
         yk_buf_text(out, c->input == YK_INPUT_JSON ? "--input json " : "--input text ");
     if (c->json_flags & YOKE_JSON_NONFINITE)

@@ -1,5 +1,6 @@
 /* run: one call of one task, its arguments from the command line, its result as JSON. */
 #include "tools/commands.h"
+#include "tools/map.h"
 #include "tools/target.h"
 #include "exec/exec.h"
 #include <stdio.h>
@@ -16,12 +17,37 @@ typedef struct run_values {
 
 /* ---- Arguments ---- */
 
+static const char *param_name_at(void *ctx, size_t i)
+{
+    const yoke_task *t = ctx;
+    return i < t->nparams ? t->params[i].name : NULL;
+}
+
 static int param_index(const yoke_task *t, const char *name, size_t len)
 {
     for (unsigned i = 0; i < t->nparams; i++)
         if (strlen(t->params[i].name) == len && memcmp(t->params[i].name, name, len) == 0)
             return (int)i;
     return -1;
+}
+
+/* A word like nett=5 that is no argument by name. */
+static int no_such_name(const yoke_task *t, const char *word, yk_error *e)
+{
+    char name[64] = "";
+    size_t len = strcspn(word, "=");
+    memcpy(name, word, YK_MIN(len, sizeof name - 1));
+    const char *near = yk_nearest(name, param_name_at, (void *)(uintptr_t)t);
+    if (near)
+        return yk_errorf(e, EINVAL, "%s has no argument \"%s\"; did you mean \"%s\"?", t->name, name, near);
+    return yk_errorf(e, EINVAL, "%s has no argument \"%s\" (it is %s)", t->name, name, yoke_signature(t));
+}
+
+static bool is_name_first(const char *word)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+    size_t len = strspn(word, letters);
+    return len > 0 && word[len] == '=' && !(*word >= '0' && *word <= '9');
 }
 
 static int fill_words(const yoke_task *t, yk_job *job, const char *const *words, size_t n, unsigned flags, yk_error *e)
@@ -38,6 +64,8 @@ static int fill_words(const yoke_task *t, yk_job *job, const char *const *words,
         } else {
             while (position < t->nparams && given[position])
                 position++;
+            if (position == t->nparams && is_name_first(words[i]))
+                return no_such_name(t, words[i], e);
             if (position == t->nparams)
                 return yk_errorf(e, EINVAL, "%s takes %u argument%s; \"%s\" is too many", t->name, t->nparams,
                                  t->nparams == 1 ? "" : "s", words[i]);
@@ -48,7 +76,7 @@ static int fill_words(const yoke_task *t, yk_job *job, const char *const *words,
         given[index] = true;
         int err = yk_json_word(t, (unsigned)index, text, strlen(text), flags, &job->region, job->args, e);
         if (err < 0)
-            return err;
+            return text == words[i] && is_name_first(text) ? no_such_name(t, text, e) : err;
     }
     for (unsigned i = 0; i < t->nparams; i++)
         if (!given[i] && !t->params[i].has_default)
@@ -80,6 +108,12 @@ static bool is_list(const yoke_task *t, const char *word)
     return (*word == '[' || *word == '{') && !yk_is_pointing(only);
 }
 
+/* Arguments given at once: as one JSON word; the rule for a task of one string is that of `yoke map`. */
+static bool is_whole(const yoke_task *t, yk_job *job, const char *word, unsigned flags)
+{
+    return yk_map_takes_text(t) && yk_map_json_text(t, word, strlen(word), flags, &job->region, job->args);
+}
+
 static int fill(const yoke_task *t, yk_job *job, const char *const *words, size_t n, unsigned flags, yk_error *e)
 {
     if (n == 1 && strcmp(words[0], "-") == 0) {
@@ -92,6 +126,8 @@ static int fill(const yoke_task *t, yk_job *job, const char *const *words, size_
         yk_buf_done(&text);
         return err;
     }
+    if (n == 1 && is_whole(t, job, words[0], flags))
+        return 0;
     if (n == 1 && is_list(t, words[0]))
         return yk_json_args(t, words[0], strlen(words[0]), flags, &job->region, job->args, e);
     return fill_words(t, job, words, n, flags, e);
@@ -177,7 +213,7 @@ static const yk_option run_options[] = {
      .letter = 't',
      .kind = YK_OPT_DURATION,
      .metavar = "TIME",
-     .help = "give up after this long (10s, 200ms, 2m)",
+     .help = "give up after this long: 200ms, 10s, 2m, or seconds; 0: never",
      .offset = offsetof(run_values, timeout)},
     {.name = "retries",
      .kind = YK_OPT_NUMBER,
@@ -214,8 +250,10 @@ const yk_command yk_command_run = {
     .description =
         "FILE is a .c, compiled first if it has changed, or a .so. :TASK may be left out when the file has one task.\n\n"
         "A text parameter takes its word as it is, byte for byte; every other type reads it as JSON. NAME=VALUE gives "
-        "a parameter by name. "
-        "One word that is a JSON array or object gives all arguments; a single - reads it from stdin. "
+        "a parameter by name, to text too: s=abc is the text abc if there is a parameter s, and s=s=abc is the text s=abc. "
+        "One word that is a JSON array or object gives all arguments; a single - reads it from stdin. For a task of one string "
+        "a word is taken as text unless it is exactly an array of one string, or an object with the parameter's name as its one "
+        "key; NAME=VALUE makes any word text. A struct has no JSON form. "
         "A word that begins with - and is no option goes after --.\n\n"
         "Stdout holds the result and nothing else: what a task prints there (printf) goes to stderr, as if the command had been "
         "run with 1>&2, on every executor.\n\n"

@@ -126,6 +126,7 @@ TEST(arguments_that_do_not_match_the_signature)
     REFUSED(integrate, "5", -EINVAL, "arguments of integrate: expected an array or an object, got 5 at byte 1");
     REFUSED(integrate, "null", -EINVAL, "arguments of integrate: expected an array or an object, got null at byte 1");
     REFUSED(integrate, "[null,1]", -EINVAL, "argument 1 \"a\" of integrate: expected number, got null at byte 2");
+    REFUSED(structs, "{\"x\":1,\"y\":2}", -ENOTSUP, "argument 1 \"p\" of structs: a struct has no JSON form at byte 2");
     REFUSED(structs, "[{\"x\":1,\"y\":2}]", -ENOTSUP, "argument 1 \"p\" of structs: a struct has no JSON form at byte 2");
     REFUSED(structs, "{\"n\":1}", -EINVAL, "argument 1 \"p\" of structs: missing at byte 7");
 }

@@ -71,6 +71,18 @@ def words_in_order_and_by_name():
 
 
 @test
+def a_word_for_a_task_of_one_string():
+    """The rule of yoke map: JSON only beyond doubt, and never behind NAME=."""
+    for name in ("same_text", "same_str"):
+        for word, text in (('["x"]', "x"), ('{"v": "x"}', "x"), ("[x]", "[x]"), ('["x",1]', '["x",1]'), ('["x"', '["x"'),
+                           ('{"w":"x"}', '{"w":"x"}'), ("[]", "[]"), ("v=abc", "abc"), ('v=["x"]', '["x"]'),
+                           ("v=v=abc", "v=abc"), ("w=abc", "w=abc"), ("[1]", "[1]")):
+            equal(says(name, word), json.dumps(text, separators=(",", ":")))
+            if not word.startswith("v="):
+                equal(run([YOKE, "map", f"{TASKS}:{name}", ":::", word]), (0, says(name, word) + "\n", ""))
+
+
+@test
 def json_in_one_word_and_on_stdin():
     equal(says("two", "[1,2]"), "102")
     equal(says("two", ' {"second":1, "first":2} '), "201")
@@ -174,6 +186,10 @@ def no_such_command():
     refused(["mpa"], 'did you mean "map"?')
     refused(["frobnicate"], 'no command "frobnicate"', "see yoke --help")
     refused([""], 'no command ""')
+    refused(["--verson"], 'no option "--verson"', 'did you mean "--version"?')
+    refused(["--hlep"], 'did you mean "--help"?')
+    refused(["hepl"], 'did you mean "help"?')
+    refused(["-v"], 'no option "-v"', "see yoke --help")
     status, out, err = run([YOKE])
     equal((status, out), (2, ""))
     has(err, "yoke run")
@@ -241,6 +257,15 @@ def wrong_arguments():
     task_refused("negate", ["yes"], "expected true or false", "yes")
     task_refused("same_text", [], 'argument 1 "v" (cstr) of same_text is missing')
     task_refused("total", ["five"], "total")
+
+
+@test
+def names_that_no_argument_has():
+    task_refused("two", ["1", "secnd=5"], 'two has no argument "secnd"; did you mean "second"?')
+    task_refused("two", ["1", "2", "secnd=5"], 'two has no argument "secnd"; did you mean "second"?')
+    task_refused("two", ["1", "zzzzzzz=5"], 'two has no argument "zzzzzzz" (it is ', "first")
+    task_refused("two", ["1", "9=5"], 'argument 2 "second" of two')
+    task_refused("swap", ['{"x":1,"y":2}'], "a struct has no JSON form")
 
 
 @test

@@ -696,6 +696,12 @@ def dry_run():
           f"yoke map --nonfinite {TASKS}:add3 ::: '[1,2]'\nyoke map --nonfinite {TASKS}:add3 ::: '{{\"a\":1,\"b\":2}}'\n")
     has(err, "yoke: record 2: ")
     check(not os.path.exists(path("dry")), "it writes no log")
+    for options in (["--on", "threads:2"], ["--timeout", "1s"], ["--timeout", "1500ms", "--retries", "3"], ["--input", "json"],
+                    ["--on", "threads", "--timeout", "90s", "--retries", "1", "--input", "json", "--base64"]):
+        status, out, err = yoke("add3", "-n", *options, ":::", "[1,2]")
+        equal((status, out, err), (0, f"yoke map {' '.join(options)} {TASKS}:add3 ::: '[1,2]'\n", ""))
+    yoke("add3", "--on", "threads", "--timeout", "60s", "--joblog", path("short"), ":::", "[1,2]")
+    equal(rows("short")[0][-1], f"yoke map {TASKS}:add3 ::: '[1,2]'")
     equal(run(out.split("\n")[0].replace("yoke", YOKE, 1))[0], 0)
 
 
@@ -711,8 +717,12 @@ def usage_errors():
             ([target, "--jblog", "x"], "did you mean --joblog?"), ([target, "--zzzzzzzz"], "no option --zzzzzzzz"),
             ([target, "-z"], "no option -z"), ([target, "--joblog"], "needs a value"), ([target, "-j"], "needs a value"),
             ([target, "--null=1"], "takes no value"), ([target, "more"], 'unexpected "more"'), ([target, "-j", "0"],
-                                                                                                "from 1 to 100000"),
-            ([target, "-j", "x"], "expected a number"), ([target, "--on", "inline", "-j2"], "inline"),
+                                                                                                "from 1 to 1024 for processes"),
+            ([target, "-j", "x"], "expected a number"), ([target, "--on", "inline", "-j2"],
+                                                          'inline runs one record at a time, got "2"'),
+            ([target, "-j5000"], 'from 1 to 1024 for processes, got "5000"'),
+            ([target, "-j5000", "--on", "threads:2"], "from 1 to 4096 for threads"),
+            ([target, "-j5000", "--on", "threds"], "from 1 to 4096 for threds"),
             ([target, "--retries", "-1"], "--retries"), ([target, "--timeout", "fast"], "expected a duration"),
             ([target, "--delay", "-1s"], "expected a duration"), ([target, "--timeout", "1y"], "expected a duration"),
             ([target, "--timeout", ""], "expected a duration"),
@@ -721,12 +731,25 @@ def usage_errors():
             ([target, "-a", "/dev/null", ":::", "1"], "not from both"), ([target, ":::", "1", ":::", "2"], "only one :::"),
             ([target, "-a", "/nonexistent"], "cannot read /nonexistent"), ([target, "-a", "/"], "Is a directory"),
             ([target, "--on", "threads:x", ":::", "1"], "threads"), ([target, "--on", "thread", ":::", "1"], "thread"),
-            ([target, "--joblog", "/nonexistent/log", ":::", "1"], "cannot open the job log"),
-            ([target, "--trace", "/nonexistent/trace", ":::", "1"], "cannot open the trace")):
+            ([target, "--joblog", path("missing/log"), ":::", "1"], "cannot open the job log"),
+            ([target, "--trace", path("missing/trace"), ":::", "1"], "cannot open the trace")):
         status, out, err = run([YOKE, "map", *words])
         check((status, out) == (2, ""), f"{words}: {status} {out} {err}")
         has(err, text)
         check(err.startswith("yoke") and err.count("\n") == 1, err)
+
+
+@test
+def a_terminal_is_told_that_records_are_read():
+    for words, told in (([], 1), (["-a", "-"], 1), (["-q"], 0), ([":::", "1"], 0), (["-a", write("one", "1\n")], 0)):
+        master, slave = pty.openpty()
+        child = start("nap", *words, stdin=slave)
+        os.close(slave)
+        os.write(master, b"2\n\x04")
+        out, err = child.communicate(timeout=60)
+        os.close(master)
+        equal((words, child.returncode, err.decode().count("Ctrl-D ends them\n")), (words, 0, told))
+        equal(out, b"2\n" if not words or "-" in words or "-q" in words else b"1\n")
 
 
 @test
