@@ -18,7 +18,7 @@ typedef struct map_values {
 
 #define AT(field) .offset = offsetof(map_values, field)
 static const yk_option map_options[] = {
-    {.name = "on", .kind = YK_OPT_TEXT, .metavar = "URI", AT(on),
+    {.name = "on", .kind = YK_OPT_TEXT, .metavar = "URI", .likely = "inline|threads|processes", AT(on),
      .help = "where to run: inline, threads[:N] or processes[:N] (default " DEFAULT_EXECUTOR ")"},
     {.name = "jobs", .letter = 'j', .kind = YK_OPT_TEXT, .metavar = "N", AT(jobs),
      .help = "how many at the same time, instead of the :N of the executor"},
@@ -39,6 +39,7 @@ static const yk_option map_options[] = {
      .help = "longest time one try may take: 500ms, 10s, 5m, 2h, or seconds; 0: any"},
     {.name = "delay", .kind = YK_OPT_DURATION, .metavar = "TIME", AT(delay), .help = "pause between two starts, as for --timeout"},
     {.name = "halt", .kind = YK_OPT_TEXT, .metavar = "WHEN", AT(halt),
+     .likely = "soon,fail=1|now,fail=1|soon,success=1|now,success=1|soon,done=1|now,done=1|never",
      .help = "stop early: now|soon,fail|success|done=N or N%"},
     {.name = "dry-run", .letter = 'n', .kind = YK_OPT_FLAG, AT(dry_run),
      .help = "print the commands that would run the records one by one"},

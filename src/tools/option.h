@@ -25,6 +25,7 @@ typedef struct yk_option {
     const char *choices; /* "auto|json|text" */
     size_t offset;       /* of its value in the command's struct */
     bool negatable;
+    const char *likely;  /* for completion, the values of a text that are worth offering, as `choices` */
     bool files;          /* its value is a file, for completion */
     bool optional;       /* a value may be left out: --name alone sets it to "" */
 } yk_option;
@@ -35,7 +36,7 @@ typedef struct yk_example {
 
 typedef struct yk_command {
     const char *name, *summary; /* "run", "run one task and print its result" */
-    const char *operands;       /* "FILE:TASK [ARG...]" */
+    const char *operands;       /* "FILE:TASK [ARG...]"; completion offers tasks when it begins so */
     const char *description;    /* paragraphs for the man page, separated by empty lines */
     const yk_example *examples; /* ends with {NULL}; the first two are in --help */
     const yk_option *options;   /* ends with {NULL} */

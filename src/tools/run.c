@@ -207,6 +207,7 @@ static const yk_option run_options[] = {
     {.name = "on",
      .kind = YK_OPT_TEXT,
      .metavar = "URI",
+     .likely = "inline|threads|processes",
      .help = "the executor: inline, threads, processes (default " DEFAULT_EXECUTOR ")",
      .offset = offsetof(run_values, on)},
     {.name = "timeout",

@@ -1,5 +1,6 @@
 /* failures.c - every call that can fail is made to fail, one after the other, while executors are opened, used and closed:
  * each time there is a clean error or the right answer, and never a leak (the leak checker runs at exit). */
+#include "child.h"
 #include "exec/job.h"
 #include "test.h"
 #include <yoke.h>
@@ -111,4 +112,28 @@ TEST_LIMIT(broken_survives, 60)
         yoke_close(ex);
     }
     yk_sys_fail("malloc", 0, 0);
+}
+
+/* ---- yoke_await() outside any task ---- */
+
+YOKE_TASK(int, refuses, (int, n))
+{
+    yoke_fail(EDOM, "not %d", n);
+    return n;
+}
+
+static void await_what_fails(void)
+{
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+    setvbuf(stdout, NULL, _IOFBF, 4096);
+    printf("printed before\n");
+    yoke_executor *ex = yoke_open("inline");
+    yoke_await(yoke_submit(ex, refuses, 4), int);
+}
+
+TEST(an_await_that_ends_the_program_loses_no_output)
+{
+    child_end end = in_child(await_what_fails);
+    CHECK(died_of(&end, SIGABRT));
+    CHECK(strncmp(end.text, "printed before\nyoke: refuses: not 4", 35) == 0);
 }

@@ -122,6 +122,41 @@ def bash_offers_the_tasks_of_a_file():
 
 
 @test
+def bash_offers_nothing_that_an_option_does_not_take():
+    offered = complete("yoke", "map", "--halt", "")
+    has(offered, "soon,fail=1")
+    for value in offered:
+        words = ["map", "cli_tasks.c:negate", "--halt", value, ":::", "true"]
+        equal(run([YOKE, *words], env=ENV, cwd=FOLDER)[:2], (0, "false\n"))
+    for option in ("--timeout", "--retries", "-j"):
+        equal(complete("yoke", "map", option, ""), [])
+
+
+@test
+def zsh_offers_the_tasks_of_a_file():
+    """compset and compadd exist only while zsh completes; here they print."""
+    script, _ = generated("zsh")
+    stubs = "_arguments() { }; _describe() { }; _files() { print files; }; compset() { print -r -- $*; }; compadd() { print -l $names; }"
+    for prefix, offered in (("cli_tasks.c:sam", ["-P *:", "same_i8", "integrate"]), ("cli_ta", ["files"]), ("no.c:x", ["files"])):
+        code = f"{stubs}; CURRENT=2; words=(yoke x); . {script}; PREFIX={prefix}; _yoke_target"
+        status, out, err = run(["zsh", "-f", "-c", code], env=ENV, cwd=FOLDER)
+        equal((status, err), (0, ""))
+        for name in offered:
+            has(out.split("\n"), name)
+
+
+@test
+def fish_offers_the_tasks_of_a_file():
+    script, _ = generated("fish")
+    for command in ("run", "map"):
+        for typed, offered in (("cli_tasks.c:same_i", [f"cli_tasks.c:same_i{n}" for n in ("16", "32", "64", "8")]),
+                               ("cli_tasks", ["cli_tasks.c"]), ("cli_tasks.c:zzz", [])):
+            status, out, err = run(["fish", "--no-config", "-c", f"source {script}; complete -C 'yoke {command} {typed}'"],
+                                   env=ENV, cwd=FOLDER)
+            equal((typed, status, sorted(line.split("\t")[0] for line in out.splitlines())), (typed, 0, offered))
+
+
+@test
 def zsh_and_fish_take_theirs():
     for shell in ("zsh", "fish"):
         script, text = generated(shell)
