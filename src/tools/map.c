@@ -37,7 +37,8 @@ static const yk_option map_options[] = {
      .help = "try a failed record up to N times more (GNU parallel counts all tries)"},
     {.name = "timeout", .letter = 't', .kind = YK_OPT_DURATION, .metavar = "TIME", AT(timeout),
      .help = "longest time one try may take: 500ms, 10s, 5m, 2h, or seconds; 0: any"},
-    {.name = "delay", .kind = YK_OPT_DURATION, .metavar = "TIME", AT(delay), .help = "pause between two starts, as for --timeout"},
+    {.name = "delay", .kind = YK_OPT_DURATION, .metavar = "TIME", AT(delay),
+     .help = "pause between two starts, as for --timeout"},
     {.name = "halt", .kind = YK_OPT_TEXT, .metavar = "WHEN", AT(halt),
      .likely = "soon,fail=1|now,fail=1|soon,success=1|now,success=1|soon,done=1|now,done=1|never",
      .help = "stop early: now|soon,fail|success|done=N or N%"},
@@ -152,7 +153,8 @@ static int run_map(void *values, const yk_words *operands)
 {
     map_values *v = values;
     yk_map_config c = {.null = v->null, .unordered = v->unordered, .quiet = v->quiet, .json = v->json, .dry_run = v->dry_run,
-                       .on = v->on, .joblog = v->joblog, .trace = v->trace, .delay = v->delay, .paths = v->files.v, .npaths = v->files.n};
+                       .on = v->on,
+                       .joblog = v->joblog, .trace = v->trace, .delay = v->delay, .paths = v->files.v, .npaths = v->files.n};
     int code = set_operands(v, operands, &c);
     if (code == 0)
         code = set_modes(v, &c);

@@ -32,7 +32,7 @@ def alone(text, folder, place):
     source = os.path.join(folder, "block.c")
     program = re.search(r"\bmain\s*\(", text)
     with open(source, "w", encoding="utf-8") as out:
-        out.write(text if "#include" in text else "#include <stdio.h>\n#include <yoke.h>\n" + text)
+        out.write(text)
     flags = ["-Wall", "-Werror", "-I" + os.path.join(SOURCE, "include")]
     link = ["-o", "block", "-L" + BUILD, "-lyoke"] if program else ["-fsyntax-only"]
     status, _, err = run(["cc", *flags, source, *link], cwd=folder, env=ENV)
@@ -112,6 +112,17 @@ def the_tutorial_has_something_to_follow():
     with open(os.path.join(SOURCE, "doc", "tutorial.md"), encoding="utf-8") as text:
         kinds = [(block[1], bool(block[2])) for block in BLOCK.finditer(text.read())]
     check(kinds.count(("c", True)) >= 3 and kinds.count(("console", False)) >= 5, str(kinds))
+
+
+@test
+def every_answer_stands_alone():
+    """Each C block of the how-to is a whole file as printed, and each that has no name a whole program."""
+    with open(os.path.join(SOURCE, "doc", "how-to.md"), encoding="utf-8") as text:
+        blocks = [block for block in BLOCK.finditer(text.read()) if block[1] == "c"]
+    check(len(blocks) >= 8, str(len(blocks)))
+    for block in blocks:
+        check(block[3].startswith("#include"), block[3])
+        check(block[2] or re.search(r"\bmain\s*\(", block[3]), block[3])
 
 
 @test

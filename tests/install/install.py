@@ -154,4 +154,29 @@ def cmake_finds_it():
     runs(os.path.join(tree, "cplusplus"), "42\n" * 3)
 
 
+@test
+def the_how_to_builds_with_cmake():
+    """Its files as printed, and nothing else."""
+    folder = os.path.join(WORK, "how-to")
+    os.mkdir(folder)
+    with open(os.path.join(SOURCE, "doc", "how-to.md"), encoding="utf-8") as text:
+        page = text.read()
+    for name in ("CMakeLists.txt", "app.cpp"):
+        block = re.search(rf"^```\w+ {re.escape(name)}\n(.*?)^```$", page, re.S | re.M)
+        check(block is not None, f"no block {name}")
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as out:
+            out.write(block[1])
+    tree = os.path.join(folder, "build")
+    for words in (["-S", folder, "-B", tree, f"-DCMAKE_PREFIX_PATH={PREFIX}"], ["--build", tree]):
+        status, out, err = run(["cmake", *words], env={**os.environ, "PKG_CONFIG_PATH": ""})
+        check(status == 0, out + err)
+    equal(run([os.path.join(tree, "app")]), (0, "42\n", ""))
+
+
+@test
+def the_reference_is_where_the_how_to_says():
+    for name in ("base.md", "task.md"):
+        check(os.path.exists(os.path.join(PREFIX, "share", "doc", "yoke", "reference", name)), name)
+
+
 main()

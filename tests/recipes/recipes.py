@@ -6,6 +6,7 @@ A recipe without NAME.expected, without a row in recipes/README.md, with another
 without a comment at its top is refused. YOKE_RECIPES names another folder, for the test of this test."""
 import os
 import re
+import shutil
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
@@ -66,6 +67,19 @@ for each in recipes():
         cook(each)
     case.__name__ = "cook_" + re.sub(r"\W", "_", each[:-2])
     test(case)
+
+
+@test
+def both_ways_start_in_one_folder():
+    """In a tree that has this build directory as build/: what the README exports, then its command."""
+    tree = scratch()
+    shutil.copytree(FOLDER, os.path.join(tree, "recipes"))
+    os.symlink(BUILD, os.path.join(tree, "build"))
+    exports = re.search(r"^```sh\n(.*?)^```$", text_of("README.md"), re.S | re.M)[1]
+    command = COMMAND.search(text_of("README.md"))[1]
+    env = {name: value for name, value in os.environ.items() if name not in ("PKG_CONFIG_PATH", "LD_LIBRARY_PATH")}
+    status, _, err = run(f"set -e\n{exports}\n{command}\n./speedup", cwd=os.path.join(tree, "recipes"), env=env)
+    equal((status, err), (0, ""))
 
 
 @test

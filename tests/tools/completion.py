@@ -136,7 +136,8 @@ def bash_offers_nothing_that_an_option_does_not_take():
 def zsh_offers_the_tasks_of_a_file():
     """compset and compadd exist only while zsh completes; here they print."""
     script, _ = generated("zsh")
-    stubs = "_arguments() { }; _describe() { }; _files() { print files; }; compset() { print -r -- $*; }; compadd() { print -l $names; }"
+    stubs = "_arguments() { }; _describe() { }; _files() { print files; }; " \
+            "compset() { print -r -- $*; }; compadd() { print -l $names; }"
     for prefix, offered in (("cli_tasks.c:sam", ["-P *:", "same_i8", "integrate"]), ("cli_ta", ["files"]), ("no.c:x", ["files"])):
         code = f"{stubs}; CURRENT=2; words=(yoke x); . {script}; PREFIX={prefix}; _yoke_target"
         status, out, err = run(["zsh", "-f", "-c", code], env=ENV, cwd=FOLDER)
