@@ -326,8 +326,10 @@ void yk_watch_forget(const void *lock)
     yk_mutex_lock(&yk_who_lock);
     yk_watched *l = find(lock);
     if (l) {
-        while (l->holders)
-            take_out(l->holders);
+        for (yk_held *h = l->holders, *next; h; h = next) {
+            next = h->next_of_lock;
+            take_out(h);
+        }
         yk_order_forget(l);
         forget_wanted(l);
         yk_watched **at = &table.buckets[bucket_of(lock, table.size)];
