@@ -75,7 +75,8 @@ static uint64_t finish(yoke_queue *q, uint64_t n)
 {
     uint64_t finished = atomic_load_explicit(&q->finished, memory_order_relaxed), more;
     do {
-        more = YK_MIN(n, q->ops->puts(q) - finished);
+        uint64_t unfinished = q->ops->puts(q) - finished;
+        more = YK_MIN(n, unfinished);
         if (more == 0)
             return 0;
         /* Pairs with yoke_queue_unfinished(): whoever joins sees what was done to the items. */

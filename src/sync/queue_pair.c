@@ -158,7 +158,8 @@ static uint64_t pair_size(yoke_queue *q)
 {
     /* The front first, see rings_size(). */
     uint64_t head = atomic_load_explicit(&q->pair.head, memory_order_seq_cst);
-    return YK_MIN(pair_puts(q) - head, q->capacity);
+    uint64_t size = pair_puts(q) - head;
+    return YK_MIN(size, q->capacity);
 }
 
 const yk_queue_ops yk_queue_pair = {

@@ -88,8 +88,8 @@ bool yk_waiters_leave(yk_waiters *l, yk_waiter *w)
 
 bool yk_waiters_sleep(yk_waiters *l, yk_waiter *w, int64_t deadline)
 {
-    if (w->unsure)
-        deadline = YK_MIN(deadline, yoke_now() + YOKE_MS);
+    int64_t soon = w->unsure ? yoke_now() + YOKE_MS : YOKE_FOREVER;
+    deadline = YK_MIN(deadline, soon);
     while (!is_woken(w))
         if (yk_wait(&w->word, 0, deadline, false) == -ETIMEDOUT)
             return !yk_waiters_leave(l, w);
