@@ -9,6 +9,7 @@
 #include <yoke/fork.h>
 #include <yoke/loop.h>
 #include <yoke/thread.h>
+#include <yoke/queues.h>
 #include <yoke/json.h>
 #include <yoke/module.h>
 #include <yoke/trace.h>

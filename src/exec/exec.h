@@ -6,6 +6,7 @@
 #include "sync/wait.h"
 #include "sync/who.h"
 #include "task/task.h"
+#include "topo/topo.h"
 #include <yoke/executor.h>
 #include <yoke/future.h>
 
@@ -194,8 +195,6 @@ void yk_job_hook(yk_job *job, yk_hook *hook);
 yk_who *yk_job_holder(const yk_job *job);
 /* Spins briefly, if there are CPUs to spare, then sleeps until the job has ended or the deadline has passed: 0 or -ETIME. */
 int yk_job_sleep(yk_job *job, int64_t deadline);
-/* True when spinning is worth while on this machine: more than one CPU, and the quota is not smaller. */
-bool yk_cpus_to_spare(void);
 
 static inline bool yk_job_ended(const yk_job *job)
 {

@@ -3,7 +3,6 @@
  * Types register themselves from constructors and are found by the scheme of a URI. An executor that could not start is of
  * the type `broken`: it has a pool of jobs, so that each submit can fail with a proper future. */
 #include "exec/job.h"
-#include "topo/topo.h"
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -71,19 +70,6 @@ int yk_width_arg(const char *scheme, const char *arg, unsigned fallback, unsigne
         return yk_errorf(e, EINVAL, "bad number of workers \"%s\" in \"%s:%s\": expected 1 to %u", arg, scheme, arg, max);
     *ret = (unsigned)n;
     return 0;
-}
-
-bool yk_cpus_to_spare(void)
-{
-    static _Atomic int known; /* 0: not yet; 1: no; 2: yes */
-    int k = atomic_load_explicit(&known, memory_order_relaxed);
-    if (k == 0) {
-        yk_cpus cpus;
-        yk_cpus_read(&cpus);
-        k = cpus.budget > 1 ? 2 : 1;
-        atomic_store_explicit(&known, k, memory_order_relaxed);
-    }
-    return k == 2;
 }
 
 /* ---- Opening ---- */
