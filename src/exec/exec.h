@@ -191,8 +191,8 @@ const char *yk_job_text(yk_job *job, const char *format, ...) __attribute__((for
 void yk_job_detach(yk_job *job);
 /* Calls hook->fn when the job has ended: now, or later. */
 void yk_job_hook(yk_job *job, yk_hook *hook);
-/* The thread that must go on before the job can end, as far as is known; for yk_wish_kind. */
-yk_who *yk_job_holder(const yk_job *job);
+/* The i-th thread that must go on before the job can end, as far as is known; for yk_wish_kind. */
+yk_who *yk_job_holder(const yk_job *job, unsigned i);
 /* Spins briefly, if there are CPUs to spare, then sleeps until the job has ended or the deadline has passed: 0 or -ETIME. */
 int yk_job_sleep(yk_job *job, int64_t deadline);
 

@@ -52,7 +52,7 @@ int yk_job_sleep(yk_job *job, int64_t deadline)
 
 static yk_who *holder(const void *object, unsigned i)
 {
-    return i == 0 ? yk_job_holder(object) : NULL;
+    return yk_job_holder(object, i);
 }
 
 static void tell(const void *object, char *text, size_t size)

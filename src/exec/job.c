@@ -433,9 +433,13 @@ static void after_ended(yk_hook *hook, yoke_future *before)
     yk_job_unref(before);
 }
 
-yk_who *yk_job_holder(const yk_job *job)
+yk_who *yk_job_holder(const yk_job *job, unsigned i)
 {
     yk_who *runner = NULL;
+    if (yk_is_combined(job))
+        return yk_combined_holder(job, i);
+    if (i > 0)
+        return NULL;
     yk_mutex_lock(&after_lock);
     while (job->waits)
         job = job->opts.after; /* lives until its hook has taken the other out */

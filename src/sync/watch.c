@@ -54,7 +54,7 @@ static bool grow(void)
 
 static bool is_side(const char *kind)
 {
-    return strcmp(kind, "read") == 0 || strcmp(kind, "write") == 0;
+    return strcmp(kind, "read") == 0 || strcmp(kind, "write") == 0 || strcmp(kind, "rwlock") == 0;
 }
 
 static yk_watched *find_or_make(const void *address, const char *kind, const char *name, yk_site site)
@@ -258,7 +258,7 @@ void yk_watch_quit(const void *lock)
 
 static void add(yk_keeper *k, yk_who *me, yk_watched *l)
 {
-    bool known = k->want.address == l->address;
+    const yk_want *w = k->want.address == l->address ? &k->want : k->dropped.lock == l ? &k->dropped : NULL;
     yk_held *h = held_by(l, me);
     if (h) {
         h->count++;
@@ -268,7 +268,7 @@ static void add(yk_keeper *k, yk_who *me, yk_watched *l)
     if (!h)
         return;
     *h = (yk_held){.next_of_lock = l->holders, .next_of_thread = k->held, .lock = l, .who = me, .count = 1,
-                   .site = known ? k->want.site : (yk_site){0}, .shared = known && k->want.shared};
+                   .site = w ? w->site : (yk_site){0}, .shared = w && w->shared};
     l->holders = k->held = h;
 }
 
@@ -307,6 +307,8 @@ void yk_watch_drop(const void *lock)
         wake_up(k);
     yk_watched *l = find(lock);
     yk_held *h = l ? held_by(l, me) : NULL;
+    if (k && h)
+        k->dropped = (yk_want){.address = lock, .lock = l, .site = h->site, .shared = h->shared};
     if (h && --h->count == 0)
         take_out(h);
     else if (l && !h && l->holders && !l->holders->shared)
@@ -316,9 +318,13 @@ void yk_watch_drop(const void *lock)
 
 static void forget_wanted(yk_watched *l)
 {
-    for (yk_who *w = yk_who_first(); w; w = w->next)
-        if (yk_keeper_of(w) && yk_keeper_of(w)->want.lock == l)
-            yk_keeper_of(w)->want.lock = NULL;
+    for (yk_who *w = yk_who_first(); w; w = w->next) {
+        yk_keeper *k = yk_keeper_of(w);
+        if (k && k->want.lock == l)
+            k->want.lock = NULL;
+        if (k && k->dropped.lock == l)
+            k->dropped.lock = NULL;
+    }
 }
 
 void yk_watch_forget(const void *lock)
@@ -326,8 +332,10 @@ void yk_watch_forget(const void *lock)
     yk_mutex_lock(&yk_who_lock);
     yk_watched *l = find(lock);
     if (l) {
-        while (l->holders)
-            take_out(l->holders);
+        for (yk_held *h = l->holders, *next; h; h = next) {
+            next = h->next_of_lock;
+            take_out(h);
+        }
         yk_order_forget(l);
         forget_wanted(l);
         yk_watched **at = &table.buckets[bucket_of(lock, table.size)];

@@ -7,12 +7,13 @@
  *     before a try                         yk_watch_try(), if the place of the acquisition shall be known
  *     before it sleeps, each time          yk_watch_blocked_until(), or yk_watch_blocked() for an acquire without a time limit
  *     when the wait is over without it     yk_watch_quit()
- *     acquired, by whichever call          yk_watch_have()
+ *     acquired, by whichever call          yk_watch_have(); without a word before, as after a wait for a condition, the place is
+ *                                          where this thread had it last
  *     before a release                     yk_watch_drop()
  *     when it is made, and destroyed       yk_watch_forget(): what was known of this address is of another
  *
  * kind is "lock" (one holder; any thread may release it), "rlock" (one holder, again and again), "read" or "write" (the two
- * sides of a read-write lock); any other is taken as "lock". It must be static, as file must. name may be NULL; it is copied.
+ * sides of a read-write lock; "rwlock" is "write"); any other is taken as "lock". It must be static, as file must. name may be NULL; it is copied.
  *
  * What is no alarm: a try, which never waits; an rlock or the shared side taken again by its holder; a cycle at one lock of which
  * both sides are shared; orders that are reversed only under one more lock that all take first; a lock that was ever released

@@ -55,6 +55,7 @@ typedef struct yk_want {
 typedef struct yk_keeper {
     yk_held *held; /* newest first */
     yk_want want;
+    yk_want dropped; /* what it released last, for a lock that is taken back */
     yk_wish wish;
     bool asleep; /* wish is entered */
 } yk_keeper;

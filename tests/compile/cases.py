@@ -122,6 +122,15 @@ call('await void', 'yoke_await(f, void)', 'void')
 call('await an unknown type', 'yoke_await(f, strang)', "strang")
 call('try into a value', 'int v = 0; (void)yoke_try(f, v)', '')
 call('an ordinary call is checked too', 'integrate(1)', {'clang': 'too few arguments', 'gcc': 'integrate', 'g++': 'integrate', 'clang++': 'integrate'})
+# ---- Threads ----
+call('thread: too few', 'yoke_thread_start("t", integrate, 1, 2)', {'clang': 'too few arguments', 'gcc': 'yoke_submit_integrate', 'g++': 'integrate', 'clang++': 'integrate'})
+call('thread: unknown task', 'yoke_thread_start("t", frobnicate, 1)', 'yoke_(task|submit)_frobnicate')
+call('thread: no name', 'yoke_thread_start(integrate, 1, 2, 3)', '')
+call('thread: option misspelt', 'yoke_opt_thread_start((nam = "t"), nothing)', 'nam')
+call('thread: text for a stack', 'yoke_opt_thread_start((stack = "big"), nothing)', 'size_t|long')
+call('thread: function without a parameter of its own', 'yoke_thread_call("t", nothing, f)', {'': '', 'g++': 'void', 'clang++': ''})
+call('thread: try into a value', 'int v = 0; (void)yoke_thread_try(yoke_thread_current(), v)', '')
+wrong('value per thread: start of another type', 'static void begin(int *v) { *v = 1; }\nYOKE_LOCAL(double, mine, begin, NULL);', 'int|double')
 call('descriptor misspelt', '(void)yoke_signature(&yoke_task_integrat)', 'yoke_task_integrat')
 
 # ---- Forks and loops ----

@@ -255,6 +255,23 @@ TEST(a_place_that_is_not_known)
     CHECK_HAS(end.text, "while it holds lock \"B\", acquired at an unknown place\n");
 }
 
+static void taken_back(void)
+{
+    take(&A, "lock", 10);
+    drop(&A); /* as a wait for a condition does */
+    yk_watch_have(&A);
+    acquire(&B, 21);
+    release(&B);
+    drop(&A);
+    take_two(&B, 30, &A);
+}
+
+TEST(a_lock_that_is_taken_back_keeps_its_place)
+{
+    child_end end = in_child(taken_back);
+    CHECK_HAS(end.text, "while it held lock \"A\", acquired at bank.c:10\n");
+}
+
 /* ---- Recursion and sides ---- */
 
 static void rlock_again(void)
