@@ -8,6 +8,8 @@
 #include <yoke/executor.h>
 #include <yoke/fork.h>
 #include <yoke/loop.h>
+#include <yoke/scan.h>
+#include <yoke/sort.h>
 #include <yoke/json.h>
 #include <yoke/module.h>
 #include <yoke/trace.h>
