@@ -1,16 +1,11 @@
-/* forks.c - fork and join, loops and reductions beside OpenMP (libgomp) in the same run: fib, n queens, an unbalanced tree,
- * matrix multiplication; an empty loop, saxpy and a sum over 10^7 floats. With one worker and with two. */
-#include "bench.h"
-#include <omp.h>
+/* forks.c BUILD - fork and join beside libgomp, libomp and oneTBB in the same run, each with one worker and with two: fib and n
+ * queens (nothing but forks), quicksort, cilksort and matrix multiplication (forks above leaves of some microseconds), and two
+ * unbalanced trees. Problems and answers: forks.h. */
+#include "forks.h"
 #include <unistd.h>
 #include <yoke.h>
 
-/* ---- fib ---- */
-
-__attribute__((noinline)) static long fib_alone(int n)
-{
-    return n < 2 ? n : fib_alone(n - 1) + fib_alone(n - 2);
-}
+/* ---- The problems with yoke ---- */
 
 YOKE_FORK(long, fib, (int, n))
 {
@@ -21,283 +16,225 @@ YOKE_FORK(long, fib, (int, n))
     return yoke_join(fib) + b;
 }
 
-static long fib_omp(int n)
+YOKE_FORK(long, queens, (board, b))
 {
-    if (n < 2)
-        return n;
-    long a, b;
-#pragma omp task shared(a)
-    a = fib_omp(n - 1);
-    b = fib_omp(n - 2);
-#pragma omp taskwait
-    return a + b;
-}
-
-/* ---- n queens ---- */
-
-typedef struct board {
-    uint32_t columns, left, right;
-} board;
-
-#define QUEENS 12
-#define QUEENS_ANSWER 14200
-
-static long queens_alone(board b)
-{
-    uint32_t all = (1u << QUEENS) - 1, free_here = all & ~(b.columns | b.left | b.right);
-    if (b.columns == all)
+    if (b.columns == QUEENS_ALL)
         return 1;
     long n = 0;
-    for (; free_here; free_here &= free_here - 1) {
-        uint32_t bit = free_here & -free_here;
-        n += queens_alone((board){b.columns | bit, (b.left | bit) << 1, (b.right | bit) >> 1});
-    }
-    return n;
-}
-
-YOKE_FORK(long, queens, (board, b), (int, depth))
-{
-    if (depth > 4)
-        return queens_alone(b);
-    uint32_t all = (1u << QUEENS) - 1, free_here = all & ~(b.columns | b.left | b.right);
-    if (b.columns == all)
-        return 1;
     int forked = 0;
-    for (; free_here; free_here &= free_here - 1, forked++) {
-        uint32_t bit = free_here & -free_here;
-        yoke_fork(queens, (board){b.columns | bit, (b.left | bit) << 1, (b.right | bit) >> 1}, depth + 1);
-    }
-    long n = 0;
+    for (uint32_t left = queens_free(b); left; left &= left - 1, forked++)
+        yoke_fork(queens, queens_put(b, left & -left));
     while (forked-- > 0)
         n += yoke_join(queens);
     return n;
 }
 
-static long queens_omp(board b, int depth)
+YOKE_FORK(void, quick, (int *, v), (long, n))
 {
-    if (depth > 4)
-        return queens_alone(b);
-    uint32_t all = (1u << QUEENS) - 1, free_here = all & ~(b.columns | b.left | b.right);
-    if (b.columns == all)
-        return 1;
-    long parts[QUEENS] = {0};
-    int forked = 0;
-    for (; free_here; free_here &= free_here - 1, forked++) {
-        uint32_t bit = free_here & -free_here;
-#pragma omp task firstprivate(bit, forked) shared(parts)
-        parts[forked] = queens_omp((board){b.columns | bit, (b.left | bit) << 1, (b.right | bit) >> 1}, depth + 1);
+    if (n <= SORT_LEAF) {
+        quick_leaf(v, n);
+        return;
     }
-#pragma omp taskwait
-    long n = 0;
-    for (int i = 0; i < forked; i++)
-        n += parts[i];
-    return n;
+    long k = quick_split(v, n);
+    yoke_fork(quick, v, k);
+    yoke_call(quick, v + k, n - k);
+    yoke_join(quick);
 }
 
-/* ---- Loops ---- */
-
-enum { FLOATS = 10000000, SIDE = 384 };
-static float *x, *y;
-static float left[SIDE][SIDE], right[SIDE][SIDE], product[SIDE][SIDE];
-
-YOKE_LOOP(nothing, i)
+YOKE_FORK(void, merge, (const int *, a), (long, na), (const int *, b), (long, nb), (int *, to))
 {
+    if (na + nb <= MERGE_LEAF) {
+        merge_leaf(a, na, b, nb, to);
+        return;
+    }
+    if (na < nb) {
+        yoke_call(merge, b, nb, a, na, to);
+        return;
+    }
+    long i = na / 2, j = lower(b, nb, a[i]);
+    yoke_fork(merge, a, i, b, j, to);
+    yoke_call(merge, a + i, na - i, b + j, nb - j, to + i + j);
+    yoke_join(merge);
 }
 
-YOKE_LOOP(saxpy, i, (float, a), (const float *, from), (float *, to))
+YOKE_FORK(void, cilksort, (int *, v), (int *, tmp), (long, n))
 {
-    to[i] += a * from[i];
+    if (n <= SORT_LEAF) {
+        quick_leaf(v, n);
+        return;
+    }
+    long q = n / 4, h = 2 * q;
+    yoke_fork(cilksort, v, tmp, q);
+    yoke_fork(cilksort, v + q, tmp + q, q);
+    yoke_fork(cilksort, v + h, tmp + h, q);
+    yoke_call(cilksort, v + h + q, tmp + h + q, n - h - q);
+    yoke_join(cilksort);
+    yoke_join(cilksort);
+    yoke_join(cilksort);
+    yoke_fork(merge, v, q, v + q, q, tmp);
+    yoke_call(merge, v + h, q, v + h + q, n - h - q, tmp + h);
+    yoke_join(merge);
+    yoke_call(merge, tmp, h, tmp + h, n - h, v);
 }
 
-YOKE_REDUCE(double, sum, i, acc, other, (0), (*acc += *other), (const float *, from))
+YOKE_FORK(void, multiply, (int, i), (int, j), (int, n))
 {
-    *acc += from[i];
+    if (n == BLOCK) {
+        multiply_leaf(i, j);
+        return;
+    }
+    int h = n / 2;
+    yoke_fork(multiply, i, j, h);
+    yoke_fork(multiply, i, j + h, h);
+    yoke_fork(multiply, i + h, j, h);
+    yoke_call(multiply, i + h, j + h, h);
+    yoke_join(multiply);
+    yoke_join(multiply);
+    yoke_join(multiply);
 }
 
-static void row_times(size_t i)
+YOKE_FORK(long, uts, (const uts_tree *, t), (uts_node, n))
 {
-    for (int k = 0; k < SIDE; k++)
-        for (int j = 0; j < SIDE; j++)
-            product[i][j] += left[i][k] * right[k][j];
+    int children = uts_children(t, &n);
+    long nodes = 1;
+    for (int i = 0; i < children; i++)
+        yoke_fork(uts, t, uts_child(&n, i));
+    for (int i = 0; i < children; i++)
+        nodes += yoke_join(uts);
+    return nodes;
 }
 
-YOKE_LOOP(matmul, i)
+static yoke_executor *ex;
+
+long run_fib(int n)
 {
-    row_times(i);
+    return yoke_run(ex, fib, n);
+}
+
+long run_queens(void)
+{
+    return yoke_run(ex, queens, (board){0, 0, 0});
+}
+
+void run_quick(int *v, long n)
+{
+    yoke_run(ex, quick, v, n);
+}
+
+void run_merge(int *v, int *tmp, long n)
+{
+    yoke_run(ex, cilksort, v, tmp, n);
+}
+
+void run_matmul(void)
+{
+    yoke_run(ex, multiply, 0, 0, SIDE);
+}
+
+long run_uts(const uts_tree *t)
+{
+    return yoke_run(ex, uts, t, uts_root(t));
+}
+
+/* ---- The peers ---- */
+
+typedef struct rival {
+    const char *name;
+    FILE *ask, *answer;
+} rival;
+enum { RIVALS = 3 };
+
+static rival start_peer(const char *build, const char *name, int threads)
+{
+    char path[4096], count[16];
+    int to[2], from[2];
+    snprintf(path, sizeof path, "%s/bench/peer-%s", build, name);
+    snprintf(count, sizeof count, "%d", threads);
+    BENCH_CHECK(pipe(to) == 0 && pipe(from) == 0);
+    pid_t pid = fork();
+    BENCH_CHECK(pid >= 0);
+    if (pid == 0) {
+        dup2(to[0], 0);
+        dup2(from[1], 1);
+        for (int fd = 3; fd < 64; fd++) /* of the other peers: each ends when its own is closed */
+            close(fd);
+        setenv("OMP_STACKSIZE", "64M", 1);
+        execl(path, path, count, (char *)NULL);
+        _exit(127);
+    }
+    close(to[0]);
+    close(from[1]);
+    return (rival){name, fdopen(to[1], "w"), fdopen(from[0], "r")};
+}
+
+static double ask(rival *r, int problem)
+{
+    double ns = 0;
+    fprintf(r->ask, "%s\n", problem_names[problem]);
+    fflush(r->ask);
+    if (fscanf(r->answer, "%lf", &ns) != 1) {
+        fprintf(stderr, "the peer %s failed at %s\n", r->name, problem_names[problem]);
+        exit(1);
+    }
+    return ns;
 }
 
 /* ---- Measuring ---- */
 
-static double fib_forks; /* in one run */
-enum { FIB = 34, FIB_ANSWER = 5702887 };
+static const int rounds[PROBLEMS] = {9, 15, 7, 7, 15, 3, 3};
 
-static double time_fib_alone(void)
+/* libgomp's threads spin for some 10 ms after they have finished. */
+static void calm(void)
 {
-    double start = bench_now();
-    BENCH_CHECK(fib_alone(FIB) == FIB_ANSWER);
-    return (bench_now() - start) / fib_forks;
+    usleep(30000);
 }
 
-static double time_fib(yoke_executor *ex)
+static void show(int problem, int threads, samples *us, samples them[RIVALS], const rival *rivals)
 {
-    double start = bench_now();
-    BENCH_CHECK(yoke_run(ex, fib, FIB) == FIB_ANSWER);
-    return (bench_now() - start) / fib_forks;
-}
-
-static double time_fib_omp(int threads)
-{
-    enum { LESS = 10 };
-    long v = 0;
-    double start = bench_now();
-#pragma omp parallel num_threads(threads)
-#pragma omp single
-    v = fib_omp(FIB - LESS);
-    BENCH_CHECK(v == 46368);
-    return (bench_now() - start) / (46368 * 1.618);
-}
-
-static double time_queens(yoke_executor *ex)
-{
-    double start = bench_now();
-    BENCH_CHECK(yoke_run(ex, queens, (board){0, 0, 0}, 0) == QUEENS_ANSWER);
-    return bench_now() - start;
-}
-
-static double time_queens_omp(int threads)
-{
-    long v = 0;
-    double start = bench_now();
-#pragma omp parallel num_threads(threads)
-#pragma omp single
-    v = queens_omp((board){0, 0, 0}, 0);
-    BENCH_CHECK(v == QUEENS_ANSWER);
-    return bench_now() - start;
-}
-
-static double time_nothing(yoke_executor *ex)
-{
-    double start = bench_now();
-    for (int i = 0; i < 1000; i++)
-        yoke_for(ex, 2, nothing);
-    return (bench_now() - start) / 1000;
-}
-
-static double time_nothing_omp(int threads)
-{
-    double start = bench_now();
-    for (int i = 0; i < 1000; i++) {
-#pragma omp parallel for num_threads(threads)
-        for (int k = 0; k < 2; k++)
-            __asm__ volatile("");
+    char name[100];
+    double calls = problem == P_FIB ? FIB_ANSWER * 1.618034 : 1; /* forks in one run */
+    double scale = problem == P_FIB ? 1 / calls : 1e-6;
+    const char *unit = problem == P_FIB ? "ns a fork and join" : "ms";
+    snprintf(name, sizeof name, "%s, yoke, %d", problem_names[problem], threads);
+    row(name, us, scale, unit);
+    for (int i = 0; i < RIVALS; i++) {
+        snprintf(name, sizeof name, "%s, %s, %d", problem_names[problem], rivals[i].name, threads);
+        row(name, &them[i], scale, unit);
     }
-    return (bench_now() - start) / 1000;
-}
-
-static double time_saxpy(yoke_executor *ex)
-{
-    double start = bench_now();
-    yoke_for(ex, FLOATS, saxpy, 0.5f, x, y);
-    return bench_now() - start;
-}
-
-static double time_saxpy_omp(int threads)
-{
-    double start = bench_now();
-#pragma omp parallel for num_threads(threads)
-    for (int i = 0; i < FLOATS; i++)
-        y[i] += 0.5f * x[i];
-    return bench_now() - start;
-}
-
-static double time_sum(yoke_executor *ex)
-{
-    double start = bench_now();
-    BENCH_CHECK(yoke_reduce(ex, FLOATS, sum, x) == FLOATS);
-    return bench_now() - start;
-}
-
-static double time_sum_omp(int threads)
-{
-    double start = bench_now(), v = 0;
-#pragma omp parallel for num_threads(threads) reduction(+ : v)
-    for (int i = 0; i < FLOATS; i++)
-        v += x[i];
-    BENCH_CHECK(v == FLOATS);
-    return bench_now() - start;
-}
-
-static double time_matmul(yoke_executor *ex)
-{
-    memset(product, 0, sizeof product);
-    double start = bench_now();
-    yoke_for(ex, SIDE, matmul);
-    double took = bench_now() - start;
-    BENCH_CHECK(product[3][5] == SIDE * 2.0f);
-    return took;
-}
-
-static double time_matmul_omp(int threads)
-{
-    memset(product, 0, sizeof product);
-    double start = bench_now();
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 4)
-    for (int i = 0; i < SIDE; i++)
-        row_times((size_t)i);
-    double took = bench_now() - start;
-    BENCH_CHECK(product[3][5] == SIDE * 2.0f);
-    return took;
-}
-
-static void pair(const char *name, double (*ours)(yoke_executor *), double (*theirs)(int), yoke_executor *ex, int threads,
-                 double unit, const char *unit_name, int rounds)
-{
-    samples us = {.n = 0}, them = {.n = 0};
-    char row_name[100];
-    for (int i = 0; i < rounds; i++) {
-        usleep(30000); /* until the other's threads sleep: libgomp's spin for some 10 ms after they have finished */
-        sample(&us, ours(ex));
-        usleep(30000);
-        sample(&them, theirs(threads));
+    for (int i = 0; i < RIVALS; i++) {
+        snprintf(name, sizeof name, "  %s / yoke", rivals[i].name);
+        ratio_row(name, &them[i], us, "above 1");
     }
-    snprintf(row_name, sizeof row_name, "%s, yoke, %d", name, threads);
-    row(row_name, &us, unit, unit_name);
-    snprintf(row_name, sizeof row_name, "%s, libgomp, %d", name, threads);
-    row(row_name, &them, unit, unit_name);
-    ratio_row("  times faster", &them, &us, "at least 1");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    fib_forks = FIB_ANSWER * 1.618034 - 1;
-    x = malloc(FLOATS * sizeof *x);
-    y = malloc(FLOATS * sizeof *y);
-    BENCH_CHECK(x && y);
-    for (int i = 0; i < FLOATS; i++)
-        x[i] = y[i] = 1;
-    for (int i = 0; i < SIDE; i++)
-        for (int j = 0; j < SIDE; j++) {
-            left[i][j] = 1;
-            right[i][j] = 2;
+    static const char *const names[RIVALS] = {"libgomp", "libomp", "oneTBB"};
+    static samples us[PROBLEMS][3], them[RIVALS];
+    BENCH_CHECK(argc > 1);
+    head("fork and join: 1 or 2 workers");
+    rival rivals[3][RIVALS];
+    yoke_executor *pools[3] = {NULL, yoke_open("threads:1"), yoke_open("threads:2")};
+    for (int threads = 1; threads <= 2; threads++)
+        for (int i = 0; i < RIVALS; i++)
+            rivals[threads][i] = start_peer(argv[1], names[i], threads);
+    for (int p = 0; p < PROBLEMS; p++) {
+        for (int threads = 1; threads <= 2; threads++) {
+            memset(them, 0, sizeof them);
+            ex = pools[threads];
+            for (int round = 0; round < rounds[p]; round++) {
+                calm();
+                sample(&us[p][threads], solve(p));
+                for (int i = 0; i < RIVALS; i++) {
+                    calm();
+                    sample(&them[i], ask(&rivals[threads][i], p));
+                }
+            }
+            show(p, threads, &us[p][threads], them, rivals[threads]);
         }
-    static samples alone;
-    for (int i = 0; i < 15; i++)
-        sample(&alone, time_fib_alone());
-    head("fork and join, and loops: 1 or 2 workers");
-    row("fib, plain calls", &alone, 1, "ns a call of two");
-    for (int threads = 1; threads <= 2; threads++) {
-        char uri[32];
-        snprintf(uri, sizeof uri, "threads:%d", threads);
-        yoke_executor *ex = yoke_open(uri);
-        pair("fib, a fork and join", time_fib, time_fib_omp, ex, threads, 1, "ns", 15);
-        pair("12 queens", time_queens, time_queens_omp, ex, threads, 1e-6, "ms", 15);
-        pair("matmul 384", time_matmul, time_matmul_omp, ex, threads, 1e-6, "ms", 15);
-        pair("empty loop of 2", time_nothing, time_nothing_omp, ex, threads, 1e-3, "us", 15);
-        pair("saxpy of 10^7", time_saxpy, time_saxpy_omp, ex, threads, 1e-6, "ms", 15);
-        pair("sum of 10^7", time_sum, time_sum_omp, ex, threads, 1e-6, "ms", 15);
-        yoke_close(ex);
+        ratio_row("  yoke, 1 / 2 workers", &us[p][1], &us[p][2], "at least 1.9");
     }
-    free(x);
-    free(y);
+    yoke_close(pools[1]);
+    yoke_close(pools[2]);
     return 0;
 }

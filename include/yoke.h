@@ -9,6 +9,9 @@
 #include <yoke/fork.h>
 #include <yoke/loop.h>
 #include <yoke/thread.h>
+#include <yoke/queues.h>
+#include <yoke/scan.h>
+#include <yoke/sort.h>
 #include <yoke/json.h>
 #include <yoke/module.h>
 #include <yoke/trace.h>

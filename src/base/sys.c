@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int real_openat(int dir, const char *path, int flags, mode_t mode)
@@ -23,6 +24,12 @@ static int real_pidfd_open(pid_t pid, unsigned flags)
     return pidfd_open(pid, flags);
 }
 
+/* libc has no name for it. */
+static int real_membarrier(int command, unsigned flags, int cpu)
+{
+    return (int)syscall(SYS_membarrier, command, flags, cpu);
+}
+
 static int real_eventfd(unsigned value, int flags)
 {
     return eventfd(value, flags);
@@ -34,7 +41,7 @@ static int real_eventfd(unsigned value, int flags)
         .memfd_create = memfd_create, .ftruncate = ftruncate, .fallocate = fallocate, .openat = real_openat,           \
         .read = read, .write = write, .fsync = fsync, .fork = fork, .pipe2 = pipe2, .socketpair = socketpair,          \
         .sendmsg = sendmsg, .recvmsg = recvmsg, .pthread_create = pthread_create, .pidfd_open = real_pidfd_open,       \
-        .eventfd = real_eventfd, .signalfd = signalfd, .poll = poll, .dlopen = dlopen                                  \
+        .membarrier = real_membarrier, .eventfd = real_eventfd, .signalfd = signalfd, .poll = poll, .dlopen = dlopen   \
     }
 static const yk_sys_table real = REAL;
 yk_sys_table yk_sys = REAL;
@@ -81,6 +88,7 @@ TWIN(ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags), (fd, m, flag
 TWIN(ssize_t, recvmsg, (int fd, struct msghdr *m, int flags), (fd, m, flags), -1)
 TWIN(int, pthread_create, (pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg), (t, a, fn, arg),
      injected.error)
+TWIN(int, membarrier, (int command, unsigned flags, int cpu), (command, flags, cpu), -1)
 TWIN(int, pidfd_open, (pid_t pid, unsigned flags), (pid, flags), -1)
 TWIN(int, eventfd, (unsigned value, int flags), (value, flags), -1)
 TWIN(int, signalfd, (int fd, const sigset_t *mask, int flags), (fd, mask, flags), -1)

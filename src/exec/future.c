@@ -10,10 +10,16 @@
 #include <stdlib.h>
 
 /* About one wake-up of a sleeping thread: spinning that long at most doubles the cost of the wait. */
-enum { SPIN_NS = 20000, SPINS_PER_LOOK = 8 };
+enum { SPIN_NS = 20000, FIRST_SPINS = 64, SPINS_PER_LOOK = 8 };
 
 static bool spin(yk_job *job)
 {
+    /* A job that a worker waits for ends within half a microsecond, which is what looking at the clock and yielding take. */
+    for (int i = 0; i < FIRST_SPINS; i++) {
+        if (yk_job_ended(job))
+            return true;
+        yk_pause();
+    }
     int64_t end = yoke_now() + SPIN_NS;
     do {
         for (int i = 0; i < SPINS_PER_LOOK; i++) {

@@ -195,7 +195,8 @@ static void run(yk_desk *d, yk_request *q, uint64_t number)
             deadline = YK_MIN(deadline, atomic_load_explicit(&d->claimed_at, memory_order_relaxed) + q->timeout);
         yk_run r = {.timeout = q->timeout > 0 && deadline != q->deadline ? q->timeout : 0, .task = t, .args = self.args,
                     .ret = self.ret, .region = &self.region, .cancel = &q->cancel,
-                    .progress = d->progress, .deadline = deadline, .executor = inner_executor(), .attempt = q->attempt};
+                    .progress = d->progress, .deadline = deadline, .timed = true,
+                    .executor = inner_executor(), .attempt = q->attempt};
         err = yk_job_run(&r);
         c->progress[0] = atomic_load_explicit(&d->progress[0], memory_order_relaxed);
         c->progress[1] = atomic_load_explicit(&d->progress[1], memory_order_relaxed);

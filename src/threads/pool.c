@@ -8,6 +8,7 @@ static void pool_free(yk_pool *p)
 {
     for (uint32_t i = 0; i < atomic_load_explicit(&p->worker_count, memory_order_relaxed); i++)
         yk_pool_worker_free(p->workers[i]);
+    yk_inbox_done(&p->inbox);
     free(p);
 }
 
@@ -26,7 +27,11 @@ static int pool_open(const char *arg, yoke_executor **ret, yk_error *e)
     p->base.width = width;
     p->room = slots;
     for (int i = 0; i < YK_PRIORITIES; i++)
-        p->inbox[i].last = &p->inbox[i].first;
+        p->lists[i].last = &p->lists[i].first;
+    if (!yk_inbox_init(&p->inbox)) {
+        free(p);
+        return yk_errorf(e, ENOMEM, "out of memory");
+    }
     for (unsigned i = 0; i < width; i++) {
         err = yk_pool_add_worker(p);
         if (err < 0) {
@@ -90,7 +95,7 @@ static int pool_doctor(yk_buf *out, yk_error *e)
 static yk_executor_type threads_type = {
     .scheme = "threads",
     .about = "a work-stealing pool of threads in this process",
-    .capabilities = YK_SHARES_MEMORY,
+    .capabilities = YK_SHARES_MEMORY | YK_LEAN,
     .open = pool_open,
     .submit = pool_submit,
     .help = pool_help,

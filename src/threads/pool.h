@@ -1,13 +1,14 @@
 /* pool.h: what the files of the thread pool share.
  *
- * Who writes what: a worker's deque by its rules; `inbox` under its lock; `state` by atomic operations. Lock order: park_lock
- * and inbox_lock are never held together; nothing is called while either is held. */
+ * Who writes what: a worker's deque by its rules, as the inbox; `lists` under their lock. No two locks are held together, and
+ * nothing is called while one is held. */
 #ifndef YK_THREADS_POOL_H
 #define YK_THREADS_POOL_H
 #include "exec/exec.h"
 #include "threads/deque.h"
 #include "threads/fork.h"
 #include "threads/idle.h"
+#include "threads/inbox.h"
 #include <sched.h>
 
 enum {
@@ -34,6 +35,7 @@ typedef struct yk_pool_worker {
     uint32_t index;
     uint32_t random;
     uint32_t ticks;         /* jobs taken, to look into the inbox now and then */
+    uint32_t streak;        /* jobs taken from the inbox since it last searched */
     int spin_credit;        /* how much spinning has paid lately, see worker.c */
     bool has_thread;        /* of its own */
     bool guest;             /* for a thread from outside */
@@ -47,9 +49,10 @@ typedef struct job_list {
 
 struct yk_pool {
     yoke_executor base;
-    _Alignas(YK_CACHE_LINE) yk_mutex inbox_lock;
-    job_list inbox[YK_PRIORITIES];
-    _Atomic uint32_t inbox_count; /* read without the lock by those who search */
+    yk_inbox inbox; /* jobs from outside, of priority 0 */
+    _Alignas(YK_CACHE_LINE) yk_mutex lists_lock;
+    job_list lists[YK_PRIORITIES]; /* jobs of another priority, and those for which the inbox had no memory */
+    _Atomic uint32_t listed;       /* read without the lock by those who search */
 
     yk_idle sleepers; /* workers without anything to do, asleep or about to be */
     yk_idle joiners;  /* those that wait for a thief; they can only help with forks */

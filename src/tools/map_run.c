@@ -194,6 +194,7 @@ static int start(yk_map *m)
     m->ex = yoke_open(c->uri);
     if (yoke_executor_status(m->ex) < 0)
         return refuse(m, yoke_executor_status(m->ex) == -EINVAL ? 2 : 3, yoke_executor_error(m->ex));
+    m->ex->timed = true; /* for the joblog and the summary */
     if (!(m->ex->type->capabilities & YK_ISOLATED))
         yk_watch_crashes();
     yk_progress_open(&m->progress, STDERR_FILENO, c->progress, c->quiet);

@@ -196,3 +196,16 @@ bool yk_leave_cpu(void)
     CPU_CLR(cpu, &others);
     return CPU_COUNT(&others) > 0 && pass_through(&others, &had);
 }
+
+bool yk_cpus_to_spare(void)
+{
+    static _Atomic int known; /* 0: not yet; 1: no; 2: yes */
+    int k = atomic_load_explicit(&known, memory_order_relaxed);
+    if (k == 0) {
+        yk_cpus cpus;
+        yk_cpus_read(&cpus);
+        k = cpus.budget > 1 ? 2 : 1;
+        atomic_store_explicit(&known, k, memory_order_relaxed);
+    }
+    return k == 2;
+}

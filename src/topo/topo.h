@@ -14,6 +14,8 @@ typedef struct yk_cpus {
 void yk_cpus_read(yk_cpus *ret);
 /* The budget alone. */
 unsigned yk_cpu_budget(void);
+/* True when spinning is worth while on this machine: more than one CPU, and the quota is not smaller. */
+bool yk_cpus_to_spare(void);
 /* The least quota of the cgroup files under `root` (normally ""), for tests with captured trees: root/proc/self/cgroup and
  * root/proc/self/mountinfo name them. 0: none. */
 double yk_cgroup_quota(const char *root);
