@@ -10,6 +10,7 @@
 #include <yoke/loop.h>
 #include <yoke/scan.h>
 #include <yoke/sort.h>
+#include <yoke/algorithm.h>
 #include <yoke/json.h>
 #include <yoke/module.h>
 #include <yoke/trace.h>
