@@ -326,7 +326,7 @@ TEST(many_at_a_time_in_jobs)
 
 TEST(out_of_memory)
 {
-    yoke_executor *ex = yoke_open("threads:2");
+    yoke_executor *ex = yoke_open("inline");
     size_t kept = 5;
     fill(1000);
     CHECK_INT(yoke_find(ex, N, is, x, -1), N); /* from now on this thread is known to the pool */

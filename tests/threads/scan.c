@@ -205,7 +205,7 @@ TEST(many_at_a_time_in_jobs)
 
 TEST(out_of_memory)
 {
-    yoke_executor *ex = yoke_open("threads:2");
+    yoke_executor *ex = yoke_open("inline");
     int calls = 0;
     CHECK_INT(yoke_scan_u64(ex, from_u64, N, to_u64), 0); /* from now on this thread is known to the pool */
     for (int nth = 1;; nth++) {
