@@ -149,7 +149,7 @@ YOKE_API size_t yoke_queue_capacity(yoke_queue *q);
     YK_QUEUE_VERBS(NAME, TYPE)                                                                                         \
     YK_QUEUE_FN bool yk_queue_first_##NAME(TYPE const *A, TYPE const *B)                                               \
     {                                                                                                                  \
-        return __VA_ARGS__;                                                                                            \
+        return (__VA_ARGS__);                                                                                          \
     }                                                                                                                  \
     YK_QUEUE_FN bool yk_queue_before_##NAME(const void *yk_a, const void *yk_b)                                        \
     {                                                                                                                  \
