@@ -270,6 +270,12 @@ typedef struct yoke_executor {
     struct yk_job_pool *pool;   /* where its jobs live (slab.c) */
 } yk_executor_base;
 
+/* Whether ex was opened before this process was made by fork(): its threads and locks are none of ours. */
+static inline bool yk_is_of_parent(const yoke_executor *ex)
+{
+    return ex->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
+}
+
 /* Reads "8" of "processes:8" as a number of workers in 1..max; "" is fallback. */
 int yk_width_arg(const char *scheme, const char *arg, unsigned fallback, unsigned max, unsigned *ret, yk_error *e);
 

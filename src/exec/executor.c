@@ -278,11 +278,11 @@ static int close_executor(yoke_executor *ex, bool now)
 {
     if (!ex || ex == &nothing)
         return 0;
+    if (yk_is_of_parent(ex))
+        return 0; /* the parent's threads and processes are none of ours; the memory goes with this process */
     yk_run *run = yk_current_run();
     if (run && run->executor == ex)
         return -EDEADLK;
-    if (ex->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))
-        return 0; /* the parent's threads and processes are none of ours; the memory goes with this process */
     if (now) {
         atomic_store(&ex->closing, true);
         yk_job_pool_each(ex->pool, cancel_one, NULL);
@@ -356,6 +356,18 @@ yoke_executor *yk_common_executor(void)
     yoke_executor *ex = common.pool ? &common : NULL;
     yk_mutex_unlock(&common_lock);
     return ex;
+}
+
+/* In a child made by fork(): its futures are the parent's, and another thread may have held a lock. */
+static void forget_parent(void)
+{
+    common = (yoke_executor){.type = &broken};
+    common_lock = (yk_mutex){0};
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_parent);
 }
 
 static __attribute__((destructor)) void close_common(void)

@@ -1,8 +1,8 @@
 /* future: what the holder of a future can do: wait, look, take the value, cancel, release.
  *
  * Waiting is the executor's affair if it has a way of its own (type->wait); else it is a short spin and then sleep on the
- * job's state word. A worker thread that is about to sleep says so through yk_blocking (sync/wait.h), so that its pool can let another
- * thread work meanwhile. */
+ * job's state word. A worker thread that is about to sleep says so through yk_blocking (sync/wait.h), so that its pool can
+ * let another thread work meanwhile. */
 #include "exec/job.h"
 #include <limits.h>
 #include <sched.h>
@@ -193,6 +193,17 @@ static struct {
     void (*fn)(const char *text, void *arg);
     void *arg;
 } lost = {.fn = print_lost};
+
+/* In a child made by fork(), another thread may have held it. */
+static void forget_parent(void)
+{
+    lost.lock = (yk_mutex){0};
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_parent);
+}
 
 void yoke_on_lost_error(void (*fn)(const char *text, void *arg), void *arg)
 {

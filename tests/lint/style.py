@@ -20,7 +20,7 @@ FLOORS = [["base", "topo", "trace"], ["sync", "task"], ["exec", "threads"], ["pr
 ROOMS = [part for floor in FLOORS for part in floor]
 # The part that each public header belongs to, where that is not its own name.
 HEADER_PARTS = {"pp": "base", "json": "task", "module": "task", "executor": "exec", "future": "exec",
-                "fork": "threads", "loop": "threads"}
+                "fork": "threads", "loop": "threads", "pool": "threads"}
 # What other parts may include of a part, besides PART/PART.h.
 SHARED_HEADERS = {"base/spin.h", "base/sys.h", "base/sha256.h", "sync/mutex.h", "sync/wait.h", "topo/topo.h", "trace/trace.h", "task/module.h"}
 
