@@ -14,6 +14,7 @@
 #include <yoke/sort.h>
 #include <yoke/algorithm.h>
 #include <yoke/pipeline.h>
+#include <yoke/pool.h>
 #include <yoke/json.h>
 #include <yoke/module.h>
 #include <yoke/trace.h>
