@@ -8,6 +8,7 @@
 #include <yoke/executor.h>
 #include <yoke/fork.h>
 #include <yoke/loop.h>
+#include <yoke/sync.h>
 #include <yoke/json.h>
 #include <yoke/module.h>
 #include <yoke/trace.h>
