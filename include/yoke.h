@@ -15,6 +15,7 @@
 #include <yoke/algorithm.h>
 #include <yoke/pipeline.h>
 #include <yoke/pool.h>
+#include <yoke/sync.h>
 #include <yoke/json.h>
 #include <yoke/module.h>
 #include <yoke/trace.h>
