@@ -12,6 +12,7 @@
 #include <yoke/queues.h>
 #include <yoke/scan.h>
 #include <yoke/sort.h>
+#include <yoke/sync.h>
 #include <yoke/json.h>
 #include <yoke/module.h>
 #include <yoke/trace.h>

@@ -23,8 +23,7 @@
 #ifndef YK_SYNC_WATCH_H
 #define YK_SYNC_WATCH_H
 #include "base/base.h"
-
-extern bool yoke_watching_locks;
+#include <yoke/sync.h>
 
 /* 0, or -EDEADLK when this thread holds it and can hold it once only; that has been reported then. Remembers the place. */
 int yk_watch_want(const void *lock, const char *kind, const char *name, const char *file, int line);

@@ -15,7 +15,10 @@ LANGUAGES = [("gcc", "c11"), ("gcc", "gnu11"), ("gcc", "c17"), ("clang", "c11"),
 # What the macros of the public headers call; everything else that is exported begins with yoke_.
 BEHIND_MACROS = {"yk_fail", "yk_must", "yk_result", "yk_fork_enter", "yk_fork_leave", "yk_fork_reclaim", "yk_fork_slow",
                  "yk_loop", "yk_reduce", "yk_sort", "yk_radix_sort", "yk_scan", "yk_local_make",
-                 "yk_thread_executor", "yk_thread_of", "yk_thread_plain"}
+                 "yk_thread_executor", "yk_thread_of", "yk_thread_plain",
+                 "yk_condition_notify", "yk_condition_timed", "yk_condition_wait", "yk_condition_wait_for",
+                 "yk_lock_consistent", "yk_lock_done", "yk_lock_drop", "yk_lock_init", "yk_lock_name", "yk_lock_wait",
+                 "yk_lock_wake", "yk_once_run", "yk_once_try", "yk_rwlock_read", "yk_rwlock_write", "yk_self"}
 # YOKE_TASK(count) makes names with these prefixes: none may be a function of ours.
 GENERATED = ["yoke_submit_", "yoke_task_", "yoke_args_", "yoke_spawn_", "yoke_sync_", "yoke_for_", "yoke_launch_",
              "yoke_kernel_", "yoke_kargs_"]
