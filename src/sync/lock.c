@@ -83,8 +83,8 @@ static int sleep_for(yk_lock_core *l, uint64_t me, int64_t deadline)
             return err;
         if (slept == -ETIMEDOUT)
             return -ETIMEDOUT;
-        if (yoke_watching_locks)
-            yk_watch_blocked(l);
+        if (yoke_watching_locks && (err = yk_watch_blocked_until(l, deadline)) < 0)
+            return err;
         slept = yk_nap_more(&nap, &l->sleepers, 1);
     }
 }
@@ -110,12 +110,18 @@ static const char *kind_of(unsigned how)
 
 static int watched_enter(yk_lock_core *l, unsigned how, int64_t deadline, const char *file, int line)
 {
-    int err = yk_watch_want(l, kind_of(how), yk_name_of(l), file, line);
-    if (err < 0 && deadline == YOKE_FOREVER && !(how & YK_LOCK_TRY))
+    int err = 0;
+    if (how & YK_LOCK_TRY || deadline != YOKE_FOREVER)
+        yk_watch_try(l, kind_of(how), yk_name_of(l), file, line);
+    else
+        err = yk_watch_want(l, kind_of(how), yk_name_of(l), file, line);
+    if (err < 0)
         return err;
     err = yk_lock_enter(l, how, deadline);
     if (err == 0 || err == -EOWNERDEAD)
         yk_watch_have(l);
+    else
+        yk_watch_quit(l);
     return err;
 }
 
@@ -123,8 +129,11 @@ int yk_lock_wait(yk_lock_core *l, unsigned how, int64_t limit, const char *file,
 {
     int64_t deadline = how & YK_LOCK_TIMED ? yk_after(limit) : limit;
     if (how & (YK_LOCK_AGAIN | YK_LOCK_WRITE) && yk_lock_mine(l)) {
-        if (how & YK_LOCK_WRITE)
+        if (how & YK_LOCK_WRITE) {
+            if (yoke_watching_locks && !(how & YK_LOCK_TRY) && deadline == YOKE_FOREVER)
+                yk_watch_want(l, kind_of(how), yk_name_of(l), file, line); /* for its report */
             return -EDEADLK;
+        }
         if (l->depth == UINT32_MAX)
             return -EOVERFLOW;
         l->depth++;

@@ -10,6 +10,7 @@
  * leaves the gate closed; the next writer, or a reader after a nap, inherits the lock core. A reader opens the gate then and leaves
  * the core doubtful (DIED), so that every reader and the next writer is told. */
 #include "sync/lock.h"
+#include "sync/names.h"
 #include "sync/watch.h"
 
 enum { WRITER = 0x80000000, ASLEEP = 0x40000000, READERS = 0x3fffffff };
@@ -125,12 +126,29 @@ static int read_enter(yoke_rwlock *l, unsigned how, int64_t deadline)
     for (int slept = 0; err == -EAGAIN && !(how & YK_LOCK_TRY); err = enter(l)) {
         if (slept == -ETIMEDOUT)
             return -ETIMEDOUT;
-        if (yoke_watching_locks)
-            yk_watch_blocked(&l->writer);
+        if (yoke_watching_locks && (err = yk_watch_blocked_until(&l->writer, deadline)) < 0)
+            return err;
         slept = wait_at_gate(l, &nap);
         if (slept == -EAGAIN && nap.shared)
             look_around(l);
     }
+    return err;
+}
+
+static int watched_read(yoke_rwlock *l, unsigned how, int64_t deadline, const char *file, int line)
+{
+    int err = 0;
+    if (how & YK_LOCK_TRY || deadline != YOKE_FOREVER)
+        yk_watch_try(&l->writer, "read", yk_name_of(&l->writer), file, line);
+    else
+        err = yk_watch_want(&l->writer, "read", yk_name_of(&l->writer), file, line);
+    if (err < 0)
+        return err;
+    err = read_enter(l, how, deadline);
+    if (err == 0 || err == -EOWNERDEAD)
+        yk_watch_have(&l->writer);
+    else
+        yk_watch_quit(&l->writer);
     return err;
 }
 
@@ -140,7 +158,8 @@ int yk_rwlock_read(yoke_rwlock *l, unsigned how, int64_t limit, const char *file
         return -EINVAL;
     if (__atomic_load_n(&l->writer.word, __ATOMIC_RELAXED) == YK_LOCK_GONE)
         return -EINVAL;
-    return read_enter(l, how, how & YK_LOCK_TIMED ? yk_after(limit) : limit);
+    int64_t deadline = how & YK_LOCK_TIMED ? yk_after(limit) : limit;
+    return yoke_watching_locks ? watched_read(l, how, deadline, file, line) : read_enter(l, how, deadline);
 }
 
 static int leave_table(yoke_rwlock *l)
@@ -158,6 +177,8 @@ static int leave_table(yoke_rwlock *l)
 
 int yoke_rwlock_read_release(yoke_rwlock *l)
 {
+    if (yoke_watching_locks && !yk_lock_mine(&l->writer))
+        yk_watch_drop(&l->writer);
     if (shared(l))
         return leave_table(l);
     uint32_t gate = __atomic_load_n(&l->gate, __ATOMIC_RELAXED);
@@ -200,6 +221,9 @@ static int drain(yoke_rwlock *l, unsigned how, int64_t deadline)
             return -EAGAIN;
         if (slept == -ETIMEDOUT)
             return -ETIMEDOUT;
+        int err = yoke_watching_locks ? yk_watch_blocked_until(&l->writer, deadline) : 0;
+        if (err < 0)
+            return err;
         slept = yk_nap_more(&nap, &l->drained, seen);
     }
 }
@@ -214,7 +238,11 @@ int yk_rwlock_write(yoke_rwlock *l, unsigned how, int64_t limit, const char *fil
     if (err < 0 && err != -EOWNERDEAD)
         return err;
     __atomic_fetch_or(&l->gate, WRITER, __ATOMIC_SEQ_CST); /* pairs with enter_table(), enter_count() */
+    if (yoke_watching_locks)
+        yk_watch_try(&l->writer, "write", yk_name_of(&l->writer), file, line);
     int drained = drain(l, how, deadline);
+    if (yoke_watching_locks)
+        yk_watch_quit(&l->writer);
     if (drained == 0)
         return err;
     open_gate(l);

@@ -25,7 +25,6 @@
 #include "base/base.h"
 #include <yoke/sync.h>
 
-
 /* 0, or -EDEADLK when this thread holds it and can hold it once only; that has been reported then. Remembers the place. */
 int yk_watch_want(const void *lock, const char *kind, const char *name, const char *file, int line);
 /* Remembers the place and asks nothing. */
