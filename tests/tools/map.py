@@ -732,7 +732,7 @@ def usage_errors():
             ([target, "-a", "/dev/null", ":::", "1"], "not from both"), ([target, ":::", "1", ":::", "2"], "only one :::"),
             ([target, "-a", "/nonexistent"], "cannot read /nonexistent"), ([target, "-a", "/"], "Is a directory"),
             ([target, "--on", "threads:x", ":::", "1"], "threads"), ([target, "--on", "thread", ":::", "1"], "thread"),
-            ([target, "--joblog", "/nonexistent/log", ":::", "1"], "cannot open the job log"),
+            ([target, "--joblog", "/proc/nonexistent/log", ":::", "1"], "cannot open the job log"),
             ([target, "--trace", "/nonexistent/trace", ":::", "1"], "cannot open the trace")):
         status, out, err = run([YOKE, "map", *words])
         check((status, out) == (2, ""), f"{words}: {status} {out} {err}")
