@@ -730,10 +730,10 @@ def usage_errors():
             ([target, "--halt", "later"], "--halt later"), ([target, "--input", "xml"], "auto|json|text"),
             ([target, "--errors", "mail"], "stderr|inline"), ([target, "--resume"], "needs --joblog"),
             ([target, "-a", "/dev/null", ":::", "1"], "not from both"), ([target, ":::", "1", ":::", "2"], "only one :::"),
-            ([target, "-a", "/nonexistent"], "cannot read /nonexistent"), ([target, "-a", "/"], "Is a directory"),
+            ([target, "-a", "/proc/nonexistent"], "cannot read /proc/nonexistent"), ([target, "-a", "/"], "Is a directory"),
             ([target, "--on", "threads:x", ":::", "1"], "threads"), ([target, "--on", "thread", ":::", "1"], "thread"),
             ([target, "--joblog", "/proc/nonexistent/log", ":::", "1"], "cannot open the job log"),
-            ([target, "--trace", "/nonexistent/trace", ":::", "1"], "cannot open the trace")):
+            ([target, "--trace", "/proc/nonexistent/trace", ":::", "1"], "cannot open the trace")):
         status, out, err = run([YOKE, "map", *words])
         check((status, out) == (2, ""), f"{words}: {status} {out} {err}")
         has(err, text)
