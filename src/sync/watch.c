@@ -149,10 +149,10 @@ static void keeper_ends(yk_who *who, bool ended)
 
 /* ---- What locks call ---- */
 
-static void remember(yk_keeper *k, const void *lock, const char *kind, const char *name, yk_site site)
+static void remember(yk_keeper *k, const yk_who *me, const void *lock, const char *kind, const char *name, yk_site site)
 {
     wake_up(k);
-    k->want = (yk_want){.address = lock, .lock = find_or_make(lock, kind, name, site), .site = site,
+    k->want = (yk_want){.address = lock, .lock = find_or_make(lock, kind, name, site), .who = me, .site = site,
                         .shared = strcmp(kind, "read") == 0};
 }
 
@@ -172,7 +172,7 @@ int yk_watch_want(const void *lock, const char *kind, const char *name, const ch
     yk_mutex_lock(&yk_who_lock);
     yk_keeper *k = keeper(me);
     if (k) {
-        remember(k, lock, kind, name, (yk_site){file, line});
+        remember(k, me, lock, kind, name, (yk_site){file, line});
         yk_watched *l = k->want.lock;
         yk_held *h = l ? held_by(l, me) : NULL;
         if (l && !l->passed_on) {
@@ -192,18 +192,19 @@ void yk_watch_try(const void *lock, const char *kind, const char *name, const ch
     yk_mutex_lock(&yk_who_lock);
     yk_keeper *k = keeper(me);
     if (k)
-        remember(k, lock, kind, name, (yk_site){file, line});
+        remember(k, me, lock, kind, name, (yk_site){file, line});
     yk_mutex_unlock(&yk_who_lock);
 }
 
-/* Who keeps a wanted lock from being had. */
+/* Who keeps a wanted lock from being had. A writer that has shut the door on new readers holds the lock itself, and waits for
+ * the others. */
 static yk_who *holder(const void *object, unsigned i)
 {
     const yk_want *want = object;
     if (!want->lock || want->lock->passed_on)
         return NULL;
     for (const yk_held *h = want->lock->holders; h; h = h->next_of_lock)
-        if (!(h->shared && want->shared) && i-- == 0)
+        if (h->who != want->who && !(h->shared && want->shared) && i-- == 0)
             return h->who;
     return NULL;
 }

@@ -47,6 +47,7 @@ typedef struct yk_held {
 typedef struct yk_want {
     const void *address;
     yk_watched *lock; /* NULL once it is forgotten */
+    const yk_who *who;
     yk_site site;
     bool shared;
 } yk_want;
