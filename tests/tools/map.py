@@ -205,6 +205,19 @@ def results_without_a_value():
 
 
 @test
+def what_tasks_print_is_no_result():
+    for on in EXECUTORS:
+        status, out, err = yoke("chatty", "--on", on, ":::", "0", "1", "2")
+        equal((on, status, out), (on, 0, "0\n1\n2\n"))
+        for n in range(3):
+            has(err, f"for people: {n}\n")
+        equal((err.count("from a shell\n"), err.count("cut")), (3, 3))
+    status, out, err = yoke("chatty", "--on", "inline", "--summary=-", ":::", "0")
+    equal((status, out[:3]), (0, "0\n{"))
+    has(err, "for people: 0\n")
+
+
+@test
 def nonfinite_results():
     status, out, err = yoke("root", ":::", "4", "-1", "9")
     equal((status, out.split()), (1, [o for o in yoke("root", ":::", "4", "9")[1].split()]))

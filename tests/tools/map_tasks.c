@@ -92,6 +92,15 @@ YOKE_TASK(long, flaky, (const char *, path), (long, times))
     return n;
 }
 
+YOKE_TASK(int, chatty, (int, n))
+{
+    printf("for people: %d\n", n);
+    if (system("echo from a shell") != 0) /* as descriptor 1 sees it, without stdio */
+        yoke_fail(EIO, "no shell");
+    printf("cut");
+    return n;
+}
+
 YOKE_TASK(void, nothing, (long, n))
 {
     (void)n;
