@@ -402,6 +402,84 @@ TEST(a_lock_that_is_handed_over_is_left_alone)
     check_quiet(signals);
 }
 
+/* A waits for a ball that B throws, and B for A's, from the first use of the locks on. */
+static fake side[2] = {FAKE("lock", "side 0"), FAKE("lock", "side 1")};
+
+static void *play(void *arg)
+{
+    int me = (int)(intptr_t)arg;
+    for (int i = 0; i < 200; i++) {
+        CHECK_INT(acquire(&side[me], 50 + me), 0);
+        release(&side[!me]);
+    }
+    return NULL;
+}
+
+static void play_ball(void)
+{
+    pthread_t a, b;
+    acquire(&side[0], 1);
+    acquire(&side[1], 2);
+    CHECK_INT(pthread_create(&a, NULL, play, (void *)0), 0);
+    CHECK_INT(pthread_create(&b, NULL, play, (void *)1), 0);
+    release(&side[0]);
+    pthread_join(a, NULL);
+    pthread_join(b, NULL);
+}
+
+TEST(signals_from_the_first_use_on)
+{
+    check_quiet(play_ball);
+}
+
+static void *hold_only(void *arg)
+{
+    take(&A, "lock", 10);
+    take(&B, "lock", 11); /* never released so far, so perhaps these are signals */
+    return NULL;
+}
+
+static void settle_later(void)
+{
+    pthread_t t;
+    CHECK_INT(pthread_create(&t, NULL, hold_only, NULL), 0);
+    pthread_join(t, NULL); /* the locks are free again: their holder is gone */
+    take(&B, "lock", 20);
+    take(&A, "lock", 21);
+    fprintf(stderr, "in doubt\n");
+    drop(&A);
+    fprintf(stderr, "still\n");
+    drop(&B); /* both are locks */
+}
+
+TEST(a_cycle_in_doubt_is_reported_when_it_is_sure)
+{
+    child_end end = in_child(settle_later);
+    CHECK_HAS(end.text, "in doubt\nstill\nyoke: lock order inversion: 2 locks are acquired in orders that can deadlock\n");
+    CHECK_HAS(end.text, "acquired lock \"A\" at bank.c:21\n    while it held lock \"B\", acquired at bank.c:20\n");
+    CHECK_INT(count_of(end.text, "inversion"), 1);
+}
+
+static void *used_before(void *arg)
+{
+    CHECK_INT(take(&A, "lock", 10), 0);
+    drop(&A);
+    CHECK_INT(take(&A, "lock", 11), 0);
+    CHECK_INT(take(&A, "lock", 12), -EDEADLK); /* though it is not alone */
+    return NULL;
+}
+
+static void twice_among_others(void)
+{
+    in_thread("user", used_before, NULL);
+}
+
+TEST(taken_twice_by_who_has_released_it_before)
+{
+    child_end end = in_child(twice_among_others);
+    CHECK_HAS(end.text, "acquires lock \"A\" at bank.c:12\n    and holds it already, acquired at bank.c:11\n");
+}
+
 static void reuse(void)
 {
     take_sides(&A, "lock", 10, &B, "lock");
