@@ -12,6 +12,9 @@
 #include <yoke/queues.h>
 #include <yoke/scan.h>
 #include <yoke/sort.h>
+#include <yoke/algorithm.h>
+#include <yoke/pipeline.h>
+#include <yoke/pool.h>
 #include <yoke/sync.h>
 #include <yoke/json.h>
 #include <yoke/module.h>

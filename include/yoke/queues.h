@@ -17,22 +17,18 @@
  * Items are copied in and out as bytes; what they point to stays the user's. Any number of threads may put and get at the same
  * time, except with YOKE_QUEUE_SPSC. The rules are those of Python's queue module (3.13), with error codes for exceptions.
  *
- *   kind                  order                                       how
- *   YOKE_QUEUE_FIFO       the oldest first; whatever one thread       without a lock, with or without a limit
- *                         puts is taken in the order of its puts
- *   YOKE_QUEUE_LIFO       the newest first                            a short lock
- *   YOKE_QUEUE_PRIORITY   the first by the given order; among         a short lock, log n comparisons
- *                         equals the oldest
- *   YOKE_QUEUE_SPSC       the oldest first; one thread at a time      the fastest: neither lock nor locked instruction
- *                         puts and one gets
+ *     YOKE_QUEUE_FIFO      the oldest first; what one thread puts is taken in the order of its puts. No lock.
+ *     YOKE_QUEUE_LIFO      the newest first. A short lock.
+ *     YOKE_QUEUE_PRIORITY  the first by the given order, among equals the oldest. A short lock and log n comparisons.
+ *     YOKE_QUEUE_SPSC      the oldest first; one thread at a time puts and one gets. The fastest: no locked instruction.
  *
  * Each verb has forms that differ in how long they wait when the queue is full (put) or empty (get):
  *
- *   NAME_put(q, item)                        for as long as it takes
- *   NAME_try_put(q, item)                    not at all: -EAGAIN
- *   NAME_put_for(q, item, duration)          so many nanoseconds: -ETIMEDOUT; a negative duration: -EINVAL
- *   NAME_put_until(q, item, deadline)        until then (yoke_now() + ...): -ETIMEDOUT. What can be done at once is done, even
- *                                            when the deadline has passed.
+ *     NAME_put(q, item)                   as long as it takes
+ *     NAME_try_put(q, item)               not at all: -EAGAIN
+ *     NAME_put_for(q, item, duration)     so many nanoseconds: -ETIMEDOUT; a negative duration: -EINVAL
+ *     NAME_put_until(q, item, deadline)   until then (yoke_now() + ...): -ETIMEDOUT. What can be done at once is done, even
+ *                                         when the deadline has passed.
  *
  * A call that waits spins for some microseconds if there are CPUs to spare, and then sleeps. Who has waited longest is woken
  * first, but a newcomer may overtake. In a task on a pool of threads, the worker lends its place to another meanwhile.
@@ -153,7 +149,7 @@ YOKE_API size_t yoke_queue_capacity(yoke_queue *q);
     YK_QUEUE_VERBS(NAME, TYPE)                                                                                         \
     YK_QUEUE_FN bool yk_queue_first_##NAME(TYPE const *A, TYPE const *B)                                               \
     {                                                                                                                  \
-        return __VA_ARGS__;                                                                                            \
+        return (__VA_ARGS__);                                                                                          \
     }                                                                                                                  \
     YK_QUEUE_FN bool yk_queue_before_##NAME(const void *yk_a, const void *yk_b)                                        \
     {                                                                                                                  \

@@ -11,7 +11,7 @@
  *
  * The parts are those of YOKE_REDUCE (yoke/loop.h): the body takes element i into *acc; `combine` takes *other, the result of
  * the elements that follow, into *acc, and must be associative up to rounding, not commutative; identity is its neutral element.
- * T is any type that can be copied: a struct of a sum and a count, a 2 x 2 matrix, the state of an automaton.
+ * T is any type of at most 4096 bytes that can be copied: a struct of a sum and a count, a 2 x 2 matrix, the state of an automaton.
  *
  * out has n elements of type T. It may be what the body reads, if that is element i alone (a scan in place); else it must not
  * overlap it. The body may be called twice for an element. Bodies see the elements of a block of up to 65536 in order.
@@ -36,6 +36,9 @@
 extern "C" {
 #endif
 
+/* At most this many bytes are one T. */
+#define YK_SCAN_BYTES 4096
+
 /* ---- What the macros use ---- */
 
 typedef struct yk_scanning {
@@ -58,6 +61,7 @@ YOKE_API int yk_scan(struct yoke_executor *ex, size_t n, const yk_scanning *s, v
                  (T, N, I, ACC, OTHER, IDENTITY, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
 #define YK_SCAN_OVER(HEAD, ...) YK_APPLY(YK_SCAN_OVER_AS, YK_UNWRAP HEAD, __VA_ARGS__)
 #define YK_SCAN_OVER_AS(T, N, I, ACC, OTHER, IDENTITY, COMBINE, FIELDS, PARAMS, LOADS, VALUES)                         \
+    YK_ASSERT(sizeof(T) <= YK_SCAN_BYTES, "yoke: scan " #N ": its type has more than 4096 bytes");                     \
     enum {                                                                                                             \
         yk_a_scan_named_##N                                                                                            \
     };                                                                                                                 \

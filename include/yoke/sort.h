@@ -76,7 +76,12 @@ typedef struct yk_keys {
     unsigned bits;
 } yk_keys;
 
+/* What the macros call, with sizes and comparisons in place of types. */
 YOKE_API int yk_sort(struct yoke_executor *ex, void *base, size_t n, size_t size, const yk_order *order, const void *args);
+YOKE_API size_t yk_best(struct yoke_executor *ex, const void *base, size_t n, bool greatest, size_t size, const yk_order *order,
+                        const void *args);
+YOKE_API int yk_unique(struct yoke_executor *ex, const void *from, size_t n, void *to, size_t *ret, size_t size,
+                       const yk_order *order, const void *args);
 YOKE_API int yk_radix_sort(struct yoke_executor *ex, void *base, size_t n, const yk_keys *keys, const void *args);
 
 /* ---- Merging, compiled for each order ---- */
@@ -300,7 +305,7 @@ YK_INLINE void yk_radix_leaf(char *from, char *to, size_t n, unsigned bits, bool
 /* ---- Keys as numbers in order ---- */
 
 /* The bits of a key, so that unsigned comparison is the order of the keys. is_float and is_signed are of K. */
-YK_INLINE uint64_t yk_ordered(uint64_t raw, unsigned bits, bool is_float, bool is_signed)
+YK_INLINE uint64_t yk_key_bits(uint64_t raw, unsigned bits, bool is_float, bool is_signed)
 {
     const uint64_t sign = (uint64_t)1 << (bits - 1), all = bits < 64 ? ((uint64_t)1 << bits) - 1 : ~(uint64_t)0;
     raw &= all;
@@ -372,7 +377,13 @@ extern "C" {
         const struct yk_loop_args_##N yk_args = {YK_UNWRAP VALUES};                                                    \
         return WHAT(yk_ex, YK_UNWRAP GIVEN, SIZE, &yk_order_##N, &yk_args);                                            \
     }
-#define YK_ORDER_MORE(T, N, PARAMS, VALUES)
+#define YK_ORDER_MORE(T, N, PARAMS, VALUES)                                                                            \
+    YK_ORDER_CALL(N, yk_order_least, (T const *yk_base, size_t yk_n YK_UNWRAP PARAMS), (yk_base, yk_n, false), size_t, \
+                  yk_best, sizeof(T), VALUES)                                                                          \
+    YK_ORDER_CALL(N, yk_order_most, (T const *yk_base, size_t yk_n YK_UNWRAP PARAMS), (yk_base, yk_n, true), size_t,   \
+                  yk_best, sizeof(T), VALUES)                                                                          \
+    YK_ORDER_CALL(N, yk_order_unique, (T const *yk_from, size_t yk_n, T *yk_to, size_t *yk_kept YK_UNWRAP PARAMS),     \
+                  (yk_from, yk_n, yk_to, yk_kept), int, yk_unique, sizeof(T), VALUES)
 
 /* The functions of an order named N; SIZE is constant, or `yk_size` for one that is known only when it runs. */
 #define YK_ORDER_FUNCTIONS(N, SIZE, LESS)                                                                              \
@@ -411,6 +422,23 @@ extern "C" {
 #define YK_SORT_0(ex, base, n, N) ((void)yk_an_order_named_##N, yk_order_sort_all_##N((ex), (base), (n)))
 #define YK_SORT_1(ex, base, n, N, ...) ((void)yk_an_order_named_##N, yk_order_sort_all_##N((ex), (base), (n), __VA_ARGS__))
 
+/* The index of the first of the least elements, or of the greatest; 0 when n is 0, or when the job was cancelled. */
+#define yoke_min(ex, base, n, ...) YK_CAT(YK_BEST_, YK_HAS_MORE(__VA_ARGS__))(least, ex, base, n, __VA_ARGS__)
+#define yoke_max(ex, base, n, ...) YK_CAT(YK_BEST_, YK_HAS_MORE(__VA_ARGS__))(most, ex, base, n, __VA_ARGS__)
+#define YK_BEST_0(which, ex, base, n, N) ((void)yk_an_order_named_##N, yk_order_##which##_##N((ex), (base), (n)))
+#define YK_BEST_1(which, ex, base, n, N, ...)                                                                          \
+    ((void)yk_an_order_named_##N, yk_order_##which##_##N((ex), (base), (n), __VA_ARGS__))
+
+/* yoke_unique(ex, from, n, to, &kept, order, arguments...): copies those elements that are not equal to the one before, neither
+ * belonging before the other; of sorted elements one of each is left. to has room for n elements and does not overlap from;
+ * kept is their number. 0; -ENOMEM or -ECANCELED as for yoke_select(). */
+#define yoke_unique(ex, from, n, to, kept, ...)                                                                        \
+    YK_CAT(YK_UNIQUE_, YK_HAS_MORE(__VA_ARGS__))(ex, from, n, to, kept, __VA_ARGS__)
+#define YK_UNIQUE_0(ex, from, n, to, kept, N)                                                                          \
+    ((void)yk_an_order_named_##N, yk_order_unique_##N((ex), (from), (n), (to), (kept)))
+#define YK_UNIQUE_1(ex, from, n, to, kept, N, ...)                                                                     \
+    ((void)yk_an_order_named_##N, yk_order_unique_##N((ex), (from), (n), (to), (kept), __VA_ARGS__))
+
 /* Stable, with the comparison function of qsort_r(): less than, equal to or greater than 0 as x belongs before y, with it or
  * after it. Slower than yoke_sort(), since each comparison is a call. size > 0. */
 YOKE_API int yoke_qsort(struct yoke_executor *ex, void *base, size_t n, size_t size,
@@ -436,7 +464,7 @@ YOKE_API int yoke_qsort(struct yoke_executor *ex, void *base, size_t n, size_t s
         (void)yk_a;                                                                                                    \
         const K yk_k = yk_key_body_##N((T const *)yk_e YK_UNWRAP LOADS);                                               \
         memcpy(&yk_raw, &yk_k, sizeof yk_k <= sizeof yk_raw ? sizeof yk_k : 0);                                        \
-        return yk_ordered(yk_raw, 8 * sizeof(K), (K)0.5 != (K)0, (K)-1 < (K)1);                                        \
+        return yk_key_bits(yk_raw, 8 * sizeof(K), (K)0.5 != (K)0, (K)-1 < (K)1);                                        \
     }                                                                                                                  \
     YK_KEY_FUNCTIONS(N, T, yk_key_ordered_##N, 8 * sizeof(K))                                                          \
     static inline YK_MAYBE int yk_key_sort_all_##N(struct yoke_executor *yk_ex, T *yk_base, size_t yk_n YK_UNWRAP PARAMS) \

@@ -220,6 +220,7 @@ typedef struct yoke_event {
 } yoke_event;
 #define YOKE_EVENT_INIT {0, 0}
 
+/* Not set. 0 or -EINVAL (unknown flags); done: 0 or -EBUSY (somebody waits). */
 YOKE_API int yoke_event_init(yoke_event *e, unsigned flags);
 YOKE_API int yoke_event_done(yoke_event *e);
 /* 0. Setting what is set does nothing. */
@@ -283,6 +284,7 @@ typedef struct yoke_condition {
 } yoke_condition;
 #define YOKE_CONDITION_INIT {0, 0, {{NULL, NULL}}}
 
+/* 0 or -EINVAL (unknown flags); done: 0 or -EBUSY (somebody waits). */
 YOKE_API int yoke_condition_init(yoke_condition *c, unsigned flags);
 YOKE_API int yoke_condition_done(yoke_condition *c);
 
@@ -352,6 +354,7 @@ typedef struct yoke_once {
 } yoke_once;
 #define YOKE_ONCE_INIT {0, 0, 0}
 
+/* New. 0 or -EINVAL (unknown flags); done: 0 or -EBUSY (it runs). */
 YOKE_API int yoke_once_init(yoke_once *o, unsigned flags);
 YOKE_API int yoke_once_done(yoke_once *o);
 /* Behind the inline functions. */
@@ -389,6 +392,7 @@ typedef struct yoke_rwlock {
 } yoke_rwlock;
 #define YOKE_RWLOCK_INIT {{0, 0, 0, 0, 0}, 0, 0, {0}}
 
+/* 0 or -EINVAL (unknown flags); done: 0 or -EBUSY (held). */
 YOKE_API int yoke_rwlock_init(yoke_rwlock *l, unsigned flags);
 YOKE_API int yoke_rwlock_done(yoke_rwlock *l);
 /* 0; -EOWNERDEAD (shared): taken, and a writer had died; -EAGAIN, -ETIMEDOUT; -EDEADLK: the caller is the writer. */

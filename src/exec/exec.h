@@ -290,6 +290,12 @@ typedef struct yk_builtin {
 /* NULL: no memory. In a child made by fork() it starts anew. */
 yoke_executor *yk_builtin_executor(yk_builtin *b);
 
+/* Whether ex was opened before this process was made by fork(): its threads and locks are none of ours. */
+static inline bool yk_is_of_parent(const yoke_executor *ex)
+{
+    return ex->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
+}
+
 /* Reads "8" of "processes:8" as a number of workers in 1..max; "" is fallback. */
 int yk_width_arg(const char *scheme, const char *arg, unsigned fallback, unsigned max, unsigned *ret, yk_error *e);
 

@@ -264,11 +264,11 @@ static int close_executor(yoke_executor *ex, bool now)
 {
     if (!ex || ex == &nothing)
         return 0;
+    if (yk_is_of_parent(ex))
+        return 0; /* the parent's threads and processes are none of ours; the memory goes with this process */
     yk_run *run = yk_current_run();
     if (run && run->executor == ex)
         return -EDEADLK;
-    if (ex->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))
-        return 0; /* the parent's threads and processes are none of ours; the memory goes with this process */
     if (now) {
         atomic_store(&ex->closing, true);
         yk_job_pool_each(ex->pool, cancel_one, NULL);

@@ -239,6 +239,17 @@ static struct {
     void *arg;
 } lost = {.fn = print_lost};
 
+/* In a child made by fork(), another thread may have held it. */
+static void forget_parent(void)
+{
+    lost.lock = (yk_mutex){0};
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_parent);
+}
+
 void yoke_on_lost_error(void (*fn)(const char *text, void *arg), void *arg)
 {
     yk_mutex_lock(&lost.lock);

@@ -402,6 +402,17 @@ typedef struct yk_after {
 
 static yk_mutex after_lock;
 
+/* Somebody else may have held it when the parent forked. */
+static void forget_parent(void)
+{
+    after_lock = (yk_mutex){0};
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_parent);
+}
+
 static yk_job *take_waiting(yk_after *a)
 {
     yk_mutex_lock(&after_lock);
@@ -496,7 +507,7 @@ static int refusal(yoke_executor *ex, const char **what)
         *what = ex->reason;
         return ex->status;
     }
-    if (YK_UNLIKELY(ex->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))) {
+    if (YK_UNLIKELY(yk_is_of_parent(ex))) {
         *what = "the executor belongs to the parent process: open one after fork()";
         return -ECHILD;
     }

@@ -162,5 +162,10 @@ static uint64_t pair_size(yoke_queue *q)
     return YK_MIN(size, q->capacity);
 }
 
-const yk_queue_ops yk_queue_pair = {
-    .open = pair_open, .done = pair_done, .put = pair_put, .get = pair_get, .shut = pair_shut, .size = pair_size, .puts = pair_puts};
+const yk_queue_ops yk_queue_pair = {.open = pair_open,
+                                    .done = pair_done,
+                                    .put = pair_put,
+                                    .get = pair_get,
+                                    .shut = pair_shut,
+                                    .size = pair_size,
+                                    .puts = pair_puts};

@@ -14,6 +14,7 @@
 #include "threads/pool.h"
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <yoke/loop.h>
 
 enum { LARGE_PAGE = 2 << 20 };
 
@@ -93,7 +94,8 @@ void yk_crew_end_at(yk_crew *c, size_t end)
 
 /* ---- The chain ---- */
 
-int yk_chain_init(yk_chain *c, size_t n, size_t size, void (*combine)(void *acc, const void *other), const void *identity)
+int yk_chain_init(yk_chain *c, size_t n, size_t size, void (*combine)(void *acc, const void *other),
+                  void (*identity)(void *acc))
 {
     size_t values = YK_ALIGN_UP(n * size, YK_CACHE_LINE), prefixes = YK_ALIGN_UP((n + 1) * size, YK_CACHE_LINE);
     char *memory = yk_scratch(values + prefixes + n, 1);
@@ -107,7 +109,7 @@ int yk_chain_init(yk_chain *c, size_t n, size_t size, void (*combine)(void *acc,
     c->combine = combine;
     for (size_t k = 0; k < n; k++)
         atomic_init(&c->put[k], 0);
-    memcpy(c->prefixes, identity, size);
+    identity(c->prefixes);
     atomic_init(&c->known, 0);
     atomic_init(&c->busy, 0);
     return 0;
@@ -148,4 +150,76 @@ void yk_chain_put(yk_chain *c, size_t k)
         extend(c);
         atomic_store_explicit(&c->busy, 0, memory_order_seq_cst);
     } while (is_next_there(c, atomic_load_explicit(&c->known, memory_order_acquire)));
+}
+
+/* ---- Ordered blocks ---- */
+
+enum { PUT_OFF = 2 }; /* blocks at a time by a member: as many as its cache may still hold */
+
+static bool write_if_known(yk_ordered *o, size_t k)
+{
+    const void *prefix = yk_chain_prefix(&o->chain, k);
+    if (prefix)
+        o->write(o->arg, k, prefix);
+    return prefix;
+}
+
+/* m->word: how many blocks are put off, then which. */
+static void write_some(yk_ordered *o, yk_member *m)
+{
+    size_t left = 0;
+    for (size_t i = 1; i <= m->word[0]; i++)
+        if (!write_if_known(o, m->word[i]))
+            m->word[++left] = m->word[i];
+    m->word[0] = left;
+}
+
+static void ordered_block(yk_crew *c, size_t k, yk_member *m)
+{
+    yk_ordered *o = c->arg;
+    const void *prefix = yk_chain_prefix(&o->chain, k);
+    if (prefix && o->both && atomic_load_explicit(&c->members, memory_order_relaxed) == 1) {
+        o->both(o->arg, k, prefix, yk_chain_value(&o->chain, k));
+        yk_chain_put(&o->chain, k);
+        return;
+    }
+    o->sum(o->arg, k, yk_chain_value(&o->chain, k));
+    yk_chain_put(&o->chain, k);
+    m->word[++m->word[0]] = k;
+    write_some(o, m);
+    if (m->word[0] > PUT_OFF) {
+        atomic_store_explicit(&o->late[m->word[1]], true, memory_order_relaxed);
+        memmove(&m->word[1], &m->word[2], --m->word[0] * sizeof *m->word);
+    }
+}
+
+static void ordered_leave(yk_crew *c, yk_member *m)
+{
+    yk_ordered *o = c->arg;
+    write_some(o, m);
+    for (size_t i = 1; i <= m->word[0]; i++)
+        atomic_store_explicit(&o->late[m->word[i]], true, memory_order_relaxed);
+}
+
+static void write_late(size_t lo, size_t hi, const void *arg)
+{
+    yk_ordered *o = *(yk_ordered *const *)arg;
+    for (size_t k = lo; k < hi; k++)
+        if (atomic_load_explicit(&o->late[k], memory_order_relaxed))
+            write_if_known(o, k);
+}
+
+int yk_ordered_run(yoke_executor *ex, yk_ordered *o)
+{
+    size_t n = o->chain.n;
+    yk_crew crew = {.block = ordered_block, .leave = ordered_leave, .arg = o};
+    o->late = yk_scratch(n, sizeof *o->late);
+    if (!o->late)
+        return -ENOMEM;
+    for (size_t k = 0; k < n; k++)
+        atomic_init(&o->late[k], false);
+    if (yk_crew_run(ex, &crew, n) == 0)
+        yk_loop(ex, n, write_late, &o);
+    free(o->late);
+    return yk_is_over() ? -ECANCELED : 0;
 }

@@ -39,7 +39,8 @@ typedef struct yk_chain {
 } yk_chain;
 
 /* 0 or -ENOMEM. */
-int yk_chain_init(yk_chain *c, size_t n, size_t size, void (*combine)(void *acc, const void *other), const void *identity);
+int yk_chain_init(yk_chain *c, size_t n, size_t size, void (*combine)(void *acc, const void *other),
+                  void (*identity)(void *acc));
 void yk_chain_done(yk_chain *c);
 /* Where the value of block k belongs: write it, then say that it is there. */
 static inline void *yk_chain_value(yk_chain *c, size_t k)
@@ -53,6 +54,20 @@ static inline const void *yk_chain_prefix(yk_chain *c, size_t k)
     /* Acquire pairs with the release in extend(). */
     return atomic_load_explicit(&c->known, memory_order_acquire) >= k ? c->prefixes + k * c->size : NULL;
 }
+
+/* Blocks of which each is written once the sums of all before it are known. */
+typedef struct yk_ordered {
+    void (*sum)(void *arg, size_t k, void *value);          /* writes block k's value */
+    void (*write)(void *arg, size_t k, const void *prefix); /* writes block k; its value is known already */
+    /* Both at once, for a thread that works alone. NULL: one after the other. */
+    void (*both)(void *arg, size_t k, const void *prefix, void *value);
+    void *arg;
+    yk_chain chain; /* set up by the caller */
+    _Atomic bool *late; /* blocks that nobody has written when the crew is done */
+} yk_ordered;
+
+/* Does all blocks of o->chain. 0, -ENOMEM before anything was done, or -ECANCELED. */
+int yk_ordered_run(yoke_executor *ex, yk_ordered *o);
 
 /* Scratch memory for an algorithm, on a cache line; large pages where the system has them. Free it with free(). NULL: none. */
 void *yk_scratch(size_t n, size_t size);

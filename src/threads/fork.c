@@ -299,12 +299,12 @@ static void wait_for(yk_forks *f, yk_fork_slot *s)
 {
     yk_pool_worker *w = worker_of(f);
     yk_spin spin;
-    yk_spin_begin(&spin, yk_cpus_to_spare());
+    yk_spin_begin(&spin, yk_pool_may_spin(w->pool));
     while (!is_finished(s)) {
         uintptr_t state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
         yk_pool_worker *thief = state & BY_THIEF ? (yk_pool_worker *)(state & ~(uintptr_t)STATE_FLAGS) : NULL;
         if ((thief && yk_forks_steal_from(w, thief, s + 1)) || yk_forks_steal(w, s + 1))
-            yk_spin_begin(&spin, yk_cpus_to_spare());
+            yk_spin_begin(&spin, yk_pool_may_spin(w->pool));
         else if (!yk_spin_more(&spin))
             sleep_for(f, s);
     }

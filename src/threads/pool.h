@@ -25,8 +25,8 @@ typedef struct yk_pool_worker {
     yk_deque deque;
     _Alignas(YK_CACHE_LINE) _Atomic uint32_t bell; /* futex word on which it sleeps; changes with each ring */
     _Atomic pid_t tid;                             /* 0: not running yet */
-    atomic_bool away;                              /* its waker has kept it off a CPU; mask is its affinity before that */
-    cpu_set_t mask;
+    _Atomic uint32_t away;                         /* whether its waker has kept it off a CPU, see wake.c */
+    cpu_set_t mask;                                /* its affinity before that */
     struct yk_pool_worker *next_guest;             /* among those that are free */
     _Atomic uint64_t jobs, steals, sleeps;               /* counted by itself, read by anyone */
     yk_blocking blocking; /* what future.c calls when a task of this worker is about to block */
@@ -35,6 +35,8 @@ typedef struct yk_pool_worker {
     uint32_t index;
     uint32_t random;
     uint32_t ticks;         /* jobs taken, to look into the inbox now and then */
+    uint32_t jobs_until_look, stride; /* see budget.c */
+    int64_t clock;          /* when it last read it there */
     uint32_t streak;        /* jobs taken from the inbox since it last searched */
     int spin_credit;        /* how much spinning has paid lately, see worker.c */
     bool has_thread;        /* of its own */
@@ -61,7 +63,12 @@ struct yk_pool {
     atomic_bool stopping;
     yk_pool_worker *free_guests; /* guarded by park_lock */
 
-    /* Places: at most base.width workers run at a time. One that blocks lends its place to a spare. */
+    /* Places: at most that many workers run at a time. One that blocks lends its place to a spare. */
+    _Atomic int32_t places;   /* see budget.c */
+    atomic_bool may_spin;
+    bool own_width;           /* the number of workers was given: places do not change */
+    unsigned places_max;
+    _Atomic int64_t looked_at; /* when affinity and quota were last read */
     yk_mutex park_lock;       /* guards parked_tokens, idle_spares and starting threads */
     _Atomic int32_t active;   /* workers that hold a place */
     uint32_t parked;          /* spares asleep on park_word */
@@ -104,6 +111,20 @@ static inline void yk_count(_Atomic uint64_t *n)
     atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
+/* ---- budget.c: how many run at a time ---- */
+struct yk_cpus;
+/* Sets the number of places and whether to spin. */
+void yk_pool_budget(yk_pool *p, const struct yk_cpus *cpus);
+/* Called by a worker when jobs_until_look has come down to 0. */
+void yk_pool_look(yk_pool_worker *w);
+extern int64_t yk_pool_look_every; /* changed by tests */
+
+/* Whether to look around for a while before going to sleep. */
+static inline bool yk_pool_may_spin(yk_pool *p)
+{
+    return atomic_load_explicit(&p->may_spin, memory_order_relaxed);
+}
+
 /* ---- worker.c: what a worker thread does ---- */
 /* Adds a worker; 0 or a negative code. */
 int yk_pool_add_worker(yk_pool *p);
@@ -117,6 +138,8 @@ yk_pool_worker *yk_pool_become(yk_pool_worker *w);
 /* The worker that this thread is, of whatever pool, or NULL. */
 yk_pool_worker *yk_pool_anybody(void);
 void yk_pool_stop(yk_pool *p);
+/* Lets a spare run in a place that is free: a parked one, else a new thread. */
+void yk_pool_fill_place(yk_pool *p);
 /* ex as a pool of threads, if it is one and is open; else NULL. */
 yk_pool *yk_pool_of(yoke_executor *ex);
 /* The worker that this thread is, if it belongs to p, or NULL. */

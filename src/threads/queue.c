@@ -111,8 +111,10 @@ static yk_job *steal(yk_pool_worker *w)
         for (uint32_t i = 0; i < count; i++) {
             yk_pool_worker *victim = p->workers[(start + i) % count];
             yk_job *job = victim == w ? NULL : yk_deque_steal(&victim->deque, &lost);
-            if (job)
+            if (job) {
+                yk_count(&w->steals);
                 return job;
+            }
         }
     } while (lost);
     return NULL;

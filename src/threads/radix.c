@@ -204,7 +204,7 @@ int yk_radix_sort(yoke_executor *ex, void *base, size_t n, const yk_keys *keys, 
     {                                                                                                                  \
         uint64_t raw = 0;                                                                                              \
         memcpy(&raw, e, sizeof(T));                                                                                    \
-        return yk_ordered(raw, 8 * sizeof(T), is_float, is_signed);                                                    \
+        return yk_key_bits(raw, 8 * sizeof(T), is_float, is_signed);                                                    \
     }                                                                                                                  \
     YK_KEY_FUNCTIONS(suffix, T, key_##suffix, 8 * sizeof(T))                                                           \
     int yoke_sort_##suffix(yoke_executor *ex, T *base, size_t n)                                                       \

@@ -1,17 +1,15 @@
-/* scan: prefixes of blocks by a crew, and the sums of numbers that need no macro.
+/* scan: prefixes of blocks by a crew (crew.c), and the sums of numbers that need no macro.
  *
- * A member that works alone writes each block at once. With company it first reduces its block and puts the sum into the chain,
- * so that others can go on, and then writes it, from the cache; if sums before it are missing, it puts the block off and takes
- * the next. Both ways give the same bits: a block's elements are always summed from the identity, and combined with the prefix
- * one by one. */
+ * A thread that works alone writes each block at once. With company it first reduces its block, so that others can go on, and
+ * then writes it, from the cache. Both ways give the same bits: a block's elements are always summed from the identity, and
+ * combined with the prefix one by one. */
 #include "threads/crew.h"
-#include <stdlib.h>
 #include <yoke/scan.h>
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
 
-enum { BLOCK_BYTES = 128 << 10, BLOCK_MOST = 65536, PUT_OFF = 2, STREAM_BYTES = 32 << 20 };
+enum { BLOCK_BYTES = 128 << 10, BLOCK_MOST = 65536, STREAM_BYTES = 32 << 20 };
 
 typedef struct scan {
     const yk_scanning *how;
@@ -19,8 +17,7 @@ typedef struct scan {
     void *out;
     size_t n, block;
     bool exclusive;
-    yk_chain chain;
-    _Atomic bool *late; /* blocks that nobody has written when the crew is done */
+    yk_ordered ordered;
 } scan;
 
 static size_t block_end(const scan *s, size_t k)
@@ -28,120 +25,54 @@ static size_t block_end(const scan *s, size_t k)
     return YK_MIN((k + 1) * s->block, s->n);
 }
 
-/* Writes block k. Its sum goes to *acc, which has the identity. */
-static void write_block(scan *s, size_t k, const void *prefix, void *acc)
+static void sum_block(void *arg, size_t k, void *sum)
 {
-    s->how->write(k * s->block, block_end(s, k), prefix, acc, s->out, s->exclusive, s->args);
-}
-
-/* Writes a block whose sum has been put already. */
-static bool write_again(scan *s, size_t k)
-{
-    const void *prefix = yk_chain_prefix(&s->chain, k);
-    if (!prefix)
-        return false;
-    _Alignas(YK_CACHE_LINE) char acc[1024], *room = s->how->size <= sizeof acc ? acc : yk_chain_value(&s->chain, k);
-    /* A sum too large for the stack is made once more in its own place, once the chain has used what is there. */
-    if (room != acc && !yk_chain_prefix(&s->chain, k + 1))
-        return false;
-    s->how->identity(room);
-    write_block(s, k, prefix, room);
-    return true;
-}
-
-/* m->word: how many blocks are put off, then which. */
-static void write_some(scan *s, yk_member *m)
-{
-    size_t left = 0;
-    for (size_t i = 1; i <= m->word[0]; i++)
-        if (!write_again(s, m->word[i]))
-            m->word[++left] = m->word[i];
-    m->word[0] = left;
-}
-
-static void do_block(yk_crew *c, size_t k, yk_member *m)
-{
-    scan *s = c->arg;
-    const void *prefix = yk_chain_prefix(&s->chain, k);
-    char *sum = yk_chain_value(&s->chain, k);
+    const scan *s = arg;
     s->how->identity(sum);
-    if (prefix && atomic_load_explicit(&c->members, memory_order_relaxed) == 1) {
-        write_block(s, k, prefix, sum);
-        yk_chain_put(&s->chain, k);
-        return;
-    }
     s->how->fold(k * s->block, block_end(s, k), sum, s->args);
-    yk_chain_put(&s->chain, k);
-    m->word[++m->word[0]] = k;
-    write_some(s, m);
-    if (m->word[0] > PUT_OFF) {
-        atomic_store_explicit(&s->late[m->word[1]], true, memory_order_relaxed);
-        memmove(&m->word[1], &m->word[2], --m->word[0] * sizeof *m->word);
-    }
 }
 
-static void leave(yk_crew *c, yk_member *m)
+static void sum_and_write(void *arg, size_t k, const void *prefix, void *sum)
 {
-    scan *s = c->arg;
-    write_some(s, m);
-    for (size_t i = 1; i <= m->word[0]; i++)
-        atomic_store_explicit(&s->late[m->word[i]], true, memory_order_relaxed);
+    const scan *s = arg;
+    s->how->identity(sum);
+    s->how->write(k * s->block, block_end(s, k), prefix, sum, s->out, s->exclusive, s->args);
 }
 
-static void write_late(size_t lo, size_t hi, const void *arg)
+static void write_block(void *arg, size_t k, const void *prefix)
 {
-    scan *s = *(scan *const *)arg;
-    for (size_t k = lo; k < hi; k++)
-        if (atomic_load_explicit(&s->late[k], memory_order_relaxed))
-            write_again(s, k);
+    scan *s = arg;
+    _Alignas(YK_CACHE_LINE) char sum[YK_SCAN_BYTES];
+    sum_and_write(s, k, prefix, sum);
 }
 
-/* Room for what only the block of a short scan needs. */
-static int scan_one_block(const scan *s)
+/* Without scratch memory. */
+static void scan_one_block(scan *s)
 {
-    _Alignas(YK_CACHE_LINE) char before[1024], acc[1024];
-    s->how->identity(before);
-    s->how->identity(acc);
-    s->how->write(0, s->n, before, acc, s->out, s->exclusive, s->args);
-    return 0;
-}
-
-static int scan_blocks(yoke_executor *ex, scan *s, size_t blocks)
-{
-    yk_crew crew = {.block = do_block, .leave = leave, .arg = s};
-    const scan *self = s;
-    int err = yk_crew_run(ex, &crew, blocks);
-    if (err == 0)
-        yk_loop(ex, blocks, write_late, &self);
-    return yk_is_over() ? -ECANCELED : err;
+    _Alignas(YK_CACHE_LINE) char nothing[YK_SCAN_BYTES];
+    s->how->identity(nothing);
+    write_block(s, 0, nothing);
 }
 
 int yk_scan(yoke_executor *ex, size_t n, const yk_scanning *how, void *out, bool exclusive, const void *args)
 {
     scan s = {.how = how, .args = args, .out = out, .n = n, .exclusive = exclusive};
+    s.ordered = (yk_ordered){.sum = sum_block, .write = write_block, .both = sum_and_write, .arg = &s};
     s.block = YK_MIN(YK_MAX((size_t)BLOCK_BYTES / how->size, 1), (size_t)BLOCK_MOST);
     size_t blocks = n / s.block + (n % s.block > 0);
     if (n == 0)
         return 0;
     if (yk_is_over())
         return -ECANCELED;
-    if (blocks == 1 && how->size <= 1024)
-        return scan_one_block(&s);
-    void *identity = yk_scratch(how->size, 1);
-    s.late = yk_scratch(blocks, sizeof *s.late);
-    int err = -ENOMEM;
-    if (identity && s.late) {
-        how->identity(identity);
-        for (size_t k = 0; k < blocks; k++)
-            atomic_init(&s.late[k], false);
-        err = yk_chain_init(&s.chain, blocks, how->size, how->combine, identity);
+    if (blocks == 1) {
+        scan_one_block(&s);
+        return 0;
     }
-    if (err == 0) {
-        err = scan_blocks(ex, &s, blocks);
-        yk_chain_done(&s.chain);
-    }
-    free(identity);
-    free(s.late);
+    int err = yk_chain_init(&s.ordered.chain, blocks, how->size, how->combine, how->identity);
+    if (err < 0)
+        return err;
+    err = yk_ordered_run(ex, &s.ordered);
+    yk_chain_done(&s.ordered.chain);
     return err;
 }
 

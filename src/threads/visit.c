@@ -110,7 +110,7 @@ static yk_pool_worker *take_alone(void)
 /* The pool on which forks may spread, or NULL. */
 static yk_pool *pool_for(yoke_executor *ex, const yk_run *run)
 {
-    if (!ex && run)
+    if (!ex && run && run->executor && !yk_is_of_parent(run->executor))
         ex = yoke_current_executor();
     if (!ex && yk_pool_anybody())
         return yk_pool_anybody()->pool;

@@ -37,10 +37,21 @@ yk_pool_worker *yk_pool_become(yk_pool_worker *w)
     return before;
 }
 
+/* In a child made by fork() no thread is a worker, not even the copy of one. */
+static void forget_parent(void)
+{
+    self = NULL;
+    yk_blocked_hook = NULL;
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_parent);
+}
+
 /* ---- Places ---- */
 
-/* Lets a spare run in the place just given up: a parked one, else a new thread. */
-static void fill_place(yk_pool *p)
+void yk_pool_fill_place(yk_pool *p)
 {
     yk_mutex_lock(&p->park_lock);
     bool wake = p->parked > p->unpark;
@@ -55,13 +66,18 @@ static void fill_place(yk_pool *p)
     }
 }
 
+static int32_t places(yk_pool *p)
+{
+    return atomic_load_explicit(&p->places, memory_order_relaxed);
+}
+
 static void begin_block(yk_blocking *b)
 {
     yk_pool_worker *w = (yk_pool_worker *)(void *)((char *)b - offsetof(yk_pool_worker, blocking));
     if (w->blocked_depth++ > 0)
         return;
-    if (atomic_fetch_sub_explicit(&w->pool->active, 1, memory_order_acq_rel) <= (int32_t)w->pool->base.width)
-        fill_place(w->pool);
+    if (atomic_fetch_sub_explicit(&w->pool->active, 1, memory_order_acq_rel) <= places(w->pool))
+        yk_pool_fill_place(w->pool);
 }
 
 static void end_block(yk_blocking *b)
@@ -97,7 +113,7 @@ static bool park(yk_pool *p)
 static bool is_one_too_many(yk_pool *p)
 {
     int32_t active = atomic_load_explicit(&p->active, memory_order_relaxed);
-    while (active > (int32_t)p->base.width)
+    while (active > places(p))
         if (atomic_compare_exchange_weak_explicit(&p->active, &active, active - 1, memory_order_acq_rel, memory_order_relaxed))
             return true;
     return false;
@@ -178,7 +194,7 @@ static bool search(yk_pool_worker *w)
 {
     yk_pool *p = w->pool;
     uint32_t none = 0;
-    if (w->spin_credit == 0 || !yk_cpus_to_spare() ||
+    if (w->spin_credit == 0 || !yk_pool_may_spin(p) ||
         !atomic_compare_exchange_strong_explicit(&p->searching, &none, 1, memory_order_seq_cst, memory_order_relaxed))
         return false;
     w->searching = true;
@@ -233,6 +249,8 @@ static void *worker_thread(void *arg)
     while (!is_one_too_many(p) || park(p)) {
         if (work(w, idle) || search(w)) {
             idle = false;
+            if (YK_UNLIKELY(--w->jobs_until_look == 0))
+                yk_pool_look(w);
         } else if (is_stopping(p)) {
             break;
         } else {
@@ -256,6 +274,7 @@ yk_pool_worker *yk_pool_worker_new(yk_pool *p, uint32_t index)
     w->index = index;
     w->random = index * 2654435761u + 1;
     w->spin_credit = SPIN_CREDIT_MAX;
+    w->jobs_until_look = w->stride = 1;
     w->blocking = (yk_blocking){.begin = begin_block, .end = end_block};
     if (yk_deque_init(&w->deque) == 0 && yk_forks_init(&w->forks) == 0)
         return w;

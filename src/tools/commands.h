@@ -7,6 +7,11 @@ extern const yk_command yk_command_ls, yk_command_run, yk_command_map, yk_comman
 
 /* What --color says about stdout: auto looks at the terminal, NO_COLOR, FORCE_COLOR and TERM. (ls.c) */
 bool yk_use_color(const char *choice);
+/* Where results go: stdout, until yk_results_take() has put it out of the reach of tasks, who print to stderr from then on; to
+ * be called before a task's file is loaded. 0 or a negative code. (results.c) */
+extern int yk_results_fd;
+int yk_results_take(void);
+bool yk_results_closed(void);
 /* From now on a task that crashes or calls exit() in this process is named on stderr. (crash.c) */
 void yk_prepare_crashes(void); /* before the executor is opened */
 void yk_watch_crashes(void);

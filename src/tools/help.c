@@ -71,17 +71,29 @@ void yk_help_overview(yk_buf *out)
 
 /* ---- Man pages (man(7)) ---- */
 
-/* Text with what roff would take as its own escaped. */
+/* How roff writes a character so that it is printed as it is: a plain one would be its own syntax, as " in an argument of a
+ * macro, or be set as a similar one that no shell knows. */
+static const char *roff_name(char c)
+{
+    static const struct {
+        char c;
+        const char *name;
+    } names[] = {{'\\', "\\e"}, {'-', "\\-"}, {'"', "\\(dq"}, {'\'', "\\(aq"}, {'`', "\\(ga"}, {'^', "\\(ha"}, {'~', "\\(ti"}};
+    for (size_t i = 0; i < YK_COUNT_OF(names); i++)
+        if (names[i].c == c)
+            return names[i].name;
+    return NULL;
+}
+
 static void put_roff(yk_buf *out, const char *text)
 {
     bool line_start = true;
     for (; *text; text++) {
-        if (line_start && (*text == '.' || *text == '\''))
+        const char *name = roff_name(*text);
+        if (line_start && *text == '.')
             yk_buf_text(out, "\\&");
-        if (*text == '\\')
-            yk_buf_text(out, "\\e");
-        else if (*text == '-')
-            yk_buf_text(out, "\\-");
+        if (name)
+            yk_buf_text(out, name);
         else
             yk_buf_char(out, *text);
         line_start = *text == '\n';

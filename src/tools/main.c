@@ -30,7 +30,7 @@ int yk_write_out(yk_buf *out)
 {
     int err = out->failed ? -ENOMEM : 0;
     for (size_t at = 0; at < out->len && err == 0;) {
-        ssize_t n = yk_sys.write(STDOUT_FILENO, out->ptr + at, out->len - at);
+        ssize_t n = yk_sys.write(yk_results_fd, out->ptr + at, out->len - at);
         if (n < 0 && errno != EINTR)
             err = -errno;
         else if (n > 0)

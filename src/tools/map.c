@@ -131,7 +131,11 @@ static int run_map(void *values, const yk_words *operands)
         return code == 0 ? 2 : code;
     c.uri = uri;
     yk_target target;
-    code = yk_target_open(c.target, &target);
+    code = yk_results_take();
+    if (code < 0)
+        code = yk_complain(3, "cannot keep standard output apart from what tasks print: %s", yoke_strerror(code));
+    else
+        code = yk_target_open(c.target, &target);
     if (code == 0) {
         c.task = target.task;
         if (c.input == YK_INPUT_TEXT && !yk_map_takes_text(c.task))
@@ -149,7 +153,7 @@ static const yk_example map_examples[] = {
     {"yoke map integrate.c:integrate ::: '[0, 1]' '{\"a\": 1, \"b\": 2}'",
      "records as words: JSON arrays by position, objects by name"},
     {"yoke map --joblog log --resume -a in.jsonl integrate.c:integrate > out.jsonl", "go on where an earlier run stopped"},
-    {"find . -type f -print0 | yoke map -0 manifest.c:manifest", "any file name is one record"},
+    {"find . -type f -print0 | yoke map -0 manifest.c:entry", "any file name is one record"},
     {NULL, NULL}};
 
 const yk_command yk_command_map = {
@@ -165,6 +169,10 @@ const yk_command yk_command_map = {
         "of one parameter, or plain text for a task of one string. For such a task a line is taken as text unless it "
         "is exactly an array "
         "of one string, or an object with the parameter's name as its one key; --input says otherwise.\n\n"
+        "Stdout holds results and nothing else: what a task prints there (printf) goes to stderr, on every executor. So does "
+        "/dev/stdout as the FILE of an option; --summary=- is the real one. "
+        "A reader that closes it early, as head does, ends the run with a line on stderr and status 1, since records may have "
+        "been left out.\n\n"
         "A record that fails is one line on stderr with its number, and the rest go on. Memory stays bounded whatever "
         "the input's length. "
         "The first interrupt finishes what runs and writes the job log, the second stops at once.\n\n"

@@ -4,6 +4,7 @@
  * left, and a run that is killed at any moment can be resumed without losing a record; at worst, those between the two
  * writes are run and printed again. */
 #include "tools/map.h"
+#include "tools/commands.h"
 #include <stdio.h>
 #include <unistd.h>
 
@@ -127,7 +128,7 @@ int yk_output_flush(yk_output *o, yk_error *e)
     o->flushed = yoke_now();
     int err = o->results.failed ? -ENOMEM : 0;
     if (err == 0 && o->results.len > 0)
-        err = yk_write_all(STDOUT_FILENO, o->results.ptr, o->results.len, &yk_signals_hard);
+        err = yk_write_all(yk_results_fd, o->results.ptr, o->results.len, &yk_signals_hard);
     o->results.len = 0;
     if (err < 0) {
         if (o->log)
@@ -157,7 +158,7 @@ void yk_output_say(yk_output *o, const char *format, ...)
 
 void yk_output_rescue(yk_output *o)
 {
-    if (yk_write_all(STDOUT_FILENO, o->results.ptr, o->results.len, NULL) == 0 && o->log && !o->log->rows.failed)
+    if (yk_write_all(yk_results_fd, o->results.ptr, o->results.len, NULL) == 0 && o->log && !o->log->rows.failed)
         yk_write_all(o->log->fd, o->log->rows.ptr, o->log->rows.len, NULL);
 }
 

@@ -100,14 +100,14 @@ static bool write_summary(yk_map *m)
     yk_tally_summary(&m->tally, c->task->name, c->uri, m->ex ? yoke_executor_width(m->ex) : 0, m->stopped, yoke_now(), &text);
     int err = text.failed ? -ENOMEM : 0, fd = STDERR_FILENO;
     if (err == 0 && c->summary_file && strcmp(c->summary_file, "-") == 0)
-        fd = STDOUT_FILENO;
+        fd = yk_results_fd;
     else if (err == 0 && c->summary_file)
         fd = yk_sys.openat(AT_FDCWD, c->summary_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
         err = -errno;
     if (err == 0)
         err = yk_write_all(fd, text.ptr, text.len, &yk_signals_hard);
-    if (fd > STDERR_FILENO && close(fd) < 0 && err == 0)
+    if (fd > STDERR_FILENO && fd != yk_results_fd && close(fd) < 0 && err == 0)
         err = -errno;
     if (err < 0)
         yk_output_say(&m->out, "cannot write the summary: %s", strerror(-err));
@@ -173,8 +173,7 @@ static int start(yk_map *m)
 {
     const yk_map_config *c = m->c;
     yk_error e;
-    int mode = fcntl(STDOUT_FILENO, F_GETFL);
-    if (mode < 0 || (mode & O_ACCMODE) == O_RDONLY) /* as main() leaves a closed one */
+    if (yk_results_closed())
         return refuse(m, 1, "cannot write results: standard output is closed");
     if (yk_input_open(&m->in, c->paths, c->npaths, c->words, c->nwords, c->null ? '\0' : '\n', &e) < 0)
         return refuse(m, 2, e.text);

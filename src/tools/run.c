@@ -131,7 +131,12 @@ static int run_run(void *values, const yk_words *operands)
     run_values *v = values;
     yk_target target;
     yk_error e;
-    int code = yk_target_open(operands->v[0], &target);
+    if (yk_results_closed())
+        return yk_complain(1, "cannot write the result: standard output is closed");
+    int code = yk_results_take();
+    if (code < 0)
+        return yk_complain(3, "cannot keep standard output apart from what the task prints: %s", yoke_strerror(code));
+    code = yk_target_open(operands->v[0], &target);
     if (code != 0)
         return code;
     const char *uri = v->on ? v->on : DEFAULT_EXECUTOR;
@@ -212,6 +217,8 @@ const yk_command yk_command_run = {
         "a parameter by name. "
         "One word that is a JSON array or object gives all arguments; a single - reads it from stdin. "
         "A word that begins with - and is no option goes after --.\n\n"
+        "Stdout holds the result and nothing else: what a task prints there (printf) goes to stderr, as if the command had been "
+        "run with 1>&2, on every executor.\n\n"
         "The task runs in a process of its own unless --on says otherwise, so that a crash, a call of exit() or a timeout ends "
         "in one "
         "line that says what happened.",

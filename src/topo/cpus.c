@@ -159,10 +159,13 @@ static unsigned affinity_count(void)
     return 1;
 }
 
+const char *yk_cpus_root = "";
+
 void yk_cpus_read(yk_cpus *ret)
 {
     long online = sysconf(_SC_NPROCESSORS_ONLN);
-    *ret = (yk_cpus){.online = online > 0 ? (unsigned)online : 1, .affinity = affinity_count(), .quota = yk_cgroup_quota("")};
+    *ret = (yk_cpus){.online = online > 0 ? (unsigned)online : 1, .affinity = affinity_count()};
+    ret->quota = yk_cgroup_quota(yk_cpus_root);
     ret->budget = ret->affinity;
     if (ret->quota > 0 && ret->quota < ret->affinity) {
         unsigned whole = (unsigned)ret->quota;

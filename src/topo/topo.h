@@ -12,6 +12,8 @@ typedef struct yk_cpus {
 } yk_cpus;
 
 void yk_cpus_read(yk_cpus *ret);
+/* Where yk_cpus_read() looks for the files of cgroups, normally ""; for tests. */
+extern const char *yk_cpus_root;
 /* The budget alone. */
 unsigned yk_cpu_budget(void);
 /* True when spinning is worth while on this machine: more than one CPU, and the quota is not smaller. */

@@ -163,3 +163,30 @@ wrong('loop: arguments in the wrong order', LOOP + 'void use(double *x);\nvoid u
 wrong('loop: no such loop', 'void use(void);\nvoid use(void) { yoke_for(NULL, 10, stretch); }', '(a_loop_named|for)_stretch')
 wrong('loop: two lengths for one', LOOP + 'void use(double *x);\nvoid use(double *x) { yoke_for2(NULL, 10, 10, scale, 2.0, x); }', 'a_loop_of_2_named_scale|many|no matching')
 wrong('loop: no such reduction', LOOP + 'double use(double *x);\ndouble use(double *x) { return yoke_reduce(NULL, 10, scale, 2.0, x); }', '(a_reduction_named|reduce)_scale')
+
+# ---- Queues ----
+QUEUES = ('YOKE_QUEUE(numbers, int);\nYOKE_QUEUE(points, struct point);\nvoid use(numbers *n, points *p);\n'
+          'void use(numbers *n, points *p)\n{\n    (void)n;\n    (void)p;\n    %s;\n}')
+
+
+def queue(name, code, *expected, only=ALL):
+    wrong(name, QUEUES % code, *expected, only=only)
+
+
+queue('put of another type', 'points_put(p, 5)', 'points_put|point')
+queue('put of text as a number', 'numbers_put(n, "five")', 'numbers_put|to .*int')
+queue('put of a place', 'int i = 5; numbers_put(n, &i)', 'numbers_put|to .*int')
+queue('get into another type', 'double d; numbers_get(n, &d)', 'numbers_get|int \\*|int\\*')
+queue('get without a place', 'int i; numbers_get(n, i)', 'numbers_get|int \\*|int\\*')
+queue('queue of another type', 'int i; numbers_get(p, &i)', 'numbers_get|numbers ?\\*')
+queue('put without an item', 'numbers_put(n)', 'few arguments|no matching .*numbers_put')
+queue('put with a deadline to the plain form', 'numbers_put(n, 5, yoke_now())', 'many arguments|no matching .*numbers_put')
+queue('plain queue', 'int i = 5; yoke_queue_put(n, &i)', 'yoke_queue_put|yoke_queue ?\\*')
+queue('many of another type', 'struct point a[3]; numbers_put_many(n, a, 3)', 'numbers_put_many|int ?\\*')
+wrong('queue of an incomplete type', 'YOKE_QUEUE(boxes, struct box);', 'incomplete type')
+wrong('queue without a type', 'YOKE_QUEUE(boxes);', 'YOKE_QUEUE|few arguments')
+wrong('order of a member that is not there', 'YOKE_PRIORITY_QUEUE(agenda, struct point, a, b, a->z < b->z);', 'no member named .z')
+wrong('order that compares structs', 'YOKE_PRIORITY_QUEUE(agenda, struct point, a, b, *a < *b);', 'invalid operands|no match for .operator<')
+wrong('order that changes an item', 'YOKE_PRIORITY_QUEUE(agenda, struct point, a, b, a->x++ < b->x);', 'read-only|const-qualified')
+wrong('priority queue without an order', 'YOKE_PRIORITY_QUEUE(agenda, struct point, a, b);', 'expected (primary-)?expression')
+wrong('same queue twice', 'YOKE_QUEUE(boxes, int);\nYOKE_QUEUE(boxes, int);', 'redefinition of .*boxes_')

@@ -381,10 +381,8 @@ TEST(retries_back_off)
 TEST(timeout)
 {
     yoke_executor *ex = open_it();
-    int64_t start = yoke_now();
-    yoke_future *f = yoke_opt_submit(ex, (timeout = 50 * YOKE_MS), until_cancelled, 2 * YOKE_S);
+    yoke_future *f = yoke_opt_submit(ex, (timeout = 50 * YOKE_MS), until_cancelled, 3600 * YOKE_S);
     CHECK_INT(yoke_wait(f), -ETIMEDOUT);
-    CHECK(yoke_now() - start < 1500 * YOKE_MS);
     CHECK_HAS(yoke_error(f), "until_cancelled: timed out after 0.05 s");
     yoke_future *in_time = yoke_opt_submit(ex, (timeout = 10 * YOKE_S), add, 1, 1);
     CHECK_INT(yoke_await(in_time, long), 2);
@@ -416,13 +414,15 @@ TEST(deadline_while_queued)
     }
     yoke_future *busy[16];
     for (unsigned i = 0; i < 16; i++)
-        busy[i] = yoke_submit(ex, sleeps, 150 * YOKE_MS);
+        busy[i] = yoke_submit(ex, until_cancelled, 3600 * YOKE_S);
     yoke_future *f = yoke_opt_submit(ex, (deadline = yoke_now() + 30 * YOKE_MS), add, 1, 1);
-    int64_t start = yoke_now();
-    CHECK_INT(yoke_wait(f), -ETIMEDOUT);
-    CHECK(yoke_now() - start < 120 * YOKE_MS);
+    CHECK_INT(yoke_wait(f), -ETIMEDOUT); /* none of the others has ended */
     for (unsigned i = 0; i < 16; i++)
-        CHECK_INT(yoke_wait(busy[i]), 0);
+        yoke_cancel(busy[i]);
+    for (unsigned i = 0; i < 16; i++) {
+        int err = yoke_wait(busy[i]);
+        CHECK(err == 0 || err == -ECANCELED);
+    }
     yoke_close(ex);
 }
 

@@ -21,7 +21,8 @@ ROOMS = [part for floor in FLOORS for part in floor]
 # The part that each public header belongs to, where that is not its own name.
 HEADER_PARTS = {"pp": "base", "json": "task", "module": "task", "executor": "exec", "future": "exec",
                 "fork": "threads", "loop": "threads", "thread": "threads", "queues": "sync", "sort": "threads",
-                "scan": "threads", "algorithm": "threads", "pipeline": "threads"}
+                "scan": "threads", "algorithm": "threads", "pipeline": "threads",
+                "pool": "threads", "sync": "sync"}
 # What other parts may include of a part, besides PART/PART.h.
 SHARED_HEADERS = {"base/line.h", "base/spin.h", "base/sys.h", "base/sha256.h", "sync/mutex.h", "sync/wait.h", "sync/who.h",
                   "topo/topo.h", "trace/trace.h", "task/module.h"}

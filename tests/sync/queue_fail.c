@@ -48,7 +48,8 @@ TEST(open_without_memory)
 
 TEST(more_than_there_can_be)
 {
-    static const size_t much[] = {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / 3, SIZE_MAX / 4, SIZE_MAX / 5, SIZE_MAX / 8 + 1, SIZE_MAX / 64};
+    static const size_t much[] = {SIZE_MAX,     SIZE_MAX / 2,     SIZE_MAX / 3, SIZE_MAX / 4,
+                                  SIZE_MAX / 5, SIZE_MAX / 8 + 1, SIZE_MAX / 64};
     for (int k = 0; k < 4; k++)
         for (size_t i = 0; i < sizeof much / sizeof *much; i++) {
             yoke_queue *q;

@@ -1,6 +1,7 @@
 /* queue_rules.c - what yoke/queues.h promises, rule by rule: those of Python's queue module, for every kind of queue. */
 #include "sync/queue.h"
 #include "test.h"
+#include <yoke.h>
 #include <pthread.h>
 #include <sched.h>
 
@@ -221,6 +222,69 @@ TEST(a_batch_wakes_as_many_as_it_can_serve)
         sum += result_of(&c[i]);
     CHECK_INT(sum, 10);
     CHECK_INT(yoke_queue_close(q), 0);
+}
+
+/* In a ring an item may hide behind one that is not complete: whoever was woken for it sleeps again. So whoever goes on finds
+ * out whether others of its side could, too. */
+TEST(a_wake_up_is_handed_on)
+{
+    EACH_KIND(kind)
+    {
+        yoke_queue *q = open_kind((yoke_queue_kind)kind, 4);
+        yk_waiter w;
+        CHECK_INT(put_three(q), 3);
+        yk_waiters_enter(&q->getters, &w, false); /* as if its wake-up had come too early */
+        CHECK(get(q) > 0);
+        CHECK_INT(atomic_load(&w.word), 1);
+        CHECK(get(q) > 0);
+        yk_waiters_enter(&q->getters, &w, false);
+        CHECK(get(q) > 0); /* the last: nothing is left for another */
+        CHECK_INT(atomic_load(&w.word), 0);
+        CHECK(yk_waiters_leave(&q->getters, &w));
+
+        yk_waiters_enter(&q->putters, &w, false);
+        CHECK_INT(put(q, 1), 0);
+        CHECK_INT(atomic_load(&w.word), 1);
+        CHECK_INT(put(q, 1) + put(q, 1), 0);
+        yk_waiters_enter(&q->putters, &w, false);
+        CHECK_INT(put(q, 1), 0);
+        CHECK_INT(atomic_load(&w.word), 0);
+        CHECK(yk_waiters_leave(&q->putters, &w));
+        CHECK_INT(yoke_queue_close(q), 0);
+    }
+}
+
+/* ---- In a pool ---- */
+
+static yoke_queue *between;
+
+YOKE_TASK(int, taker)
+{
+    return get(between) + get(between);
+}
+
+YOKE_TASK(int, giver, (int, n))
+{
+    return put(between, n);
+}
+
+/* The only worker waits in a task for what a later task puts: it lends its place meanwhile. */
+TEST(a_worker_that_waits_lends_its_place)
+{
+    EACH_KIND(kind)
+    {
+        between = open_kind((yoke_queue_kind)kind, 1);
+        yoke_executor *ex = yoke_open("threads:1");
+        yoke_future *f = yoke_submit(ex, taker);
+        while (!yk_waiters_any(&between->getters))
+            sched_yield();
+        yoke_future *g = yoke_submit(ex, giver, 3);
+        CHECK_INT(yoke_await(g, int), 0);
+        CHECK_INT(yoke_await(yoke_submit(ex, giver, 4), int), 0);
+        CHECK_INT(yoke_await(f, int), 7);
+        CHECK_INT(yoke_close(ex), 0);
+        CHECK_INT(yoke_queue_close(between), 0);
+    }
 }
 
 /* ---- Batches ---- */

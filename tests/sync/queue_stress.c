@@ -269,7 +269,8 @@ static void each_round(void (*disturb)(void), void (*check)(void))
     for (int round = 0; round < scaled(100); round++) {
         yoke_queue_kind kind = kinds[round % 4];
         bool pair = kind == YOKE_QUEUE_SPSC;
-        start(kind, kind == YOKE_QUEUE_FIFO && round % 8 < 4 ? 0 : 1 + test_random() % 8, test_random() % 2 ? PLAIN : MIXED, MOST);
+        size_t capacity = kind == YOKE_QUEUE_FIFO && round % 8 < 4 ? 0 : 1 + test_random() % 8;
+        start(kind, capacity, test_random() % 2 ? PLAIN : MIXED, MOST);
         s.done = true;
         run(pair ? 1 : 3, pair ? 1 : 3, disturb);
         check();

@@ -193,10 +193,10 @@ CHECK_RECORDS(packed, 0xffff)
 TEST(many_records)
 {
     EACH_POOL(ex)
-        for (int how = 0; how < 3; how++) {
-            check_even(ex, N, RANDOM, how);
-            check_even(ex, N, DESCENDING, how);
-            check_odd(ex, N, SMALL, how);
+        for (int how = pool_at == 2 ? 0 : (int)pool_at % 3, last = pool_at == 2 ? 2 : how; how <= last; how++) {
+            check_even(ex, 70000, RANDOM, how);
+            check_even(ex, 50000, DESCENDING, how);
+            check_odd(ex, 50000, SMALL, how);
         }
 }
 
@@ -348,7 +348,7 @@ TEST(out_of_memory)
     static int32_t v[N], before[N];
     for (int i = 0; i < N; i++)
         before[i] = v[i] = (int32_t)test_random();
-    yoke_executor *ex = yoke_open("threads:2");
+    yoke_executor *ex = yoke_open("inline");
     for (int how = 0; how < 3; how++) {
         yk_sys_fail("posix_memalign", 1, ENOMEM);
         int err = how == 0 ? yoke_sort_i32(ex, v, N) : how == 1 ? yoke_sort(ex, v, N, by_distance, 0, v)

@@ -2,6 +2,7 @@
 #include <yoke.h>
 #include <math.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -51,6 +52,13 @@ YOKE_TASK(double, divide, (double, a), (double, b)) { return a / b; }
 YOKE_TASK(void, fails, (long, code)) { yoke_fail((int)code, "it was to fail with %ld", code); }
 
 YOKE_TASK(long, where) { return (long)getpid(); }
+
+YOKE_TASK(int, chatty, (int, n))
+{
+    printf("for people: %d\n", n);
+    printf("cut");
+    return n;
+}
 
 /* ---- Bad ends ---- */
 

@@ -39,6 +39,14 @@ def complete(*words):
     return sorted(out.split())
 
 
+def rendered(*words):
+    """The page as it is read, in long lines."""
+    page, _ = generated("man", *words)
+    status, out, err = run(["man", "-l", page], env={**os.environ, "MANPAGER": "cat", "MANWIDTH": "400", "LC_ALL": "C.UTF-8"})
+    equal((words, status, err), (words, 0, ""))
+    return out
+
+
 @test
 def man_pages_are_good_roff():
     for words in [[]] + [[c] for c in COMMANDS]:
@@ -54,11 +62,33 @@ def man_pages_are_good_roff():
 @test
 def man_pages_say_all_that_help_says():
     for command in COMMANDS:
-        text = generated("man", command)[1].replace("\\-", "-")
+        text = rendered(command)
         for option in set(options(command)) - {"help"}:
             has(text, f"--{option}")
         for section in ("OPTIONS", "EXAMPLES", "EXIT STATUS"):
             has(text, section)
+
+
+@test
+def the_examples_of_man_pages_run_as_printed():
+    """Copied from the page as it is shown, not as it is stored."""
+    folder = os.path.join(FOLDER, "examples")
+    os.mkdir(folder)
+    for name in ("integrate.c", "manifest/manifest.c"):
+        shutil.copy(os.path.join(SOURCE, "examples", name), folder)
+    with open(os.path.join(folder, "square.c"), "w") as f:
+        f.write("#include <yoke.h>\nYOKE_TASK(long, square, (long, n)) { return n * n; }\n")
+    with open(os.path.join(folder, "in.jsonl"), "w") as f:
+        f.write("[0, 1]\n[1, 2]\n")
+    include = os.path.join(SOURCE, "include")
+    equal(run(["cc", "-shared", "-fPIC", "-I", include, "square.c", "-o", "libwork.so"], cwd=folder), (0, "", ""))
+    for command in COMMANDS:
+        lines = rendered(command).split("EXAMPLES\n")[1].split("\nEXIT STATUS")[0].split("\n")
+        examples = [line.strip() for line in lines if re.search(r"\byoke [a-z]", line)]
+        check(examples, command)
+        for example in examples:
+            status, out, err = run(f"set -e\n{example}", cwd=folder, env=ENV)
+            equal((example, status, err), (example, 0, ""))
 
 
 @test

@@ -269,8 +269,8 @@ TEST(a_log_that_cannot_be_opened)
 {
     yk_joblog log;
     yk_error e;
-    CHECK_INT(yk_joblog_open(&log, "/nonexistent/log", YK_RESUME_NOT, "", NULL, &e), -ENOENT);
-    CHECK_STR(e.text, "cannot open the job log /nonexistent/log: No such file or directory");
+    CHECK_INT(yk_joblog_open(&log, "/proc/nonexistent/log", YK_RESUME_NOT, "", NULL, &e), -ENOENT);
+    CHECK_STR(e.text, "cannot open the job log /proc/nonexistent/log: No such file or directory");
     CHECK_INT(yk_joblog_open(&log, "/tmp", YK_RESUME_ALL, "", NULL, &e), -EISDIR);
     CHECK_INT(yk_joblog_open(&log, "/dev/full", YK_RESUME_NOT, "", NULL, &e), -ENOSPC);
     CHECK_STR(e.text, "cannot write the job log /dev/full: No space left on device");

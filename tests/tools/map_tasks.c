@@ -25,6 +25,23 @@ YOKE_TASK(long, nap, (long, ms))
     return ms;
 }
 
+/* The same, and tells by a file that it runs. */
+YOKE_TASK(long, begins, (const char *, path), (long, ms))
+{
+    FILE *f = ms > 0 ? fopen(path, "w") : NULL;
+    if (f)
+        fclose(f);
+    return nap(ms);
+}
+
+/* Waits until the file is there. */
+YOKE_TASK(long, waits_for, (const char *, path), (long, n))
+{
+    while (access(path, F_OK) != 0)
+        nap(1);
+    return n % 100 == 13 ? nap(n) : n;
+}
+
 YOKE_TASK(yoke_str, echo, (const char *, text))
 {
     return (yoke_str){text, strlen(text)};
@@ -72,6 +89,15 @@ YOKE_TASK(long, flaky, (const char *, path), (long, times))
     fclose(f);
     if (n < times)
         yoke_fail(EAGAIN, "try %ld", n);
+    return n;
+}
+
+YOKE_TASK(int, chatty, (int, n))
+{
+    printf("for people: %d\n", n);
+    if (system("echo from a shell") != 0) /* as descriptor 1 sees it, without stdio */
+        yoke_fail(EIO, "no shell");
+    printf("cut");
     return n;
 }
 

@@ -260,7 +260,7 @@ def no_home():
     place.env["HOME"] = place.path("home")
     equal(place.run(), (0, "11\n", ""))
     equal(len(glob.glob(place.path("home/.cache/yoke/*.so"))), 1)
-    place.env.update(HOME="/nonexistent/home", TMPDIR="/nonexistent/tmp")
+    place.env.update(HOME="/proc/nonexistent/home", TMPDIR="/proc/nonexistent/tmp")
     if os.geteuid() != 0:
         status, out, err = place.run()
         equal((status, out), (2, ""))
