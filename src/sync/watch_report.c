@@ -101,7 +101,8 @@ void yk_report_order(const yk_step *steps, unsigned count, bool now)
             yk_lock_label(e->to, label, sizeof label), side(v->to_shared, e->to),
             yk_site_label(v->to_site, place, sizeof place));
         put("    while it %s %s, acquired%s at %s\n", now && i == 0 ? "holds" : "held",
-            yk_lock_label(e->from, label, sizeof label), side(v->from_shared, e->from), yk_site_label(v->from_site, place, sizeof place));
+            yk_lock_label(e->from, label, sizeof label), side(v->from_shared, e->from),
+            yk_site_label(v->from_site, place, sizeof place));
     }
     put("  Acquire them in the same order everywhere, or under one lock that is always acquired first.\n");
     write_out();
