@@ -736,7 +736,7 @@ def a_log_survives_what_cannot_run():
         equal(open(log).read(), text)
     data = write("data", "1\n3\n")
     for words in (["-a", data], ["--trace", data, ":::", "1"], ["--summary=" + data, ":::", "1"]):
-        status, out, err = yoke("nap", *words, "--joblog", data)
+        status, out, err = yoke("nap", "--joblog", data, *words)
         equal((status, out), (2, ""))
         has(err, "cannot be the job log too")
         equal(open(data).read(), "1\n3\n")
