@@ -295,7 +295,7 @@ static void drop_rest(pipe_line *p)
 {
     for (size_t i = 0; i < p->tokens; i++) {
         token *t = &p->all[i];
-        if (t->live && !t->filtered && p->stages[t->stage - 1].drop)
+        if (t->live && !t->filtered && t->stage < p->count && p->stages[t->stage - 1].drop)
             p->stages[t->stage - 1].drop(t->item, p->stages[t->stage - 1].arg);
     }
 }
