@@ -164,7 +164,7 @@ static void omp_find(void)
             best = i;
     answer = best;
 }
-static void find(void) { answer = yoke_find(ex, keys, is, v, 2); }
+static void find(void) { answer = yoke_find_first(ex, keys, is, v, 2); }
 static void gnu_find(void) { answer = peer_gnu_find(v, keys, 2); }
 
 static size_t positive;
@@ -231,7 +231,7 @@ static void histogram(void) { BENCH_CHECK(yoke_histogram(ex, keys * 4, BINS, cou
 static void searches(void)
 {
     static const way finds[] = {{"OpenMP reduction(min)", clear, omp_find, check_found, NULL},
-                                {"yoke_find", clear, find, check_found, "<= 1.0"},
+                                {"yoke_find_first", clear, find, check_found, "<= 1.0"},
                                 {"libstdc++ __gnu_parallel::find", clear, gnu_find, check_found, "none"}};
     static const way tallies[] = {{"OpenMP reduction(+)", clear, omp_count, check_positive, NULL},
                                  {"yoke_count", clear, count, check_positive, "<= 1.0"}};

@@ -107,6 +107,7 @@ long peer_tbb_pipeline(long items, size_t tokens, long (*work)(long))
                                                                     return made++;
                                                                 }) &
                                        tbb::make_filter<long, long>(tbb::filter_mode::parallel, work) &
-                                       tbb::make_filter<long, void>(tbb::filter_mode::serial_in_order, [&](long x) { sum += x; }));
+                                       tbb::make_filter<long, void>(tbb::filter_mode::serial_in_order,
+                                                                    [&](long x) { sum += x; }));
     return sum;
 }

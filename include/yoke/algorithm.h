@@ -5,7 +5,7 @@
  *         return x[i] < 0;
  *     }
  *     ...
- *     size_t first = yoke_find(ex, n, is_negative, x);                         // n when there is none
+ *     size_t first = yoke_find_first(ex, n, is_negative, x);                         // n when there is none
  *     size_t count = yoke_count(ex, n, is_negative, x);
  *     int err = yoke_select(ex, x, n, out, &kept, is_negative, x);             // copies those, in their order
  *
@@ -42,7 +42,9 @@ typedef struct yk_predicate {
     /* Bit i - lo says whether it holds for i. hi - lo <= 64. */
     uint64_t (*mark)(size_t lo, size_t hi, const void *args);
 } yk_predicate;
+/* Counts the bins of [lo, hi). */
 typedef void yk_bins(size_t lo, size_t hi, size_t bins, uint64_t *counts, const void *args);
+/* What yoke_find_first(), yoke_count(), yoke_select() and yoke_histogram() do. */
 YOKE_API size_t yk_find(struct yoke_executor *ex, size_t n, const yk_predicate *p, const void *args);
 YOKE_API size_t yk_count_if(struct yoke_executor *ex, size_t n, const yk_predicate *p, const void *args);
 YOKE_API int yk_select(struct yoke_executor *ex, const void *from, size_t n, void *to, size_t *ret, size_t size,
@@ -115,8 +117,8 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
     }                                                                                                                  \
     static inline YK_MAYBE bool yk_predicate_body_##N(YK_MAYBE size_t I YK_UNWRAP PARAMS)
 
-/* yoke_find(ex, n, name, arguments...): the lowest index of [0, n) for which it holds, or n. Work beyond a hit is not begun. */
-#define yoke_find(ex, n, ...) YK_CAT(YK_FIND_, YK_HAS_MORE(__VA_ARGS__))(find, ex, n, __VA_ARGS__)
+/* yoke_find_first(ex, n, name, arguments...): the lowest index of [0, n) for which it holds, or n. Work beyond a hit is not begun. */
+#define yoke_find_first(ex, n, ...) YK_CAT(YK_FIND_, YK_HAS_MORE(__VA_ARGS__))(find, ex, n, __VA_ARGS__)
 /* yoke_count(ex, n, name, arguments...): for how many it holds. */
 #define yoke_count(ex, n, ...) YK_CAT(YK_FIND_, YK_HAS_MORE(__VA_ARGS__))(all, ex, n, __VA_ARGS__)
 #define YK_FIND_0(what, ex, n, N) ((void)yk_a_predicate_named_##N, yk_predicate_##what##_##N((ex), (n)))

@@ -76,6 +76,7 @@ typedef struct yk_keys {
     unsigned bits;
 } yk_keys;
 
+/* What yoke_sort(), yoke_min() and yoke_max(), yoke_unique() and yoke_radix_sort() do. */
 YOKE_API int yk_sort(struct yoke_executor *ex, void *base, size_t n, size_t size, const yk_order *order, const void *args);
 YOKE_API size_t yk_best(struct yoke_executor *ex, const void *base, size_t n, bool greatest, size_t size, const yk_order *order,
                         const void *args);

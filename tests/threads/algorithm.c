@@ -48,15 +48,15 @@ TEST(finds_the_first)
     EACH_POOL(ex)
         for (size_t k = 0; k < LENGTHS; k++) {
             size_t n = lengths[k], places[] = {0, n / 3, n / 2, n ? n - 1 : 0};
-            CHECK_INT(yoke_find(ex, n, is, x, 1), n);
+            CHECK_INT(yoke_find_first(ex, n, is, x, 1), n);
             for (size_t p = 0; p < 4 && n; p++) {
                 size_t more = places[p] + test_random() % (n - places[p]);
                 x[places[p]] = x[more] = 1;
                 x[n - 1] = 1;
-                CHECK_INT(yoke_find(ex, n, is, x, 1), places[p]);
+                CHECK_INT(yoke_find_first(ex, n, is, x, 1), places[p]);
                 x[places[p]] = x[more] = x[n - 1] = 0;
             }
-            CHECK_INT(yoke_find(ex, n, at_999), n > 999 ? 999 : n);
+            CHECK_INT(yoke_find_first(ex, n, at_999), n > 999 ? 999 : n);
             CHECK_INT(yoke_count(ex, n, at_999), n > 999);
         }
 }
@@ -74,7 +74,7 @@ TEST(stops_beyond_a_hit)
     EACH_POOL(ex)
         for (size_t hit = 0; hit < 2000000; hit = hit * 3 + 1) {
             atomic_store(&looked, 0);
-            CHECK_INT(yoke_find(ex, (size_t)1 << 40, looks, hit), hit);
+            CHECK_INT(yoke_find_first(ex, (size_t)1 << 40, looks, hit), hit);
             CHECK(atomic_load(&looked) < hit + 32768 * 70);
         }
 }
@@ -88,7 +88,7 @@ YOKE_PREDICATE(is_slow, i)
 TEST(slow_predicates)
 {
     yoke_executor *ex = yoke_open("threads:3");
-    CHECK_INT(yoke_find(ex, 200, is_slow), 150);
+    CHECK_INT(yoke_find_first(ex, 200, is_slow), 150);
     CHECK_INT(yoke_count(ex, 200, is_slow), 1);
     close_it(ex);
 }
@@ -305,7 +305,7 @@ YOKE_TASK(int, all_in_a_job)
     uint64_t counts[256];
     int32_t *to = malloc(N * sizeof *to);
     int err = yoke_select(NULL, x, N, to, &kept, below, x, 500) || kept != yoke_count(NULL, N, below, x, 500) ||
-              yoke_find(NULL, N, is, x, -1) != N || x[yoke_max(NULL, x, N, up)] >= 1000 ||
+              yoke_find_first(NULL, N, is, x, -1) != N || x[yoke_max(NULL, x, N, up)] >= 1000 ||
               yoke_histogram(NULL, N, 256, counts, byte_at, bytes);
     free(to);
     return err;
@@ -329,7 +329,7 @@ TEST(out_of_memory)
     yoke_executor *ex = yoke_open("inline");
     size_t kept = 5;
     fill(1000);
-    CHECK_INT(yoke_find(ex, N, is, x, -1), N); /* from now on this thread is known to the pool */
+    CHECK_INT(yoke_find_first(ex, N, is, x, -1), N); /* from now on this thread is known to the pool */
     for (int nth = 1; nth <= 3; nth++) {
         memset(out, 0xff, sizeof out);
         yk_sys_fail("posix_memalign", nth, ENOMEM);
@@ -359,7 +359,7 @@ YOKE_PREDICATE(never, i)
 YOKE_TASK(int, hopeless, (int, which))
 {
     size_t kept = 0;
-    atomic_store(&hopeless_result, which == 0   ? yoke_find(NULL, SIZE_MAX / 2, never) != SIZE_MAX / 2
+    atomic_store(&hopeless_result, which == 0   ? yoke_find_first(NULL, SIZE_MAX / 2, never) != SIZE_MAX / 2
                  : which == 1 ? yoke_count(NULL, SIZE_MAX / 2, never) > 0
                               : yoke_select(NULL, x, N, out, &kept, never) != -ECANCELED);
     return yoke_cancelled() ? 0 : 1;
