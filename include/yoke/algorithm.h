@@ -170,7 +170,8 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
  * element i alone. */
 #define yoke_transform(ex, n, out, ...) YK_CAT(YK_TRANSFORM_, YK_HAS_MORE(__VA_ARGS__))(ex, n, out, __VA_ARGS__)
 #define YK_TRANSFORM_0(ex, n, out, N) ((void)yk_a_transform_named_##N, yk_transform_all_##N((ex), (n), (out)))
-#define YK_TRANSFORM_1(ex, n, out, N, ...) ((void)yk_a_transform_named_##N, yk_transform_all_##N((ex), (n), (out), __VA_ARGS__))
+#define YK_TRANSFORM_1(ex, n, out, N, ...)                                                                             \
+    ((void)yk_a_transform_named_##N, yk_transform_all_##N((ex), (n), (out), __VA_ARGS__))
 
 /* ---- Histograms ---- */
 

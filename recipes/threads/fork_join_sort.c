@@ -53,7 +53,8 @@ int main(void)
         if (way < 2)
             way ? quicksort(v, N) : qsort(v, N, sizeof *v, compare);
         int err = way == 2 ? yoke_sort(NULL, v, N, up) : way == 3 ? yoke_sort_i32(NULL, v, N) : 0;
-        printf("%-22s %.3f s: %d ... %d%s\n", names[way], (double)(yoke_now() - start) / 1e9, v[0], v[N - 1], err ? ", failed" : "");
+        double seconds = (double)(yoke_now() - start) / 1e9;
+        printf("%-22s %.3f s: %d ... %d%s\n", names[way], seconds, v[0], v[N - 1], err ? ", failed" : "");
     }
     return 0;
 }

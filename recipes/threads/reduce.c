@@ -3,7 +3,6 @@
  * Use it when a loop only adds up: say what the state is, how an element enters it, and how the states of two neighbouring parts
  * become one. Here it is Welford's count, mean and sum of squares, combined after Chan, Golub and LeVeque (1979), which stays
  * exact where a sum of squares would not. A scan gives every state on the way instead of the last one. */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <yoke.h>
@@ -45,7 +44,7 @@ int main(void)
         int err = yoke_scan(ex, N, balance, running, x);
         if (workers == 1)
             first = m;
-        printf("%d workers: mean %.6f, deviation %.6f, %s; balance %.0f%s\n", workers, m.mean, sqrt(m.squares / m.n),
+        printf("%d workers: mean %.6f, variance %.6f, %s; balance %.0f%s\n", workers, m.mean, m.squares / m.n,
                memcmp(&m, &first, sizeof m) == 0 ? "the same bits" : "other bits", balance[N - 1], err ? ", failed" : "");
         yoke_close(ex);
     }
