@@ -1,6 +1,6 @@
 /* kernels.h - what the fork-join benchmarks compute, apart from who runs it in parallel: leaves, inputs and answers. C and C++,
- * so that yoke and its peers call the same code. The leaves, where the time goes, are in kernels.c, compiled once by one compiler:
- * else it would be compilers that are compared. */
+ * so that yoke and its peers call the same code. The leaves, where the time goes, are in kernels.c, compiled once by one
+ * compiler: else it would be compilers that are compared. */
 #ifndef YK_BENCH_KERNELS_H
 #define YK_BENCH_KERNELS_H
 #include <math.h>
