@@ -34,7 +34,8 @@ static yk_job *pop_list(yk_pool *p, unsigned first, unsigned last)
     yk_mutex_lock(&p->lists_lock);
     for (unsigned c = first; c <= last && !job; c++) {
         job_list *list = &p->lists[c];
-        if (!(job = list->first))
+        job = list->first;
+        if (!job)
             continue;
         list->first = job->next;
         if (!list->first)
