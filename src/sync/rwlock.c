@@ -127,9 +127,9 @@ static int read_enter(yoke_rwlock *l, unsigned how, int64_t deadline)
             return -ETIMEDOUT;
         if (yoke_watching_locks)
             yk_watch_blocked(&l->writer);
-        slept = wait_at_gate(l, &nap);
-        if (slept == -EAGAIN && nap.shared)
+        if (nap.shared && (slept == -EAGAIN || yk_self_dead(__atomic_load_n(&l->writer.word, __ATOMIC_RELAXED), false)))
             look_around(l);
+        slept = wait_at_gate(l, &nap);
     }
     return err;
 }
@@ -138,6 +138,9 @@ int yk_rwlock_read(yoke_rwlock *l, unsigned how, int64_t limit, const char *file
 {
     if (how & YK_LOCK_TIMED && limit < 0)
         return -EINVAL;
+    if (YK_LIKELY(!shared(l) && !yoke_watching_locks && __atomic_load_n(&l->writer.word, __ATOMIC_RELAXED) == 0)
+        && enter_count(l) == 0)
+        return 0;
     if (__atomic_load_n(&l->writer.word, __ATOMIC_RELAXED) == YK_LOCK_GONE)
         return -EINVAL;
     return read_enter(l, how, how & YK_LOCK_TIMED ? yk_after(limit) : limit);
@@ -227,7 +230,9 @@ int yoke_rwlock_write_release(yoke_rwlock *l)
     if (!yk_lock_mine(&l->writer))
         return -EPERM;
     open_gate(l);
-    return yk_lock_drop(&l->writer, YK_LOCK_WRITE);
+    if (YK_UNLIKELY(yoke_watching_locks || __atomic_load_n(&l->writer.word, __ATOMIC_RELAXED) != yk_self))
+        return yk_lock_drop(&l->writer, YK_LOCK_WRITE);
+    return yk_lock_give(&l->writer);
 }
 
 int yoke_rwlock_init(yoke_rwlock *l, unsigned flags)
