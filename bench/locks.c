@@ -1,5 +1,6 @@
-/* locks.c - what locks cost beside glibc's, in nanoseconds: free, with a second thread alive (or glibc would leave its atomic
- * instructions out), and fought over by two threads. Goal: lock + unlock at 0.52 of pthread's, robust too. */
+/* locks.c - what locks cost beside glibc's, in nanoseconds: free, with a second thread alive (or glibc would
+ * leave its atomic instructions out), and fought over by two threads. Goal: lock + unlock at 0.52 of
+ * pthread's, robust too. */
 #include "bench.h"
 #include <pthread.h>
 #include <semaphore.h>

@@ -1,14 +1,15 @@
 /* rwlock: many readers or one writer; see yoke/sync.h.
  *
- * Writers exclude each other by an ordinary lock core, which brings owners, death and diagnosis with it. The one that has it closes
- * the gate (WRITER), which keeps new readers out, and waits until the last reader has left. Private readers are a count in the gate's
- * word. Shared readers have an entry each in a table, their id, because a count does not tell whose it is when one dies: enter the
- * table, then look at the gate; the writer closes the gate, then looks at the table; one of the two sees the other, both being
- * sequentially consistent.
+ * Writers exclude each other by an ordinary lock core, which brings owners, death and diagnosis with it. The
+ * one that has it closes the gate (WRITER), which keeps new readers out, and waits until the last reader has
+ * left. Private readers are a count in the gate's word. Shared readers have an entry each in a table, their
+ * id, because a count does not tell whose it is when one dies: enter the table, then look at the gate; the
+ * writer closes the gate, then looks at the table; one of the two sees the other, both being sequentially consistent.
  *
- * Readers sleep on the gate, the writer on `drained`, which a leaving reader counts up when the gate is closed. A writer that dies
- * leaves the gate closed; the next writer, or a reader after a nap, inherits the lock core. A reader opens the gate then and leaves
- * the core doubtful (DIED), so that every reader and the next writer is told. */
+ * Readers sleep on the gate, the writer on `drained`, which a leaving reader counts up when the gate is
+ * closed. A writer that dies leaves the gate closed; the next writer, or a reader after a nap, inherits the
+ * lock core. A reader opens the gate then and leaves the core doubtful (DIED), so that every reader and the
+ * next writer is told. */
 #include "sync/lock.h"
 #include "sync/watch.h"
 

@@ -1,4 +1,5 @@
-/* barrier.c - the rules of Python's threading.Barrier, one test each; generations under load; and initialisations that happen once. */
+/* barrier.c - the rules of Python's threading.Barrier, one test each; generations under load; and
+ * initialisations that happen once. */
 #include "crew.h"
 #include "sync/lock.h"
 
@@ -180,7 +181,8 @@ TEST(abort_while_the_action_runs)
     CHECK_INT(crew_join(last), -EPIPE);
 }
 
-/* Also when the reset has been followed by whole generations before the waiter looks: it goes by its own generation's end. */
+/* Also when the reset has been followed by whole generations before the waiter looks: it goes by its own
+ * generation's end. */
 TEST(reset_sends_away_who_waits)
 {
     yoke_barrier b = YOKE_BARRIER_INIT(2);

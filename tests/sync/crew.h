@@ -1,4 +1,5 @@
-/* crew.h - threads and child processes for the tests of sync, and waiting for conditions without a clock that decides. */
+/* crew.h - threads and child processes for the tests of sync, and waiting for conditions without a clock that
+ * decides. */
 #ifndef YK_CREW_H
 #define YK_CREW_H
 #include "test.h"

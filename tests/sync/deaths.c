@@ -1,6 +1,7 @@
-/* deaths.c - a process that is killed by SIGKILL at any instruction while it uses something shared does not block the others. The child
- * steps through the library one machine instruction at a time (the trap flag) and kills itself at the n-th, for every n until it gets
- * through; then its parent must get on. So no step is left out, and nothing is built into the library for it. */
+/* deaths.c - a process that is killed by SIGKILL at any instruction while it uses something shared does not
+ * block the others. The child steps through the library one machine instruction at a time (the trap flag) and
+ * kills itself at the n-th, for every n until it gets through; then its parent must get on. So no step is
+ * left out, and nothing is built into the library for it. */
 #include "crew.h"
 #include "sync/lock.h"
 
@@ -51,12 +52,14 @@ static void begin_steps(long n)
     sigaction(SIGTRAP, &handler, NULL);
     steps_left = n;
     /* Past the red zone, which the compiler believes to be its own. */
-    __asm__ __volatile__("lea -128(%%rsp), %%rsp\n\tpushfq\n\torq $0x100, (%%rsp)\n\tpopfq\n\tlea 128(%%rsp), %%rsp" ::: "memory", "cc");
+    __asm__ __volatile__("lea -128(%%rsp), %%rsp\n\tpushfq\n\torq $0x100, (%%rsp)\n\tpopfq\n\tlea 128(%%rsp), %%rsp" ::
+                             : "memory", "cc");
 }
 
 static void end_steps(void)
 {
-    __asm__ __volatile__("lea -128(%%rsp), %%rsp\n\tpushfq\n\tandq $~0x100, (%%rsp)\n\tpopfq\n\tlea 128(%%rsp), %%rsp" ::: "memory", "cc");
+    __asm__ __volatile__("lea -128(%%rsp), %%rsp\n\tpushfq\n\tandq $~0x100, (%%rsp)\n\tpopfq\n\tlea 128(%%rsp), %%rsp" ::
+                             : "memory", "cc");
 }
 #else
 enum { CAN_STEP = 0 };
@@ -85,8 +88,8 @@ static bool die_at(world *w, long n, void (*act)(world *))
     return status == 0;
 }
 
-/* For each n: a new world, prepare, the death, and the parent's judgement. Far out, in spins and in libc, strides grow; and a slow
- * build takes larger ones from the start. */
+/* For each n: a new world, prepare, the death, and the parent's judgement. Far out, in spins and in libc,
+ * strides grow; and a slow build takes larger ones from the start. */
 static void at_every_step(void (*prepare)(world *), void (*act)(world *), void (*judge)(world *, bool through))
 {
     if (!CAN_STEP)
@@ -243,7 +246,8 @@ TEST(inheritance)
     CHECK_INT(yoke_lock_acquire(&w->lock), 0);
 }
 
-/* Eight children take the lock in turn, and each dies with it; what they count is right, for each says first what it will do. */
+/* Eight children take the lock in turn, and each dies with it; what they count is right, for each says first
+ * what it will do. */
 static int count_and_die(void *arg)
 {
     world *w = arg;

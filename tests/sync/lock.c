@@ -1,5 +1,5 @@
-/* lock.c - the rules of yoke_lock and yoke_rlock, each beside the one of Python's threading; exclusion and no lost wake-up with many
- * threads; use beside a model. */
+/* lock.c - the rules of yoke_lock and yoke_rlock, each beside the one of Python's threading; exclusion and no
+ * lost wake-up with many threads; use beside a model. */
 #include "crew.h"
 #include "sync/lock.h"
 #include "sync/names.h"
@@ -122,7 +122,7 @@ TEST(done_and_after)
     CHECK_INT(yoke_lock_release(&l), 0);
 }
 
-static volatile sig_atomic_t signals;
+static _Atomic int signals;
 
 static void on_signal(int number)
 {
@@ -316,8 +316,8 @@ TEST_LIMIT(excludes_without_the_fence, 60)
     CHECK_INT(counter, (long)THREADS * ROUNDS);
 }
 
-/* Two hand a ball to and fro a million times, each asleep while the other has it: a lock released by the other side. A lost wake-up
- * hangs. */
+/* Two hand a ball to and fro a million times, each asleep while the other has it: a lock released by the
+ * other side. A lost wake-up hangs. */
 enum { PASSES = 300000 / CREW_SLOWER };
 static yoke_lock side[2];
 

@@ -99,7 +99,8 @@ static void *timed_read(void *l)
     RETURN(yoke_rwlock_read_timed((yoke_rwlock *)l, 2 * YOKE_MS));
 }
 
-/* A writer that waits keeps new readers out, gets the lock when the last reader leaves, and then lets the readers in. */
+/* A writer that waits keeps new readers out, gets the lock when the last reader leaves, and then lets the
+ * readers in. */
 static void take_turns(unsigned flags)
 {
     yoke_rwlock *l = the_lock(flags);
