@@ -11,6 +11,7 @@
  * lock core. A reader opens the gate then and leaves the core doubtful (DIED), so that every reader and the
  * next writer is told. */
 #include "sync/lock.h"
+#include "sync/names.h"
 #include "sync/watch.h"
 
 enum { WRITER = 0x80000000, ASLEEP = 0x40000000, READERS = 0x3fffffff };
@@ -135,6 +136,17 @@ static int read_enter(yoke_rwlock *l, unsigned how, int64_t deadline)
     return err;
 }
 
+static int watched_read(yoke_rwlock *l, unsigned how, int64_t deadline, const char *file, int line)
+{
+    int err = yk_watch_want(&l->writer, "rwlock", yk_name_of(&l->writer), file, line);
+    if (err < 0 && deadline == YOKE_FOREVER && !(how & YK_LOCK_TRY))
+        return err;
+    err = read_enter(l, how, deadline);
+    if (err == 0 || err == -EOWNERDEAD)
+        yk_watch_have(&l->writer);
+    return err;
+}
+
 int yk_rwlock_read(yoke_rwlock *l, unsigned how, int64_t limit, const char *file, int line)
 {
     if (how & YK_LOCK_TIMED && limit < 0)
@@ -144,7 +156,8 @@ int yk_rwlock_read(yoke_rwlock *l, unsigned how, int64_t limit, const char *file
         return 0;
     if (__atomic_load_n(&l->writer.word, __ATOMIC_RELAXED) == YK_LOCK_GONE)
         return -EINVAL;
-    return read_enter(l, how, how & YK_LOCK_TIMED ? yk_after(limit) : limit);
+    int64_t deadline = how & YK_LOCK_TIMED ? yk_after(limit) : limit;
+    return yoke_watching_locks ? watched_read(l, how, deadline, file, line) : read_enter(l, how, deadline);
 }
 
 static int leave_table(yoke_rwlock *l)
@@ -160,10 +173,8 @@ static int leave_table(yoke_rwlock *l)
     return -EPERM;
 }
 
-int yoke_rwlock_read_release(yoke_rwlock *l)
+static int leave_count(yoke_rwlock *l)
 {
-    if (shared(l))
-        return leave_table(l);
     uint32_t gate = __atomic_load_n(&l->gate, __ATOMIC_RELAXED);
     do {
         if ((gate & READERS) == 0)
@@ -175,12 +186,20 @@ int yoke_rwlock_read_release(yoke_rwlock *l)
     return 0;
 }
 
+int yoke_rwlock_read_release(yoke_rwlock *l)
+{
+    int err = shared(l) ? leave_table(l) : leave_count(l);
+    if (err == 0 && yoke_watching_locks)
+        yk_watch_drop(&l->writer);
+    return err;
+}
+
 /* ---- Writers ---- */
 
 static bool is_drained(yoke_rwlock *l)
 {
     if (!shared(l))
-        return (__atomic_load_n(&l->gate, __ATOMIC_SEQ_CST) & READERS) == 0; /* pairs with yoke_rwlock_read_release() */
+        return (__atomic_load_n(&l->gate, __ATOMIC_SEQ_CST) & READERS) == 0; /* pairs with leave_count() */
     for (int i = 0; i < YOKE_SHARED_READERS; i++)
         if (__atomic_load_n(&l->reader[i], __ATOMIC_SEQ_CST)) /* pairs with leave_table() */
             return false;

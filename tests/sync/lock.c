@@ -365,6 +365,43 @@ TEST_LIMIT(time_and_wake_up_at_once, 60)
     CHECK_INT(yoke_lock_try(&stress_lock), 0);
 }
 
+/* ---- Under the eyes of the diagnosis ---- */
+
+/* Every call goes the slow way, and the rules are the same; a release leaves nothing held. */
+TEST(the_rules_while_watching)
+{
+    yoke_watching_locks = true;
+    yoke_lock l = YOKE_LOCK_INIT;
+    yoke_rlock r = YOKE_RLOCK_INIT;
+    yoke_rwlock rw = YOKE_RWLOCK_INIT;
+    yoke_lock_name(&l, "lock");
+    CHECK_STR(yk_name_of(&l.core), "lock");
+    for (int i = 0; i < 200; i++) { /* more often than a thread may hold locks at a time */
+        CHECK_INT(yoke_lock_acquire(&l), 0);
+        CHECK_INT(crew_ask(try_lock, &l), -EAGAIN);
+        CHECK_INT(yoke_rlock_acquire(&r), 0);
+        CHECK_INT(yoke_rlock_acquire(&r), 0);
+        CHECK_INT(yoke_rlock_release(&r), 0);
+        CHECK_INT(crew_ask(try_rlock, &r), -EAGAIN);
+        CHECK_INT(yoke_rlock_release(&r), 0);
+        CHECK_INT(yoke_lock_release(&l), 0);
+        CHECK_INT(yoke_lock_release(&l), -EPERM);
+        CHECK_INT(yoke_rwlock_read(&rw), 0);
+        CHECK_INT(yoke_rwlock_read_release(&rw), 0);
+        CHECK_INT(yoke_rwlock_write(&rw), 0);
+        CHECK_INT(yoke_rwlock_write_release(&rw), 0);
+    }
+    CHECK_INT(yoke_lock_done(&l), 0);
+    CHECK(yk_name_of(&l.core) == NULL);
+}
+
+TEST_LIMIT(excludes_while_watching, 60)
+{
+    yoke_watching_locks = true;
+    crew_run(THREADS, count_twice, NULL);
+    CHECK_INT(counter, (long)THREADS * (ROUNDS / 4));
+}
+
 /* ---- Names ---- */
 
 TEST(names)
