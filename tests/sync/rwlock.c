@@ -1,4 +1,4 @@
-/* rwlock.c - many readers or one writer: the rules, private and shared; use beside a model; many threads. */
+/* rwlock.c - many readers or one writer: the rules, private and shared; many threads. */
 #include "crew.h"
 #include "sync/lock.h"
 
