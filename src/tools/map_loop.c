@@ -26,6 +26,7 @@ typedef struct map_slot {
     yk_job *job;
     const char *text;      /* of the record, in the job's region; for the job log */
     size_t len;
+    size_t taken;          /* bytes of the input that it was, its separator too */
     uint64_t number;
     bool hooked;
     bool ended;            /* the loop has seen it on the list */
@@ -39,6 +40,7 @@ typedef struct map_window {
     map_slot *free;        /* out of order */
     size_t taken, limit;   /* limit: at most that many */
     size_t bytes;          /* of the texts of those taken */
+    uint64_t waiting;      /* bytes of the input that they were: read, but not done */
     bool hook_all, unordered, synchronous;
     unsigned fresh;        /* submitted since the last drain */
     int64_t start_at;      /* --delay: not before */
@@ -129,6 +131,7 @@ static map_slot *take_slot(map_window *w)
 static void give_slot(map_window *w, map_slot *s)
 {
     w->bytes -= s->len + SLOT_BYTES;
+    w->waiting -= s->taken;
     w->taken--;
     if (w->unordered) {
         s->next = w->free;
@@ -277,7 +280,7 @@ static void tick_progress(yk_map *m, int64_t now)
     yk_progress_state s = {.done = m->tally.ok + m->tally.failed + m->tally.skipped, .total = in->nwords,
                            .failed = m->tally.failed, .running = m->window->taken, .share = -1};
     if (in->total_bytes > 0) {
-        uint64_t waiting = in->end - in->start + m->window->bytes - m->window->taken * SLOT_BYTES;
+        uint64_t waiting = in->end - in->start + m->window->waiting;
         s.share = (double)(in->bytes - YK_MIN(waiting, in->bytes)) / (double)in->total_bytes;
     }
     yk_progress_tick(&m->progress, &s, now);
@@ -438,7 +441,9 @@ static void run_record(yk_map *m, const yk_record *r)
     s->text = text;
     s->len = *text ? r->len : 0;
     s->number = job->user = r->number;
+    s->taken = r->len + 1;
     w->bytes += s->len + SLOT_BYTES;
+    w->waiting += s->taken;
     w->fresh++;
     if (YK_UNLIKELY(err < 0))
         yk_job_refuse(job, err, e.text);

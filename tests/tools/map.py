@@ -706,6 +706,25 @@ def progress_on_a_terminal():
 
 
 @test
+def progress_counts_what_is_done_of_a_file():
+    here, later = write("here", ""), path("late")
+    names = [here] * 3 + [later] * 7  # of one length
+    records = write("ten.jsonl", "".join(json.dumps([name, 1]) + "\n" for name in names))
+    leader, follower = pty.openpty()
+    child = subprocess.Popen([YOKE, "map", f"{TASKS}:waits_for", "--on", "threads:1", "-a", records],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=follower)
+    os.close(follower)
+    text = ""
+    while "  3 records  " not in text:  # all ten have been read by then
+        text += os.read(leader, 4096).decode()
+    write("late", "")
+    equal(child.wait(timeout=60), 0)
+    os.close(leader)
+    line = next(line for line in text.split("\r") if "  3 records  " in line)
+    has(line, "]  30%  3 records")
+
+
+@test
 def progress_elsewhere():
     equal(yoke("nap", ":::", "1")[2], "")
     has(yoke("nap", "--progress", ":::", "1")[2], "1 of 1")
