@@ -212,9 +212,10 @@ static void look_at_signals(yk_map *m)
     if (YK_LIKELY(count == 0) || m->stop == YK_MAP_NOW)
         return;
     if (count > 1) {
+        const char *again = m->status == 130 ? " again" : "";
         stop(m, YK_MAP_NOW, "interrupted", 130);
         m->status = 130;
-        yk_output_say(&m->out, "interrupted again: stopping now");
+        yk_output_say(&m->out, "interrupted%s: stopping now", again);
     } else if (m->status != 130) {
         stop(m, YK_MAP_SOON, "interrupted", 130);
         m->status = 130;

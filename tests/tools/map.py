@@ -538,7 +538,7 @@ def interrupted(words, number, ms, twice=False):
 
 @test
 def first_interrupt_finishes_what_runs():
-    for on, number in (("threads:2", signal.SIGINT), ("processes:2", signal.SIGTERM), ("inline", signal.SIGINT)):
+    for on, number in (("threads:2", signal.SIGINT), ("processes:2", signal.SIGHUP), ("inline", signal.SIGINT)):
         log = path("int")
         status, out, err = interrupted(["--on", on, "--joblog", log], number, 600)
         equal(status, 130)
@@ -554,6 +554,22 @@ def second_interrupt_stops_now():
         status, out, err = interrupted(["--on", on, "--joblog", log], signal.SIGINT, 3600000, twice=True)
         equal((status, out), (130, "0\n"))
         equal([row[0] for row in rows("int2")], ["1"])
+
+
+@test
+def one_sigterm_stops_now():
+    for on in ("threads:2", "processes:2", "inline"):
+        began, log = path("began"), path("term")
+        child = start("begins", "--on", on, "--joblog", log, ":::", json.dumps([began, 0]),
+                      *[json.dumps([began, 3600000])] * 10, stdin=subprocess.DEVNULL)
+        comes(lambda: os.path.exists(began), "no task has begun")
+        child.send_signal(signal.SIGTERM)
+        out, err = child.communicate(timeout=60)
+        os.remove(began)
+        equal((child.returncode, out), (130, b"0\n"))
+        if on != "inline":  # there the task is ended with the process
+            has(err.decode(), "yoke: interrupted: stopping now\n")
+        equal([row[0] for row in rows("term")], ["1"])
 
 
 @test
