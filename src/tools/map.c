@@ -177,7 +177,8 @@ const yk_command yk_command_map = {
         "A record that fails is one line on stderr with its number, and the rest go on. Memory stays bounded whatever "
         "the input's length. "
         "The first interrupt (SIGINT, SIGHUP) finishes what runs and writes the job log, the second stops at once, as the first "
-        "SIGTERM does; results of what has ended are written all the same.\n\n"
+        "SIGTERM does; results of what has ended are written all the same. With --halt no more records are under way than run at "
+        "once, when the next may be the last: where records take microseconds, it is slower.\n\n"
         "The job log has the columns of GNU parallel's --joblog, which can resume from it, and the reverse. A row is "
         "on disk only after "
         "its result has been written, so --resume after a crash may run a record again but never leaves one out.",
