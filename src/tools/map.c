@@ -163,7 +163,8 @@ const yk_command yk_command_map = {
     .description =
         "Reads records from stdin, from the files of -a, or from the words after :::, and runs the task once for "
         "each, several at a "
-        "time. Results are JSON, one line each, on stdout in the order of the records.\n\n"
+        "time. A line \"// yoke-flags: -lm\" in FILE adds flags for the compiler and the linker. "
+        "Results are JSON, one line each, on stdout in the order of the records.\n\n"
         "A record is a line: a JSON array of arguments by position, a JSON object of arguments by name, any other "
         "JSON value for a task "
         "of one parameter, or plain text for a task of one string. For such a task a line is taken as text unless it "
@@ -175,7 +176,9 @@ const yk_command yk_command_map = {
         "been left out.\n\n"
         "A record that fails is one line on stderr with its number, and the rest go on. Memory stays bounded whatever "
         "the input's length. "
-        "The first interrupt finishes what runs and writes the job log, the second stops at once.\n\n"
+        "The first interrupt (SIGINT, SIGHUP) finishes what runs and writes the job log, the second stops at once, as the first "
+        "SIGTERM does; results of what has ended are written all the same. With --halt no more records are under way than run at "
+        "once, when the next may be the last: where records take microseconds, it is slower.\n\n"
         "The job log has the columns of GNU parallel's --joblog, which can resume from it, and the reverse. A row is "
         "on disk only after "
         "its result has been written, so --resume after a crash may run a record again but never leaves one out.",

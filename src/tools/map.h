@@ -74,7 +74,7 @@ bool yk_map_takes_text(const yoke_task *t);
 /* SIGINT, SIGTERM and SIGHUP are counted and wake the loop through the returned descriptor; SIGPIPE is ignored. Negative
  * code on failure. While *rescue is set, the second one calls it and ends the process. */
 int yk_signals_open(void);
-/* How many there were. */
+/* How many there were; SIGTERM is as good as two. */
 int yk_signals_count(void);
 /* Becomes 1 with the second: a blocked write gives up. */
 extern _Atomic int yk_signals_hard;

@@ -27,7 +27,7 @@ static struct sigaction before[YK_COUNT_OF(caught)];
 static void interrupted(int number)
 {
     int saved = errno;
-    int count = atomic_fetch_add(&arrived, 1) + 1;
+    int more = number == SIGTERM ? 2 : 1, count = atomic_fetch_add(&arrived, more) + more; /* who terminates does not ask twice */
     if (count > 1)
         atomic_store(&yk_signals_hard, 1);
     void (*rescue)(void *) = atomic_load(&rescue_fn);

@@ -214,7 +214,8 @@ const yk_command yk_command_run = {
     .summary = "run one task and print its result as JSON",
     .operands = "FILE:TASK [ARG...]",
     .description =
-        "FILE is a .c, compiled first if it has changed, or a .so. :TASK may be left out when the file has one task.\n\n"
+        "FILE is a .c, compiled first if it has changed, or a .so. :TASK may be left out when the file has one task. A line "
+        "\"// yoke-flags: -lm\" in a .c adds flags for the compiler and the linker.\n\n"
         "A text parameter takes its word as it is, byte for byte; every other type reads it as JSON. NAME=VALUE gives "
         "a parameter by name. "
         "One word that is a JSON array or object gives all arguments; a single - reads it from stdin. "

@@ -36,6 +36,31 @@ TEST(warnings_do_not_fail)
     setup();
     write_text("m.c", "#include <yoke.h>\n#warning careful\nYOKE_TASK(int, f) { return 1; }\n");
     CHECK_INT(answer("m.c"), 1);
+    CHECK_HAS(text, "careful");
+    CHECK_HAS(text, "m.c:2:");
+    CHECK_INT(answer("m.c"), 1);
+    CHECK_STR(text, ""); /* said once, when it was compiled */
+    CHECK_INT(compiles(), 1);
+}
+
+TEST(a_symbol_that_is_nowhere)
+{
+    setup();
+    const char *warn = "#include <yoke.h>\n#warning careful\n";
+    write_text("m.c", "%sint nowhere(void);\nYOKE_TASK(int, f) { return nowhere(); }\n", warn);
+    CHECK_INT(answer("m.c"), -ENOEXEC);
+    char expected[PATH_MAX + 200];
+    snprintf(expected, sizeof expected, "cannot load %s: undefined symbol: nowhere; if a library has nowhere, add a line "
+                                        "\"// yoke-flags: -lNAME\"", at("m.c"));
+    CHECK_STR(text, expected);
+    write_text("m.c", "%s#include <math.h>\nvolatile double x = 4;\nYOKE_TASK(int, f) { return (int)cbrt(x * 2); }\n", warn);
+    CHECK_INT(answer("m.c"), -ENOEXEC);
+    snprintf(expected, sizeof expected, "cannot load %s: undefined symbol: cbrt; add a line \"// yoke-flags: -lm\" to it",
+             at("m.c"));
+    CHECK_STR(text, expected);
+    write_text("m.c", "// yoke-flags: -lm\n#include <yoke.h>\n#include <math.h>\nvolatile double x = 4;\n"
+                      "YOKE_TASK(int, f) { return (int)cbrt(x * 2); }\n");
+    CHECK_INT(answer("m.c"), 2);
 }
 
 TEST(no_compiler)
