@@ -12,7 +12,8 @@
  *   yoke_once        an initialisation that happens once
  *
  * Common to all:
- *   - The struct is the caller's, in any memory, and is not copied while in use. Zeroed it is ready, private
+ *   - The struct is the caller's, in any memory, and is not copied while in use; its memory stays until every
+ *     call on it has returned, the releases of others too. Zeroed it is ready, private
  *     to the process, except yoke_barrier, which has a number to be told; the INIT macros and X_init() do the
  *     same and more. X_done() ends it and returns -EBUSY when it is plainly in use; later use is -EINVAL
  *     where that costs nothing to see.
