@@ -42,7 +42,9 @@ typedef struct yk_predicate {
     /* Bit i - lo says whether it holds for i. hi - lo <= 64. */
     uint64_t (*mark)(size_t lo, size_t hi, const void *args);
 } yk_predicate;
+/* Counts the bins of [lo, hi). */
 typedef void yk_bins(size_t lo, size_t hi, size_t bins, uint64_t *counts, const void *args);
+/* What yoke_find_first(), yoke_count(), yoke_select() and yoke_histogram() do. */
 YOKE_API size_t yk_find(struct yoke_executor *ex, size_t n, const yk_predicate *p, const void *args);
 YOKE_API size_t yk_count_if(struct yoke_executor *ex, size_t n, const yk_predicate *p, const void *args);
 YOKE_API int yk_select(struct yoke_executor *ex, const void *from, size_t n, void *to, size_t *ret, size_t size,
@@ -168,7 +170,8 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
  * element i alone. */
 #define yoke_transform(ex, n, out, ...) YK_CAT(YK_TRANSFORM_, YK_HAS_MORE(__VA_ARGS__))(ex, n, out, __VA_ARGS__)
 #define YK_TRANSFORM_0(ex, n, out, N) ((void)yk_a_transform_named_##N, yk_transform_all_##N((ex), (n), (out)))
-#define YK_TRANSFORM_1(ex, n, out, N, ...) ((void)yk_a_transform_named_##N, yk_transform_all_##N((ex), (n), (out), __VA_ARGS__))
+#define YK_TRANSFORM_1(ex, n, out, N, ...)                                                                             \
+    ((void)yk_a_transform_named_##N, yk_transform_all_##N((ex), (n), (out), __VA_ARGS__))
 
 /* ---- Histograms ---- */
 

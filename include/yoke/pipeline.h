@@ -4,7 +4,8 @@
  *     static int parse(void **item, void *arg) { ... *item = record; return 0; }
  *     static int write_record(void **item, void *arg) { ...; return 0; }
  *     ...
- *     const yoke_stage stages[] = {{read_line, file, YOKE_IN_ORDER}, {parse, NULL, YOKE_PARALLEL}, {write_record, out, YOKE_IN_ORDER}};
+ *     const yoke_stage stages[] = {{read_line, file, YOKE_IN_ORDER, NULL}, {parse, NULL, YOKE_PARALLEL, NULL},
+ *                                  {write_record, out, YOKE_IN_ORDER, NULL}};
  *     int err = yoke_pipeline(ex, 16, stages, 3);
  *
  * The first stage makes items, the others change or replace them, and what the last one leaves is dropped. A stage in order takes

@@ -11,10 +11,11 @@
  *
  * The parts are those of YOKE_REDUCE (yoke/loop.h): the body takes element i into *acc; `combine` takes *other, the result of
  * the elements that follow, into *acc, and must be associative up to rounding, not commutative; identity is its neutral element.
- * T is any type of at most 4096 bytes that can be copied: a struct of a sum and a count, a 2 x 2 matrix, the state of an automaton.
+ * T is any type of at most 4096 bytes that can be copied: a struct of a sum and a count, a 2 x 2 matrix, the state of an
+ * automaton.
  *
  * out has n elements of type T. It may be what the body reads, if that is element i alone (a scan in place); else it must not
- * overlap it. The body may be called twice for an element. Bodies see the elements of a block of up to 65536 in order.
+ * overlap it. The body may be called twice for an element.
  *
  * The result does not depend on the number of workers or on who does what, not even in its last bit: blocks are always cut in
  * the same places (which depend on sizeof(T) alone), and combined from left to right.
@@ -51,6 +52,7 @@ typedef struct yk_scanning {
     void (*write)(size_t lo, size_t hi, const void *before, void *acc, void *out, bool exclusive, const void *args);
     size_t size;
 } yk_scanning;
+/* What yoke_scan() and yoke_scan_before() do. */
 YOKE_API int yk_scan(struct yoke_executor *ex, size_t n, const yk_scanning *s, void *out, bool exclusive, const void *args);
 
 /* ---- The front ---- */

@@ -86,22 +86,28 @@ YOKE_API int yk_radix_sort(struct yoke_executor *ex, void *base, size_t n, const
 
 /* ---- Merging, compiled for each order ---- */
 
-/* The lesser of *l and *r goes to out, and l or r on by one. No branch: which it is cannot be foreseen. */
+/* second if `which`, else first; written so that no compiler makes a branch of it, for which it is cannot be foreseen. */
+YK_INLINE const char *yk_choose(bool which, const char *first, const char *second)
+{
+    return first + ((second - first) & ((ptrdiff_t)0 - which));
+}
+
+/* The lesser of *l and *r goes to out, and l or r on by one. */
 YK_INLINE void yk_merge_step(const char **l, const char **r, char *out, size_t size, yk_less *less, const void *args)
 {
     const bool right = less(*r, *l, args);
-    memcpy(out, right ? *r : *l, size);
-    *r += right ? size : 0;
-    *l += right ? 0 : size;
+    memcpy(out, yk_choose(right, *l, *r), size);
+    *r += right * size;
+    *l += !right * size;
 }
 
 /* The greater of *l and *r goes to out, and l or r back by one. */
 YK_INLINE void yk_merge_step_back(const char **l, const char **r, char *out, size_t size, yk_less *less, const void *args)
 {
     const bool left = less(*r, *l, args);
-    memcpy(out, left ? *l : *r, size);
-    *l -= left ? size : 0;
-    *r -= left ? 0 : size;
+    memcpy(out, yk_choose(left, *r, *l), size);
+    *l -= left * size;
+    *r -= !left * size;
 }
 
 /* Two runs of n each, one after the other: from both ends at once, n elements from each, so neither can run out. */
@@ -124,8 +130,22 @@ YK_INLINE void yk_merge_any(const char *l, size_t nl, const char *r, size_t nr, 
         memcpy(out + nl * size, r, nr * size);
         return;
     }
+    /* From both ends at once: two chains of steps that do not wait for each other, as many as certainly use up no run. */
+    const char *l_last = l_end - size, *r_last = r_end - size;
+    char *last = out + (nl + nr - 1) * size;
+    for (;;) {
+        const size_t ls = (size_t)(l_last + size - l), rs = (size_t)(r_last + size - r);
+        size_t sure = (ls < rs ? ls : rs) / size / 2;
+        if (sure < 4)
+            break;
+        for (; sure > 0; sure--, out += size, last -= size) {
+            yk_merge_step(&l, &r, out, size, less, args);
+            yk_merge_step_back(&l_last, &r_last, last, size, less, args);
+        }
+    }
+    l_end = l_last + size;
+    r_end = r_last + size;
     while (l < l_end && r < r_end) {
-        /* As many steps as certainly do not use up a run. */
         size_t sure = (size_t)((l_end - l < r_end - r ? l_end - l : r_end - r)) / size;
         for (; sure > 0; sure--, out += size)
             yk_merge_step(&l, &r, out, size, less, args);
@@ -138,15 +158,15 @@ YK_INLINE void yk_merge_any(const char *l, size_t nl, const char *r, size_t nr, 
 YK_INLINE void yk_sort_4(const char *v, char *out, size_t size, yk_less *less, const void *args)
 {
     const bool c1 = less(v + size, v, args), c2 = less(v + 3 * size, v + 2 * size, args);
-    const char *a = v + (c1 ? size : 0), *b = v + (c1 ? 0 : size);
-    const char *c = v + (c2 ? 3 * size : 2 * size), *d = v + (c2 ? 2 * size : 3 * size);
+    const char *a = yk_choose(c1, v, v + size), *b = yk_choose(c1, v + size, v);
+    const char *c = yk_choose(c2, v + 2 * size, v + 3 * size), *d = yk_choose(c2, v + 3 * size, v + 2 * size);
     const bool c3 = less(c, a, args), c4 = less(d, b, args);
-    const char *least = c3 ? c : a, *most = c4 ? b : d, *left = c3 ? a : c4 ? c : b, *right = c4 ? d : c3 ? b : c;
+    const char *left = yk_choose(c3, yk_choose(c4, b, c), a), *right = yk_choose(c4, yk_choose(c3, c, b), d);
+    memcpy(out, yk_choose(c3, a, c), size);
+    memcpy(out + 3 * size, yk_choose(c4, d, b), size);
     const bool c5 = less(right, left, args);
-    memcpy(out, least, size);
-    memcpy(out + size, c5 ? right : left, size);
-    memcpy(out + 2 * size, c5 ? left : right, size);
-    memcpy(out + 3 * size, most, size);
+    memcpy(out + size, yk_choose(c5, left, right), size);
+    memcpy(out + 2 * size, yk_choose(c5, right, left), size);
 }
 
 /* At most 3 elements, or any number of them at a worse price. */

@@ -222,6 +222,7 @@ void yk_must(yoke_future *f, int err, const char *file, int line)
         yk_fail(file, line, err, "%s", text);
         return;
     }
+    yk_plain(text, strlen(text), false);
     fprintf(stderr, "yoke: %s (awaited at %s:%d)\n", text, file, line);
     abort();
 }
@@ -230,7 +231,10 @@ void yk_must(yoke_future *f, int err, const char *file, int line)
 
 static void print_lost(const char *text, void *arg)
 {
-    fprintf(stderr, "yoke: error never looked at: %s\n", text);
+    char line[700];
+    snprintf(line, sizeof line, "%s", text);
+    yk_plain(line, strlen(line), false);
+    fprintf(stderr, "yoke: error never looked at: %s\n", line);
 }
 
 static struct {

@@ -678,13 +678,20 @@ static int64_t next_attempt_in(const yk_job *job, int code, int64_t retry_after)
     return YK_MIN(pause, MAX_BACKOFF);
 }
 
+/* Now + pause, or never if that does not fit: a task may ask for any. */
+static int64_t after(int64_t pause)
+{
+    int64_t now = yoke_now();
+    return pause > YOKE_FOREVER - now ? YOKE_FOREVER : now + pause;
+}
+
 /* Sends the job round again; the executor's reference goes with it. False when it has been ended meanwhile or no timer could
  * be had. */
 static bool retry(yk_job *job, int64_t pause)
 {
     if (job->ex->type->capabilities & YK_SYNCHRONOUS) {
         /* The executor's submit sees that the job is queued again, sleeps and runs it. */
-        job->owner.number = (uint64_t)(yoke_now() + pause);
+        job->owner.number = (uint64_t)after(pause);
         return move(job, YK_RUNNING, YK_QUEUED);
     }
     if (!move(job, YK_RUNNING, YK_WAITING))
@@ -693,7 +700,7 @@ static bool retry(yk_job *job, int64_t pause)
         queue(job);
         return true;
     }
-    if (yk_timer_start(&job->attempt_timer, yoke_now() + pause, pause_over, job) == 0)
+    if (yk_timer_start(&job->attempt_timer, after(pause), pause_over, job) == 0)
         return true;
     move(job, YK_WAITING, YK_RUNNING);
     return false;

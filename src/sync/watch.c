@@ -5,6 +5,7 @@
 #include "sync/watching.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 bool yoke_watching_locks;
@@ -156,10 +157,28 @@ static void remember(yk_keeper *k, const yk_who *me, const void *lock, const cha
                         .shared = strcmp(kind, "read") == 0};
 }
 
+/* The kernel counts the threads as links of a folder. */
+static bool is_alone(void)
+{
+    struct stat s;
+    return stat("/proc/self/task", &s) == 0 && s.st_nlink == 3;
+}
+
+/* Whether this thread, which holds the lock, is the one that will release it. */
+static bool is_sure(const yk_watched *l, const yk_who *me)
+{
+    if (l->owned || l->returned >= YK_CERTAIN)
+        return true;
+    for (size_t i = 0; i < YK_USERS; i++)
+        if (l->users[i] == me)
+            return true;
+    return is_alone();
+}
+
 /* It is held by this thread already. */
 static int check_again(const yk_keeper *k, const yk_held *h)
 {
-    if (h->lock->recursive || (h->shared && k->want.shared))
+    if (h->lock->recursive || (h->shared && k->want.shared) || !is_sure(h->lock, h->who))
         return 0;
     yk_report_again(k, h);
     return -EDEADLK;
@@ -217,7 +236,13 @@ static void tell(const void *object, char *text, size_t size)
              yk_site_label(want->site, place, sizeof place));
 }
 
-const yk_wish_kind yk_lock_wish = {.holder = holder, .tell = tell, .by = "held by"};
+static bool sure(const void *object)
+{
+    const yk_want *want = object;
+    return want->lock && yk_is_lock(want->lock);
+}
+
+const yk_wish_kind yk_lock_wish = {.holder = holder, .tell = tell, .sure = sure, .by = "held by"};
 
 int yk_watch_blocked_until(const void *lock, int64_t deadline)
 {
@@ -288,6 +313,15 @@ void yk_watch_have(const void *lock)
     yk_mutex_unlock(&yk_who_lock);
 }
 
+static void note_return(yk_watched *l, const yk_who *me)
+{
+    if (l->owned || l->passed_on || l->returned == YK_CERTAIN)
+        return;
+    l->users[l->returned % YK_USERS] = me;
+    if (l->returned++ == 0)
+        yk_order_settle(l);
+}
+
 /* One that another thread may release tells what happened, not who is inside: it is left alone from now on. */
 static void pass_on(yk_watched *l)
 {
@@ -310,6 +344,8 @@ void yk_watch_drop(const void *lock)
     yk_held *h = l ? held_by(l, me) : NULL;
     if (k && h)
         k->dropped = (yk_want){.address = lock, .lock = l, .site = h->site, .shared = h->shared};
+    if (h)
+        note_return(l, me);
     if (h && --h->count == 0)
         take_out(h);
     else if (l && !h && l->holders && !l->holders->shared)

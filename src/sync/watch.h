@@ -19,7 +19,9 @@
  *
  * What is no alarm: a try, or an acquire with a time limit, which comes loose by itself; an rlock or the shared side taken again
  * by its holder; a cycle at one lock of which both sides are shared; orders that are reversed only under one more lock that all
- * take first; a lock that was ever released by another thread than its holder, which is a signal and not a lock. */
+ * take first; a lock that was ever released by another thread than its holder, which is a signal and not a lock. As a "lock" may
+ * yet turn out to be one, it counts from when its holder has released it once; and to take it twice is a mistake if this thread
+ * has released it before, or is the only one. */
 #ifndef YK_SYNC_WATCH_H
 #define YK_SYNC_WATCH_H
 #include "base/base.h"

@@ -214,7 +214,8 @@ static void best_of_parts(size_t lo, size_t hi, const void *arg)
 {
     contest *c = *(contest *const *)arg;
     for (size_t part = lo; part < hi; part++)
-        c->best[part] = c->order->best(c->base, part * c->each, YK_MIN((part + 1) * c->each, c->n), c->greatest, c->size, c->args);
+        c->best[part] = c->order->best(c->base, part * c->each, YK_MIN((part + 1) * c->each, c->n), c->greatest, c->size,
+                                       c->args);
 }
 
 size_t yk_best(yoke_executor *ex, const void *base, size_t n, bool greatest, size_t size, const yk_order *order, const void *args)

@@ -8,8 +8,8 @@
  * finds nothing to do leaves, if it has no child; else it sleeps until there is something or the child has left, and does not
  * steal meanwhile: members on top of each other in one stack would pile up with the length of the input.
  *
- * Everything in pipe_line but the constants is guarded by lock, except `available` and `code`, which anyone reads, and `bell`, the
- * word on which members sleep. */
+ * Everything in pipe_line but the constants is guarded by lock, except `available` and `code`, which anyone reads, and `bell`,
+ * the word on which members sleep. */
 #include "threads/crew.h"
 #include "threads/fork.h"
 #include "sync/mutex.h"
@@ -295,7 +295,7 @@ static void drop_rest(pipe_line *p)
 {
     for (size_t i = 0; i < p->tokens; i++) {
         token *t = &p->all[i];
-        if (t->live && !t->filtered && p->stages[t->stage - 1].drop)
+        if (t->live && !t->filtered && t->stage < p->count && p->stages[t->stage - 1].drop)
             p->stages[t->stage - 1].drop(t->item, p->stages[t->stage - 1].arg);
     }
 }

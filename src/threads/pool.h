@@ -34,6 +34,7 @@ typedef struct yk_pool_worker {
     pthread_t thread;
     uint32_t index;
     uint32_t random;
+    uint32_t victim;        /* from whom it stole last: the first to try */
     uint32_t ticks;         /* jobs taken, to look into the inbox now and then */
     uint32_t jobs_until_look, stride; /* see budget.c */
     int64_t clock;          /* when it last read it there */
@@ -92,6 +93,9 @@ void yk_pool_wake(yk_pool *p);
 bool yk_pool_wake_for_forks(yk_pool *p);
 /* Whether somebody sleeps who could help with forks. */
 bool yk_pool_wants_forks(yk_pool *p);
+/* The i-th worker to try to steal from, of `count`: first the last from whom there was something, then all others from `start`
+ * on, a random number; w itself and that first one come up again, and have nothing. */
+yk_pool_worker *yk_pool_victim(yk_pool_worker *w, uint32_t i, uint32_t start, uint32_t count);
 uint32_t yk_pool_random(yk_pool_worker *w);
 
 static inline void yk_pool_ring(yk_pool_worker *w)

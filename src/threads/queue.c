@@ -34,7 +34,8 @@ static yk_job *pop_list(yk_pool *p, unsigned first, unsigned last)
     yk_mutex_lock(&p->lists_lock);
     for (unsigned c = first; c <= last && !job; c++) {
         job_list *list = &p->lists[c];
-        if (!(job = list->first))
+        job = list->first;
+        if (!job)
             continue;
         list->first = job->next;
         if (!list->first)
@@ -100,6 +101,11 @@ uint32_t yk_pool_random(yk_pool_worker *w)
     return w->random = x;
 }
 
+yk_pool_worker *yk_pool_victim(yk_pool_worker *w, uint32_t i, uint32_t start, uint32_t count)
+{
+    return w->pool->workers[i == 0 ? w->victim : (start + i) % count];
+}
+
 static yk_job *steal(yk_pool_worker *w)
 {
     yk_pool *p = w->pool;
@@ -108,11 +114,12 @@ static yk_job *steal(yk_pool_worker *w)
     do {
         lost = false;
         uint32_t start = yk_pool_random(w) % count;
-        for (uint32_t i = 0; i < count; i++) {
-            yk_pool_worker *victim = p->workers[(start + i) % count];
+        for (uint32_t i = 0; i <= count; i++) {
+            yk_pool_worker *victim = yk_pool_victim(w, i, start, count);
             yk_job *job = victim == w ? NULL : yk_deque_steal(&victim->deque, &lost);
             if (job) {
                 yk_count(&w->steals);
+                w->victim = victim->index;
                 return job;
             }
         }

@@ -80,10 +80,13 @@ static void look_at_modules(finding *f)
     } else {
         yk_buf_printf(&f->text, "  %s\n", yk_buf_str(&why));
     }
-    if (yk_cache_folder(folder))
-        yk_buf_printf(&f->text, "  cache: %s\n", folder);
-    else
-        yk_buf_text(&f->text, "  cache: none can be written, so each run compiles again (set YOKE_CACHE)\n");
+    switch (yk_cache_folder(folder)) {
+    case YK_CACHE_WRITABLE: yk_buf_printf(&f->text, "  cache: %s\n", folder); break;
+    case YK_CACHE_FOREIGN:
+        yk_buf_printf(&f->text, "  cache: none: %s belongs to another user, or others can write to it (set YOKE_CACHE)\n", folder);
+        break;
+    default: yk_buf_text(&f->text, "  cache: none can be written, so each run compiles again (set YOKE_CACHE)\n"); break;
+    }
     yk_recipe_done(&r);
     yk_buf_done(&why);
 }

@@ -10,6 +10,7 @@
 #include "tools/commands.h"
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -78,6 +79,21 @@ void yk_signals_close(void)
 
 /* ---- Opening and closing ---- */
 
+/* A log that is also an input, the trace or the summary would destroy it, or itself. */
+static int is_apart(const yk_map *m, yk_error *e)
+{
+    const yk_map_config *c = m->c;
+    struct stat log, other;
+    if (fstat(m->log.fd, &log) < 0 || !S_ISREG(log.st_mode))
+        return 0;
+    for (size_t i = 0; i < c->npaths + 2; i++) {
+        const char *path = i < c->npaths ? c->paths[i] : i == c->npaths ? c->trace : c->summary_file;
+        if (path && stat(path, &other) == 0 && other.st_dev == log.st_dev && other.st_ino == log.st_ino)
+            return yk_errorf(e, EINVAL, "%s cannot be the job log too", path);
+    }
+    return 0;
+}
+
 static int open_log(yk_map *m, yk_error *e)
 {
     m->log.fd = -1;
@@ -87,6 +103,8 @@ static int open_log(yk_map *m, yk_error *e)
     yk_map_command_line(m->c, &command);
     int err = yk_joblog_open(&m->log, m->c->joblog, m->c->resume, yk_buf_str(&command), &m->done, e);
     yk_buf_done(&command);
+    if (err == 0)
+        err = is_apart(m, e);
     if (err == 0)
         m->out.log = &m->log;
     return err;
@@ -194,6 +212,8 @@ static int start(yk_map *m)
     if (yoke_executor_status(m->ex) < 0)
         return refuse(m, yoke_executor_status(m->ex) == -EINVAL ? 2 : 3, yoke_executor_error(m->ex));
     m->ex->timed = true; /* for the joblog and the summary */
+    if (m->out.log && yk_joblog_begin(&m->log, c->joblog, &e) < 0)
+        return refuse(m, is_full(e.code) ? 1 : 2, e.text);
     if (!(m->ex->type->capabilities & YK_ISOLATED))
         yk_watch_crashes();
     yk_progress_open(&m->progress, STDERR_FILENO, c->progress, c->quiet);

@@ -62,7 +62,9 @@ static int read_stdin(yk_buf *text)
     for (;;) {
         char *room = yk_buf_room(text, 65536);
         ssize_t n = room ? yk_sys.read(STDIN_FILENO, room, 65536) : 0;
-        if (!room || text->len > YOKE_JSON_MAX)
+        if (!room)
+            return -ENOMEM;
+        if (text->len > YOKE_JSON_MAX)
             return -EFBIG;
         if (n == 0)
             return 0;

@@ -190,3 +190,36 @@ wrong('order that compares structs', 'YOKE_PRIORITY_QUEUE(agenda, struct point, 
 wrong('order that changes an item', 'YOKE_PRIORITY_QUEUE(agenda, struct point, a, b, a->x++ < b->x);', 'read-only|const-qualified')
 wrong('priority queue without an order', 'YOKE_PRIORITY_QUEUE(agenda, struct point, a, b);', 'expected (primary-)?expression')
 wrong('same queue twice', 'YOKE_QUEUE(boxes, int);\nYOKE_QUEUE(boxes, int);', 'redefinition of .*boxes_')
+# ---- Sorts, scans and other algorithms ----
+ORDER = 'YOKE_ORDER(int, up, a, b) { return *a < *b; }\nYOKE_ORDER(int, near, a, b, (int, to)) { return *a - to < *b - to; }\n'
+KEY = 'YOKE_KEY(struct point, int, x_of, p) { return p->x; }\n'
+SCAN = 'YOKE_SCAN(double, run, i, acc, other, (0), (*acc += *other), (const double *, x)) { *acc += x[i]; }\n'
+PREDICATE = 'YOKE_PREDICATE(below, i, (const double *, x)) { return x[i] < 0; }\n'
+BIN = 'YOKE_BIN(bin, i, (const int *, x)) { return (size_t)x[i]; }\n'
+
+
+def algorithm(name, front, parameters, statement, *expected, only=ALL):
+    wrong(name, front + 'void use(%s);\nvoid use(%s) { %s; }' % (parameters, parameters, statement), *expected, only=only)
+
+
+algorithm('sort: no such order', ORDER, 'int *x', 'yoke_sort(NULL, x, 9, down)', '(an_order_named|all)_down')
+algorithm('sort: a key is no order', ORDER + KEY, 'struct point *x', 'yoke_sort(NULL, x, 9, x_of)', '(an_order_named|all)_x_of')
+algorithm('sort: elements of another type', ORDER, 'double *x', 'yoke_sort(NULL, x, 9, up)', 'yk_order_sort_all_up|no matching|(incompatible|convert) .*(int|double)')
+algorithm('sort: too few arguments', ORDER, 'int *x', 'yoke_sort(NULL, x, 9, near)', 'few|no matching|yk_order_sort_all_near')
+algorithm('sort: order not given', ORDER, 'int *x', 'yoke_sort(NULL, x, 9)', '(an_order_named|all)_')
+algorithm('min: elements of another type', ORDER, 'double *x', 'yoke_min(NULL, x, 9, up)', 'yk_order_least_up|no matching|(incompatible|convert) .*(int|double)')
+algorithm('unique: elements of another type', ORDER, 'int *x, double *y, size_t *n', 'yoke_unique(NULL, x, 9, y, n, up)', 'yk_order_unique_up|no matching|(incompatible|convert) .*(int|double)')
+algorithm('radix sort: no such key', KEY, 'struct point *x', 'yoke_radix_sort(NULL, x, 9, y_of)', '(a_key_named|all)_y_of')
+algorithm('radix sort: an order is no key', ORDER + KEY, 'int *x', 'yoke_radix_sort(NULL, x, 9, up)', '(a_key_named|all)_up')
+algorithm('radix sort: elements of another type', KEY, 'int *x', 'yoke_radix_sort(NULL, x, 9, x_of)', 'yk_key_sort_all_x_of|no matching|(incompatible|convert) .*(int|double)')
+wrong('key: a pointer', 'YOKE_KEY(struct point, const char *, name_of, p) { return "p"; }', 'key name_of is neither an integer nor')
+wrong('key: a struct', 'YOKE_KEY(struct point, struct point, itself, p) { return *p; }', 'key itself is neither an integer nor')
+algorithm('scan: no such scan', SCAN, 'double *x', 'yoke_scan(NULL, 9, x, walk, x)', '(a_scan_named|all)_walk')
+algorithm('scan: result of another type', SCAN, 'double *x, int *y', 'yoke_scan(NULL, 9, y, run, x)', 'yk_scan_all_run|no matching|(incompatible|convert) .*(int|double)')
+algorithm('scan: too few arguments', SCAN, 'double *x', 'yoke_scan(NULL, 9, x, run)', 'few|no matching|yk_scan_all_run')
+wrong('scan: too large', 'struct huge { char x[5000]; };\nYOKE_SCAN(struct huge, lift, i, acc, other, ({{0}}), (acc->x[0] += other->x[0])) { acc->x[0]++; }', 'scan lift: its type has more than 4096 bytes')
+algorithm('find: no such predicate', PREDICATE, 'double *x', 'yoke_find_first(NULL, 9, above, x)', '(a_predicate_named|find)_above')
+algorithm('count: arguments of another type', PREDICATE, 'int *x', 'yoke_count(NULL, 9, below, x)', 'yk_predicate_all_below|no matching|(incompatible|convert) .*(int|double)')
+algorithm('select: to another type', PREDICATE, 'double *x, int *y, size_t *n', 'yoke_select(NULL, x, 9, y, n, below, x)', {'gcc': 'yoke_select|YK_SAME|mismatch|incompatible', 'clang': 'mismatch|incompatible', 'g++': 'distinct|conditional', 'clang++': 'mismatch|distinct|incompatible'}, only=CXX)
+algorithm('histogram: no such bins', BIN, 'int *x, uint64_t *n', 'yoke_histogram(NULL, 9, 4, n, bins, x)', '(a_bin_named|all)_bins')
+algorithm('histogram: counts of another type', BIN, 'int *x, double *n', 'yoke_histogram(NULL, 9, 4, n, bin, x)', 'yk_bin_all_bin|no matching|(incompatible|convert) .*(int|double)')

@@ -1,5 +1,6 @@
 /* Modules when things fail: the compiler, the entries of the cache, its folder, and every call in turn. */
 #include "module_try.h"
+#include <sys/resource.h>
 
 /* ---- The compiler's failures ---- */
 
@@ -203,6 +204,40 @@ TEST(which_folder)
     setenv("YOKE_CACHE", "near", 1);
     CHECK_INT(answer("m.c"), 11);
     CHECK_INT(files("near", ".so"), 1);
+}
+
+/* What lies in the cache is run, so one in which others could put something is left alone. */
+TEST(a_folder_that_others_can_write_to)
+{
+    setup();
+    CHECK_INT(answer("m.c"), 11);
+    CHECK_INT(compiles(), 1);
+    static const mode_t open_modes[] = {0777, 01777, 0720, 0702};
+    for (size_t i = 0; i < YK_COUNT_OF(open_modes); i++) {
+        CHECK_INT(chmod(at("cache"), open_modes[i]), 0);
+        CHECK_INT(answer("m.c"), 11);
+        CHECK_INT(compiles(), 2 + (int)i);
+    }
+    CHECK_INT(chmod(at("cache"), 0755), 0);
+    CHECK_INT(answer("m.c"), 11);
+    CHECK_INT(compiles(), 1 + (int)YK_COUNT_OF(open_modes));
+    if (geteuid() == 0) {
+        CHECK_INT(chown(at("cache"), 65534, 65534), 0);
+        CHECK_INT(answer("m.c"), 11);
+        CHECK_INT(compiles(), 2 + (int)YK_COUNT_OF(open_modes));
+    }
+    CHECK_INT(files("tmp", ""), 0);
+}
+
+/* To try how much room there is must not end the process by SIGXFSZ. */
+TEST(a_limit_on_the_size_of_files)
+{
+    setup();
+    struct rlimit little = {.rlim_cur = 100 << 10, .rlim_max = 100 << 10};
+    write_text("m.c", "nonsense\n");
+    CHECK_INT(setrlimit(RLIMIT_FSIZE, &little), 0);
+    CHECK_INT(answer("m.c"), -ENOEXEC);
+    CHECK_HAS(text, "error:");
 }
 
 TEST(a_folder_that_is_none)

@@ -93,7 +93,8 @@ static void drop(void *item, void *arg)
 
 static int through(yoke_executor *ex, size_t tokens, run *r)
 {
-    const yoke_stage stages[] = {{source, r, YOKE_IN_ORDER, drop}, {work, r, YOKE_PARALLEL, drop}, {sink, r, YOKE_IN_ORDER, drop}};
+    const yoke_stage stages[] = {{source, r, YOKE_IN_ORDER, drop}, {work, r, YOKE_PARALLEL, drop},
+                                 {sink, r, YOKE_IN_ORDER, drop}};
     return yoke_pipeline(ex, tokens, stages, 3);
 }
 

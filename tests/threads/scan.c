@@ -121,7 +121,8 @@ TEST(not_commutative)
     EACH_POOL(ex)
         for (int before = 0; before < 2; before++) {
             matrix m = {1, 0, 0, 1};
-            CHECK_INT(before ? yoke_scan_before(ex, N, out_of, products, factors) : yoke_scan(ex, N, out_of, products, factors), 0);
+            CHECK_INT(before ? yoke_scan_before(ex, N, out_of, products, factors)
+                             : yoke_scan(ex, N, out_of, products, factors), 0);
             for (size_t i = 0; i < N; i++) {
                 matrix next = times(m, factors[i]), *want = before ? &m : &next;
                 CHECK(memcmp(&out_of[i], want, sizeof m) == 0);

@@ -80,7 +80,7 @@ static uint64_t at_of(shape s, size_t i, size_t n)
             for (yoke_executor *ex = yoke_open(two ? "threads:3" : "inline"); ex; ex = close_it(ex))                   \
                 for (size_t k = 0; k < LENGTHS; k++)                                                                   \
                     for (shape s = RANDOM; s < SHAPES; s++)                                                            \
-                        if (lengths[k] < 30000 || s == RANDOM || s == FEW || (s == ENDS && two))                       \
+                        if (lengths[k] < 5000 || s == RANDOM || (s == FEW && two) || (s == ENDS && !two))                       \
                             check_##suffix(ex, lengths[k], s);                                                         \
     }
 

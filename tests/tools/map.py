@@ -785,6 +785,33 @@ def dry_run():
 # ---- Usage ----
 
 @test
+def a_log_survives_what_cannot_run():
+    """It is emptied when all else is ready, and is nothing else's file."""
+    text = HEADER + "\n1\t:\t1\t1\t0\t0\t0\t0\tc\n"
+    for words in (["--on", "nosuch"], ["--on", "threads:zero"], ["--trace", "/proc/nonexistent/t"]):
+        log = write("kept", text)
+        status, out, err = yoke("nap", *words, "--joblog", log, ":::", "1")
+        check(status in (2, 3) and out == "", f"{status} {out} {err}")
+        equal(open(log).read(), text)
+    data = write("data", "1\n3\n")
+    for words in (["-a", data], ["--trace", data, ":::", "1"], ["--summary=" + data, ":::", "1"]):
+        status, out, err = yoke("nap", "--joblog", data, *words)
+        equal((status, out), (2, ""))
+        has(err, "cannot be the job log too")
+        equal(open(data).read(), "1\n3\n")
+
+
+@test
+def files_that_may_grow_no_more():
+    """SIGXFSZ would end the command without a word."""
+    many = write("many", "3\n" * 20000)
+    for words in (f"-a {many} >{path('limited')}", f"-a {many} --joblog {path('limited.log')} >/dev/null"):
+        status, out, err = run(["sh", "-c", f"ulimit -f 1; exec {YOKE} map --on inline {TASKS}:nap {words}"])
+        equal((status, out), (1, ""))
+        has(err, "File too large")
+
+
+@test
 def usage_errors():
     target = f"{TASKS}:nap"
     for words, text in (
