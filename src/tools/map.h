@@ -80,6 +80,10 @@ int yk_signals_count(void);
 extern _Atomic int yk_signals_hard;
 /* A function for the second interrupt while the loop itself is inside a task; NULL: none. */
 void yk_signals_rescue(void (*fn)(void *arg), void *arg);
+/* A task in another thread is ending the process and waits for what has ended to be written; yk_signals_saved() lets it, and
+ * does not return. */
+bool yk_signals_dying(void);
+__attribute__((noreturn)) void yk_signals_saved(void);
 void yk_signals_close(void);
 
 /* ---- map_loop.c ---- */

@@ -221,9 +221,13 @@ static void flush(yk_map *m)
         fail(m, &e, 1);
 }
 
+static void save_all(yk_map *m);
+
 static void look_at_signals(yk_map *m)
 {
     int count = yk_signals_count();
+    if (YK_UNLIKELY(yk_signals_dying()))
+        save_all(m);
     if (YK_LIKELY(count == 0) || m->stop == YK_MAP_NOW)
         return;
     if (count > 1) {
@@ -323,6 +327,32 @@ static void drain(yk_map *m)
         flush(m);
         tick_progress(m, m->out.flushed);
     }
+}
+
+/* Of a run that stops now, what has ended is written all the same, with gaps where something has not. */
+static void write_rest(yk_map *m)
+{
+    map_window *w = m->window;
+    if (w->hook_all)
+        collect(m);
+    for (uint64_t i = w->head; !w->unordered && i < w->tail; i++) {
+        map_slot *s = &w->slots[i % YK_MAP_WINDOW];
+        if (!slot_ended(w, s) || s->job->code == -ECANCELED)
+            continue;
+        yk_output_add(&m->out, s->job, s->number, s->text, s->len);
+        s->job = yoke_release(s->job);
+        w->taken--;
+    }
+}
+
+/* Before a task of another thread ends the process. */
+static void save_all(yk_map *m)
+{
+    yk_error e;
+    m->stop = YK_MAP_NOW; /* what is collected is nothing to act upon any more */
+    write_rest(m);
+    yk_output_flush(&m->out, &e);
+    yk_signals_saved();
 }
 
 /* ---- Sleeping ---- */
@@ -472,22 +502,6 @@ static void run_record(yk_map *m, const yk_record *r)
     }
     if (m->c->delay > 0)
         w->start_at = yoke_now() + m->c->delay;
-}
-
-/* Of a run that stops now, what has ended is written all the same, with gaps where something has not. */
-static void write_rest(yk_map *m)
-{
-    map_window *w = m->window;
-    if (w->hook_all)
-        collect(m);
-    for (uint64_t i = w->head; !w->unordered && i < w->tail; i++) {
-        map_slot *s = &w->slots[i % YK_MAP_WINDOW];
-        if (!slot_ended(w, s) || s->job->code == -ECANCELED)
-            continue;
-        yk_output_add(&m->out, s->job, s->number, s->text, s->len);
-        s->job = yoke_release(s->job);
-        w->taken--;
-    }
 }
 
 static void finish(yk_map *m)

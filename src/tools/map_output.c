@@ -162,7 +162,9 @@ void yk_output_say(yk_output *o, const char *format, ...)
 
 void yk_output_rescue(yk_output *o)
 {
-    if (yk_write_all(yk_results_fd, o->results.ptr, o->results.len, &yk_signals_hard) == 0 && o->log && !o->log->rows.failed)
+    int err = yk_write_all(yk_results_fd, o->results.ptr, o->results.len, &yk_signals_hard);
+    yk_write_all(STDERR_FILENO, o->errors.ptr, o->errors.len, &yk_signals_hard);
+    if (err == 0 && o->log && !o->log->rows.failed)
         yk_write_all(o->log->fd, o->log->rows.ptr, o->log->rows.len, NULL);
 }
 

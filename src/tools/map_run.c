@@ -16,6 +16,9 @@
 
 /* ---- Interrupts ---- */
 
+/* How long a dying process waits for its results to be written. */
+#define LAST_WISH (2 * YOKE_S)
+
 _Atomic int yk_signals_hard;
 static _Atomic int arrived;
 static int wake_fd = -1;
@@ -33,7 +36,7 @@ static void interrupted(int number)
     void (*rescue)(void *) = atomic_load(&rescue_fn);
     if (count > 1 && rescue) {
         rescue(rescue_arg);
-        _exit(130);
+        yk_end_command(130);
     }
     uint64_t one = 1;
     ssize_t n = yk_sys.write(wake_fd, &one, sizeof one);
@@ -69,8 +72,42 @@ void yk_signals_rescue(void (*fn)(void *arg), void *arg)
     atomic_store(&rescue_fn, fn);
 }
 
+/* ---- The end of this process from within a task ---- */
+
+enum { WISH_NONE, WISH_MADE, WISH_GRANTED };
+static _Atomic int wish;
+
+/* In the loop's own thread what is complete can be written at once; from another one the loop is asked to, and may be unable. */
+static void make_last_wish(void)
+{
+    void (*rescue)(void *) = atomic_load(&rescue_fn);
+    if (rescue) {
+        rescue(rescue_arg);
+        return;
+    }
+    uint64_t one = 1;
+    atomic_store(&wish, WISH_MADE);
+    ssize_t n = yk_sys.write(wake_fd, &one, sizeof one);
+    (void)n;
+    for (int64_t end = yoke_now() + LAST_WISH; atomic_load(&wish) != WISH_GRANTED && yoke_now() < end;)
+        usleep(1000);
+}
+
+bool yk_signals_dying(void)
+{
+    return atomic_load_explicit(&wish, memory_order_relaxed) == WISH_MADE;
+}
+
+void yk_signals_saved(void)
+{
+    atomic_store(&wish, WISH_GRANTED);
+    for (;;)
+        pause();
+}
+
 void yk_signals_close(void)
 {
+    atomic_store(&yk_last_wish, NULL);
     for (size_t i = 0; i < YK_COUNT_OF(caught); i++)
         sigaction(caught[i], &before[i], NULL);
     close(wake_fd);
@@ -216,6 +253,7 @@ static int start(yk_map *m)
         return refuse(m, is_full(e.code) ? 1 : 2, e.text);
     if (!(m->ex->type->capabilities & YK_ISOLATED))
         yk_watch_crashes();
+    atomic_store(&yk_last_wish, make_last_wish);
     yk_progress_open(&m->progress, STDERR_FILENO, c->progress, c->quiet);
     return 0;
 }
