@@ -27,7 +27,8 @@ typedef struct yk_shipment {
     } outs[16];
 } yk_shipment;
 
-enum yk_clerk_state { YK_ABSENT, YK_STARTING, YK_PRESENT };
+/* LINGERING: its zygote is dead, and so should it be; until it surely is, nobody else gets its desk. */
+enum yk_clerk_state { YK_ABSENT, YK_STARTING, YK_PRESENT, YK_LINGERING };
 
 /* The parent's books of one worker. */
 typedef struct yk_clerk {
@@ -42,6 +43,7 @@ typedef struct yk_clerk {
     double task_ns;         /* moving average of what one takes; 0: not known */
     bool dirty;             /* requests written that have not been announced */
     uint64_t seen_before;   /* at the last look of yk_note_stuck() */
+    bool lives_on;          /* after its zygote; of the supervisor alone */
     bool stuck;             /* has completed nothing between two looks: what waits behind its job may wait long */
     bool doomed;            /* being killed; it gets nothing more */
     bool killing;           /* its end has been asked for, once; the supervisor goes on asking if that failed */

@@ -17,6 +17,8 @@
 #define RESTART_FIRST (1 * YOKE_MS)
 #define RESTART_MAX (1 * YOKE_S)
 #define ASK_AGAIN (10 * YOKE_MS)
+#define ORPHANS_LAST (2 * YOKE_S) /* for those of a dead zygote to end before the rest goes on without them */
+#define LINGER_LOOK (100 * YOKE_MS)
 enum { QUICK = 3, HOPELESS = 12 }; /* deaths in a row before pauses begin, and before the backlog is given up */
 
 void yk_poke(yk_processes *p)
@@ -186,7 +188,7 @@ static void redistribute(yk_processes *p, unsigned slot, const yk_zygote_report 
             p->timed -= job->opts.timeout != 0;
             job->started = atomic_load_explicit(&p->desks[slot].claimed_at, memory_order_relaxed);
             job->ended = yoke_now();
-            if (job->started == 0)
+            if (job->started <= 0 || job->started > job->ended) /* not begun, or scribbled over */
                 job->started = job->ended;
             job->worker = slot;
             job->cargo = s;
@@ -218,7 +220,8 @@ static void give_up_backlog(yk_processes *p, int error, yk_outcome *o)
 static bool nobody_left(const yk_processes *p)
 {
     for (unsigned i = 0; i < p->base.width; i++)
-        if (p->clerks[i].state == YK_PRESENT || p->clerks[i].quick_deaths < HOPELESS)
+        if (p->clerks[i].state == YK_PRESENT ||
+            (p->clerks[i].state != YK_LINGERING && p->clerks[i].quick_deaths < HOPELESS))
             return false;
     return true;
 }
@@ -309,6 +312,29 @@ bool yk_hear(yk_processes *p, bool block)
 
 /* ---- The zygote's own death ---- */
 
+/* True when a worker that is not our child is dead for certain. */
+static bool is_gone(const yk_clerk *c, int64_t deadline)
+{
+    int fd = c->pidfd >= 0 ? c->pidfd : yk_sys.pidfd_open(c->pid, 0);
+    if (fd < 0) {
+        while (kill(c->pid, 0) == 0) {
+            if (yoke_now() >= deadline)
+                return false;
+            yk_sys.poll(NULL, 0, 1);
+        }
+        return errno == ESRCH;
+    }
+    struct pollfd f = {.fd = fd, .events = POLLIN};
+    int n;
+    do {
+        int64_t left = YK_MAX(deadline - yoke_now(), 0);
+        n = yk_sys.poll(&f, 1, (int)((left + YOKE_MS - 1) / YOKE_MS));
+    } while (n < 0 && yoke_now() < deadline);
+    if (fd != c->pidfd)
+        close(fd);
+    return n > 0;
+}
+
 /* Its workers die with it; wait until they have, because their desks are about to be wiped. What their tasks have left behind
  * in their process groups is ended here, as the zygote would have done. The numbers are at most a moment old, far less than
  * the kernel needs to come round to them again. */
@@ -322,12 +348,46 @@ static void await_orphans(yk_processes *p)
             else
                 kill(p->clerks[i].pid, SIGKILL);
         }
-    for (unsigned i = 0; i < p->base.width; i++) {
-        struct pollfd f = {.fd = p->clerks[i].pidfd, .events = POLLIN};
-        if (p->clerks[i].pidfd >= 0)
-            while (poll(&f, 1, 2000) < 0 && errno == EINTR)
-                ;
+    int64_t deadline = yoke_now() + ORPHANS_LAST;
+    for (unsigned i = 0; i < p->base.width; i++)
+        p->clerks[i].lives_on = p->clerks[i].state == YK_PRESENT && !is_gone(&p->clerks[i], deadline);
+}
+
+/* A worker that does not end keeps its desk, its arena and what the job that it is at has of ours; all else is saved from it. */
+static void let_linger(yk_processes *p, unsigned slot, const yk_zygote_report *r, yk_outcome *o)
+{
+    yk_clerk *c = &p->clerks[slot];
+    yk_harvest_one(p, slot, o);
+    for (uint64_t number = c->sent; number-- > c->next;) {
+        yk_job *job = c->jobs[number % YK_RING];
+        yk_shipment *s = c->shipments[number % YK_RING];
+        if (!job)
+            continue;
+        if (yk_revoke(p, slot, number))
+            yk_requeue(p, job, s);
+        else if (s)
+            s->block_count = 0; /* it may write there for as long as it lives */
     }
+    redistribute(p, slot, r, o);
+    c->outstanding = 0;
+    c->next = c->sent;
+    c->dirty = false;
+    c->state = YK_LINGERING;
+    if (nobody_left(p))
+        give_up_backlog(p, -EOWNERDEAD, o);
+}
+
+/* Gives the desk of one that has ended after all to another. Returns when to look again. */
+static int64_t look_at_lingering(yk_processes *p, unsigned slot, int64_t now, yk_outcome *o)
+{
+    if (!is_gone(&p->clerks[slot], 0)) {
+        if (nobody_left(p))
+            give_up_backlog(p, -EOWNERDEAD, o);
+        return now + LINGER_LOOK;
+    }
+    wipe(p, slot);
+    restart(p, slot, -EOWNERDEAD, o);
+    return now;
 }
 
 static void new_zygote(yk_processes *p, yk_outcome *o)
@@ -365,9 +425,11 @@ static void zygote_ended(yk_processes *p)
         new_zygote(p, &o);
         for (unsigned i = 0; i < p->base.width; i++) {
             yk_zygote_report r = {.code = CLD_KILLED, .status = SIGKILL};
-            if (p->clerks[i].state == YK_PRESENT)
+            if (p->clerks[i].lives_on)
+                let_linger(p, i, &r, &o);
+            else if (p->clerks[i].state == YK_PRESENT)
                 worker_ended(p, i, &r, &o);
-            else
+            else if (p->clerks[i].state != YK_LINGERING)
                 wipe(p, i), restart(p, i, -EOWNERDEAD, &o);
         }
         if (p->zygote == 0)
@@ -427,6 +489,8 @@ static int64_t look_at_clock(yk_processes *p, bool *ret_full)
     }
     for (unsigned i = 0; i < p->base.width; i++) {
         yk_clerk *c = &p->clerks[i];
+        if (c->state == YK_LINGERING && !p->stopping)
+            next = YK_MIN(next, look_at_lingering(p, i, now, &o));
         if (c->state != YK_ABSENT || c->restart_at == 0 || p->stopping)
             continue;
         if (c->restart_at <= now)

@@ -474,3 +474,94 @@ TEST_LIMIT(scribbling_workers, 120)
     }
     yoke_close(ex);
 }
+
+YOKE_TASK(const char *, line, (size_t, n))
+{
+    char *p = yoke_alloc(n + 1);
+    if (!p)
+        return "no memory";
+    memset(p, 'l', n);
+    p[n] = '\0';
+    return p;
+}
+
+/* A C string must not lie where a worker can take its end away. */
+TEST(strings_lie_in_private_memory)
+{
+    yoke_executor *ex = yoke_open("processes:1");
+    const yk_processes *p = (const yk_processes *)(void *)ex;
+    for (size_t n = 1; n < 100000; n = n * 3 + 1) {
+        yoke_future *f = yoke_submit(ex, line, n);
+        const char *text = yoke_await(f, const char *);
+        CHECK(text < p->map || text >= p->map + p->map_size);
+        CHECK_INT(strlen(text), n);
+        CHECK(text[0] == 'l' && text[n - 1] == 'l');
+        yoke_release(f);
+    }
+    yoke_close(ex);
+}
+
+/* A completion with times of its own making. */
+YOKE_TASK(void, lies_about_time, (uint64_t, desk), (int64_t, started), (int64_t, ended))
+{
+    yk_desk *d = (yk_desk *)(uintptr_t)desk;
+    uint64_t done = atomic_load(&d->done);
+    d->completions[done % YK_RING] = (yk_completion_cell){.number = atomic_load(&d->claimed), .retry_after = -1,
+                                                          .started = started, .ended = ended};
+    atomic_store(&d->done, done + 1);
+    for (;;)
+        pause();
+}
+
+TEST(durations_are_durations)
+{
+    static const int64_t times[][2] = {{INT64_MIN, INT64_MAX}, {-1, INT64_MAX}, {INT64_MAX, INT64_MIN}, {0, -1}};
+    for (size_t i = 0; i < YK_COUNT_OF(times); i++) {
+        yoke_executor *ex = yoke_open("processes:1");
+        yk_processes *p = (yk_processes *)(void *)ex;
+        CHECK_INT(yoke_await(yoke_submit(ex, add, 1, 2), long), 3);
+        /* The number of a job that runs is known to its worker when it has a timeout. */
+        yoke_future *f = yoke_opt_submit(ex, (timeout = 3600 * YOKE_S), lies_about_time, (uintptr_t)p->desks, times[i][0],
+                                         times[i][1]);
+        CHECK_INT(yoke_wait(f), 0);
+        CHECK(f->started >= 0 && f->ended >= f->started);
+        yoke_release(f);
+        yk_mutex_lock(&p->lock);
+        yk_end_worker(p, 0);
+        yk_mutex_unlock(&p->lock);
+        yoke_close(ex);
+    }
+}
+
+#ifndef __SANITIZE_THREAD__ /* the table of calls is changed while threads use it */
+static yk_processes *victim;
+static int (*real_memalign)(void **, size_t, size_t);
+static int interrupted;
+
+/* What a thread left behind in a worker could do between two looks at a completion. */
+static int scribbling_memalign(void **ret, size_t alignment, size_t size)
+{
+    if (victim && size >= 1000) {
+        interrupted++;
+        for (unsigned i = 0; i < YK_RING; i++)
+            victim->desks->completions[i].block = UINT64_MAX / 2;
+    }
+    return real_memalign(ret, alignment, size);
+}
+
+TEST(a_completion_is_read_once)
+{
+    real_memalign = yk_sys.posix_memalign;
+    yoke_executor *ex = yoke_open("processes:1");
+    yk_processes *p = (yk_processes *)(void *)ex;
+    victim = p;
+    yk_sys.posix_memalign = scribbling_memalign;
+    yoke_future *f = yoke_submit(ex, complains, 3000, 1);
+    CHECK(yoke_wait(f) < 0);
+    yk_sys.posix_memalign = real_memalign;
+    CHECK(interrupted > 0);
+    CHECK_INT(p->arena_books[p->clerks[0].arena].held, 0);
+    yoke_release(f);
+    yoke_close(ex);
+}
+#endif

@@ -263,4 +263,62 @@ TEST(one_kill_is_enough)
     CHECK_INT(yoke_await(yoke_submit(ex, add, 1, 2), long), 3);
     close_and_look(ex, false);
 }
+
+static enum yk_clerk_state state_of(yk_processes *p, unsigned slot)
+{
+    yk_mutex_lock(&p->lock);
+    enum yk_clerk_state state = p->clerks[slot].state;
+    yk_mutex_unlock(&p->lock);
+    return state;
+}
+
+/* Not even SIGKILL ends it, for now: its desk is not given to another, and the pool goes on without. */
+TEST_LIMIT(one_that_lives_on_keeps_its_desk, 60)
+{
+    yk_sys_table good = yk_sys;
+    yk_sys.pidfd_send_signal = lost_signal;
+    yoke_executor *ex = yoke_open("processes:2");
+    yk_processes *p = pool_of(ex);
+    int64_t *word = shared_word(ex);
+    yoke_future *f = yoke_submit(ex, leaves, one(word));
+    pid_t pid = await_pid(word);
+    unsigned slot = p->clerks[0].pid == pid ? 0 : 1;
+    CHECK_INT(p->clerks[slot].pid, pid);
+    uint64_t claimed = atomic_load(&p->desks[slot].claimed);
+    kill(p->zygote, SIGKILL);
+    CHECK_INT(yoke_wait(f), -EOWNERDEAD);
+    CHECK_INT(state_of(p, slot), YK_LINGERING);
+    for (int i = 0; i < 100; i++)
+        CHECK_INT(yoke_await(yoke_opt_submit(ex, (retries = 3), add, i, 2), long), i + 2);
+    CHECK_INT(state_of(p, slot), YK_LINGERING);
+    CHECK_INT(kill(pid, 0), 0);
+    CHECK_INT(atomic_load(&p->desks[slot].claimed), claimed);
+    kill(pid, SIGKILL);
+    while (state_of(p, slot) != YK_PRESENT)
+        nap(YOKE_MS);
+    CHECK(p->clerks[slot].pid != pid);
+    CHECK_INT(yoke_await(yoke_submit(ex, add, 1, 2), long), 3);
+    close_and_look(ex, false);
+    yk_sys = good;
+}
+
+/* With nobody but such a one, jobs fail instead of waiting for it. */
+TEST_LIMIT(only_one_that_lives_on, 60)
+{
+    yk_sys_table good = yk_sys;
+    yk_sys.pidfd_send_signal = lost_signal;
+    yoke_executor *ex = yoke_open("processes:1");
+    int64_t *word = shared_word(ex);
+    yoke_future *f = yoke_submit(ex, leaves, one(word));
+    pid_t pid = await_pid(word);
+    kill(pool_of(ex)->zygote, SIGKILL);
+    CHECK_INT(yoke_wait(f), -EOWNERDEAD);
+    CHECK_INT(yoke_wait(yoke_submit(ex, add, 1, 2)), -EOWNERDEAD);
+    kill(pid, SIGKILL);
+    while (state_of(pool_of(ex), 0) != YK_PRESENT)
+        nap(YOKE_MS);
+    CHECK_INT(yoke_await(yoke_submit(ex, add, 1, 2), long), 3);
+    close_and_look(ex, false);
+    yk_sys = good;
+}
 #endif
