@@ -70,13 +70,6 @@ static int child_life(yoke_executor *old)
     return yoke_close(own) == 0 ? 0 : 8;
 }
 
-static void begin(void)
-{
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-    SKIP("sanitizers are not made for threads after such a fork");
-#endif
-}
-
 static void fork_and_look(yoke_executor *old)
 {
     pid_t child = fork();
@@ -92,7 +85,6 @@ static void fork_and_look(yoke_executor *old)
 
 TEST_LIMIT(while_workers_are_busy, 60)
 {
-    begin();
     enum { FORKS = 20, TASKS = 3 };
     yoke_executor *ex = yoke_open("threads:3");
     CHECK_INT(fib(10), 55); /* the process's own pool is there too */
@@ -119,7 +111,6 @@ YOKE_TASK(void, forks_itself)
 
 TEST_LIMIT(inside_of_a_task, 60)
 {
-    begin();
     outer = yoke_open("threads:2");
     for (int i = 0; i < 5; i++) {
         yoke_future *f = yoke_submit(outer, forks_itself);
@@ -142,7 +133,6 @@ YOKE_FORK(void, forks_inside, (int, depth))
 
 TEST_LIMIT(inside_of_a_fork_body, 60)
 {
-    begin();
     outer = yoke_open("threads:2");
     yoke_run(outer, forks_inside, 3);
     CHECK_INT(yoke_close(outer), 0);
