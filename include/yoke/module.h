@@ -3,8 +3,9 @@
  * A .c file is compiled with the system's C compiler ($CC, else cc, gcc, clang) into $YOKE_CACHE (else
  * $XDG_CACHE_HOME/yoke, else ~/.cache/yoke), under a name that is a hash of the source, everything it includes, the
  * compiler, the flags and the libraries that they find with -L, so that a second load costs one hash. Many processes may do
- * this at once. Lines `// yoke-flags: -lcrypto -O3` in the source add flags for the compiler and the linker; a source whose
- * flags name further sources is compiled each time. A cache that belongs to another user than root, or that others can write to, is neither read nor written.
+ * this at once. Lines `// yoke-flags: -lcrypto -O3` in the source add flags for compiler and linker; a source whose
+ * flags name further sources is compiled each time. A cache that belongs to another user than root, or that others can
+ * write to, is neither read nor written.
  */
 #ifndef YOKE_MODULE_H
 #define YOKE_MODULE_H
