@@ -117,7 +117,8 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
     }                                                                                                                  \
     static inline YK_MAYBE bool yk_predicate_body_##N(YK_MAYBE size_t I YK_UNWRAP PARAMS)
 
-/* yoke_find_first(ex, n, name, arguments...): the lowest index of [0, n) for which it holds, or n. Work beyond a hit is not begun. */
+/* yoke_find_first(ex, n, name, arguments...): the lowest index of [0, n) for which it holds, or n. Work beyond a hit is not
+ * begun. */
 #define yoke_find_first(ex, n, ...) YK_CAT(YK_FIND_, YK_HAS_MORE(__VA_ARGS__))(find, ex, n, __VA_ARGS__)
 /* yoke_count(ex, n, name, arguments...): for how many it holds. */
 #define yoke_count(ex, n, ...) YK_CAT(YK_FIND_, YK_HAS_MORE(__VA_ARGS__))(all, ex, n, __VA_ARGS__)

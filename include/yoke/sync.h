@@ -1,38 +1,52 @@
-/* yoke/sync.h - locks and what goes with them, between threads and between processes, with the rules of Python's threading.
+/* yoke/sync.h - locks and what goes with them, between threads and between processes, with the rules of
+ * Python's threading.
  *
- *   yoke_lock        one holder; whoever knows it may release it          yoke_event      a flag to wait for
- *   yoke_rlock       one holder, who may take it again                    yoke_barrier    all wait for all, again and again
- *   yoke_rwlock      many readers or one writer                           yoke_latch      a count that goes down to zero, once
- *   yoke_semaphore   permits, bounded or not                              yoke_once       an initialisation that happens once
+ *   yoke_lock        one holder; whoever knows it may release it
+ *   yoke_rlock       one holder, who may take it again
+ *   yoke_rwlock      many readers or one writer
+ *   yoke_semaphore   permits, bounded or not
  *   yoke_condition   wait under a lock until somebody notifies
+ *   yoke_event       a flag to wait for
+ *   yoke_barrier     all wait for all, again and again
+ *   yoke_latch       a count that goes down to zero, once
+ *   yoke_once        an initialisation that happens once
  *
  * Common to all:
- *   - The struct is the caller's, in any memory, and is not copied while in use. Zeroed it is ready, private to the process, except
- *     yoke_barrier, which has a number to be told; the INIT macros and X_init() do the same and more. X_done() ends it and
- *     returns -EBUSY when it is plainly in use; later use is -EINVAL where that costs nothing to see.
- *   - Four forms of waiting: X(), for ever; X_try(), not at all (-EAGAIN); X_timed(), at most ns nanoseconds (-ETIMEDOUT; 0 is
- *     a try; less than 0 is -EINVAL for a lock and an rwlock, and as 0 for the others, as in Python); X_until(), until a
- *     deadline of yoke_now(). YOKE_FOREVER as ns or deadline is for ever. Signals do not end a wait.
- *   - May be called from any thread and from inside tasks (a worker that waits lends its place to another), not from signal
- *     handlers; what never waits (set, release, notify) may also be called by whoever holds other locks.
- *   - YOKE_SHARED in the flags of X_init(): the struct lies in memory that other processes map too, at any address. All of
- *     them run this version of yoke in one PID namespace, and one of them calls X_init() before the others come.
+ *   - The struct is the caller's, in any memory, and is not copied while in use; its memory stays until every
+ *     call on it has returned, the releases of others too. Zeroed it is ready, private
+ *     to the process, except yoke_barrier, which has a number to be told; the INIT macros and X_init() do the
+ *     same and more. X_done() ends it and returns -EBUSY when it is plainly in use; later use is -EINVAL
+ *     where that costs nothing to see.
+ *   - Four forms of waiting: X(), for ever; X_try(), not at all (-EAGAIN); X_timed(), at most ns nanoseconds
+ *     (-ETIMEDOUT; 0 is a try; less than 0 is -EINVAL for a lock and an rwlock, and as 0 for the others, as
+ *     in Python); X_until(), until a deadline of yoke_now(). YOKE_FOREVER as ns or deadline is for ever.
+ *     Signals do not end a wait.
+ *   - May be called from any thread and from inside tasks (a worker that waits lends its place to another),
+ *     not from signal handlers; what never waits (set, release, notify) may also be called by whoever holds
+ *     other locks.
+ *   - YOKE_SHARED in the flags of X_init(): the struct lies in memory that other processes map too, at any
+ *     address. All of them run this version of yoke in one PID namespace, and one of them calls X_init()
+ *     before the others come.
  *
- * When somebody dies. A process may be killed (SIGKILL, a crash) at any instruction, and a thread may end, while it holds or waits
- * for something shared. Who waits finds out by looking from time to time (10 ms after it began to wait, then ever more seldom, every
- * 80 ms at last), so a death costs the others a moment and never blocks them:
- *   - a lock, rlock or rwlock whose holder died goes to the next who asks: that call returns -EOWNERDEAD *with the lock held*, what
- *     the lock protects may be half changed, and yoke_X_consistent() says that it has been repaired. Released without
- *     that, it goes to the next one with -EOWNERDEAD again. A dead reader is just forgotten;
+ * When somebody dies. A process may be killed (SIGKILL, a crash) at any instruction, and a thread may end,
+ * while it holds or waits for something shared. Who waits finds out by looking from time to time (10 ms after
+ * it began to wait, then ever more seldom, every 80 ms at last), so a death costs the others a moment and
+ * never blocks them:
+ *   - a lock, rlock or rwlock whose holder died goes to the next who asks: that call returns -EOWNERDEAD
+ *     *with the lock held*, what the lock protects may be half changed, and yoke_X_consistent() says that it
+ *     has been repaired. Released without that, it goes to the next one with -EOWNERDEAD again. A dead reader
+ *     is just forgotten;
  *   - permits of a semaphore have no owner: whoever reaps the process gives back what it had;
  *   - a notification given to a waiter that died without returning goes to the next waiter;
- *   - a barrier is broken when its action's thread dies; one who will never arrive is a matter for timeouts or yoke_barrier_abort();
+ *   - a barrier is broken when its action's thread dies; one who will never arrive is a matter for timeouts
+ *     or yoke_barrier_abort();
  *   - an initialisation whose thread died is begun again by the next.
- * A process that calls exec() holding something keeps it until it ends. In private memory a thread that ends keeps what it holds.
+ * A process that calls exec() holding something keeps it until it ends. In private memory a thread that ends
+ * keeps what it holds.
  *
- * What it costs: a free lock is taken by one locked instruction and released by none, private or shared. Who has to sleep first makes
- * all running threads pass a fence (membarrier(2)), which is why the holder need not. Source: asymmetric locks after Dice, Huang and
- * Yang, "Asymmetric Dekker synchronization" (2001).
+ * What it costs: a free lock is taken by one locked instruction and released by none, private or shared. Who
+ * has to sleep first makes all running threads pass a fence (membarrier(2)), which is why the holder need
+ * not. Source: asymmetric locks after Dice, Huang and Yang, "Asymmetric Dekker synchronization" (2001).
  *
  * YOKE_DEBUG=locks in the environment: the locks report deadlocks and cycles among them. */
 #ifndef YOKE_SYNC_H
@@ -51,8 +65,8 @@ enum {
 
 /* ---- For the macros and inline functions below; the fields of all structs are the library's ---- */
 
-/* word: 0 free; else the owner's id, or flags (src/sync/lock.c). Written by: word, who takes and releases; sleepers, who is about to
- * sleep and who wakes; depth, the owner; flags, init. */
+/* word: 0 free; else the owner's id, or flags (src/sync/lock.c). Written by: word, who takes and releases;
+ * sleepers, who is about to sleep and who wakes; depth, the owner; flags, init. */
 typedef struct yk_lock_core {
     uint64_t word;
     uint32_t sleepers; /* 1: somebody may sleep on this */
@@ -86,7 +100,8 @@ static inline int yk_lock_take(yk_lock_core *l, unsigned how, int64_t limit, con
     return yk_lock_wait(l, how, limit, file, line);
 }
 
-/* The plain store and the plain load after it may be seen by others in the other order: who is about to sleep makes up for that. */
+/* The plain store and the plain load after it may be seen by others in the other order: who is about to sleep
+ * makes up for that. */
 static inline int yk_lock_give(yk_lock_core *l)
 {
     __atomic_store_n(&l->word, 0, __ATOMIC_RELEASE);
@@ -98,8 +113,8 @@ static inline int yk_lock_give(yk_lock_core *l)
 
 /* ---- Lock ---- */
 
-/* One holder at a time. A private lock has no owner: any thread may release it, and taking it twice waits for somebody else to. A
- * shared one belongs to the thread that took it. No fairness is promised. */
+/* One holder at a time. A private lock has no owner: any thread may release it, and taking it twice waits for
+ * somebody else to. A shared one belongs to the thread that took it. No fairness is promised. */
 typedef struct yoke_lock {
     yk_lock_core core;
 } yoke_lock;
@@ -136,7 +151,8 @@ static inline bool yoke_lock_held(const yoke_lock *l)
 {
     return (__atomic_load_n(&l->core.word, __ATOMIC_RELAXED) & 0x3fffffffu) != 0;
 }
-/* By the holder after -EOWNERDEAD: what the lock protects is in order again. 0; -EPERM: not the holder's; -EINVAL: it was in order. */
+/* By the holder after -EOWNERDEAD: what the lock protects is in order again. 0; -EPERM: not the holder's;
+ * -EINVAL: it was in order. */
 static inline int yoke_lock_consistent(yoke_lock *l) { return yk_lock_consistent(&l->core); }
 /* A name for reports of YOKE_DEBUG=locks, borrowed until done. */
 static inline void yoke_lock_name(yoke_lock *l, const char *name) { yk_lock_name(&l->core, name); }
@@ -186,8 +202,8 @@ static inline void yoke_rlock_name(yoke_rlock *l, const char *name) { yk_lock_na
 
 /* ---- Semaphore ---- */
 
-/* Permits; nobody owns one, and anybody may release. Waiters are woken in the order in which they came, but a newcomer may overtake
- * one that is woken. */
+/* Permits; nobody owns one, and anybody may release. Waiters are woken in the order in which they came, but a
+ * newcomer may overtake one that is woken. */
 typedef struct yoke_semaphore {
     uint32_t word;  /* permits, and a bit: somebody may sleep; written by all */
     uint32_t slack; /* how far the most permits are below INT32_MAX; init */
@@ -213,14 +229,15 @@ YOKE_API int yoke_semaphore_permits(const yoke_semaphore *s);
 
 /* ---- Event ---- */
 
-/* A flag. Who waits while it is set goes on, even if it is cleared again at once: set and clear together wake all who wait. */
+/* A flag. Who waits while it is set goes on, even if it is cleared again at once: set and clear together wake
+ * all who wait. */
 typedef struct yoke_event {
     uint32_t word; /* flag, somebody sleeps, generation: all in one, written by all */
     uint32_t flags;
 } yoke_event;
 #define YOKE_EVENT_INIT {0, 0}
 
-/* Not set. 0 or -EINVAL (unknown flags); done: 0 or -EBUSY (somebody waits). */
+/* init: 0 or -EINVAL (unknown flags). done: 0 or -EBUSY (somebody waits). */
 YOKE_API int yoke_event_init(yoke_event *e, unsigned flags);
 YOKE_API int yoke_event_done(yoke_event *e);
 /* 0. Setting what is set does nothing. */
@@ -262,17 +279,17 @@ enum {
     YOKE_SHARED_WAITERS = 32 /* the most that can wait on one shared condition at a time */
 };
 
-/* A waiter on a shared condition. who: its id, 0 none; word: 1 once notified; ticket: its place in the queue. Written under the
- * lock of the condition's users. */
+/* A waiter on a shared condition. who: its id, 0 none; word: 1 once notified; ticket: its place in the queue.
+ * Written under the lock of the condition's users. */
 typedef struct yk_waiting {
     uint64_t who;
     uint32_t word, ticket;
 } yk_waiting;
 
-/* Where threads wait, under a yoke_lock or a yoke_rlock, until somebody who holds it notifies. Every call names the lock, held by the
- * caller; all calls on one condition name the same one, and both are shared or both are private. A wait returns only when notified or
- * when the time is over, and notifications go to who has waited longest. A notification is never lost to a waiter whose time
- * is over. */
+/* Where threads wait, under a yoke_lock or a yoke_rlock, until somebody who holds it notifies. Every call
+ * names the lock, held by the caller; all calls on one condition name the same one, and both are shared or
+ * both are private. A wait returns only when notified or when the time is over, and notifications go to who
+ * has waited longest. A notification is never lost to a waiter whose time is over. */
 typedef struct yoke_condition {
     uint32_t flags, tickets;
     union {
@@ -284,18 +301,18 @@ typedef struct yoke_condition {
 } yoke_condition;
 #define YOKE_CONDITION_INIT {0, 0, {{NULL, NULL}}}
 
-/* 0 or -EINVAL (unknown flags); done: 0 or -EBUSY (somebody waits). */
+/* init: 0 or -EINVAL (unknown flags). done: 0 or -EBUSY (somebody waits). */
 YOKE_API int yoke_condition_init(yoke_condition *c, unsigned flags);
 YOKE_API int yoke_condition_done(yoke_condition *c);
 
-/* Gives the lock up (an rlock as often as it was taken), waits, takes it again as it was. 1: notified; 0: the time was over; -EPERM:
- * the caller does not hold the lock; -EOWNERDEAD: woken, and the lock's holder had died (see above), held; -EINVAL; -ENOSPC:
- * YOKE_SHARED_WAITERS wait already. */
+/* Gives the lock up (an rlock as often as it was taken), waits, takes it again as it was. 1: notified; 0: the
+ * time was over; -EPERM: the caller does not hold the lock; -EOWNERDEAD: woken, and the lock's holder had
+ * died (see above), held; -EINVAL; -ENOSPC: YOKE_SHARED_WAITERS wait already. */
 #define yoke_condition_wait(c, l) yk_condition_wait((c), &(l)->core, YOKE_FOREVER)
 #define yoke_condition_timed(c, l, ns) yk_condition_timed((c), &(l)->core, (ns))
 #define yoke_condition_until(c, l, deadline) yk_condition_wait((c), &(l)->core, (deadline))
-/* Waits until predicate(arg) is true: its last value (0 when the time was over first), or an error as above. It is called with
- * the lock held. */
+/* Waits until predicate(arg) is true: its last value (0 when the time was over first), or an error as above.
+ * It is called with the lock held. */
 #define yoke_condition_wait_for(c, l, predicate, arg) yk_condition_wait_for((c), &(l)->core, (predicate), (arg), YOKE_FOREVER)
 #define yoke_condition_wait_for_until(c, l, predicate, arg, deadline)                                                  \
     yk_condition_wait_for((c), &(l)->core, (predicate), (arg), (deadline))
@@ -311,7 +328,8 @@ YOKE_API int yk_condition_notify(yoke_condition *c, yk_lock_core *l, int n);
 
 /* ---- Barrier ---- */
 
-/* Called by the last to arrive, before anybody goes on. Negative: the barrier is broken, and the caller's wait returns that. */
+/* Called by the last to arrive, before anybody goes on. Negative: the barrier is broken, and the caller's
+ * wait returns that. */
 typedef int (*yoke_barrier_action)(void *arg);
 
 /* Threads that wait until there are enough of them, and then all go on; again and again. */
@@ -324,12 +342,14 @@ typedef struct yoke_barrier {
 } yoke_barrier;
 #define YOKE_BARRIER_INIT(parties) {0, {0, 0, 0, 0, 0}, (parties), 0, NULL, NULL}
 
-/* parties: 1 to 65535. action may be NULL. 0 or -EINVAL: parties, unknown flags, or an action for a shared one: functions have no
- * address that all processes know, so there every wait brings its own (yoke_barrier_wait_with). */
+/* parties: 1 to 65535. action may be NULL. 0 or -EINVAL: parties, unknown flags, or an action for a shared
+ * one: functions have no address that all processes know, so there every wait brings its own
+ * (yoke_barrier_wait_with). */
 YOKE_API int yoke_barrier_init(yoke_barrier *b, int parties, yoke_barrier_action action, void *arg, unsigned flags);
 YOKE_API int yoke_barrier_done(yoke_barrier *b);
-/* Arrives and waits for the others: the number of the arrival, 0 to parties - 1. -EPIPE: the barrier is, or was meanwhile, broken
- * or reset; -ETIMEDOUT: the time was over, which breaks it; try: -EAGAIN unless this is the last to arrive. */
+/* Arrives and waits for the others: the number of the arrival, 0 to parties - 1. -EPIPE: the barrier is, or
+ * was meanwhile, broken or reset; -ETIMEDOUT: the time was over, which breaks it; try: -EAGAIN unless this is
+ * the last to arrive. */
 YOKE_API int yoke_barrier_wait(yoke_barrier *b);
 YOKE_API int yoke_barrier_try(yoke_barrier *b);
 YOKE_API int yoke_barrier_timed(yoke_barrier *b, int64_t ns);
@@ -354,15 +374,16 @@ typedef struct yoke_once {
 } yoke_once;
 #define YOKE_ONCE_INIT {0, 0, 0}
 
-/* New. 0 or -EINVAL (unknown flags); done: 0 or -EBUSY (it runs). */
+/* init: 0 or -EINVAL (unknown flags). done: 0 or -EBUSY (somebody runs it). */
 YOKE_API int yoke_once_init(yoke_once *o, unsigned flags);
 YOKE_API int yoke_once_done(yoke_once *o);
 /* Behind the inline functions. */
 YOKE_API int yk_once_run(yoke_once *o, int (*fn)(void *arg), void *arg, int64_t deadline);
 YOKE_API int yk_once_try(yoke_once *o, int (*fn)(void *arg), void *arg);
 
-/* Runs fn(arg) unless that has been done, and returns when it has: 0. A negative result of fn goes to its caller, and the next one
- * tries again. -EDEADLK: called from inside fn; -EAGAIN (try): another thread runs it; -ETIMEDOUT while another runs it. */
+/* Runs fn(arg) unless that has been done, and returns when it has: 0. A negative result of fn goes to its
+ * caller, and the next one tries again. -EDEADLK: called from inside fn; -EAGAIN (try): another thread runs
+ * it; -ETIMEDOUT while another runs it. */
 static inline int yoke_once_run(yoke_once *o, int (*fn)(void *arg), void *arg)
 {
     return __builtin_expect(__atomic_load_n(&o->word, __ATOMIC_ACQUIRE) == 1, 1) ? 0 : yk_once_run(o, fn, arg, YOKE_FOREVER);
@@ -382,8 +403,8 @@ enum {
     YOKE_SHARED_READERS = 32 /* the most that read under one shared rwlock at a time; more wait */
 };
 
-/* Many readers or one writer. A writer that waits keeps new readers out, so a reader must not read-lock again. After a writer,
- * readers come first. */
+/* Many readers or one writer. A writer that waits keeps new readers out, so a reader must not read-lock
+ * again. After a writer, readers come first. */
 typedef struct yoke_rwlock {
     yk_lock_core writer;
     uint32_t gate;    /* private: how many read; bits: a writer, somebody may sleep here; written by all */
@@ -392,7 +413,7 @@ typedef struct yoke_rwlock {
 } yoke_rwlock;
 #define YOKE_RWLOCK_INIT {{0, 0, 0, 0, 0}, 0, 0, {0}}
 
-/* 0 or -EINVAL (unknown flags); done: 0 or -EBUSY (held). */
+/* init: 0 or -EINVAL (unknown flags). done: 0 or -EBUSY (somebody reads or writes). */
 YOKE_API int yoke_rwlock_init(yoke_rwlock *l, unsigned flags);
 YOKE_API int yoke_rwlock_done(yoke_rwlock *l);
 /* 0; -EOWNERDEAD (shared): taken, and a writer had died; -EAGAIN, -ETIMEDOUT; -EDEADLK: the caller is the writer. */

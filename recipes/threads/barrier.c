@@ -1,7 +1,7 @@
 /* A barrier: all wait for all before the next step, again and again.
  *
- * Use it when each step of a computation needs what all others did in the step before. The action is run by the last to arrive while
- * the others still wait: the place for what belongs to all. Here: heat that spreads along a rod. */
+ * Use it when each step of a computation needs what all others did in the step before. The action is run by the last to
+ * arrive while the others still wait: the place for what belongs to all. Here: heat that spreads along a rod. */
 #include <stdio.h>
 #include <yoke.h>
 

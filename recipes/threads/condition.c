@@ -1,7 +1,8 @@
 /* A condition: wait until something is true that others make true under a lock.
  *
- * Use it when a thread can go on only in certain states of shared data. It gives the lock up while it waits and has it again when it
- * goes on. For items that are handed over use a queue, which has all this inside; for a flag use an event. */
+ * Use it when a thread can go on only in certain states of shared data. It gives the lock up while it waits and has it
+ * again when it goes on. For items that are handed over use a queue, which has all this inside; for a flag use an event.
+ * */
 #include <stdio.h>
 #include <yoke.h>
 

@@ -1,7 +1,7 @@
 /* An event: a flag that threads wait for.
  *
- * Use it for what happens once and all may know: it is ready, it is over, please stop. Who waits after it was set goes on at once.
- * Set and cleared in one go it is a pulse: all who wait go on, those who come later wait for the next. */
+ * Use it for what happens once and all may know: it is ready, it is over, please stop. Who waits after it was set goes
+ * on at once. Set and cleared in one go it is a pulse: all who wait go on, those who come later wait for the next. */
 #include <stdio.h>
 #include <yoke.h>
 

@@ -1,7 +1,8 @@
 /* A lock that its owner may take again: functions that lock can call each other.
  *
- * Use it when a public function that locks is useful inside another one that locks too. With a plain lock the inner call would wait
- * for ever for its own caller. Everything else is as for a plain lock, but that only the owner can release it. */
+ * Use it when a public function that locks is useful inside another one that locks too. With a plain lock the inner call
+ * would wait for ever for its own caller. Everything else is as for a plain lock, but that only the owner can release
+ * it. */
 #include <stdio.h>
 #include <yoke.h>
 

@@ -351,7 +351,7 @@ bool yk_doom(yk_processes *p, unsigned slot, uint64_t number)
     if (first != number || atomic_load(&p->desks[slot].done) != c->seen)
         return false;
     c->doomed = true;
-    yk_ask(p, YK_ASK_KILL, slot);
+    yk_end_worker(p, slot);
     return true;
 }
 

@@ -141,7 +141,7 @@ void yk_harvest_one(yk_processes *p, unsigned slot, yk_outcome *o)
     }
     atomic_store_explicit(&d->seen, c->seen, memory_order_release);
     if (!trusted && c->state == YK_PRESENT)
-        yk_ask(p, YK_ASK_KILL, slot);
+        yk_end_worker(p, slot);
     if (full) { /* it may be waiting for room */
         atomic_fetch_add_explicit(&d->doorbell, 1, memory_order_seq_cst);
         yk_futex_wake(&d->doorbell, 1, true);

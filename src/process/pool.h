@@ -44,6 +44,8 @@ typedef struct yk_clerk {
     uint64_t seen_before;   /* at the last look of yk_note_stuck() */
     bool stuck;             /* has completed nothing between two looks: what waits behind its job may wait long */
     bool doomed;            /* being killed; it gets nothing more */
+    bool killing;           /* its end has been asked for, once; the supervisor goes on asking if that failed */
+    uint32_t unsent;        /* what the zygote could not be told yet: a yk_zygote_ask */
     bool timed_out;         /* and that because its job's time is up */
     unsigned quick_deaths;  /* in a row, without having completed anything */
     int64_t started_at, restart_at;
@@ -70,6 +72,8 @@ struct yk_processes {
     int64_t least_timeout;  /* of those, at most */
     unsigned submits;       /* to look at the rings now and then */
     bool stopping, no_restart;
+    unsigned unsent;        /* clerks with something unsent; the supervisor sends it */
+    bool queue_full;        /* and that because the zygote has not read the rest yet */
 
     int memory;             /* the memory file */
     char *map;
@@ -148,8 +152,10 @@ void yk_return_block(yk_processes *p, uint64_t offset);
 void yk_drop_block(yk_processes *p, uint64_t offset);
 
 /* ---- supervise.c: starting, watching and replacing workers ---- */
-int yk_ask(yk_processes *p, uint32_t ask, unsigned slot);
+/* Asks for a worker. Never waits: on failure the supervisor asks again. Locked, or before there are threads. */
 int yk_start_worker(yk_processes *p, unsigned slot);
+/* Ends the worker that is there: now, or as soon as the system lets us. Locked. */
+void yk_end_worker(yk_processes *p, unsigned slot);
 /* Handles one report from the zygote; false at the end of the socket. */
 bool yk_hear(yk_processes *p, bool block);
 void *yk_supervisor_thread(void *arg);

@@ -92,7 +92,7 @@ void yk_worker_main(const yk_worker_start *start) __attribute__((noreturn));
 
 /* ---- zygote.c ---- */
 
-enum yk_zygote_ask { YK_ASK_START, YK_ASK_KILL };
+enum yk_zygote_ask { YK_ASK_NOTHING, YK_ASK_START, YK_ASK_KILL };
 
 /* Parent to zygote. */
 typedef struct yk_zygote_request {

@@ -10,30 +10,80 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define RESTART_FIRST (1 * YOKE_MS)
 #define RESTART_MAX (1 * YOKE_S)
+#define ASK_AGAIN (10 * YOKE_MS)
 enum { QUICK = 3, HOPELESS = 12 }; /* deaths in a row before pauses begin, and before the backlog is given up */
-
-int yk_ask(yk_processes *p, uint32_t ask, unsigned slot)
-{
-    yk_clerk *c = &p->clerks[slot];
-    yk_zygote_request q = {ask, slot, c->incarnation, c->arena};
-    struct iovec v = {&q, sizeof q};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
-    while (yk_sys.sendmsg(p->socket, &m, MSG_NOSIGNAL) < 0)
-        if (errno != EINTR)
-            return -errno;
-    return 0;
-}
 
 void yk_poke(yk_processes *p)
 {
     uint64_t one = 1;
     ssize_t n = write(p->poke, &one, sizeof one);
     (void)n; /* full means that it is awake anyway */
+}
+
+/* ---- Asking the zygote ---- */
+
+static void note_unsent(yk_processes *p, yk_clerk *c, uint32_t ask)
+{
+    p->unsent += ask != YK_ASK_NOTHING;
+    p->unsent -= c->unsent != YK_ASK_NOTHING;
+    c->unsent = ask;
+}
+
+/* Never waits: the zygote reports over the same socket, and we, who hold the lock, are the ones who would read that. */
+static int ask_zygote(yk_processes *p, uint32_t ask, unsigned slot)
+{
+    yk_clerk *c = &p->clerks[slot];
+    yk_zygote_request q = {ask, slot, c->incarnation, c->arena};
+    struct iovec v = {&q, sizeof q};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+    ssize_t n;
+    while ((n = yk_sys.sendmsg(p->socket, &m, MSG_NOSIGNAL | MSG_DONTWAIT)) < 0 && errno == EINTR)
+        ;
+    int err = n < 0 ? -errno : 0;
+    note_unsent(p, c, err < 0 ? ask : YK_ASK_NOTHING);
+    p->queue_full = err == -EAGAIN;
+    return err;
+}
+
+/* By the pidfd, which cannot mean anybody else, wherever the worker has put itself; else by the zygote, whose child it is. What
+ * its tasks have left in its group ends when the zygote buries it. */
+static int kill_worker(yk_processes *p, unsigned slot)
+{
+    yk_clerk *c = &p->clerks[slot];
+    if (c->pidfd < 0 || (yk_sys.pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH))
+        return ask_zygote(p, YK_ASK_KILL, slot);
+    note_unsent(p, c, YK_ASK_NOTHING);
+    return 0;
+}
+
+void yk_end_worker(yk_processes *p, unsigned slot)
+{
+    yk_clerk *c = &p->clerks[slot];
+    if (c->killing)
+        return;
+    c->killing = true;
+    if (kill_worker(p, slot) < 0)
+        yk_poke(p);
+}
+
+/* Asks again for what could not be sent. Returns when to try again; when the queue is full, the socket tells. Locked. */
+static int64_t ask_again(yk_processes *p, int64_t now)
+{
+    for (unsigned i = 0; i < p->base.width && p->unsent > 0 && p->zygote > 0; i++) {
+        uint32_t ask = p->clerks[i].unsent;
+        if (ask == YK_ASK_NOTHING)
+            continue;
+        int err = ask == YK_ASK_KILL ? kill_worker(p, i) : ask_zygote(p, ask, i);
+        if (err < 0)
+            return err == -EAGAIN ? YOKE_FOREVER : now + ASK_AGAIN;
+    }
+    return YOKE_FOREVER;
 }
 
 /* ---- Starting ---- */
@@ -55,7 +105,10 @@ int yk_start_worker(yk_processes *p, unsigned slot)
     c->state = YK_STARTING;
     c->arena = free_arena(p);
     c->restart_at = 0;
-    return yk_ask(p, YK_ASK_START, slot);
+    int err = ask_zygote(p, YK_ASK_START, slot);
+    if (err < 0)
+        yk_poke(p);
+    return err;
 }
 
 /* The desk as it was before its first worker. */
@@ -79,7 +132,8 @@ static void wipe(yk_processes *p, unsigned slot)
     c->sent = c->next = c->seen = c->returned = 0;
     c->outstanding = 0;
     c->overdue_count = 0;
-    c->doomed = c->timed_out = c->dirty = false;
+    c->doomed = c->timed_out = c->dirty = c->killing = false;
+    note_unsent(p, c, YK_ASK_NOTHING);
     c->pid = 0;
     if (c->pidfd >= 0)
         close(c->pidfd);
@@ -198,11 +252,23 @@ static void worker_ended(yk_processes *p, unsigned slot, const yk_zygote_report 
     restart(p, slot, -EOWNERDEAD, o);
 }
 
+/* To be sure of its end, and to end it. -1: none, on old kernels, or because the program needs its descriptors itself. */
+static int watch(pid_t pid)
+{
+    int fd = yk_sys.pidfd_open(pid, 0);
+    struct rlimit limit;
+    if (fd >= 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd >= limit.rlim_cur / 2) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
 static void worker_started(yk_processes *p, unsigned slot, const yk_zygote_report *r)
 {
     yk_clerk *c = &p->clerks[slot];
     c->pid = r->pid;
-    c->pidfd = yk_sys.pidfd_open(r->pid, 0); /* to be sure of its end should the zygote die; -1 on old kernels */
+    c->pidfd = watch(r->pid);
     c->state = YK_PRESENT;
     c->started_at = yoke_now();
 }
@@ -249,8 +315,13 @@ bool yk_hear(yk_processes *p, bool block)
 static void await_orphans(yk_processes *p)
 {
     for (unsigned i = 0; i < p->base.width; i++)
-        if (p->clerks[i].state == YK_PRESENT && p->clerks[i].pid > 0)
+        if (p->clerks[i].state == YK_PRESENT && p->clerks[i].pid > 0) {
             kill(-p->clerks[i].pid, SIGKILL);
+            if (p->clerks[i].pidfd >= 0) /* it may have left its group, and asked not to be told of the zygote's death */
+                yk_sys.pidfd_send_signal(p->clerks[i].pidfd, SIGKILL, NULL, 0);
+            else
+                kill(p->clerks[i].pid, SIGKILL);
+        }
     for (unsigned i = 0; i < p->base.width; i++) {
         struct pollfd f = {.fd = p->clerks[i].pidfd, .events = POLLIN};
         if (p->clerks[i].pidfd >= 0)
@@ -337,8 +408,9 @@ static int64_t look_at_job(yk_processes *p, unsigned slot, int64_t now)
     return YOKE_FOREVER;
 }
 
-/* Ends workers whose job has run for too long, and starts those whose pause is over. Returns when to look again. */
-static int64_t look_at_clock(yk_processes *p)
+/* Ends workers whose job has run for too long, and starts those whose pause is over. Returns when to look again, and whether to
+ * do so as soon as the zygote has room in its queue. */
+static int64_t look_at_clock(yk_processes *p, bool *ret_full)
 {
     int64_t now = yoke_now(), next = YOKE_FOREVER;
     yk_outcome o;
@@ -362,6 +434,8 @@ static int64_t look_at_clock(yk_processes *p)
         else
             next = YK_MIN(next, c->restart_at);
     }
+    next = YK_MIN(next, ask_again(p, now));
+    *ret_full = p->unsent > 0 && p->queue_full;
     yk_mutex_unlock(&p->lock);
     yk_settle(p, &o);
     return next;
@@ -381,8 +455,10 @@ void *yk_supervisor_thread(void *arg)
     pthread_setname_np(pthread_self(), "yoke-supervisor");
     struct pollfd fds[2] = {{.fd = p->socket, .events = POLLIN}, {.fd = p->poke, .events = POLLIN}};
     for (;;) {
-        int64_t next = look_at_clock(p);
+        bool full;
+        int64_t next = look_at_clock(p, &full);
         fds[0].fd = p->zygote > 0 ? p->socket : -1;
+        fds[0].events = full ? POLLIN | POLLOUT : POLLIN;
         if (yk_sys.poll(fds, 2, p->zygote > 0 ? until(next) : 1000) < 0 && errno != EINTR)
             sched_yield(); /* out of kernel memory: try again */
         uint64_t pokes;

@@ -1,13 +1,14 @@
 /* barrier: all wait for all; see yoke/sync.h. The rules are those of Python's threading.Barrier.
  *
- * Everything is in one word of 64 bits, so that each step is one compare and swap and whoever dies leaves a whole barrier. The low
- * half, on which waiters sleep, is the generation with two bits: broken, and somebody sleeps. The high half has how many have
- * arrived, and one bit for each of the last 16 generations: whether it ended by a reset. So a waiter that comes late to see its
- * generation's end sees how it ended.
+ * Everything is in one word of 64 bits, so that each step is one compare and swap and whoever dies leaves a
+ * whole barrier. The low half, on which waiters sleep, is the generation with two bits: broken, and somebody
+ * sleeps. The high half has how many have arrived, and one bit for each of the last 16 generations: whether
+ * it ended by a reset. So a waiter that comes late to see its generation's end sees how it ended.
  *
- * With an action, the last to arrive takes the lock `acting` first, runs the action, and only then takes the step that ends the
- * generation: to all others it has not arrived yet, and further threads that come queue at the lock. When it dies there, a
- * waiter that looks after a nap gets the lock with -EOWNERDEAD, and breaks the barrier. */
+ * With an action, the last to arrive takes the lock `acting` first, runs the action, and only then takes the
+ * step that ends the generation: to all others it has not arrived yet, and further threads that come queue at
+ * the lock. When it dies there, a waiter that looks after a nap gets the lock with -EOWNERDEAD, and breaks
+ * the barrier. */
 #include "sync/lock.h"
 
 enum { BROKEN = 1, ASLEEP = 2, GENERATION = 4, PARTIES_MAX = 65535, HISTORY = 16 };
@@ -45,7 +46,8 @@ static bool step(yoke_barrier *b, uint64_t *seen, uint64_t to)
 {
     uint32_t *sleepers = low_half(b);
     bool shared = yk_is_shared(b->flags);
-    /* Release: pairs with the acquire of those who wait; acquire: the last to arrive passes on what all the others released. */
+    /* Release: pairs with the acquire of those who wait; acquire: the last to arrive passes on what all the
+     * others released. */
     if (!__atomic_compare_exchange_n(&b->word, seen, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return false;
     if (*seen & ASLEEP && !(to & ASLEEP))

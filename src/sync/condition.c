@@ -1,13 +1,14 @@
 /* condition: waiting under a lock until notified; see yoke/sync.h. The rules are those of Python's threading.Condition.
  *
- * Each waiter has a word of its own, and who notifies picks the words to set, all under the users' lock. So a notification goes to one
- * waiter and to the oldest, there is no waking for nothing, and whether a waiter whose time is over was notified is decided under
- * the lock: it still stands in the queue, or it does not.
+ * Each waiter has a word of its own, and who notifies picks the words to set, all under the users' lock. So a
+ * notification goes to one waiter and to the oldest, there is no waking for nothing, and whether a waiter
+ * whose time is over was notified is decided under the lock: it still stands in the queue, or it does not.
  *
- * Private waiters are nodes on their own stacks in a list. Shared ones are entries of a table in the condition, ordered by ticket.
- * Who notifies never waits for a waiter. When a shared waiter dies, its entry is freed by whoever looks next: notify passes over it,
- * and other waiters look after every nap. If it had been notified the notification is passed on, to somebody who waited already
- * when it was given: an entry's ticket, once notified, is the first ticket that was not yet drawn then. */
+ * Private waiters are nodes on their own stacks in a list. Shared ones are entries of a table in the
+ * condition, ordered by ticket. Who notifies never waits for a waiter. When a shared waiter dies, its entry
+ * is freed by whoever looks next: notify passes over it, and other waiters look after every nap. If it had
+ * been notified the notification is passed on, to somebody who waited already when it was given: an entry's
+ * ticket, once notified, is the first ticket that was not yet drawn then. */
 #include "sync/lock.h"
 #include "sync/watch.h"
 

@@ -1,8 +1,8 @@
 /* event: a flag to wait for, and a count that goes down to zero; see yoke/sync.h.
  *
- * An event is one word: the flag, a bit that somebody may sleep, and above them a generation that grows whenever the flag goes up. A
- * waiter goes on when it sees the flag or another generation than at first, so that set and clear together are not missed by those
- * who wait. Who sets takes the sleepers' bit off and wakes all.
+ * An event is one word: the flag, a bit that somebody may sleep, and above them a generation that grows
+ * whenever the flag goes up. A waiter goes on when it sees the flag or another generation than at first, so
+ * that set and clear together are not missed by those who wait. Who sets takes the sleepers' bit off and wakes all.
  *
  * A latch is one word too: the count, and on top the bit that somebody may sleep. */
 #include "sync/lock.h"

@@ -1,19 +1,21 @@
 /* lock: yoke_lock and yoke_rlock, and the rwlock's writer; see yoke/sync.h.
  *
- * The idea is an asymmetric lock. The holder releases with a plain store of 0 to the word and then a plain load of `sleepers`, and
- * the processor may let others see the two in the other order. So whoever wants to sleep, which costs microseconds anyway, first
- * sets `sleepers`, then makes every running thread pass a full fence (yk_fence_all), then tries the lock once more. Either the
- * fence met the holder before its load, which then sees `sleepers` and wakes; or after its store, and then the try sees 0.
+ * The idea is an asymmetric lock. The holder releases with a plain store of 0 to the word and then a plain
+ * load of `sleepers`, and the processor may let others see the two in the other order. So whoever wants to
+ * sleep, which costs microseconds anyway, first sets `sleepers`, then makes every running thread pass a full
+ * fence (yk_fence_all), then tries the lock once more. Either the fence met the holder before its load, which
+ * then sees `sleepers` and wakes; or after its store, and then the try sees 0.
  *
- * Sleepers sleep on `sleepers` itself while it is 1. Who releases sets it to 0 and wakes one. A sleeper that is woken sets it to 1
- * before it tries the word: there may be others. So after every release that saw a 1, one thread is on its way that will bring the
- * 1 back before it takes the lock, or sleeps, or gives up. A sleeper that was killed leaves at worst a 1, which costs one call for
- * nothing.
+ * Sleepers sleep on `sleepers` itself while it is 1. Who releases sets it to 0 and wakes one. A sleeper that
+ * is woken sets it to 1 before it tries the word: there may be others. So after every release that saw a 1,
+ * one thread is on its way that will bring the 1 back before it takes the lock, or sleeps, or gives up. A
+ * sleeper that was killed leaves at worst a 1, which costs one call for nothing.
  *
- * The word holds its owner's id, private or shared: one compare and swap tells at every instant whose the lock is, so that the death
- * of an owner leaves no step in between. Shared sleepers nap (yk_nap), and look after each nap whether the owner has died: then one
- * of them replaces its id by its own, with YK_LOCK_DIED, and has the lock. Where the kernel has no membarrier(2), private sleepers
- * nap as well: what the fence would have ordered is in order long before the first nap is over.
+ * The word holds its owner's id, private or shared: one compare and swap tells at every instant whose the
+ * lock is, so that the death of an owner leaves no step in between. Shared sleepers nap (yk_nap), and look
+ * after each nap whether the owner has died: then one of them replaces its id by its own, with YK_LOCK_DIED,
+ * and has the lock. Where the kernel has no membarrier(2), private sleepers nap as well: what the fence would
+ * have ordered is in order long before the first nap is over.
  *
  * All sources of a lock's states: 0; ID; ID|DIED, held and doubtful; DIED, free and doubtful; GONE. */
 #include "sync/lock.h"

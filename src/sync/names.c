@@ -1,5 +1,5 @@
-/* names: a hash table with open addressing, linear probing and a mutex; see names.h. A removed entry leaves its key with no name,
- * which keeps the chains whole, and goes when the table grows. */
+/* names: a hash table with open addressing, linear probing and a mutex; see names.h. A removed entry leaves
+ * its key with no name, which keeps the chains whole, and goes when the table grows. */
 #include "sync/names.h"
 #include "sync/mutex.h"
 #include <stdlib.h>

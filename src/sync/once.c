@@ -1,6 +1,6 @@
-/* once: an initialisation that happens once; see yoke/sync.h. The word is 0, or 1 when done, or the id of the thread that runs it,
- * marked (an id's TID is never so large) so that it is neither. Sleepers are announced and woken as those of a lock, with
- * ordinary fences: an initialisation is rare. */
+/* once: an initialisation that happens once; see yoke/sync.h. The word is 0, or 1 when done, or the id of the
+ * thread that runs it, marked (an id's TID is never so large) so that it is neither. Sleepers are announced
+ * and woken as those of a lock, with ordinary fences: an initialisation is rare. */
 #include "sync/lock.h"
 
 enum { FRESH = 0, DONE = 1 };
@@ -37,8 +37,8 @@ static bool claim(yoke_once *o, uint64_t me, bool closely)
 static void finish(yoke_once *o, uint64_t word)
 {
     uint32_t flags = o->flags;
-    /* Sequentially consistent, with the load after it: pairs with the exchange and the load in wait_for_other(). Whoever sees DONE
-     * may make the memory something else, if nobody else needs it. */
+    /* Sequentially consistent, with the load after it: pairs with the exchange and the load in
+     * wait_for_other(). Whoever sees DONE may make the memory something else, if nobody else needs it. */
     __atomic_store_n(&o->word, word, __ATOMIC_SEQ_CST);
     if (__atomic_exchange_n(&o->sleepers, 0, __ATOMIC_SEQ_CST))
         yk_wake_word(&o->sleepers, INT32_MAX, yk_is_shared(flags));

@@ -1,14 +1,15 @@
 /* rwlock: many readers or one writer; see yoke/sync.h.
  *
- * Writers exclude each other by an ordinary lock core, which brings owners, death and diagnosis with it. The one that has it closes
- * the gate (WRITER), which keeps new readers out, and waits until the last reader has left. Private readers are a count in the gate's
- * word. Shared readers have an entry each in a table, their id, because a count does not tell whose it is when one dies: enter the
- * table, then look at the gate; the writer closes the gate, then looks at the table; one of the two sees the other, both being
- * sequentially consistent.
+ * Writers exclude each other by an ordinary lock core, which brings owners, death and diagnosis with it. The
+ * one that has it closes the gate (WRITER), which keeps new readers out, and waits until the last reader has
+ * left. Private readers are a count in the gate's word. Shared readers have an entry each in a table, their
+ * id, because a count does not tell whose it is when one dies: enter the table, then look at the gate; the
+ * writer closes the gate, then looks at the table; one of the two sees the other, both being sequentially consistent.
  *
- * Readers sleep on the gate, the writer on `drained`, which a leaving reader counts up when the gate is closed. A writer that dies
- * leaves the gate closed; the next writer, or a reader after a nap, inherits the lock core. A reader opens the gate then and leaves
- * the core doubtful (DIED), so that every reader and the next writer is told. */
+ * Readers sleep on the gate, the writer on `drained`, which a leaving reader counts up when the gate is
+ * closed. A writer that dies leaves the gate closed; the next writer, or a reader after a nap, inherits the
+ * lock core. A reader opens the gate then and leaves the core doubtful (DIED), so that every reader and the
+ * next writer is told. */
 #include "sync/lock.h"
 #include "sync/names.h"
 #include "sync/watch.h"
@@ -128,9 +129,9 @@ static int read_enter(yoke_rwlock *l, unsigned how, int64_t deadline)
             return -ETIMEDOUT;
         if (yoke_watching_locks && (err = yk_watch_blocked_until(&l->writer, deadline)) < 0)
             return err;
-        slept = wait_at_gate(l, &nap);
-        if (slept == -EAGAIN && nap.shared)
+        if (nap.shared && (slept == -EAGAIN || yk_self_dead(__atomic_load_n(&l->writer.word, __ATOMIC_RELAXED), false)))
             look_around(l);
+        slept = wait_at_gate(l, &nap);
     }
     return err;
 }
@@ -156,6 +157,9 @@ int yk_rwlock_read(yoke_rwlock *l, unsigned how, int64_t limit, const char *file
 {
     if (how & YK_LOCK_TIMED && limit < 0)
         return -EINVAL;
+    if (YK_LIKELY(!shared(l) && !yoke_watching_locks && __atomic_load_n(&l->writer.word, __ATOMIC_RELAXED) == 0)
+        && enter_count(l) == 0)
+        return 0;
     if (__atomic_load_n(&l->writer.word, __ATOMIC_RELAXED) == YK_LOCK_GONE)
         return -EINVAL;
     int64_t deadline = how & YK_LOCK_TIMED ? yk_after(limit) : limit;
@@ -175,12 +179,8 @@ static int leave_table(yoke_rwlock *l)
     return -EPERM;
 }
 
-int yoke_rwlock_read_release(yoke_rwlock *l)
+static int leave_count(yoke_rwlock *l)
 {
-    if (yoke_watching_locks && !yk_lock_mine(&l->writer))
-        yk_watch_drop(&l->writer);
-    if (shared(l))
-        return leave_table(l);
     uint32_t gate = __atomic_load_n(&l->gate, __ATOMIC_RELAXED);
     do {
         if ((gate & READERS) == 0)
@@ -192,12 +192,19 @@ int yoke_rwlock_read_release(yoke_rwlock *l)
     return 0;
 }
 
+int yoke_rwlock_read_release(yoke_rwlock *l)
+{
+    if (yoke_watching_locks && !yk_lock_mine(&l->writer))
+        yk_watch_drop(&l->writer);
+    return shared(l) ? leave_table(l) : leave_count(l);
+}
+
 /* ---- Writers ---- */
 
 static bool is_drained(yoke_rwlock *l)
 {
     if (!shared(l))
-        return (__atomic_load_n(&l->gate, __ATOMIC_SEQ_CST) & READERS) == 0; /* pairs with yoke_rwlock_read_release() */
+        return (__atomic_load_n(&l->gate, __ATOMIC_SEQ_CST) & READERS) == 0; /* pairs with leave_count() */
     for (int i = 0; i < YOKE_SHARED_READERS; i++)
         if (__atomic_load_n(&l->reader[i], __ATOMIC_SEQ_CST)) /* pairs with leave_table() */
             return false;
@@ -255,7 +262,9 @@ int yoke_rwlock_write_release(yoke_rwlock *l)
     if (!yk_lock_mine(&l->writer))
         return -EPERM;
     open_gate(l);
-    return yk_lock_drop(&l->writer, YK_LOCK_WRITE);
+    if (YK_UNLIKELY(yoke_watching_locks || __atomic_load_n(&l->writer.word, __ATOMIC_RELAXED) != yk_self))
+        return yk_lock_drop(&l->writer, YK_LOCK_WRITE);
+    return yk_lock_give(&l->writer);
 }
 
 int yoke_rwlock_init(yoke_rwlock *l, unsigned flags)

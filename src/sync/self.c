@@ -1,7 +1,7 @@
 /* self: ids of threads, the fence of all, and naps; see self.h.
  *
- * A thread is dead when the kernel has no such TID, when the TID's state is zombie, or when its holder was born later than the id.
- * Where proc(5) cannot be read a TID that exists is taken for its owner. */
+ * A thread is dead when the kernel has no such TID, when the TID's state is zombie, or when its holder was
+ * born later than the id. Where proc(5) cannot be read a TID that exists is taken for its owner. */
 #include "sync/self.h"
 #include <fcntl.h>
 #include <linux/membarrier.h>

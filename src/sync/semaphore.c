@@ -1,10 +1,10 @@
 /* semaphore: permits in one word; see yoke/sync.h.
  *
- * The low 31 bits count, the top bit says that somebody may sleep until the count is not 0. Who gives permits takes the bit off and
- * wakes as many as it gave. Who has slept and gets a permit puts the bit back, as there may be others asleep, and if permits are left
- * wakes the next: so a second release that found no bit, because the first had taken it, is not lost to those still asleep. Each step
- * is one compare and swap on the one word, so that whoever dies leaves it whole; a wake-up that the dead owed is made up for by
- * naps (self.h). */
+ * The low 31 bits count, the top bit says that somebody may sleep until the count is not 0. Who gives permits
+ * takes the bit off and wakes as many as it gave. Who has slept and gets a permit puts the bit back, as there
+ * may be others asleep, and if permits are left wakes the next: so a second release that found no bit,
+ * because the first had taken it, is not lost to those still asleep. Each step is one compare and swap on the
+ * one word, so that whoever dies leaves it whole; a wake-up that the dead owed is made up for by naps (self.h). */
 #include "sync/lock.h"
 
 enum { ASLEEP = 0x80000000 };

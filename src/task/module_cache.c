@@ -4,11 +4,12 @@
  *     KEY2.so      the object for KEY and exactly those contents
  *     KEY.lock     held while one process compiles; the others wait and then find the result
  *
- * KEY is the SHA-256 of the source, its path, the compiler's identity, the flags and the state of the objects and libraries that
- * they name; KEY2 of KEY and the hashes of the included files, the system's and yoke's own among them. Flags that name further
- * sources are compiled each time, for the compiler tells what the last of several included only. A file whose size and time of change are as recorded is not read again. Everything is written under another name and
- * renamed, so that at no moment there is half a file; a lock vanishes with its owner. What was compiled while its source was
- * edited, or cannot be kept because the disk is full, is used once. */
+ * KEY is the SHA-256 of the source, its path, the compiler's identity, the flags and the state of the objects and
+ * libraries that they name; KEY2 of KEY and the hashes of the included files, the system's and yoke's own among them.
+ * Flags that name further sources are compiled each time, for the compiler tells what the last of several included only.
+ * A file whose size and time of change are as recorded is not read again. Everything is written under another name and
+ * renamed, so that at no moment there is half a file; a lock vanishes with its owner. What was compiled while its source
+ * was edited, or cannot be kept because the disk is full, is used once. */
 #include "task/module.h"
 #include <dirent.h>
 #include <fcntl.h>

@@ -83,7 +83,8 @@ static void look_at_modules(finding *f)
     switch (yk_cache_folder(folder)) {
     case YK_CACHE_WRITABLE: yk_buf_printf(&f->text, "  cache: %s\n", folder); break;
     case YK_CACHE_FOREIGN:
-        yk_buf_printf(&f->text, "  cache: none: %s belongs to another user, or others can write to it (set YOKE_CACHE)\n", folder);
+        yk_buf_printf(&f->text, "  cache: none: %s belongs to another user, or others can write to it (set YOKE_CACHE)\n",
+                      folder);
         break;
     default: yk_buf_text(&f->text, "  cache: none can be written, so each run compiles again (set YOKE_CACHE)\n"); break;
     }

@@ -45,9 +45,10 @@ typedef struct yk_joblog {
 
 enum yk_resume { YK_RESUME_NOT, YK_RESUME_ALL, YK_RESUME_FAILED };
 
-/* Opens path, creating it, and locks it against other runs (-EBUSY). Nothing in it is touched yet. With resume, every Seq that need not run again is added to
- * done: all that are present, or with YK_RESUME_FAILED those that succeeded. A last row without its newline, left
- * by a crash, is cut off. command is copied. 0 or a negative code with its text: -EBADMSG for a file that is no job log. */
+/* Opens path, creating it, and locks it against other runs (-EBUSY). Nothing in it is touched yet. With resume, every Seq that
+ * need not run again is added to done: all that are present, or with YK_RESUME_FAILED those that succeeded. A last row without
+ * its newline, left by a crash, is cut off. command is copied. 0 or a negative code with its text: -EBADMSG for a file that is
+ * no job log. */
 int yk_joblog_open(yk_joblog *log, const char *path, enum yk_resume resume, const char *command, yk_seqset *done,
                    yk_error *e);
 /* When all else is ready: empties the file, unless it is resumed, and writes the header where there is none. */

@@ -1,5 +1,5 @@
-/* condition.c - the rules of Python's threading.Condition, one test each, with a lock and with an rlock; the same between processes;
- * and queues of waiters under load. */
+/* condition.c - the rules of Python's threading.Condition, one test each, with a lock and with an rlock; the
+ * same between processes; and queues of waiters under load. */
 #include "crew.h"
 #include "sync/lock.h"
 
@@ -198,7 +198,8 @@ TEST(a_wait_gives_up_every_level_of_an_rlock)
     }
 }
 
-/* Notified under the lock after the time was over, but before the waiter has the lock: notified, or still not; never both lost. */
+/* Notified under the lock after the time was over, but before the waiter has the lock: notified, or still
+ * not; never both lost. */
 TEST(a_notification_at_the_last_moment_counts)
 {
     room *rooms[] = {&plain, shared_room()};

@@ -1,4 +1,5 @@
-/* crew.h - threads and child processes for the tests of sync, and waiting for conditions without a clock that decides. */
+/* crew.h - threads and child processes for the tests of sync, and waiting for conditions without a clock that
+ * decides. */
 #ifndef YK_CREW_H
 #define YK_CREW_H
 #include "test.h"
@@ -85,6 +86,14 @@ static inline int crew_reap(pid_t pid)
 }
 
 /* The sanitizers' runtimes make everything slower. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) && !defined(__SANITIZE_THREAD__)
+#define __SANITIZE_THREAD__ 1
+#endif
+#if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 enum { CREW_SLOWER = 10 };
 #else

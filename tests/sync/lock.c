@@ -1,5 +1,5 @@
-/* lock.c - the rules of yoke_lock and yoke_rlock, each beside the one of Python's threading; exclusion and no lost wake-up with many
- * threads; use beside a model. */
+/* lock.c - the rules of yoke_lock and yoke_rlock, each beside the one of Python's threading; exclusion and no
+ * lost wake-up with many threads; use beside a model. */
 #include "crew.h"
 #include "sync/lock.h"
 #include "sync/names.h"
@@ -122,7 +122,7 @@ TEST(done_and_after)
     CHECK_INT(yoke_lock_release(&l), 0);
 }
 
-static volatile sig_atomic_t signals;
+static _Atomic int signals;
 
 static void on_signal(int number)
 {
@@ -316,8 +316,8 @@ TEST_LIMIT(excludes_without_the_fence, 60)
     CHECK_INT(counter, (long)THREADS * ROUNDS);
 }
 
-/* Two hand a ball to and fro a million times, each asleep while the other has it: a lock released by the other side. A lost wake-up
- * hangs. */
+/* Two hand a ball to and fro a million times, each asleep while the other has it: a lock released by the
+ * other side. A lost wake-up hangs. */
 enum { PASSES = 300000 / CREW_SLOWER };
 static yoke_lock side[2];
 
@@ -363,6 +363,43 @@ TEST_LIMIT(time_and_wake_up_at_once, 60)
     long got = crew_run(THREADS, impatient, NULL);
     CHECK_INT(counter, got);
     CHECK_INT(yoke_lock_try(&stress_lock), 0);
+}
+
+/* ---- Under the eyes of the diagnosis ---- */
+
+/* Every call goes the slow way, and the rules are the same; a release leaves nothing held. */
+TEST(the_rules_while_watching)
+{
+    yoke_watching_locks = true;
+    yoke_lock l = YOKE_LOCK_INIT;
+    yoke_rlock r = YOKE_RLOCK_INIT;
+    yoke_rwlock rw = YOKE_RWLOCK_INIT;
+    yoke_lock_name(&l, "lock");
+    CHECK_STR(yk_name_of(&l.core), "lock");
+    for (int i = 0; i < 200; i++) { /* more often than a thread may hold locks at a time */
+        CHECK_INT(yoke_lock_acquire(&l), 0);
+        CHECK_INT(crew_ask(try_lock, &l), -EAGAIN);
+        CHECK_INT(yoke_rlock_acquire(&r), 0);
+        CHECK_INT(yoke_rlock_acquire(&r), 0);
+        CHECK_INT(yoke_rlock_release(&r), 0);
+        CHECK_INT(crew_ask(try_rlock, &r), -EAGAIN);
+        CHECK_INT(yoke_rlock_release(&r), 0);
+        CHECK_INT(yoke_lock_release(&l), 0);
+        CHECK_INT(yoke_lock_release(&l), -EPERM);
+        CHECK_INT(yoke_rwlock_read(&rw), 0);
+        CHECK_INT(yoke_rwlock_read_release(&rw), 0);
+        CHECK_INT(yoke_rwlock_write(&rw), 0);
+        CHECK_INT(yoke_rwlock_write_release(&rw), 0);
+    }
+    CHECK_INT(yoke_lock_done(&l), 0);
+    CHECK(yk_name_of(&l.core) == NULL);
+}
+
+TEST_LIMIT(excludes_while_watching, 60)
+{
+    yoke_watching_locks = true;
+    crew_run(THREADS, count_twice, NULL);
+    CHECK_INT(counter, (long)THREADS * (ROUNDS / 4));
 }
 
 /* ---- Names ---- */

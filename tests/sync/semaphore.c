@@ -1,5 +1,5 @@
-/* semaphore.c - the rules of semaphores, events and latches, each beside the one of Python's threading; use beside models; and
- * many threads, where a lost wake-up hangs. */
+/* semaphore.c - the rules of semaphores, events and latches, each beside the one of Python's threading; use
+ * beside models; and many threads, where a lost wake-up hangs. */
 #include "crew.h"
 #include "sync/lock.h"
 
