@@ -130,7 +130,7 @@ static int run_map(void *values, const yk_words *operands)
     if (!uri)
         return code == 0 ? 2 : code;
     c.uri = uri;
-    yk_target target;
+    yk_target target = {0};
     code = yk_results_take();
     if (code < 0)
         code = yk_complain(3, "cannot keep standard output apart from what tasks print: %s", yoke_strerror(code));

@@ -75,9 +75,11 @@ def what_has_ended_is_written():
 
 @test
 def a_child_of_a_task_ends_as_it_likes():
+    # A child that calls exit() has what its parent's other threads held, which looks like leaks.
+    env = {**os.environ, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
     for on in ("inline", "threads:2"):
         done = subprocess.run([YOKE, "map", f"{TASKS}:forks", "--on", on, ":::", "0", "1", "2", "3"], capture_output=True,
-                              timeout=60)
+                              timeout=60, env=env)
         equal((done.returncode, done.stdout, done.stderr), (0, b"0\n256\n512\n768\n", b""))
 
 
