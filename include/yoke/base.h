@@ -4,7 +4,8 @@
  *   - A function that can fail returns int: 0 or more is success, less is an errno code made negative (-EINVAL).
  *   - Durations and times are int64_t nanoseconds; deadlines are absolute times of CLOCK_MONOTONIC (yoke_now()).
  *   - Out parameters come last, are named ret, and are written on success only.
- *   - The library never prints and never ends the program; yoke_await() outside a task is the one exception.
+ *   - The library never prints and never ends the program, but for yoke_await() outside a task, errors that nobody
+ *     looked at (yoke_on_lost_error() changes that), threads that crash, and what YOKE_DEBUG asks for.
  */
 #ifndef YOKE_BASE_H
 #define YOKE_BASE_H
