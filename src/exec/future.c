@@ -223,6 +223,7 @@ void yk_must(yoke_future *f, int err, const char *file, int line)
         return;
     }
     yk_plain(text, strlen(text), false);
+    fflush(stdout); /* what the program has printed so far would be lost */
     fprintf(stderr, "yoke: %s (awaited at %s:%d)\n", text, file, line);
     abort();
 }

@@ -49,6 +49,12 @@ static const char *command_name_at(void *ctx, size_t i)
     return yk_commands[i] ? yk_commands[i]->name : NULL;
 }
 
+static const char *word_at(void *ctx, size_t i)
+{
+    static const char *const options[] = {"--help", "--version"};
+    return i < YK_COUNT_OF(options) ? options[i] : command_name_at(ctx, i - YK_COUNT_OF(options));
+}
+
 static const yk_command *find_command(const char *name)
 {
     for (size_t i = 0; yk_commands[i]; i++)
@@ -139,7 +145,7 @@ int main(int argc, char **argv)
     const yk_command *c = find_command(word);
     if (c)
         return run_command(c, argc - 2, argv + 2);
-    const char *near = yk_nearest(word, command_name_at, NULL);
+    const char *near = yk_nearest(word, word_at, NULL);
     if (near)
         return yk_complain(2, "no command \"%s\"; did you mean \"%s\"? (see yoke --help)", word, near);
     return yk_complain(2, "no command \"%s\" (see yoke --help)", word);

@@ -184,7 +184,8 @@ const yk_command yk_command_map = {
         "once, when the next may be the last: where records take microseconds, it is slower.\n\n"
         "The job log has the columns of GNU parallel's --joblog, which can resume from it, and the reverse. A row is "
         "on disk only after "
-        "its result has been written, so --resume after a crash may run a record again but never leaves one out.",
+        "its result has been written, so --resume after a crash may run a record again but never leaves one out. "
+        "Records are told by their number alone, as GNU parallel does: resume with the task and the input of the first run.",
     .examples = map_examples,
     .options = map_options,
     .exit_codes = "0 every record succeeded\n"

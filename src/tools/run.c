@@ -24,6 +24,25 @@ static int param_index(const yoke_task *t, const char *name, size_t len)
     return -1;
 }
 
+static const char *param_name_at(void *task, size_t i)
+{
+    const yoke_task *t = task;
+    return i < t->nparams ? t->params[i].name : NULL;
+}
+
+/* "nett=5" that is no value for the parameter whose turn it is: adds to the error what name may have been meant. */
+static int no_such_name(const yoke_task *t, const char *word, yk_error *e)
+{
+    char name[100];
+    snprintf(name, sizeof name, "%.*s", (int)YK_MIN(strcspn(word, "="), sizeof name - 1), word);
+    const char *near = yk_nearest(name, param_name_at, (void *)(uintptr_t)t);
+    if (near) {
+        size_t len = strlen(e->text);
+        snprintf(e->text + len, sizeof e->text - len, "; did you mean \"%s\"?", near);
+    }
+    return e->code;
+}
+
 static int fill_words(const yoke_task *t, yk_job *job, const char *const *words, size_t n, unsigned flags, yk_error *e)
 {
     bool given[16] = {false};
@@ -48,7 +67,7 @@ static int fill_words(const yoke_task *t, yk_job *job, const char *const *words,
         given[index] = true;
         int err = yk_json_word(t, (unsigned)index, text, strlen(text), flags, &job->region, job->args, e);
         if (err < 0)
-            return err;
+            return text == words[i] && equals ? no_such_name(t, words[i], e) : err;
     }
     for (unsigned i = 0; i < t->nparams; i++)
         if (!given[i] && !t->params[i].has_default)

@@ -172,6 +172,7 @@ def one_answer_on_every_executor():
 def no_such_command():
     refused(["rnu"], 'no command "rnu"', 'did you mean "run"?')
     refused(["mpa"], 'did you mean "map"?')
+    refused(["--verson"], 'did you mean "--version"?')
     refused(["frobnicate"], 'no command "frobnicate"', "see yoke --help")
     refused([""], 'no command ""')
     status, out, err = run([YOKE])
@@ -237,6 +238,7 @@ def wrong_arguments():
     task_refused("two", ["ten", "2"], 'argument 1 "first" of two: expected integer, got "ten"')
     task_refused("two", ["1", "2.5"], 'argument 2 "second" of two: expected integer, got 2.5')
     task_refused("two", ["1", "x=2"], "second")
+    task_refused("two", ["1", "secnod=2"], 'did you mean "second"?')
     task_refused("integrate", ["0", "1", "1e3x"], "integer")
     task_refused("negate", ["yes"], "expected true or false", "yes")
     task_refused("same_text", [], 'argument 1 "v" (cstr) of same_text is missing')
