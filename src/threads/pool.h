@@ -105,7 +105,12 @@ bool yk_pool_wake_for_forks(yk_pool *p);
 bool yk_pool_wants_forks(yk_pool *p);
 
 /* ---- order.c: whom to steal from ---- */
-enum { YK_ROUND_LAST /* from whom there was something */, YK_ROUND_NEAREST, YK_ROUND_REST, YK_ROUND_NEW /* not in the order yet */ };
+enum {
+    YK_ROUND_LAST,    /* him from whom there was something */
+    YK_ROUND_NEAREST, /* the nearest group */
+    YK_ROUND_REST,    /* any other of the order */
+    YK_ROUND_NEW      /* those not in the order yet */
+};
 
 /* A walk once round all other workers, by groups. */
 typedef struct yk_round {
