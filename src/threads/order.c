@@ -7,13 +7,13 @@
  * it (Williams and Elliott, "Libfork", 2024); then the rest, the nearer first. A group is begun at a random place, so that
  * thieves spread. Each round comes to everybody: a worker that goes to sleep has looked everywhere.
  *
- * Workers are not bound to CPUs, so the order is that of the CPUs where they were seen last. It is made anew, seldom, by the
- * thief: when it finds itself on another CPU, and once in a while because others may have moved. Workers that came since are a
- * last group of their own; so is everybody as long as nothing is known of the machine. With two workers there is no choice, and
- * nothing is asked. */
+ * Workers are not bound to CPUs, so the order is that of the CPUs where they were seen last. The thief makes it anew, seldom:
+ * after some rounds, when it finds itself on another CPU, and once in a while because others may have moved. Workers that came
+ * since are a last group of their own; so is everybody as long as nothing is known of the machine. With two workers there is no
+ * choice, and nothing is asked. */
 #include "threads/pool.h"
 
-enum { ROUNDS = 64, /* between two looks at the clock */
+enum { ROUNDS = 64, /* between two looks at CPU and clock */
        OTHERS_MOVE = 16 /* times yk_pool_order_every, after which others may have moved */ };
 int64_t yk_pool_order_every = 5 * YOKE_MS;
 
@@ -25,6 +25,12 @@ static uint32_t random_of(yk_pool_worker *w)
     x ^= x >> 17;
     x ^= x << 5;
     return w->random = x;
+}
+
+/* Less than n; Lemire, "Fast random integer generation in an interval", 2019, without its correction: the error is n / 2^32. */
+static uint32_t random_below(yk_pool_worker *w, uint32_t n)
+{
+    return (uint32_t)((uint64_t)random_of(w) * n >> 32);
 }
 
 /* ---- Making the order ---- */
@@ -67,6 +73,7 @@ void yk_pool_order_from(yk_pool_worker *w, int cpu)
 static void maybe_order(yk_pool_worker *w)
 {
     w->rounds_to_order = ROUNDS;
+    yk_pool_note_cpu(w);
     if (!atomic_load_explicit(&yk_this_machine, memory_order_relaxed) ||
         atomic_load_explicit(&w->pool->worker_count, memory_order_relaxed) <= 2)
         return;
@@ -103,7 +110,7 @@ static unsigned draw(yk_pool_worker *w)
         }
     if (n < 2)
         return YK_DISTANCES;
-    uint32_t x = random_of(w) % total;
+    uint32_t x = random_below(w, total);
     unsigned i = 2;
     for (; x >= weights[i]; i++)
         x -= weights[i];
@@ -112,7 +119,6 @@ static unsigned draw(yk_pool_worker *w)
 
 void yk_round_begin(yk_round *r, yk_pool_worker *thief)
 {
-    yk_pool_note_cpu(thief);
     if (YK_UNLIKELY(--thief->rounds_to_order == 0))
         maybe_order(thief);
     *r = (yk_round){.thief = thief, .drawn = YK_DISTANCES, .from = thief->victim, .size = 1};
@@ -124,7 +130,7 @@ static void enter(yk_round *r, uint32_t from, uint32_t end)
     r->from = from;
     r->size = end - from;
     r->visited = 0;
-    r->start = r->size > 1 ? random_of(r->thief) % r->size : 0;
+    r->start = r->size > 1 ? random_below(r->thief, r->size) : 0;
 }
 
 static bool next_group(yk_round *r)
