@@ -260,16 +260,14 @@ bool yk_forks_steal_from(yk_pool_worker *w, yk_pool_worker *victim, yk_fork_slot
 
 bool yk_forks_steal(yk_pool_worker *w, yk_fork_slot *top)
 {
-    yk_pool *p = w->pool;
-    uint32_t count = atomic_load_explicit(&p->worker_count, memory_order_acquire), start = yk_pool_random(w) % count;
-    for (uint32_t i = 0; i <= count; i++) {
-        yk_pool_worker *victim = yk_pool_victim(w, i, start, count);
-        if (victim != w && yk_forks_steal_from(w, victim, top)) {
+    yk_round round;
+    yk_round_begin(&round, w);
+    for (yk_pool_worker *victim; (victim = yk_round_next(&round));)
+        if (yk_forks_steal_from(w, victim, top)) {
             w->victim = victim->index;
             return true;
         }
-    }
-    yk_forks_ask(p);
+    yk_forks_ask(w->pool);
     return false;
 }
 

@@ -30,7 +30,7 @@ static int pool_open(const char *arg, yoke_executor **ret, yk_error *e)
     p->base.width = width;
     p->own_width = *arg != '\0';
     p->places_max = most;
-    p->looked_at = yoke_now();
+    p->looked_at = p->opened = yoke_now();
     p->places = (int32_t)width;
     p->room = slots;
     for (int i = 0; i < YK_PRIORITIES; i++)

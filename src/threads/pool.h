@@ -9,6 +9,7 @@
 #include "threads/fork.h"
 #include "threads/idle.h"
 #include "threads/inbox.h"
+#include "topo/distance.h"
 #include <sched.h>
 
 enum {
@@ -26,6 +27,7 @@ typedef struct yk_pool_worker {
     _Alignas(YK_CACHE_LINE) _Atomic uint32_t bell; /* futex word on which it sleeps; changes with each ring */
     _Atomic pid_t tid;                             /* 0: not running yet */
     _Atomic uint32_t away;                         /* whether its waker has kept it off a CPU, see wake.c */
+    _Atomic int cpu;                               /* where it was seen last, noted by itself; -1: nowhere yet */
     cpu_set_t mask;                                /* its affinity before that */
     struct yk_pool_worker *next_guest;             /* among those that are free */
     _Atomic uint64_t jobs, steals, sleeps;               /* counted by itself, read by anyone */
@@ -44,6 +46,13 @@ typedef struct yk_pool_worker {
     bool guest;             /* for a thread from outside */
     bool searching;         /* counted in pool->searching */
     unsigned blocked_depth; /* waits nest: only the outermost gives the place away */
+    /* The order in which it steals, see order.c. */
+    int64_t ordered_at;
+    int ordered_cpu;          /* where it was then */
+    uint32_t ordered;         /* workers there were then: 0: no order yet */
+    uint32_t rounds_to_order; /* until it thinks of it again */
+    uint32_t group_end[YK_DISTANCES]; /* in order[], for each distance, the nearest first */
+    uint16_t order[];                 /* the others, p->room at most */
 } yk_pool_worker;
 
 typedef struct job_list {
@@ -69,6 +78,7 @@ struct yk_pool {
     atomic_bool may_spin;
     bool own_width;           /* the number of workers was given: places do not change */
     unsigned places_max;
+    int64_t opened;            /* when it was opened */
     _Atomic int64_t looked_at; /* when affinity and quota were last read */
     yk_mutex park_lock;       /* guards parked_tokens, idle_spares and starting threads */
     _Atomic int32_t active;   /* workers that hold a place */
@@ -93,10 +103,35 @@ void yk_pool_wake(yk_pool *p);
 bool yk_pool_wake_for_forks(yk_pool *p);
 /* Whether somebody sleeps who could help with forks. */
 bool yk_pool_wants_forks(yk_pool *p);
-/* The i-th worker to try to steal from, of `count`: first the last from whom there was something, then all others from `start`
- * on, a random number; w itself and that first one come up again, and have nothing. */
-yk_pool_worker *yk_pool_victim(yk_pool_worker *w, uint32_t i, uint32_t start, uint32_t count);
-uint32_t yk_pool_random(yk_pool_worker *w);
+
+/* ---- order.c: whom to steal from ---- */
+enum {
+    YK_ROUND_LAST,    /* him from whom there was something */
+    YK_ROUND_NEAREST, /* the nearest group */
+    YK_ROUND_REST,    /* any other of the order */
+    YK_ROUND_NEW      /* those not in the order yet */
+};
+
+/* A walk once round all other workers, by groups. */
+typedef struct yk_round {
+    yk_pool_worker *thief;
+    uint32_t count;          /* workers there are */
+    unsigned phase;          /* YK_ROUND_*: which group is being visited */
+    uint32_t from, size;     /* the group: places in the thief's order; for LAST and NEW numbers of workers */
+    uint32_t start, visited; /* begins at from + start; so many of it visited */
+    unsigned next, drawn;    /* next group of the order; the one that was drawn to come early */
+} yk_round;
+void yk_round_begin(yk_round *r, yk_pool_worker *thief);
+/* The next worker to try, or NULL when all have been tried. First comes the last from whom there was something, and it comes
+ * up again in its turn. */
+yk_pool_worker *yk_round_next(yk_round *r);
+/* This thread is w: notes where it runs. No system call. */
+void yk_pool_note_cpu(yk_pool_worker *w);
+/* Finds out how far apart CPUs are, if that is worth while for this pool and not known yet; may take milliseconds. */
+void yk_pool_learn_order(yk_pool *p);
+/* Orders the workers as seen from w on that CPU. */
+void yk_pool_order_from(yk_pool_worker *w, int cpu);
+extern int64_t yk_pool_order_every; /* changed by tests */
 
 static inline void yk_pool_ring(yk_pool_worker *w)
 {

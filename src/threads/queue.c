@@ -91,32 +91,15 @@ static yk_job *take_outside(yk_pool_worker *w)
     return job ? job : pop_list(w->pool, 1, YK_PRIORITIES - 1);
 }
 
-/* xorshift32, Marsaglia, 2003. */
-uint32_t yk_pool_random(yk_pool_worker *w)
-{
-    uint32_t x = w->random;
-    x ^= x << 13;
-    x ^= x >> 17;
-    x ^= x << 5;
-    return w->random = x;
-}
-
-yk_pool_worker *yk_pool_victim(yk_pool_worker *w, uint32_t i, uint32_t start, uint32_t count)
-{
-    return w->pool->workers[i == 0 ? w->victim : (start + i) % count];
-}
-
 static yk_job *steal(yk_pool_worker *w)
 {
-    yk_pool *p = w->pool;
-    uint32_t count = atomic_load_explicit(&p->worker_count, memory_order_acquire);
     bool lost;
     do {
         lost = false;
-        uint32_t start = yk_pool_random(w) % count;
-        for (uint32_t i = 0; i <= count; i++) {
-            yk_pool_worker *victim = yk_pool_victim(w, i, start, count);
-            yk_job *job = victim == w ? NULL : yk_deque_steal(&victim->deque, &lost);
+        yk_round round;
+        yk_round_begin(&round, w);
+        for (yk_pool_worker *victim; (victim = yk_round_next(&round));) {
+            yk_job *job = yk_deque_steal(&victim->deque, &lost);
             if (job) {
                 yk_count(&w->steals);
                 w->victim = victim->index;

@@ -133,6 +133,8 @@ void yk_fork_enter(yk_fork_visit *v, yoke_executor *ex)
         h->worker = take_alone();
     if (!h->worker)
         abort(); /* not even memory for a worker: no way to run, and none to say so */
+    if (h->guest)
+        yk_pool_note_cpu(h->worker);
     yk_pool_become(h->worker);
     v->worker = &h->worker->forks.own;
     v->top = v->worker->head;

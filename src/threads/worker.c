@@ -220,6 +220,7 @@ static bool is_stopping(yk_pool *p)
 static void sleep_until_work(yk_pool_worker *w)
 {
     yk_pool *p = w->pool;
+    yk_pool_learn_order(p);
     int64_t start = yoke_now();
     uint32_t seen = atomic_load_explicit(&w->bell, memory_order_acquire);
     yk_idle_enter(&p->sleepers, w->index);
@@ -229,6 +230,7 @@ static void sleep_until_work(yk_pool_worker *w)
         yk_futex_wait(&w->bell, seen, YOKE_FOREVER, false);
     }
     yk_idle_leave(&p->sleepers, w->index);
+    yk_pool_note_cpu(w);
     if (yoke_now() - start < YK_SPIN_NS)
         learn(w, true);
 }
@@ -241,6 +243,7 @@ static void *worker_thread(void *arg)
     snprintf(name, sizeof name, "yoke-worker-%u", w->index % 1000);
     pthread_setname_np(pthread_self(), name);
     atomic_store_explicit(&w->tid, gettid(), memory_order_relaxed);
+    yk_pool_note_cpu(w);
     yk_blocked_hook = &w->blocking;
     yoke_thread_current(); /* so that it is among those that yoke knows; does no harm if it fails */
     if (yk_thread_hook)
@@ -266,10 +269,13 @@ static void *worker_thread(void *arg)
 yk_pool_worker *yk_pool_worker_new(yk_pool *p, uint32_t index)
 {
     void *memory;
-    if (yk_sys.posix_memalign(&memory, YK_CACHE_LINE, sizeof(yk_pool_worker)) != 0)
+    size_t order = p ? p->room * sizeof(uint16_t) : 0;
+    if (yk_sys.posix_memalign(&memory, YK_CACHE_LINE, sizeof(yk_pool_worker) + order) != 0)
         return NULL;
     yk_pool_worker *w = memory;
     memset(w, 0, sizeof *w);
+    w->cpu = w->ordered_cpu = -1;
+    w->rounds_to_order = 1;
     w->pool = p;
     w->index = index;
     w->random = index * 2654435761u + 1;

@@ -22,6 +22,9 @@ bool yk_cpus_to_spare(void);
  * root/proc/self/mountinfo name them. 0: none. */
 double yk_cgroup_quota(const char *root);
 
+/* Reads a small file of /proc or /sys, as text of less than `size` bytes. False when there is none, or nothing in it. */
+bool yk_read_text(const char *path, char *text, size_t size);
+
 /* Moves the calling thread to another CPU of its affinity mask, which stays as it was. False when there is no other. Costs
  * some 10 us: for threads that find that they share a CPU with whom they work with, once in a while. */
 bool yk_leave_cpu(void);
