@@ -1,5 +1,6 @@
 /* Modules when things fail: the compiler, the entries of the cache, its folder, and every call in turn. */
 #include "module_try.h"
+#include <dlfcn.h>
 #include <sys/resource.h>
 
 /* ---- The compiler's failures ---- */
@@ -54,10 +55,12 @@ TEST(a_symbol_that_is_nowhere)
                                         "\"// yoke-flags: -lNAME\"", at("m.c"));
     CHECK_STR(text, expected);
     write_text("m.c", "%s#include <math.h>\nvolatile double x = 4;\nYOKE_TASK(int, f) { return (int)cbrt(x * 2); }\n", warn);
-    CHECK_INT(answer("m.c"), -ENOEXEC);
-    snprintf(expected, sizeof expected, "cannot load %s: undefined symbol: cbrt; add a line \"// yoke-flags: -lm\" to it",
-             at("m.c"));
-    CHECK_STR(text, expected);
+    if (!dlsym(RTLD_DEFAULT, "cbrt")) { /* a sanitizer's library brings libm along */
+        CHECK_INT(answer("m.c"), -ENOEXEC);
+        snprintf(expected, sizeof expected, "cannot load %s: undefined symbol: cbrt; add a line \"// yoke-flags: -lm\" to it",
+                 at("m.c"));
+        CHECK_STR(text, expected);
+    }
     write_text("m.c", "// yoke-flags: -lm\n#include <yoke.h>\n#include <math.h>\nvolatile double x = 4;\n"
                       "YOKE_TASK(int, f) { return (int)cbrt(x * 2); }\n");
     CHECK_INT(answer("m.c"), 2);
