@@ -62,7 +62,7 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
         yk_a_predicate_named_##N                                                                                       \
     };                                                                                                                 \
     YK_LOOP_ARGS(N, FIELDS)                                                                                            \
-    static inline YK_MAYBE bool yk_predicate_body_##N(size_t I YK_UNWRAP PARAMS);                                      \
+    static inline YK_MAYBE bool yk_predicate_body_##N(size_t I YK_UNWRAP PARAMS) YK_NOEXCEPT;                          \
     static YK_MAYBE size_t yk_predicate_first_##N(size_t yk_lo, size_t yk_hi, const void *yk_v)                        \
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_l = *(const struct yk_loop_args_##N *)yk_v, *const yk_a = &yk_l;              \
@@ -115,7 +115,7 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
         const struct yk_loop_args_##N yk_args = {YK_UNWRAP VALUES};                                                    \
         return yk_select(yk_ex, yk_from, yk_n, yk_to, yk_kept, yk_size, &yk_predicate_##N, &yk_args);                  \
     }                                                                                                                  \
-    static inline YK_MAYBE bool yk_predicate_body_##N(YK_MAYBE size_t I YK_UNWRAP PARAMS)
+    static inline YK_MAYBE bool yk_predicate_body_##N(YK_MAYBE size_t I YK_UNWRAP PARAMS) YK_NOEXCEPT
 
 /* yoke_find_first(ex, n, name, arguments...): the lowest index of [0, n) for which it holds, or n. Work beyond a hit is not
  * begun. */
@@ -136,8 +136,17 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
 #define YK_SELECT_1(ex, from, n, to, kept, N, ...)                                                                     \
     ((void)yk_a_predicate_named_##N,                                                                                   \
      yk_predicate_select_##N((ex), YK_SAME(from, to), (n), (to), (kept), sizeof *(to), __VA_ARGS__))
-/* from; the compiler complains when it does not point to what to points to. */
+/* from; it does not compile when it does not point to what to points to. */
+#ifdef __cplusplus
 #define YK_SAME(from, to) (1 ? (from) : (to))
+#else
+#define YK_SAME(from, to)                                                                                              \
+    ((void)sizeof(char[__builtin_types_compatible_p(__typeof__(*(from)), __typeof__(*(to))) ||                         \
+                               __builtin_types_compatible_p(const __typeof__(*(to)), __typeof__(*(from)))              \
+                           ? 1                                                                                         \
+                           : -1]),                                                                                     \
+     (from))
+#endif
 
 /* ---- Transforming ---- */
 
@@ -153,8 +162,8 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
         T *yk_out;                                                                                                     \
         YK_UNWRAP FIELDS                                                                                               \
     };                                                                                                                 \
-    static inline YK_MAYBE T yk_transform_body_##N(size_t I YK_UNWRAP PARAMS);                                         \
-    static YK_MAYBE void yk_loop_chunk_##N(size_t yk_lo, size_t yk_hi, const void *yk_v)                               \
+    static inline YK_MAYBE T yk_transform_body_##N(size_t I YK_UNWRAP PARAMS) YK_NOEXCEPT;                             \
+    static YK_MAYBE void yk_loop_chunk_##N(size_t yk_lo, size_t yk_hi, const void *yk_v) YK_NOEXCEPT                   \
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_l = *(const struct yk_loop_args_##N *)yk_v, *const yk_a = &yk_l;              \
         for (size_t yk_i = yk_lo; yk_i < yk_hi; yk_i++)                                                                \
@@ -165,7 +174,7 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
         const struct yk_loop_args_##N yk_args = {yk_out, YK_UNWRAP VALUES};                                            \
         yk_loop(yk_ex, yk_n, yk_loop_chunk_##N, &yk_args);                                                             \
     }                                                                                                                  \
-    static inline YK_MAYBE T yk_transform_body_##N(YK_MAYBE size_t I YK_UNWRAP PARAMS)
+    static inline YK_MAYBE T yk_transform_body_##N(YK_MAYBE size_t I YK_UNWRAP PARAMS) YK_NOEXCEPT
 
 /* yoke_transform(ex, n, out, name, arguments...): out[i] is the body's result for i. out may be what the body reads, if that is
  * element i alone. */
@@ -185,7 +194,7 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
         yk_a_bin_named_##N                                                                                             \
     };                                                                                                                 \
     YK_LOOP_ARGS(N, FIELDS)                                                                                            \
-    static inline YK_MAYBE size_t yk_bin_body_##N(size_t I YK_UNWRAP PARAMS);                                          \
+    static inline YK_MAYBE size_t yk_bin_body_##N(size_t I YK_UNWRAP PARAMS) YK_NOEXCEPT;                              \
     static YK_MAYBE void yk_bin_fill_##N(size_t yk_lo, size_t yk_hi, size_t yk_bins, uint64_t *yk_counts, const void *yk_v) \
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_l = *(const struct yk_loop_args_##N *)yk_v, *const yk_a = &yk_l;              \
@@ -202,7 +211,7 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
         const struct yk_loop_args_##N yk_args = {YK_UNWRAP VALUES};                                                    \
         return yk_histogram(yk_ex, yk_n, yk_bins, yk_counts, yk_bin_fill_##N, &yk_args);                               \
     }                                                                                                                  \
-    static inline YK_MAYBE size_t yk_bin_body_##N(YK_MAYBE size_t I YK_UNWRAP PARAMS)
+    static inline YK_MAYBE size_t yk_bin_body_##N(YK_MAYBE size_t I YK_UNWRAP PARAMS) YK_NOEXCEPT
 
 /* yoke_histogram(ex, n, bins, counts, name, arguments...): counts[b] is how many indices have bin b. Those whose bin is not
  * below `bins` are not counted. 0; -ENOMEM, with counts as they were (each part of the range counts on its own first);

@@ -6,7 +6,8 @@
  *     yoke_close(ex);
  *
  *     inline          runs each job inside yoke_submit(); for tests and debugging
- *     threads[:N]     N threads of this process, default: the CPUs that affinity and cgroup quota allow
+ *     threads[:N]     N threads of this process, default: the CPUs that affinity and cgroup quota allow. A task that blocks in
+ *                     yoke lends its place to a further thread, of which there are at most 256
  *     processes[:N]   N worker processes; a crash costs only the job that ran. Open it before starting threads of your
  *                     own and after loading modules: workers are made by fork().
  *

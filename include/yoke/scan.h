@@ -68,7 +68,7 @@ YOKE_API int yk_scan(struct yoke_executor *ex, size_t n, const yk_scanning *s, v
         yk_a_scan_named_##N                                                                                            \
     };                                                                                                                 \
     YK_LOOP_ARGS(N, FIELDS)                                                                                            \
-    static inline YK_MAYBE void yk_loop_body_##N(size_t I, T *ACC YK_UNWRAP PARAMS);                                   \
+    static inline YK_MAYBE void yk_loop_body_##N(size_t I, T *ACC YK_UNWRAP PARAMS) YK_NOEXCEPT;                       \
     static YK_MAYBE void yk_scan_identity_##N(void *yk_to)                                                             \
     {                                                                                                                  \
         const T yk_identity = YK_UNWRAP IDENTITY;                                                                      \
@@ -78,11 +78,11 @@ YOKE_API int yk_scan(struct yoke_executor *ex, size_t n, const yk_scanning *s, v
     {                                                                                                                  \
         YK_UNWRAP COMBINE;                                                                                             \
     }                                                                                                                  \
-    static YK_MAYBE void yk_scan_combine_##N(void *yk_to, const void *yk_from)                                         \
+    static YK_MAYBE void yk_scan_combine_##N(void *yk_to, const void *yk_from) YK_NOEXCEPT                             \
     {                                                                                                                  \
         yk_scan_into_##N((T *)yk_to, (const T *)yk_from);                                                              \
     }                                                                                                                  \
-    static YK_MAYBE void yk_scan_fold_##N(size_t yk_lo, size_t yk_hi, void *yk_to, const void *yk_v)                   \
+    static YK_MAYBE void yk_scan_fold_##N(size_t yk_lo, size_t yk_hi, void *yk_to, const void *yk_v) YK_NOEXCEPT       \
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_l = *(const struct yk_loop_args_##N *)yk_v, *const yk_a = &yk_l;              \
         T yk_acc = *(T *)yk_to;                                                                                        \
@@ -123,7 +123,7 @@ YOKE_API int yk_scan(struct yoke_executor *ex, size_t n, const yk_scanning *s, v
         const struct yk_loop_args_##N yk_args = {YK_UNWRAP VALUES};                                                    \
         return yk_scan(yk_ex, yk_n, &yk_s, yk_out, yk_exclusive, &yk_args);                                            \
     }                                                                                                                  \
-    static inline YK_MAYBE void yk_loop_body_##N(YK_MAYBE size_t I, YK_MAYBE T *ACC YK_UNWRAP PARAMS)
+    static inline YK_MAYBE void yk_loop_body_##N(YK_MAYBE size_t I, YK_MAYBE T *ACC YK_UNWRAP PARAMS) YK_NOEXCEPT
 
 /* yoke_scan(ex, n, out, name, arguments...): out[i] includes element i. yoke_scan_before(...): it does not. */
 #define yoke_scan(ex, n, out, ...) YK_CAT(YK_SCAN_, YK_HAS_MORE(__VA_ARGS__))(ex, n, out, false, __VA_ARGS__)

@@ -377,7 +377,7 @@ extern "C" {
         yk_an_order_named_##N                                                                                          \
     };                                                                                                                 \
     YK_LOOP_ARGS(N, FIELDS)                                                                                            \
-    static inline YK_MAYBE bool yk_order_body_##N(T const *A, T const *B YK_UNWRAP PARAMS);                            \
+    static inline YK_MAYBE bool yk_order_body_##N(T const *A, T const *B YK_UNWRAP PARAMS) YK_NOEXCEPT;                \
     YK_INLINE bool yk_order_less_##N(const void *yk_x, const void *yk_y, const void *yk_v)                             \
     {                                                                                                                  \
         const struct yk_loop_args_##N *const yk_a = (const struct yk_loop_args_##N *)yk_v;                             \
@@ -388,7 +388,7 @@ extern "C" {
     YK_ORDER_CALL(N, yk_order_sort_all, (T *yk_base, size_t yk_n YK_UNWRAP PARAMS), (yk_base, yk_n), int, yk_sort,     \
                   sizeof(T), VALUES)                                                                                   \
     YK_ORDER_MORE(T, N, PARAMS, VALUES)                                                                                \
-    static inline YK_MAYBE bool yk_order_body_##N(T const *A, T const *B YK_UNWRAP PARAMS)
+    static inline YK_MAYBE bool yk_order_body_##N(T const *A, T const *B YK_UNWRAP PARAMS) YK_NOEXCEPT
 
 /* One function: yoke_executor first, then PARAMS; it calls WHAT(ex, GIVEN..., size, order, args). */
 #define YK_ORDER_CALL(N, NAME, PARAMS, GIVEN, RET, WHAT, SIZE, VALUES)                                                 \
@@ -476,7 +476,7 @@ YOKE_API int yoke_qsort(struct yoke_executor *ex, void *base, size_t n, size_t s
         yk_a_key_named_##N                                                                                             \
     };                                                                                                                 \
     YK_LOOP_ARGS(N, FIELDS)                                                                                            \
-    static inline YK_MAYBE K yk_key_body_##N(T const *E YK_UNWRAP PARAMS);                                             \
+    static inline YK_MAYBE K yk_key_body_##N(T const *E YK_UNWRAP PARAMS) YK_NOEXCEPT;                                 \
     YK_INLINE uint64_t yk_key_ordered_##N(const void *yk_e, const void *yk_v)                                          \
     {                                                                                                                  \
         const struct yk_loop_args_##N *const yk_a = (const struct yk_loop_args_##N *)yk_v;                             \
@@ -492,7 +492,7 @@ YOKE_API int yoke_qsort(struct yoke_executor *ex, void *base, size_t n, size_t s
         const struct yk_loop_args_##N yk_args = {YK_UNWRAP VALUES};                                                    \
         return yk_radix_sort(yk_ex, yk_base, yk_n, &yk_keys_##N, &yk_args);                                            \
     }                                                                                                                  \
-    static inline YK_MAYBE K yk_key_body_##N(T const *E YK_UNWRAP PARAMS)
+    static inline YK_MAYBE K yk_key_body_##N(T const *E YK_UNWRAP PARAMS) YK_NOEXCEPT
 
 #define YK_KEY_FUNCTIONS(N, T, KEY, BITS)                                                                              \
     static YK_MAYBE uint64_t yk_key_plain_##N(const void *yk_e, const void *yk_v)                                      \

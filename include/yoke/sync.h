@@ -18,7 +18,7 @@
  *     same and more. X_done() ends it and returns -EBUSY when it is plainly in use; later use is -EINVAL
  *     where that costs nothing to see.
  *   - Four forms of waiting: X(), for ever; X_try(), not at all (-EAGAIN); X_timed(), at most ns nanoseconds
- *     (-ETIMEDOUT; 0 is a try; less than 0 is -EINVAL for a lock and an rwlock, and as 0 for the others, as
+ *     (-ETIMEDOUT; 0 does not wait; less than 0 is -EINVAL for a lock and an rwlock, and as 0 for the others, as
  *     in Python); X_until(), until a deadline of yoke_now(). YOKE_FOREVER as ns or deadline is for ever.
  *     Signals do not end a wait.
  *   - May be called from any thread and from inside tasks (a worker that waits lends its place to another),
@@ -62,6 +62,9 @@ extern "C" {
 enum {
     YOKE_SHARED = 1 /* in memory shared between processes */
 };
+
+/* For constants: one that is less than 0 does not compile. */
+#define YK_NOT_NEGATIVE(n) ((uint32_t)(n) + 0 * (uint32_t)sizeof(char[(n) < 0 ? -1 : 1]))
 
 /* ---- For the macros and inline functions below; the fields of all structs are the library's ---- */
 
@@ -209,8 +212,8 @@ typedef struct yoke_semaphore {
     uint32_t slack; /* how far the most permits are below INT32_MAX; init */
     uint32_t flags; /* init and done */
 } yoke_semaphore;
-#define YOKE_SEMAPHORE_INIT(permits) {(permits), 0, 0}
-#define YOKE_SEMAPHORE_BOUNDED_INIT(permits) {(permits), (uint32_t)INT32_MAX - (uint32_t)(permits), 0}
+#define YOKE_SEMAPHORE_INIT(permits) {YK_NOT_NEGATIVE(permits), 0, 0}
+#define YOKE_SEMAPHORE_BOUNDED_INIT(permits) {YK_NOT_NEGATIVE(permits), (uint32_t)INT32_MAX - (uint32_t)(permits), 0}
 
 /* With this many permits; bounded: and never more. 0 or -EINVAL (permits < 0, unknown flags). */
 YOKE_API int yoke_semaphore_init(yoke_semaphore *s, int permits, unsigned flags);
@@ -258,7 +261,7 @@ typedef struct yoke_latch {
     uint32_t word; /* count, and a bit: somebody may sleep; written by all */
     uint32_t flags;
 } yoke_latch;
-#define YOKE_LATCH_INIT(count) {(count), 0}
+#define YOKE_LATCH_INIT(count) {YK_NOT_NEGATIVE(count), 0}
 
 /* 0 or -EINVAL (count < 0, unknown flags). */
 YOKE_API int yoke_latch_init(yoke_latch *l, int count, unsigned flags);
@@ -340,7 +343,7 @@ typedef struct yoke_barrier {
     yoke_barrier_action action;
     void *arg;
 } yoke_barrier;
-#define YOKE_BARRIER_INIT(parties) {0, {0, 0, 0, 0, 0}, (parties), 0, NULL, NULL}
+#define YOKE_BARRIER_INIT(parties) {0, {0, 0, 0, 0, 0}, YK_NOT_NEGATIVE(parties), 0, NULL, NULL}
 
 /* parties: 1 to 65535. action may be NULL. 0 or -EINVAL: parties, unknown flags, or an action for a shared
  * one: functions have no address that all processes know, so there every wait brings its own
@@ -404,7 +407,7 @@ enum {
 };
 
 /* Many readers or one writer. A writer that waits keeps new readers out, so a reader must not read-lock
- * again. After a writer, readers come first. */
+ * again. No order among those who wait is promised. */
 typedef struct yoke_rwlock {
     yk_lock_core writer;
     uint32_t gate;    /* private: how many read; bits: a writer, somebody may sleep here; written by all */

@@ -192,7 +192,7 @@ void yk_timer_enter(void)
 void yk_timer_leave(void)
 {
     yk_mutex_lock(&timers.lock);
-    bool last = --timers.users == 0 && timers.running;
+    bool last = --timers.users == 0 && timers.running && !timers.stop;
     if (last)
         timers.stop = true;
     yk_mutex_unlock(&timers.lock);
@@ -202,6 +202,9 @@ void yk_timer_leave(void)
     pthread_join(timers.thread, NULL);
     yk_mutex_lock(&timers.lock);
     timers.running = timers.stop = false;
+    /* Who entered meanwhile has found a thread that was about to end. If this one cannot be had, the next start tries again. */
+    if (timers.count > 0 && timers.users > 0)
+        timers.running = yk_thread_start(&timers.thread, 0, timer_thread, NULL) == 0;
     if (timers.count == 0) {
         free(timers.heap);
         timers.heap = NULL;

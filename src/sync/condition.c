@@ -135,6 +135,8 @@ static uint32_t give_up(yk_lock_core *l)
 static int take_back(yk_lock_core *l, uint32_t depth)
 {
     int err = yk_lock_enter(l, 0, YOKE_FOREVER);
+    if (err < 0 && err != -EOWNERDEAD)
+        return err; /* the lock has been ended meanwhile */
     if (yoke_watching_locks)
         yk_watch_have(l);
     l->depth = depth;
@@ -149,11 +151,11 @@ static int wait_in_list(yoke_condition *c, yk_lock_core *l, int64_t deadline)
     uint32_t depth = give_up(l);
     while (!is_notified(&w.word) && yk_nap_more(&nap, &w.word, 0) != -ETIMEDOUT)
         ;
-    take_back(l, depth);
-    if (is_notified(&w.word))
-        return 1;
-    take_out(c, &w);
-    return 0;
+    int err = take_back(l, depth);
+    bool notified = is_notified(&w.word);
+    if (!notified)
+        take_out(c, &w);
+    return err < 0 ? err : notified;
 }
 
 /* After a nap: whoever gets the lock at once looks after the dead. */

@@ -37,13 +37,13 @@ int yoke_event_set(yoke_event *e)
     uint32_t word = __atomic_load_n(&e->word, __ATOMIC_RELAXED);
     if (is_gone(&e->flags))
         return -EINVAL;
+    uint32_t next;
     do {
-        if (word & FLAG)
-            return 0;
-        /* Release, and acquire for who clears and sets again: pairs with the acquire loads in the waits. */
-    } while (!__atomic_compare_exchange_n(&e->word, &word, ((word & ~(uint32_t)ASLEEP) + GENERATION) | FLAG, true,
-                                          __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
-    if (word & ASLEEP)
+        next = word & FLAG ? word : ((word & ~(uint32_t)ASLEEP) + GENERATION) | FLAG;
+        /* Release, and acquire for who clears and sets again: pairs with the acquire loads in the waits, and with the clear of
+         * who then looks for what was written before. So it writes even what is there. */
+    } while (!__atomic_compare_exchange_n(&e->word, &word, next, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    if (!(word & FLAG) && word & ASLEEP)
         yk_wake_word(&e->word, INT32_MAX, yk_is_shared(e->flags));
     return 0;
 }
@@ -52,8 +52,8 @@ int yoke_event_clear(yoke_event *e)
 {
     if (is_gone(&e->flags))
         return -EINVAL;
-    /* Acquire: what was written before the set is seen after the clear. */
-    __atomic_fetch_and(&e->word, ~(uint32_t)FLAG, __ATOMIC_ACQUIRE);
+    /* What was written before a set that comes before it is seen after the clear. */
+    __atomic_fetch_and(&e->word, ~(uint32_t)FLAG, __ATOMIC_SEQ_CST);
     return 0;
 }
 

@@ -136,7 +136,7 @@ static int run_map(void *values, const yk_words *operands)
         code = yk_complain(3, "cannot keep standard output apart from what tasks print: %s", yoke_strerror(code));
     else
         code = yk_target_open(c.target, &target);
-    if (code == 0) {
+    if (code == 0 && target.task) {
         c.task = target.task;
         if (c.input == YK_INPUT_TEXT && !yk_map_takes_text(c.task))
             code = yk_complain(2, "--input text needs a task of one string, but %s is %s", c.task->name, yoke_signature(c.task));

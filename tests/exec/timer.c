@@ -1,6 +1,7 @@
 /* timer.c - the timer's heap and thread. */
 #include "exec/job.h"
 #include "test.h"
+#include <sched.h>
 #include <unistd.h>
 
 enum { N = 500 };
@@ -116,4 +117,36 @@ TEST(failures)
     CHECK_INT(yk_timer_start(&entries[0].timer, yoke_now(), fire, &entries[0]), 0);
     wait_for(1);
     yk_timer_leave();
+}
+
+/* ---- One leaves, another comes ---- */
+
+static void fire_again(void *arg)
+{
+    atomic_store((_Atomic int *)arg, 1);
+}
+
+static void *come_and_go(void *arg)
+{
+    for (int i = 0; i < 300; i++) {
+        yk_timer_enter();
+        yk_timer t = {.at = YK_TIMER_OFF};
+        _Atomic int mine = 0;
+        CHECK_INT(yk_timer_start(&t, yoke_now() + 20 * YOKE_US, fire_again, &mine), 0);
+        while (!atomic_load(&mine)) /* for ever if nobody serves it: the test's limit ends that */
+            sched_yield();
+        yk_timer_flush();
+        yk_timer_leave();
+    }
+    return NULL;
+}
+
+/* The thread ends when the last has left, and serves who came at that moment all the same. */
+TEST_LIMIT(a_timer_set_while_the_last_leaves, 60)
+{
+    pthread_t others[3];
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(pthread_create(&others[i], NULL, come_and_go, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        pthread_join(others[i], NULL);
 }

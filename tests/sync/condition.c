@@ -335,3 +335,32 @@ TEST_LIMIT(a_queue_loses_nothing_shared, 100)
     crew_run(2 * PEOPLE, both, shared_room());
     CHECK_INT(sum, (long)PEOPLE * ITEMS * (ITEMS + 1) / 2);
 }
+
+static yoke_lock ended_lock = YOKE_LOCK_INIT;
+static yoke_condition ended_condition = YOKE_CONDITION_INIT;
+static _Atomic int ended_waits;
+
+static void *waits_for_what_ends(void *arg)
+{
+    CHECK_INT(yoke_lock_acquire(&ended_lock), 0);
+    ended_waits = 1;
+    CHECK_INT(yoke_condition_wait(&ended_condition, &ended_lock), -EINVAL); /* notified, but there is no lock any more */
+    return NULL;
+}
+
+/* A wait that cannot have its lock again says so, and not that it holds it. */
+TEST(a_lock_that_ends_during_the_wait)
+{
+    pthread_t t;
+    CHECK_INT(pthread_create(&t, NULL, waits_for_what_ends, NULL), 0);
+    while (!ended_waits)
+        sched_yield();
+    CHECK_INT(yoke_lock_acquire(&ended_lock), 0); /* it waits now */
+    CHECK_INT(yoke_condition_notify(&ended_condition, &ended_lock, 0), 0);
+    CHECK_INT(yoke_lock_release(&ended_lock), 0);
+    CHECK_INT(yoke_lock_done(&ended_lock), 0);
+    /* Woken without the lock, which nobody has: as a signal would wake it. */
+    __atomic_store_n((uint32_t *)((char *)ended_condition.u.list.first + sizeof(void *)), 1, __ATOMIC_SEQ_CST);
+    yk_wake((_Atomic uint32_t *)(void *)((char *)ended_condition.u.list.first + sizeof(void *)), 1, false);
+    CHECK_INT(pthread_join(t, NULL), 0);
+}
