@@ -418,7 +418,9 @@ static void zygote_ended(yk_processes *p)
         while (waitpid(p->zygote, NULL, 0) < 0 && errno == EINTR)
             ;
     }
+    yk_mutex_lock(&p->lock);
     p->zygote = 0;
+    yk_mutex_unlock(&p->lock);
     await_orphans(p);
     yk_mutex_lock(&p->lock);
     if (!p->stopping) {
