@@ -150,7 +150,11 @@ wrong('fork: body missing', 'YOKE_FORK(int, empty, (int, n));\nint use(void);\ni
 fork('too few arguments', 'yoke_fork(fib)', 'few|no matching|yk_fork_push_fib')
 fork('too many arguments', 'yoke_fork(fib, 1, 2)', 'many|no matching|yk_fork_push_fib')
 fork('wrong type', 'struct point p = {1, 2}; yoke_fork(fib, p)', 'yk_fork_push_fib|point')
-fork('call with a wrong type', 'struct point p = {1, 2}; yoke_call(fib, p)', 'yk_fork_body_fib|point')
+fork('call with a wrong type', 'struct point p = {1, 2}; yoke_call(fib, p)', 'yk_fork_call_fib|point')
+wrong('selection into another type',
+      'YOKE_PREDICATE(any, i) { return i > 0; }\nint use(int *from, double *to);\n'
+      'int use(int *from, double *to)\n{\n    size_t kept;\n    return yoke_select(NULL, from, 4, to, &kept, any);\n}',
+      'negative|different pointer types|pointer type mismatch|incompatible|distinct pointer types')
 fork('no such fork', 'yoke_fork(fob, 1)', '(a_fork_named|push|in)_fob')
 fork('a task is no fork', 'yoke_fork(integrate, 1, 2, 3)', '(a_fork_named|push|join)_integrate')
 fork('join of what is no fork', 'long v = yoke_join(integrate)', '(a_fork_named|push|join)_integrate')
