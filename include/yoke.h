@@ -9,6 +9,13 @@
 #include <yoke/fork.h>
 #include <yoke/loop.h>
 #include <yoke/thread.h>
+#include <yoke/queues.h>
+#include <yoke/scan.h>
+#include <yoke/sort.h>
+#include <yoke/algorithm.h>
+#include <yoke/pipeline.h>
+#include <yoke/pool.h>
+#include <yoke/sync.h>
 #include <yoke/json.h>
 #include <yoke/module.h>
 #include <yoke/trace.h>

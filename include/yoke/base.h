@@ -4,9 +4,8 @@
  *   - A function that can fail returns int: 0 or more is success, less is an errno code made negative (-EINVAL).
  *   - Durations and times are int64_t nanoseconds; deadlines are absolute times of CLOCK_MONOTONIC (yoke_now()).
  *   - Out parameters come last, are named ret, and are written on success only.
- *   - The library never ends the program, except that yoke_await() outside a task aborts it when the job failed. It writes
- *     only to stderr, and only: that; errors that nobody looked at (yoke_on_lost_error() takes them elsewhere); the name of
- *     a yoke_thread that crashes; and what YOKE_DEBUG asks for.
+ *   - The library never prints and never ends the program, but for yoke_await() outside a task, errors that nobody
+ *     looked at (yoke_on_lost_error() changes that), threads that crash, and what YOKE_DEBUG asks for.
  */
 #ifndef YOKE_BASE_H
 #define YOKE_BASE_H

@@ -6,7 +6,8 @@
  *     yoke_close(ex);
  *
  *     inline          runs each job inside yoke_submit(); for tests and debugging
- *     threads[:N]     N threads of this process, default: the CPUs that affinity and cgroup quota allow
+ *     threads[:N]     N threads of this process, default: the CPUs that affinity and cgroup quota allow. A task that blocks in
+ *                     yoke lends its place to a further thread, of which there are at most 256
  *     processes[:N]   N worker processes; a crash costs only the job that ran. Open it before starting threads of your
  *                     own and after loading modules: workers are made by fork().
  *
@@ -73,22 +74,27 @@ typedef struct yoke_opts {
 /* The same with options in parentheses: yoke_opt_submit(ex, (retries = 3, timeout = 2 * YOKE_S), integrate, 0, 1, 9) */
 #define yoke_opt_submit(ex, OPTIONS, ...) YK_OPT_SUBMIT(ex, OPTIONS, YK_FIRST(__VA_ARGS__, ~), __VA_ARGS__)
 
-/* Arguments by name, defaults for the rest: yoke_kw_submit(ex, integrate, n = 50). An argument with a comma inside
- * braces needs parentheses. Parameters that have neither a value nor a default are zero. */
-#define yoke_kw_submit(ex, N, ...)                                                                                     \
-    __extension__({                                                                                                    \
-        (void)&yoke_task_##N;                                                                                          \
-        struct yoke_args_##N yk_kw;                                                                                    \
-        yoke_task_##N.defaults(&yk_kw);                                                                                \
-        YK_MAP(YK_ASSIGN, yk_kw, YK_NOTHING, __VA_ARGS__)                                                              \
-        yoke_raw_submit((ex), &yoke_task_##N, &yk_kw, NULL);                                                           \
-    })
+/* Arguments by name, defaults for the rest: yoke_kw_submit(ex, integrate, n = 50), or none: yoke_kw_submit(ex, integrate).
+ * An argument with a comma inside braces needs parentheses. Parameters that have neither a value nor a default are zero. */
+#define yoke_kw_submit(ex, ...) YK_CAT(YK_KW_SUBMIT_, YK_HAS_MORE(__VA_ARGS__))(ex, __VA_ARGS__)
 
 /* yoke_raw_submit(ex, task, args, opts), declared in yoke/task.h: the untyped form, for bindings and for tasks found
  * by name. args is the task's argument struct: parameter i lies at params[i].offset. opts may be NULL. */
 
 #define YK_FIRST(first, ...) first
 #define YK_ASSIGN(object, assignment) object.assignment;
+#define YK_KW_SUBMIT_0(ex, N) YK_KW_SUBMIT(ex, N, )
+#define YK_KW_SUBMIT_1(ex, N, ...) YK_KW_SUBMIT(ex, N, YK_MAP(YK_ASSIGN, yk_kw, YK_NOTHING, __VA_ARGS__))
+#define YK_KW_SUBMIT(ex, N, ASSIGNMENTS)                                                                               \
+    __extension__({                                                                                                    \
+        (void)&yoke_task_##N;                                                                                          \
+        struct yoke_args_##N yk_kw;                                                                                    \
+        memset(&yk_kw, 0, sizeof yk_kw);                                                                               \
+        if (yoke_task_##N.defaults) /* a task without parameters has none */                                           \
+            yoke_task_##N.defaults(&yk_kw);                                                                            \
+        ASSIGNMENTS                                                                                                    \
+        yoke_raw_submit((ex), &yoke_task_##N, &yk_kw, NULL);                                                           \
+    })
 #define YK_SUBMIT_0(ex, options, N) ((void)&yoke_task_##N, yoke_submit_##N(ex, options))
 #define YK_SUBMIT_1(ex, options, N, ...) ((void)&yoke_task_##N, yoke_submit_##N(ex, options, __VA_ARGS__))
 #define YK_OPT_SUBMIT(ex, OPTIONS, N, ...) YK_OPT_SUBMIT_(ex, OPTIONS, N, __VA_ARGS__)
@@ -106,7 +112,8 @@ typedef struct yoke_opts {
     })
 
 /* Memory that workers of this executor see at the same address: a view of it travels to `processes` without being
- * copied, in either direction. On executors that share memory anyway it is ordinary memory. Aligned to 64 bytes, not
+ * copied, in either direction: a result that is a view into such an argument lies there too, and is valid until that
+ * memory is freed. On executors that share memory anyway it is ordinary memory. Aligned to 64 bytes, not
  * zeroed; NULL when there is none left. Free it with yoke_shared_free() before yoke_close(), when no job uses it any
  * more. Any thread of the process that opened the executor. */
 YOKE_API void *yoke_shared_alloc(yoke_executor *ex, size_t size);

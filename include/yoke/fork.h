@@ -20,6 +20,12 @@
  * they point to must stay until the join. Forks of different functions may be mixed; declare one that is used before its
  * body, or in other files, with YOKE_FORK_DECL in place of a prototype and write YOKE_FORK_IMPL for its body.
  *
+ * While a join, or a loop, waits for a thief, its thread may run other forks that were ready, of other calls too. So hold no lock
+ * over a fork, a join, a loop or an algorithm that such a fork might acquire: a yoke_rlock would let it in, as the thread is
+ * the same, and any other lock would wait for itself.
+ *
+ * In C++ a body is noexcept: an exception that leaves it, or the body of a loop or an algorithm, ends the program.
+ *
  * Depth and number of forks are limited by memory alone: when a worker's slots are full, a fork runs at once. A body sees the
  * job that it is part of: yoke_cancelled(), yoke_alloc() and yoke_fail() work in every fork. When the job fails or is
  * cancelled, forks that have not begun are not run any more, and their joins return zero; the job's result is dropped.
@@ -98,7 +104,11 @@ YOKE_API const void *yk_fork_reclaim(yk_fork_worker *w, yk_fork_slot *top);
         yk_a_fork_named_##N                                                                                            \
     };                                                                                                                 \
     RET N PLAIN;                                                                                                       \
-    LINK RET yk_fork_body_##N(struct yk_fork_worker *, struct yk_fork_slot *YK_UNWRAP PARAMS);                         \
+    LINK RET yk_fork_body_##N(struct yk_fork_worker *, struct yk_fork_slot *YK_UNWRAP PARAMS) YK_NOEXCEPT;             \
+    static inline YK_ALWAYS_INLINE RET yk_fork_call_##N(yk_fork_worker *yk_w, yk_fork_slot **yk_t YK_UNWRAP PARAMS)    \
+    {                                                                                                                  \
+        YK_IF(YK_IS_VOID(RET))()(return) yk_fork_body_##N(yk_w, *yk_t YK_UNWRAP PASS);                                 \
+    }                                                                                                                  \
     static inline YK_MAYBE RET yk_fork_from_##N(yk_fork_worker *yk_w, yk_fork_slot *yk_top, const yk_fork_slot *yk_s)  \
     {                                                                                                                  \
         struct yk_fork_args_##N yk_l, *yk_a = &yk_l;                                                                   \
@@ -128,8 +138,10 @@ YOKE_API const void *yk_fork_reclaim(yk_fork_worker *w, yk_fork_slot *top);
         (RET yk_r; if (!yk_done) return yk_fork_from_##N(yk_w, yk_top, yk_top);                                        \
          memcpy(&yk_r, yk_done, sizeof yk_r); return yk_r;)                                                            \
     }                                                                                                                  \
-    static inline YK_MAYBE RET yk_fork_join_##N(yk_fork_worker *yk_w, yk_fork_slot *yk_top)                            \
+    /* A whole call, as yk_fork_call is: both may stand in one expression, and neither sees the top half changed. */     \
+    static inline YK_ALWAYS_INLINE RET yk_fork_join_##N(yk_fork_worker *yk_w, yk_fork_slot **yk_t)                     \
     {                                                                                                                  \
+        yk_fork_slot *yk_top = yk_w->head = --*yk_t;                                                                   \
         if (__builtin_expect(yk_top < yk_w->split, 0)) {                                                               \
             YK_IF(YK_IS_VOID(RET))()(return) yk_fork_late_##N(yk_w, yk_top);                                           \
         } else {                                                                                                       \
@@ -150,7 +162,8 @@ YOKE_API const void *yk_fork_reclaim(yk_fork_worker *w, yk_fork_slot *top);
     {                                                                                                                  \
         YK_IF(YK_IS_VOID(RET))()(return) yk_fork_in_##N(NULL YK_UNWRAP PASS);                                          \
     }                                                                                                                  \
-    LINK RET yk_fork_body_##N(YK_MAYBE struct yk_fork_worker *yk_w, YK_MAYBE struct yk_fork_slot *yk_top YK_UNWRAP PARAMS)
+    LINK RET yk_fork_body_##N(YK_MAYBE struct yk_fork_worker *yk_w,                                                    \
+                              YK_MAYBE struct yk_fork_slot *yk_top YK_UNWRAP PARAMS) YK_NOEXCEPT
 #define YK_FORK_FORM(...) YK_CAT(YK_FORK_, YK_HAS_MORE(__VA_ARGS__))
 #define YK_FORK_NOT_STATIC
 
@@ -168,10 +181,10 @@ YOKE_API const void *yk_fork_reclaim(yk_fork_worker *w, yk_fork_slot *top);
 #define YK_FORK_PUSH_1(N, ...) ((void)yk_a_fork_named_##N, yk_fork_push_##N(yk_w, yk_top, __VA_ARGS__))
 /* f(arguments), here and now, without the cost of a call from outside. */
 #define yoke_call(...) YK_CAT(YK_FORK_CALL_, YK_HAS_MORE(__VA_ARGS__))(__VA_ARGS__)
-#define YK_FORK_CALL_0(N) ((void)yk_a_fork_named_##N, yk_fork_body_##N(yk_w, yk_top))
-#define YK_FORK_CALL_1(N, ...) ((void)yk_a_fork_named_##N, yk_fork_body_##N(yk_w, yk_top, __VA_ARGS__))
+#define YK_FORK_CALL_0(N) ((void)yk_a_fork_named_##N, yk_fork_call_##N(yk_w, &yk_top))
+#define YK_FORK_CALL_1(N, ...) ((void)yk_a_fork_named_##N, yk_fork_call_##N(yk_w, &yk_top, __VA_ARGS__))
 /* The result of the newest fork that has not been joined, which must be one of f. */
-#define yoke_join(N) ((void)yk_a_fork_named_##N, yk_w->head = --yk_top, yk_fork_join_##N(yk_w, yk_top))
+#define yoke_join(N) ((void)yk_a_fork_named_##N, yk_fork_join_##N(yk_w, &yk_top))
 
 /* f(arguments) on the pool of a `threads` executor, from any thread; on another executor, or one that failed to open, it
  * runs alone in the calling thread. Returns f's result. */

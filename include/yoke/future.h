@@ -40,9 +40,10 @@ YOKE_API bool yoke_done(yoke_future *f);
  * stderr and aborts. */
 #define yoke_await(f, T)                                                                                               \
     __extension__({                                                                                                    \
+        yoke_future *yk_awaited = (f);                                                                                 \
         T yk_value;                                                                                                    \
         memset((void *)&yk_value, 0, sizeof yk_value);                                                                 \
-        yk_must((f), yk_result((f), YK_CODE(T), &yk_value, sizeof yk_value), __FILE__, __LINE__);                      \
+        yk_must(yk_awaited, yk_result(yk_awaited, YK_CODE(T), &yk_value, sizeof yk_value), __FILE__, __LINE__);        \
         yk_value;                                                                                                      \
     })
 

@@ -74,8 +74,8 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
         yk_a_loop_named_##N                                                                                            \
     };                                                                                                                 \
     YK_LOOP_ARGS(N, FIELDS)                                                                                            \
-    static inline YK_MAYBE void yk_loop_body_##N(size_t I YK_UNWRAP PARAMS);                                           \
-    static YK_MAYBE void yk_loop_chunk_##N(size_t yk_lo, size_t yk_hi, const void *yk_v)                               \
+    static inline YK_MAYBE void yk_loop_body_##N(size_t I YK_UNWRAP PARAMS) YK_NOEXCEPT;                               \
+    static YK_MAYBE void yk_loop_chunk_##N(size_t yk_lo, size_t yk_hi, const void *yk_v) YK_NOEXCEPT                   \
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_l = *(const struct yk_loop_args_##N *)yk_v, *const yk_a = &yk_l;              \
         (void)yk_a;                                                                                                    \
@@ -87,7 +87,7 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
         const struct yk_loop_args_##N yk_args = {YK_UNWRAP VALUES};                                                    \
         yk_loop(yk_ex, yk_n, yk_loop_chunk_##N, &yk_args);                                                             \
     }                                                                                                                  \
-    static inline YK_MAYBE void yk_loop_body_##N(YK_MAYBE size_t I YK_UNWRAP PARAMS)
+    static inline YK_MAYBE void yk_loop_body_##N(YK_MAYBE size_t I YK_UNWRAP PARAMS) YK_NOEXCEPT
 
 /* yoke_for(ex, n, name, arguments...) */
 #define yoke_for(ex, n, ...) YK_CAT(YK_FOR_, YK_HAS_MORE(__VA_ARGS__))(ex, n, __VA_ARGS__)
@@ -109,8 +109,8 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
         size_t yk_m;                                                                                                   \
         YK_UNWRAP FIELDS                                                                                               \
     };                                                                                                                 \
-    static inline YK_MAYBE void yk_loop_body_##N(size_t I, size_t J YK_UNWRAP PARAMS);                                 \
-    static YK_MAYBE void yk_loop_chunk_##N(size_t yk_lo, size_t yk_hi, const void *yk_v)                               \
+    static inline YK_MAYBE void yk_loop_body_##N(size_t I, size_t J YK_UNWRAP PARAMS) YK_NOEXCEPT;                     \
+    static YK_MAYBE void yk_loop_chunk_##N(size_t yk_lo, size_t yk_hi, const void *yk_v) YK_NOEXCEPT                   \
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_l = *(const struct yk_loop_args_##N *)yk_v, *const yk_a = &yk_l;              \
         while (yk_lo < yk_hi) {                                                                                        \
@@ -126,7 +126,7 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
         const struct yk_loop_args_##N yk_args = {yk_m, YK_UNWRAP VALUES};                                              \
         yk_loop(yk_ex, yk_n *yk_m, yk_loop_chunk_##N, &yk_args);                                                       \
     }                                                                                                                  \
-    static inline YK_MAYBE void yk_loop_body_##N(YK_MAYBE size_t I, YK_MAYBE size_t J YK_UNWRAP PARAMS)
+    static inline YK_MAYBE void yk_loop_body_##N(YK_MAYBE size_t I, YK_MAYBE size_t J YK_UNWRAP PARAMS) YK_NOEXCEPT
 
 #define YOKE_LOOP3(N, I, J, ...)                                                                                       \
     YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_LOOP_OVER_3, (N, I, J, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
@@ -139,8 +139,8 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
         size_t yk_m, yk_o;                                                                                             \
         YK_UNWRAP FIELDS                                                                                               \
     };                                                                                                                 \
-    static inline YK_MAYBE void yk_loop_body_##N(size_t I, size_t J, size_t K YK_UNWRAP PARAMS);                       \
-    static YK_MAYBE void yk_loop_chunk_##N(size_t yk_lo, size_t yk_hi, const void *yk_v)                               \
+    static inline YK_MAYBE void yk_loop_body_##N(size_t I, size_t J, size_t K YK_UNWRAP PARAMS) YK_NOEXCEPT;           \
+    static YK_MAYBE void yk_loop_chunk_##N(size_t yk_lo, size_t yk_hi, const void *yk_v) YK_NOEXCEPT                   \
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_l = *(const struct yk_loop_args_##N *)yk_v, *const yk_a = &yk_l;              \
         while (yk_lo < yk_hi) {                                                                                        \
@@ -158,7 +158,8 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
         const struct yk_loop_args_##N yk_args = {yk_m, yk_o, YK_UNWRAP VALUES};                                        \
         yk_loop(yk_ex, yk_n *yk_m *yk_o, yk_loop_chunk_##N, &yk_args);                                                 \
     }                                                                                                                  \
-    static inline YK_MAYBE void yk_loop_body_##N(YK_MAYBE size_t I, YK_MAYBE size_t J, YK_MAYBE size_t K YK_UNWRAP PARAMS)
+    static inline YK_MAYBE void yk_loop_body_##N(YK_MAYBE size_t I, YK_MAYBE size_t J,                                 \
+                                                 YK_MAYBE size_t K YK_UNWRAP PARAMS) YK_NOEXCEPT
 
 /* yoke_for2(ex, rows, columns, name, arguments...), yoke_for3(ex, n, m, o, name, arguments...): the product of the lengths must
  * fit size_t. */
@@ -186,19 +187,19 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
         yk_a_reduction_named_##N                                                                                       \
     };                                                                                                                 \
     YK_LOOP_ARGS(N, FIELDS)                                                                                            \
-    static inline YK_MAYBE void yk_loop_body_##N(size_t I, T *ACC YK_UNWRAP PARAMS);                                   \
+    static inline YK_MAYBE void yk_loop_body_##N(size_t I, T *ACC YK_UNWRAP PARAMS) YK_NOEXCEPT;                       \
     static YK_MAYBE void yk_reduce_identity_##N(void *yk_to)                                                           \
     {                                                                                                                  \
         const T yk_identity = YK_UNWRAP IDENTITY;                                                                      \
         memcpy(yk_to, &yk_identity, sizeof yk_identity);                                                               \
     }                                                                                                                  \
-    static YK_MAYBE void yk_reduce_combine_##N(void *yk_to, const void *yk_from)                                       \
+    static YK_MAYBE void yk_reduce_combine_##N(void *yk_to, const void *yk_from) YK_NOEXCEPT                           \
     {                                                                                                                  \
         T *const ACC = (T *)yk_to;                                                                                     \
         const T *const OTHER = (const T *)yk_from;                                                                     \
         YK_UNWRAP COMBINE;                                                                                             \
     }                                                                                                                  \
-    static YK_MAYBE void yk_reduce_fold_##N(size_t yk_lo, size_t yk_hi, void *yk_to, const void *yk_v)                 \
+    static YK_MAYBE void yk_reduce_fold_##N(size_t yk_lo, size_t yk_hi, void *yk_to, const void *yk_v) YK_NOEXCEPT     \
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_l = *(const struct yk_loop_args_##N *)yk_v, *const yk_a = &yk_l;              \
         T yk_acc = *(T *)yk_to; /* a local, which can stay in registers */                                             \
@@ -215,7 +216,7 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
         yk_reduce(yk_ex, yk_n, &yk_r, &yk_args, &yk_result);                                                           \
         return yk_result;                                                                                              \
     }                                                                                                                  \
-    static inline YK_MAYBE void yk_loop_body_##N(YK_MAYBE size_t I, YK_MAYBE T *ACC YK_UNWRAP PARAMS)
+    static inline YK_MAYBE void yk_loop_body_##N(YK_MAYBE size_t I, YK_MAYBE T *ACC YK_UNWRAP PARAMS) YK_NOEXCEPT
 
 /* yoke_reduce(ex, n, name, arguments...): the identity when n is 0. */
 #define yoke_reduce(ex, n, ...) YK_CAT(YK_REDUCE_, YK_HAS_MORE(__VA_ARGS__))(ex, n, __VA_ARGS__)

@@ -1,9 +1,11 @@
 /* yoke/module.h - tasks from files: a .c that is compiled when needed, or a .so.
  *
  * A .c file is compiled with the system's C compiler ($CC, else cc, gcc, clang) into $YOKE_CACHE (else
- * $XDG_CACHE_HOME/yoke, else ~/.cache/yoke), under a name that is a hash of the source, everything it includes with
- * "..." , the compiler, the flags and yoke's own headers, so that a second load costs one hash. Many processes may do
- * this at once. Lines `// yoke-flags: -lcrypto -O3` in the source add flags.
+ * $XDG_CACHE_HOME/yoke, else ~/.cache/yoke), under a name that is a hash of the source, everything it includes, the
+ * compiler, the flags and the libraries that they find with -L, so that a second load costs one hash. Many processes may do
+ * this at once. Lines `// yoke-flags: -lcrypto -O3` in the source add flags for compiler and linker; a source whose
+ * flags name further sources is compiled each time. A cache that belongs to another user than root, or that others can
+ * write to, is neither read nor written.
  */
 #ifndef YOKE_MODULE_H
 #define YOKE_MODULE_H
@@ -19,7 +21,8 @@ typedef struct yoke_module yoke_module;
 /* Loads path (.c or .so) and registers its tasks. Returns 0 and a handle, or a negative code: -ENOENT no such file,
  * -ENOEXEC the compiler failed or the file is not a module, -EPROTO built for another ABI, -ENODATA no tasks in it.
  * *why receives the reason (for a failed compile, the compiler's own output, as written) and is to be free()d; why may
- * be NULL; there is none when memory ran out. Any thread; loads run one at a time. */
+ * be NULL; there is none when memory ran out. On success it is NULL too, unless the file was compiled just now and the
+ * compiler had something to say: its warnings. Any thread; loads run one at a time. */
 YOKE_API int yoke_module_open(const char *path, yoke_module **ret, char **why);
 
 /* The module's task of that name, or NULL. */

@@ -232,6 +232,13 @@ extern "C" {
 #define YK_ASSERT(condition, message) __extension__ _Static_assert(condition, message)
 #endif
 #define YK_MAYBE __attribute__((unused))
+#define YK_ALWAYS_INLINE __attribute__((always_inline, unused))
+/* Bodies of forks, loops and algorithms: an exception that left one would leave other threads at work on what it destroys. */
+#ifdef __cplusplus
+#define YK_NOEXCEPT noexcept
+#else
+#define YK_NOEXCEPT
+#endif
 
 /* Parts of one parameter p = (type, name[, doc[, default]]). */
 #define YK_TYPE(p) YK_TYPE_ p

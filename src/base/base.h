@@ -46,6 +46,9 @@ void yk_buf_printf(yk_buf *b, const char *format, ...) __attribute__((format(pri
 /* Ends the text with a NUL that is not counted in len; returns ptr, or "" when failed. */
 const char *yk_buf_str(yk_buf *b);
 void yk_buf_done(yk_buf *b);
+/* Makes text that came from elsewhere harmless for a terminal, in place: control characters but newline and tab become "?", C1
+ * (U+0080 to U+009F, and such bytes outside UTF-8) too. one_line: newlines become blanks. */
+void yk_plain(char *text, size_t len, bool one_line);
 
 static inline void yk_buf_char(yk_buf *b, char c)
 {

@@ -70,3 +70,37 @@ void yk_buf_done(yk_buf *b)
     free(b->ptr);
     *b = (yk_buf){0};
 }
+
+/* The bytes of a UTF-8 sequence by its first; 1: none follow. */
+static size_t sequence_length(unsigned char first)
+{
+    return first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xf0 && first < 0xf5 ? 4 : 1;
+}
+
+static bool is_sequence(const unsigned char *p, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (p[i] < 0x80 || p[i] > 0xbf)
+            return false;
+    return n > 1;
+}
+
+void yk_plain(char *text, size_t len, bool one_line)
+{
+    unsigned char *p = (unsigned char *)text, *end = p + len;
+    while (p < end) {
+        size_t n = sequence_length(*p);
+        if (n <= (size_t)(end - p) && is_sequence(p, n)) {
+            if (*p == 0xc2 && p[1] < 0xa0)
+                p[0] = p[1] = '?';
+            p += n;
+            continue;
+        }
+        bool newline = *p == '\n', blank = newline || *p == '\t';
+        if (newline && one_line)
+            *p = ' ';
+        else if ((*p < ' ' && !blank) || (*p >= 0x7f && *p < 0xa0))
+            *p = '?';
+        p++;
+    }
+}

@@ -37,7 +37,7 @@ const char *yoke_strerror(int code)
     case ETIME:
         return "deadline passed";
     case ESHUTDOWN:
-        return "executor is closed";
+        return "closed";
     }
     const char *text = strerrordesc_np(code < 0 ? -code : code); /* static, unlike strerror() */
     return text ? text : "unknown error";

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int real_openat(int dir, const char *path, int flags, mode_t mode)
@@ -17,10 +18,21 @@ static int real_openat(int dir, const char *path, int flags, mode_t mode)
     return openat(dir, path, flags, mode);
 }
 
-/* libc declares these two with other spellings of the same types. */
+/* libc declares these three with other spellings of the same types. */
 static int real_pidfd_open(pid_t pid, unsigned flags)
 {
     return pidfd_open(pid, flags);
+}
+
+static int real_pidfd_send_signal(int pidfd, int sig, siginfo_t *info, unsigned flags)
+{
+    return pidfd_send_signal(pidfd, sig, info, flags);
+}
+
+/* libc has no name for it. */
+static int real_membarrier(int command, unsigned flags, int cpu)
+{
+    return (int)syscall(SYS_membarrier, command, flags, cpu);
 }
 
 static int real_eventfd(unsigned value, int flags)
@@ -34,7 +46,8 @@ static int real_eventfd(unsigned value, int flags)
         .memfd_create = memfd_create, .ftruncate = ftruncate, .fallocate = fallocate, .openat = real_openat,           \
         .read = read, .write = write, .fsync = fsync, .fork = fork, .pipe2 = pipe2, .socketpair = socketpair,          \
         .sendmsg = sendmsg, .recvmsg = recvmsg, .pthread_create = pthread_create, .pidfd_open = real_pidfd_open,       \
-        .eventfd = real_eventfd, .signalfd = signalfd, .poll = poll, .dlopen = dlopen                                  \
+        .pidfd_send_signal = real_pidfd_send_signal, .membarrier = real_membarrier, .eventfd = real_eventfd,       \
+        .signalfd = signalfd, .poll = poll, .dlopen = dlopen                                                           \
     }
 static const yk_sys_table real = REAL;
 yk_sys_table yk_sys = REAL;
@@ -81,16 +94,20 @@ TWIN(ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags), (fd, m, flag
 TWIN(ssize_t, recvmsg, (int fd, struct msghdr *m, int flags), (fd, m, flags), -1)
 TWIN(int, pthread_create, (pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg), (t, a, fn, arg),
      injected.error)
+TWIN(int, membarrier, (int command, unsigned flags, int cpu), (command, flags, cpu), -1)
 TWIN(int, pidfd_open, (pid_t pid, unsigned flags), (pid, flags), -1)
+TWIN(int, pidfd_send_signal, (int pidfd, int sig, siginfo_t *info, unsigned flags), (pidfd, sig, info, flags), -1)
 TWIN(int, eventfd, (unsigned value, int flags), (value, flags), -1)
 TWIN(int, signalfd, (int fd, const sigset_t *mask, int flags), (fd, mask, flags), -1)
 TWIN(int, poll, (struct pollfd *fds, nfds_t n, int timeout), (fds, n, timeout), -1)
 TWIN(void *, dlopen, (const char *path, int flags), (path, flags), FAIL_POINTER)
 
-int yk_sys_fail(const char *name, int n, int error)
+/* Threads may be calling meanwhile: one entry is one store, and no race to report. */
+__attribute__((no_sanitize("thread"))) int yk_sys_fail(const char *name, int n, int error)
 {
     int before = atomic_exchange(&injected.calls, 0);
-    yk_sys = real;
+#define RESTORE(result, entry, parameters) yk_sys.entry = real.entry;
+    YK_SYS_CALLS(RESTORE)
     injected.fail_at = n;
     injected.error = error;
 #define REPLACE(result, entry, parameters)                                                                             \

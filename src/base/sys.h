@@ -32,6 +32,8 @@
     X(ssize_t, recvmsg, (int fd, struct msghdr *m, int flags))                                                         \
     X(int, pthread_create, (pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg))                    \
     X(int, pidfd_open, (pid_t pid, unsigned flags))                                                                    \
+    X(int, pidfd_send_signal, (int pidfd, int sig, siginfo_t *info, unsigned flags))                                   \
+    X(int, membarrier, (int command, unsigned flags, int cpu))                                                         \
     X(int, eventfd, (unsigned value, int flags))                                                                       \
     X(int, signalfd, (int fd, const sigset_t *mask, int flags))                                                        \
     X(int, poll, (struct pollfd *fds, nfds_t n, int timeout))                                                          \

@@ -39,6 +39,7 @@ typedef struct combined combined;
 typedef struct part_hook {
     yk_hook hook;
     combined *whole;
+    yk_job *input; /* NULL once it has ended; guarded by combined_lock */
 } part_hook;
 
 struct combined {
@@ -51,8 +52,12 @@ struct combined {
     size_t failed;
     int code;
     char *error;
+    size_t count;
     part_hook hooks[];
 };
+
+/* Guards what the search for deadlocks looks at: inputs, and the job's owner.data, which leads to `combined` until it ends. */
+static yk_mutex combined_lock;
 
 static void no_call(const void *args, void *ret)
 {
@@ -89,9 +94,17 @@ static void note_failure(combined *c, size_t i, yoke_future *f)
     yk_mutex_unlock(&c->lock);
 }
 
+static void hide(combined *c)
+{
+    yk_mutex_lock(&combined_lock);
+    c->job->owner.data = NULL;
+    yk_mutex_unlock(&combined_lock);
+}
+
 static void complete_all(combined *c)
 {
     const char *error = NULL;
+    hide(c);
     if (c->error)
         error = yk_region_copy(&c->job->region, c->error, strlen(c->error));
     yk_job_complete(c->job, c->code, error);
@@ -104,6 +117,9 @@ static void part_ended(yk_hook *hook, yoke_future *f)
     size_t i = (size_t)(p - c->hooks);
     if (!c->any && f->code != 0)
         note_failure(c, i, f);
+    yk_mutex_lock(&combined_lock);
+    p->input = NULL;
+    yk_mutex_unlock(&combined_lock);
     yoke_release(f);
     if (c->any) {
         if (!atomic_exchange_explicit(&c->decided, true, memory_order_acq_rel)) {
@@ -130,15 +146,38 @@ static yoke_future *combine(yoke_future *const *fs, size_t n, bool any)
         yk_job_unref(job);
         return NULL;
     }
-    *c = (combined){.job = job, .missing = n, .holders = n + 1, .any = any};
+    *c = (combined){.job = job, .missing = n, .holders = n + 1, .any = any, .count = n};
+    for (size_t i = 0; i < n; i++)
+        c->hooks[i] = (part_hook){.hook.fn = part_ended, .whole = c, .input = yoke_ref(fs[i])};
+    if (!any)
+        job->owner.data = c;
     if (n == 0)
-        yk_job_complete(job, 0, NULL);
-    for (size_t i = 0; i < n; i++) {
-        c->hooks[i] = (part_hook){.hook.fn = part_ended, .whole = c};
-        yk_job_hook(yoke_ref(fs[i]), &c->hooks[i].hook);
-    }
+        complete_all(c);
+    for (size_t i = 0; i < n; i++)
+        yk_job_hook(fs[i], &c->hooks[i].hook);
     leave(c);
     return job;
+}
+
+yk_who *yk_combined_holder(const yk_job *job, unsigned i)
+{
+    yk_who *who = NULL;
+    yk_mutex_lock(&combined_lock);
+    const combined *c = job->owner.data;
+    for (size_t k = 0; c && k < c->count; k++) {
+        const yk_job *input = c->hooks[k].input;
+        who = input && input->task != &all_task && !yk_job_ended(input) ? yk_job_holder(input, 0) : NULL;
+        if (who && i-- == 0)
+            break;
+        who = NULL;
+    }
+    yk_mutex_unlock(&combined_lock);
+    return who;
+}
+
+bool yk_is_combined(const yk_job *job)
+{
+    return job->task == &all_task;
 }
 
 static bool has_null(yoke_future *const *fs, size_t n)

@@ -6,6 +6,7 @@
 #include "sync/wait.h"
 #include "sync/who.h"
 #include "task/task.h"
+#include "topo/topo.h"
 #include <yoke/executor.h>
 #include <yoke/future.h>
 
@@ -21,15 +22,17 @@ typedef struct yk_run {
     yk_region *region;               /* yoke_alloc() and error texts */
     const _Atomic uint32_t *cancel;  /* has the bit YK_CANCEL when the task should stop */
     _Atomic double *progress;        /* [0] done, [1] total; may be NULL */
+    atomic_bool *progressed;         /* set when progress is written; may be NULL */
     int64_t deadline;                /* or YOKE_FOREVER */
     int64_t timeout;                 /* if that is why there is a deadline, else 0; for the error's text */
     yoke_executor *executor;         /* yoke_current_executor() */
     uint32_t attempt;                /* 1, 2... */
+    bool timed;                      /* started and ended are wanted */
 
     int code;                        /* 0 or the negative code of yoke_fail() */
     const char *error;               /* its text, in region or static */
     int64_t retry_after;             /* >= 0: yoke_retry() asked for another attempt after this long; else -1 */
-    int64_t started, ended;          /* yoke_now() */
+    int64_t started, ended;          /* yoke_now(), if timed or if there is a deadline */
     struct yk_run *outer;            /* the run this one interrupted on the same thread, for inline executors */
 
     /* Parts of the task that run on other threads (threads/fork.c) have the same yk_run. */
@@ -98,48 +101,58 @@ typedef struct yk_hook {
     void (*fn)(struct yk_hook *hook, yoke_future *job); /* called once when the job has ended; owns the hook */
 } yk_hook;
 
+/* Bytes for arguments, results and short texts: most tasks need no further memory. */
+#define YK_JOB_INLINE 208
+
 /* A job is a task with arguments on its way, and its future. Who writes what: the submitter fills it before it is
- * queued; then state decides. */
+ * queued; then state decides.
+ *
+ * A small job touches the first two cache lines and that of its arguments, and no others, for each line that wanders between
+ * two CPUs costs as much as all the rest of the job. What most jobs do not need stands behind `used`: while that is false, all
+ * that follows it holds what yk_job_new() would put there. Who writes to it sets `used` before. */
 typedef struct yoke_future {
-    _Atomic uint32_t state; /* phase and flags; futex word of those who wait */
-    _Atomic uint32_t refs;  /* holders: the user, and the executor until the job has ended */
+    _Alignas(YK_CACHE_LINE) _Atomic uint32_t state; /* phase and flags; futex word of those who wait */
+    _Atomic uint32_t refs;    /* holders: the user, and the executor until the job has ended */
     const yoke_task *task;
+    void *args, *ret;         /* in inline_space, or in region when large; ret in small_ret when small */
+    _Atomic(yk_hook *) hooks; /* newest first; YK_HOOKS_CLOSED once they have run */
+    int code;                 /* final; written before YK_DONE, as are error and *ret */
+    uint32_t attempt;         /* the one that runs or ran last; from 1 */
+    char small_ret[16];
+
     yoke_executor *ex;
-    void *args, *ret; /* in inline_space, or in region when large */
-    int code;         /* final; written before YK_DONE, as are error and *ret */
-    uint32_t attempt; /* the one that runs or ran last; from 1 */
-    const char *error;
     struct yoke_future *next; /* in whatever queue holds it */
+    yk_region region;         /* copies of arguments, what the result points to, texts */
+    const char *error;
+    _Atomic uint32_t uses;    /* how often this memory has been a job */
+    atomic_bool seen;         /* somebody looked at the error */
+    bool abortable;           /* has a deadline or a timeout: someone else than its worker may end it */
+    atomic_bool used;         /* see above */
+
+    _Alignas(YK_CACHE_LINE) _Atomic(yk_who *) runner; /* the thread that runs an attempt just now, in this process */
+    _Alignas(16) char inline_space[YK_JOB_INLINE];
+
     union {
         void *data;
         uint64_t number;
     } owner;                    /* the executor's own: where the job is */
-    _Atomic(yk_hook *) hooks;   /* newest first; YK_HOOKS_CLOSED once they have run */
-    yk_region region;           /* copies of arguments, what the result points to, texts */
     yoke_opts opts;
-    int64_t queued, started, ended; /* of the last attempt; yoke_now() (queued: only when tracing) */
+    int64_t queued, started, ended; /* of the last attempt; yoke_now(). queued: only when tracing; all: see ex->timed */
     void *held;                 /* the executor's own, given back through type->released() */
     struct yk_after *waits;     /* for the job it comes after; guarded by a lock of job.c */
     void *cargo;                /* the executor's own, while it has the job; see type->unload() */
     int found_code;             /* the executor's own: how an attempt ended, before it is decided that so does the job */
     const char *found_error;
     int64_t found_pause;        /* retry_after of yk_job_finish() */
-    uint32_t worker;            /* that ran the last attempt, from 0 */
+    uint32_t worker;            /* that ran the last attempt, from 0; as `started` */
     int32_t cause;              /* how a worker died: signal number, or 256 + exit code; 0: it did not */
     _Atomic double progress[2];
-    _Atomic bool seen;          /* somebody looked at the error */
-    uint64_t id;                /* number of the job in its executor, for traces */
+    uint64_t id;                /* number of the job among those of its executor that were traced */
     yk_timer deadline_timer; /* holds a reference while it is on, as does the next */
     yk_timer attempt_timer;  /* end of the attempt, or of the pause before the next */
     char *own_error;         /* error text with malloc, made while the region belonged to a running task */
-    bool abortable;          /* has a deadline or a timeout: someone else than its worker may end it */
-    _Atomic(yk_who *) runner;   /* the thread that runs an attempt just now, in this process */
     uint64_t user;              /* free for whoever submitted (the command's record number) */
-    _Alignas(16) char inline_space[];
 } yk_job;
-
-/* Bytes of inline_space: arguments, result and short texts of most tasks need no further memory. */
-#define YK_JOB_INLINE 224
 
 /* A job for task with room for its arguments at job->args (zeroed) and its result, not yet submitted; state YK_WAITING,
  * two references (the caller's and the executor's). NULL when out of memory. Arguments may be decoded straight into
@@ -148,6 +161,8 @@ yk_job *yk_job_new(yoke_executor *ex, const yoke_task *task);
 /* Copies args (the caller's struct) into a new job: text and bytes are copied, views are checked. Returns 0 or a
  * negative code, with the text in e. */
 int yk_job_fill(yk_job *job, const void *args, yk_error *e);
+/* Both in one, and on its way at once: with no options and nothing to wait for there are fewer steps. NULL when out of memory. */
+yk_job *yk_job_send(yoke_executor *ex, const yoke_task *task, const void *args, const yoke_opts *opts);
 /* Sends the job on its way: checks options, waits for `after`, hands it to the executor. Any failure becomes the job's
  * own error. */
 void yk_job_submit(yk_job *job, const yoke_opts *opts);
@@ -176,12 +191,10 @@ const char *yk_job_text(yk_job *job, const char *format, ...) __attribute__((for
 void yk_job_detach(yk_job *job);
 /* Calls hook->fn when the job has ended: now, or later. */
 void yk_job_hook(yk_job *job, yk_hook *hook);
-/* The thread that must go on before the job can end, as far as is known; for yk_wish_kind. */
-yk_who *yk_job_holder(const yk_job *job);
+/* The i-th thread that must go on before the job can end, as far as is known; for yk_wish_kind. */
+yk_who *yk_job_holder(const yk_job *job, unsigned i);
 /* Spins briefly, if there are CPUs to spare, then sleeps until the job has ended or the deadline has passed: 0 or -ETIME. */
 int yk_job_sleep(yk_job *job, int64_t deadline);
-/* True when spinning is worth while on this machine: more than one CPU, and the quota is not smaller. */
-bool yk_cpus_to_spare(void);
 
 static inline bool yk_job_ended(const yk_job *job)
 {
@@ -194,7 +207,8 @@ enum {
     YK_SHARES_MEMORY = 1 << 0,  /* tasks see the caller's memory */
     YK_ISOLATED = 1 << 1,       /* a crash costs one job */
     YK_CAN_KILL = 1 << 2,       /* a timeout really ends the task */
-    YK_SYNCHRONOUS = 1 << 3     /* jobs run inside submit */
+    YK_SYNCHRONOUS = 1 << 3,    /* jobs run inside submit */
+    YK_LEAN = 1 << 4            /* writes to nothing of a job that stands behind `used`, see yk_job */
 };
 
 /* One kind of executor. The core knows none by name: each registers itself from a constructor. */
@@ -259,8 +273,9 @@ typedef struct yoke_executor {
     char *reason;
     uint32_t fork_generation;
     atomic_bool closing;
+    bool timed;                 /* whoever opened it wants started, ended and worker of each job */
     _Atomic uint32_t visitors;  /* threads of other executors that are just handing it a job */
-    _Atomic uint64_t jobs;      /* ids given */
+    _Atomic uint64_t ids;       /* given to jobs that are traced */
     struct yk_job_pool *pool;   /* where its jobs live (slab.c) */
 } yk_executor_base;
 
@@ -275,6 +290,12 @@ typedef struct yk_builtin {
 } yk_builtin;
 /* NULL: no memory. In a child made by fork() it starts anew. */
 yoke_executor *yk_builtin_executor(yk_builtin *b);
+
+/* Whether ex was opened before this process was made by fork(): its threads and locks are none of ours. */
+static inline bool yk_is_of_parent(const yoke_executor *ex)
+{
+    return ex->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
+}
 
 /* Reads "8" of "processes:8" as a number of workers in 1..max; "" is fallback. */
 int yk_width_arg(const char *scheme, const char *arg, unsigned fallback, unsigned max, unsigned *ret, yk_error *e);

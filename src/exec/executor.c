@@ -3,7 +3,6 @@
  * Types register themselves from constructors and are found by the scheme of a URI. An executor that could not start is of
  * the type `broken`: it has a pool of jobs, so that each submit can fail with a proper future. */
 #include "exec/job.h"
-#include "topo/topo.h"
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -71,19 +70,6 @@ int yk_width_arg(const char *scheme, const char *arg, unsigned fallback, unsigne
         return yk_errorf(e, EINVAL, "bad number of workers \"%s\" in \"%s:%s\": expected 1 to %u", arg, scheme, arg, max);
     *ret = (unsigned)n;
     return 0;
-}
-
-bool yk_cpus_to_spare(void)
-{
-    static _Atomic int known; /* 0: not yet; 1: no; 2: yes */
-    int k = atomic_load_explicit(&known, memory_order_relaxed);
-    if (k == 0) {
-        yk_cpus cpus;
-        yk_cpus_read(&cpus);
-        k = cpus.budget > 1 ? 2 : 1;
-        atomic_store_explicit(&known, k, memory_order_relaxed);
-    }
-    return k == 2;
 }
 
 /* ---- Opening ---- */
@@ -203,16 +189,7 @@ struct yoke_future *yoke_raw_submit(yoke_executor *ex, const yoke_task *task, co
 {
     if (!ex || !ex->pool || !task || !task->info)
         return NULL;
-    yk_job *job = yk_job_new(ex, task);
-    if (!job)
-        return NULL;
-    yk_error e;
-    int err = yk_job_fill(job, args, &e);
-    if (err < 0)
-        yk_job_refuse(job, err, e.text);
-    else
-        yk_job_submit(job, opts);
-    return job;
+    return yk_job_send(ex, task, args, opts);
 }
 
 /* ---- Closing ---- */
@@ -226,13 +203,20 @@ static void cancel_one(yk_job *job, void *arg)
     yk_job_unref(job);
 }
 
+/* One look at every job. */
+typedef struct look {
+    bool found;    /* an unfinished one */
+    uint64_t uses; /* of all of their memory */
+} look;
+
 static void wait_for_one(yk_job *job, void *arg)
 {
-    bool *found = arg;
+    look *l = arg;
+    l->uses += atomic_load_explicit(&job->uses, memory_order_relaxed);
     if (!yk_job_tryref(job))
         return;
     if (!yk_job_ended(job)) {
-        *found = true;
+        l->found = true;
         if (job->ex->type->wait)
             job->ex->type->wait(job->ex, job, YOKE_FOREVER);
         else
@@ -241,17 +225,17 @@ static void wait_for_one(yk_job *job, void *arg)
     yk_job_unref(job);
 }
 
-/* Until a look at every job finds none unfinished, and none was added during the look: a job that was running then may have
- * submitted another into a place already looked at. */
+/* Until two looks in a row find no job unfinished and none new. One is not enough: a job that was running then may have
+ * submitted another into a place already looked at. A job that the second look overlooks would have been submitted after it came
+ * by, by one that ran then; the first look would have found that one, or the second would have seen it to be new. */
 static void drain(yoke_executor *ex)
 {
-    bool found;
-    uint64_t before;
+    look before, now = {.found = true};
     do {
-        found = false;
-        before = atomic_load(&ex->jobs);
-        yk_job_pool_each(ex->pool, wait_for_one, &found);
-    } while (found || before != atomic_load(&ex->jobs));
+        before = now;
+        now = (look){0};
+        yk_job_pool_each(ex->pool, wait_for_one, &now);
+    } while (before.found || now.found || before.uses != now.uses);
 }
 
 /* A job that was cancelled may still be waiting for its pause, or for a job of another executor, to be over. */
@@ -268,9 +252,11 @@ static void clear_one(yk_job *job, void *arg)
         return;
     if (job->code != 0 && job->code != -ECANCELED && !atomic_load_explicit(&job->seen, memory_order_relaxed))
         yk_report_lost_error(job);
+    yk_region_done(&job->region);
+    if (!atomic_load_explicit(&job->used, memory_order_relaxed))
+        return;
     if (job->held)
         job->ex->type->released(job->ex, job);
-    yk_region_done(&job->region);
     free(job->own_error);
 }
 
@@ -278,11 +264,11 @@ static int close_executor(yoke_executor *ex, bool now)
 {
     if (!ex || ex == &nothing)
         return 0;
+    if (yk_is_of_parent(ex))
+        return 0; /* the parent's threads and processes are none of ours; the memory goes with this process */
     yk_run *run = yk_current_run();
     if (run && run->executor == ex)
         return -EDEADLK;
-    if (ex->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))
-        return 0; /* the parent's threads and processes are none of ours; the memory goes with this process */
     if (now) {
         atomic_store(&ex->closing, true);
         yk_job_pool_each(ex->pool, cancel_one, NULL);

@@ -10,10 +10,16 @@
 #include <stdlib.h>
 
 /* About one wake-up of a sleeping thread: spinning that long at most doubles the cost of the wait. */
-enum { SPIN_NS = 20000, SPINS_PER_LOOK = 8 };
+enum { SPIN_NS = 20000, FIRST_SPINS = 64, SPINS_PER_LOOK = 8 };
 
 static bool spin(yk_job *job)
 {
+    /* A job that a worker waits for ends within half a microsecond, which is what looking at the clock and yielding take. */
+    for (int i = 0; i < FIRST_SPINS; i++) {
+        if (yk_job_ended(job))
+            return true;
+        yk_pause();
+    }
     int64_t end = yoke_now() + SPIN_NS;
     do {
         for (int i = 0; i < SPINS_PER_LOOK; i++) {
@@ -46,7 +52,7 @@ int yk_job_sleep(yk_job *job, int64_t deadline)
 
 static yk_who *holder(const void *object, unsigned i)
 {
-    return i == 0 ? yk_job_holder(object) : NULL;
+    return yk_job_holder(object, i);
 }
 
 static void tell(const void *object, char *text, size_t size)
@@ -216,7 +222,8 @@ void yk_must(yoke_future *f, int err, const char *file, int line)
         yk_fail(file, line, err, "%s", text);
         return;
     }
-    fflush(stdout); /* what the program has printed would be lost; stdout alone, as another thread may be inside stdin */
+    yk_plain(text, strlen(text), false);
+    fflush(stdout); /* what the program has printed so far would be lost; stdout alone, as another thread may be inside stdin */
     fprintf(stderr, "yoke: %s (awaited at %s:%d)\n", text, file, line);
     abort();
 }
@@ -225,7 +232,10 @@ void yk_must(yoke_future *f, int err, const char *file, int line)
 
 static void print_lost(const char *text, void *arg)
 {
-    fprintf(stderr, "yoke: error never looked at: %s\n", text);
+    char line[700];
+    snprintf(line, sizeof line, "%s", text);
+    yk_plain(line, strlen(line), false);
+    fprintf(stderr, "yoke: error never looked at: %s\n", line);
 }
 
 static struct {
@@ -233,6 +243,17 @@ static struct {
     void (*fn)(const char *text, void *arg);
     void *arg;
 } lost = {.fn = print_lost};
+
+/* In a child made by fork(), another thread may have held it. */
+static void forget_parent(void)
+{
+    lost.lock = (yk_mutex){0};
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_parent);
+}
 
 void yoke_on_lost_error(void (*fn)(const char *text, void *arg), void *arg)
 {

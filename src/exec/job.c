@@ -36,45 +36,78 @@ static bool move(yk_job *job, unsigned from, unsigned to)
 
 /* ---- Making a job ---- */
 
-yk_job *yk_job_new(yoke_executor *ex, const yoke_task *task)
+/* What stands behind `used`. */
+static void reset_rest(yk_job *job, yoke_executor *ex)
 {
-    yk_job *job = yk_job_take(ex->pool);
-    if (!job)
-        return NULL;
-    atomic_store_explicit(&job->state, YK_WAITING, memory_order_relaxed);
-    job->task = task;
-    job->ex = ex;
-    job->code = 0;
-    job->attempt = 0;
-    job->error = NULL;
-    job->next = NULL;
     job->owner.number = 0;
     job->held = job->cargo = NULL;
     job->waits = NULL;
-    atomic_store_explicit(&job->hooks, NULL, memory_order_relaxed);
     job->opts = (yoke_opts){0};
     job->queued = job->started = job->ended = 0;
     job->worker = 0;
     job->cause = 0;
     atomic_store_explicit(&job->progress[0], 0, memory_order_relaxed);
     atomic_store_explicit(&job->progress[1], 0, memory_order_relaxed);
-    atomic_store_explicit(&job->seen, false, memory_order_relaxed);
-    job->id = atomic_fetch_add_explicit(&ex->jobs, 1, memory_order_relaxed) + 1;
+    job->id = 0;
     job->deadline_timer.at = job->attempt_timer.at = YK_TIMER_OFF;
     job->own_error = NULL;
-    job->abortable = false;
     job->user = 0;
+    bool lean = (ex->type->capabilities & YK_LEAN) && !ex->timed;
+    atomic_store_explicit(&job->used, !lean, memory_order_relaxed);
+}
+
+static void note_use(yk_job *job)
+{
+    atomic_store_explicit(&job->used, true, memory_order_relaxed);
+}
+
+static bool is_used(const yk_job *job)
+{
+    return atomic_load_explicit(&job->used, memory_order_relaxed);
+}
+
+/* A job without arguments and without references. */
+static yk_job *take_job(yoke_executor *ex, const yoke_task *task)
+{
+    yk_job *job = yk_job_take(ex->pool);
+    if (!job)
+        return NULL;
+    job->task = task;
+    job->code = 0;
+    job->attempt = 0;
+    atomic_store_explicit(&job->hooks, NULL, memory_order_relaxed);
+    job->ex = ex;
+    job->next = NULL;
+    job->error = NULL;
+    atomic_store_explicit(&job->uses, atomic_load_explicit(&job->uses, memory_order_relaxed) + 1, memory_order_relaxed);
+    atomic_store_explicit(&job->seen, false, memory_order_relaxed);
+    job->abortable = false;
+    if (is_used(job))
+        reset_rest(job, ex);
     yk_region_init(&job->region, job->inline_space, YK_JOB_INLINE, NULL);
     job->args = yk_region_alloc(&job->region, task->args_size);
-    job->ret = yk_region_alloc(&job->region, task->ret_size);
-    if (!job->args || !job->ret) {
-        yk_region_done(&job->region);
-        yk_job_give(ex->pool, job);
-        return NULL;
-    }
-    memset(job->args, 0, task->args_size);
-    /* Release: from here yoke_close() may look at the job. */
+    job->ret = task->ret_size <= sizeof job->small_ret ? job->small_ret : yk_region_alloc(&job->region, task->ret_size);
+    if (job->args && job->ret)
+        return job;
+    yk_region_done(&job->region);
+    yk_job_give(ex->pool, job);
+    return NULL;
+}
+
+/* Release: from here yoke_close() may look at the job. */
+static void make_known(yk_job *job, unsigned phase)
+{
+    atomic_store_explicit(&job->state, phase, memory_order_relaxed);
     atomic_store_explicit(&job->refs, 2, memory_order_release);
+}
+
+yk_job *yk_job_new(yoke_executor *ex, const yoke_task *task)
+{
+    yk_job *job = take_job(ex, task);
+    if (!job)
+        return NULL;
+    memset(job->args, 0, task->args_size);
+    make_known(job, YK_WAITING);
     return job;
 }
 
@@ -147,11 +180,11 @@ static void free_job(yk_job *job)
 {
     if (job->code != 0 && job->code != -ECANCELED && !atomic_load_explicit(&job->seen, memory_order_relaxed))
         yk_report_lost_error(job);
-    if (job->held)
-        job->ex->type->released(job->ex, job);
     if (job->region.chunks)
         yk_region_done(&job->region);
-    if (job->own_error)
+    if (is_used(job) && job->held)
+        job->ex->type->released(job->ex, job);
+    if (is_used(job) && job->own_error)
         free(job->own_error);
     yk_job_give(job->ex->pool, job);
 }
@@ -178,7 +211,7 @@ static void ref(yk_job *job)
 static void run_hooks(yk_job *job)
 {
     yk_hook *newest = atomic_exchange_explicit(&job->hooks, YK_HOOKS_CLOSED, memory_order_acq_rel), *oldest = NULL;
-    while (newest) {
+    while (newest && newest != YK_HOOKS_CLOSED) {
         yk_hook *next = newest->next;
         newest->next = oldest;
         oldest = newest;
@@ -199,9 +232,13 @@ void yk_job_hook(yk_job *job, yk_hook *hook)
     yk_hook *head = atomic_load_explicit(&job->hooks, memory_order_acquire);
     while (head != YK_HOOKS_CLOSED) {
         hook->next = head;
-        if (atomic_compare_exchange_weak_explicit(&job->hooks, &head, hook, memory_order_acq_rel, memory_order_acquire)) {
+        /* Sequentially consistent, as are the look at the state after it and, in publish(), the change of the state and the
+         * look at the hooks: at least one of the two sees the other, and the exchange in run_hooks() gives them to one. */
+        if (atomic_compare_exchange_weak_explicit(&job->hooks, &head, hook, memory_order_seq_cst, memory_order_acquire)) {
             if (job->ex->type->hooked)
                 job->ex->type->hooked(job->ex, job);
+            if (phase_of(atomic_load_explicit(&job->state, memory_order_seq_cst)) == YK_DONE)
+                run_hooks(job);
             return;
         }
     }
@@ -213,7 +250,7 @@ void yk_job_hook(yk_job *job, yk_hook *hook)
 static void publish(yk_job *job)
 {
     uint32_t old = atomic_load_explicit(&job->state, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(&job->state, &old, (old & YK_CANCEL) | YK_DONE, memory_order_acq_rel,
+    while (!atomic_compare_exchange_weak_explicit(&job->state, &old, (old & YK_CANCEL) | YK_DONE, memory_order_seq_cst,
                                                   memory_order_relaxed))
         ;
     if (old & YK_WAITERS) {
@@ -222,7 +259,8 @@ static void publish(yk_job *job)
         else
             yk_futex_wake(&job->state, INT_MAX, false);
     }
-    run_hooks(job);
+    if (YK_UNLIKELY(atomic_load_explicit(&job->hooks, memory_order_seq_cst) != NULL)) /* pairs with yk_job_hook() */
+        run_hooks(job);
 }
 
 static void stop_timer(yk_job *job, yk_timer *t)
@@ -236,6 +274,7 @@ static bool abort_from(yk_job *job, int code, const char *error, bool ours)
     if (!ours)
         return false;
     ref(job);
+    note_use(job);
     job->code = code;
     /* The region may be in use by the task that still runs. */
     size_t len = strlen(error) + 1;
@@ -317,11 +356,21 @@ static void refuse(yk_job *job, int code, const char *what)
     yk_job_refuse(job, code, text);
 }
 
+/* For traces. */
+static void note_queued(yk_job *job)
+{
+    if (YK_LIKELY(!atomic_load_explicit(&yk_tracing, memory_order_relaxed)))
+        return;
+    note_use(job);
+    job->queued = yoke_now();
+    if (job->id == 0)
+        job->id = atomic_fetch_add_explicit(&job->ex->ids, 1, memory_order_relaxed) + 1;
+}
+
 /* Consumes the executor's reference when the job has ended meanwhile. */
 static void queue(yk_job *job)
 {
-    if (YK_UNLIKELY(yk_tracing))
-        job->queued = yoke_now();
+    note_queued(job);
     if (move(job, YK_WAITING, YK_QUEUED))
         job->ex->type->submit(job->ex, job);
     else
@@ -352,6 +401,17 @@ typedef struct yk_after {
 } yk_after;
 
 static yk_mutex after_lock;
+
+/* Somebody else may have held it when the parent forked. */
+static void forget_parent(void)
+{
+    after_lock = (yk_mutex){0};
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_parent);
+}
 
 static yk_job *take_waiting(yk_after *a)
 {
@@ -384,9 +444,13 @@ static void after_ended(yk_hook *hook, yoke_future *before)
     yk_job_unref(before);
 }
 
-yk_who *yk_job_holder(const yk_job *job)
+yk_who *yk_job_holder(const yk_job *job, unsigned i)
 {
     yk_who *runner = NULL;
+    if (yk_is_combined(job))
+        return yk_combined_holder(job, i);
+    if (i > 0)
+        return NULL;
     yk_mutex_lock(&after_lock);
     while (job->waits)
         job = job->opts.after; /* lives until its hook has taken the other out */
@@ -443,7 +507,7 @@ static int refusal(yoke_executor *ex, const char **what)
         *what = ex->reason;
         return ex->status;
     }
-    if (YK_UNLIKELY(ex->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))) {
+    if (YK_UNLIKELY(yk_is_of_parent(ex))) {
         *what = "the executor belongs to the parent process: open one after fork()";
         return -ECHILD;
     }
@@ -466,6 +530,7 @@ void yk_job_submit(yk_job *job, const yoke_opts *opts)
         queue(job);
         return;
     }
+    note_use(job);
     job->opts = *opts;
     if ((what = bad_option(opts))) {
         refuse(job, -EINVAL, what);
@@ -485,6 +550,32 @@ void yk_job_submit(yk_job *job, const yoke_opts *opts)
         wait_for_after(job);
     else
         queue(job);
+}
+
+yk_job *yk_job_send(yoke_executor *ex, const yoke_task *task, const void *args, const yoke_opts *opts)
+{
+    const char *what;
+    yk_job *job = take_job(ex, task);
+    if (!job)
+        return NULL;
+    yk_error e;
+    int err = yk_job_fill(job, args, &e);
+    if (err < 0 || opts || refusal(ex, &what) < 0) {
+        make_known(job, YK_WAITING);
+        if (err < 0)
+            yk_job_refuse(job, err, e.text);
+        else
+            yk_job_submit(job, opts);
+        return job;
+    }
+    note_queued(job);
+    make_known(job, YK_QUEUED);
+    ex->type->submit(ex, job);
+    /* Sequentially consistent, like the executor's own operations before it: a yoke_close_now() that has not seen the job has
+     * set the flag before it looked. */
+    if (YK_UNLIKELY(atomic_load_explicit(&ex->closing, memory_order_seq_cst)))
+        yoke_cancel(job);
+    return job;
 }
 
 /* ---- Running ---- */
@@ -528,6 +619,14 @@ static int64_t attempt_deadline(const yk_job *job)
     return deadline;
 }
 
+static void note_times(yk_job *job, const yk_run *run, uint32_t worker)
+{
+    note_use(job);
+    job->started = run->started;
+    job->ended = run->ended;
+    job->worker = worker;
+}
+
 void yk_job_execute(yk_job *job, uint32_t worker)
 {
     yk_run run;
@@ -537,11 +636,13 @@ void yk_job_execute(yk_job *job, uint32_t worker)
     run.region = &job->region;
     run.cancel = &job->state;
     run.progress = job->progress;
+    run.progressed = &job->used;
     run.deadline = job->abortable ? attempt_deadline(job) : YOKE_FOREVER;
-    run.timeout = job->opts.timeout != 0 && run.deadline != job->opts.deadline ? job->opts.timeout : 0;
+    run.timeout = job->abortable && run.deadline != job->opts.deadline ? job->opts.timeout : 0;
     run.executor = job->ex;
     run.attempt = job->attempt;
-    if (job->opts.timeout != 0) {
+    run.timed = job->ex->timed || atomic_load_explicit(&yk_tracing, memory_order_relaxed);
+    if (job->abortable && job->opts.timeout != 0) {
         ref(job);
         if (yk_timer_start(&job->attempt_timer, run.deadline, attempt_timed_out, job) < 0)
             yk_job_unref(job); /* then only yoke_cancelled() tells */
@@ -550,11 +651,10 @@ void yk_job_execute(yk_job *job, uint32_t worker)
     atomic_store_explicit(&job->runner, yk_who_self(), memory_order_relaxed);
     int code = yk_job_run(&run);
     atomic_store_explicit(&job->runner, NULL, memory_order_relaxed);
-    if (job->opts.timeout != 0)
+    if (job->abortable && job->opts.timeout != 0)
         stop_timer(job, &job->attempt_timer);
-    job->started = run.started;
-    job->ended = run.ended;
-    job->worker = worker;
+    if (run.timed)
+        note_times(job, &run, worker);
     yk_job_finish(job, code, run.error, run.retry_after);
 }
 
@@ -578,13 +678,20 @@ static int64_t next_attempt_in(const yk_job *job, int code, int64_t retry_after)
     return YK_MIN(pause, MAX_BACKOFF);
 }
 
+/* Now + pause, or never if that does not fit: a task may ask for any. */
+static int64_t after(int64_t pause)
+{
+    int64_t now = yoke_now();
+    return pause > YOKE_FOREVER - now ? YOKE_FOREVER : now + pause;
+}
+
 /* Sends the job round again; the executor's reference goes with it. False when it has been ended meanwhile or no timer could
  * be had. */
 static bool retry(yk_job *job, int64_t pause)
 {
     if (job->ex->type->capabilities & YK_SYNCHRONOUS) {
         /* The executor's submit sees that the job is queued again, sleeps and runs it. */
-        job->owner.number = (uint64_t)(yoke_now() + pause);
+        job->owner.number = (uint64_t)after(pause);
         return move(job, YK_RUNNING, YK_QUEUED);
     }
     if (!move(job, YK_RUNNING, YK_WAITING))
@@ -593,7 +700,7 @@ static bool retry(yk_job *job, int64_t pause)
         queue(job);
         return true;
     }
-    if (yk_timer_start(&job->attempt_timer, yoke_now() + pause, pause_over, job) == 0)
+    if (yk_timer_start(&job->attempt_timer, after(pause), pause_over, job) == 0)
         return true;
     move(job, YK_WAITING, YK_RUNNING);
     return false;
@@ -601,7 +708,7 @@ static bool retry(yk_job *job, int64_t pause)
 
 static void unload(yk_job *job, bool wanted)
 {
-    if (job->cargo)
+    if (job->ex->type->unload && job->cargo)
         job->ex->type->unload(job->ex, job, wanted);
 }
 
@@ -620,8 +727,10 @@ void yk_job_finish(yk_job *job, int code, const char *error, int64_t retry_after
         return;
     }
     unload(job, true);
-    job->code = code;
-    job->error = error;
+    if (YK_UNLIKELY(code != 0)) { /* else they are 0 already */
+        job->code = code;
+        job->error = error;
+    }
     publish(job);
     stop_timer(job, &job->deadline_timer);
     yk_job_unref(job);

@@ -25,6 +25,11 @@ void yk_job_unref(yk_job *job);
 void yk_job_complete(yk_job *job, int code, const char *error);
 void yk_report_lost_error(yk_job *job);
 
+/* ---- combine.c ---- */
+/* For yk_job_holder(): whether it is a future of yoke_all(), which waits for many, and for whom. */
+bool yk_is_combined(const yk_job *job);
+yk_who *yk_combined_holder(const yk_job *job, unsigned i);
+
 /* ---- future.c ---- */
 /* What a wait for a job is, in the search for deadlocks. */
 extern const yk_wish_kind yk_job_wish;

@@ -66,11 +66,14 @@ int yk_job_run(yk_run *run)
     run->lock = (yk_mutex){0};
     run->outer = current;
     current = run;
-    run->started = yoke_now();
+    bool timed = run->timed || run->deadline != YOKE_FOREVER; /* two looks at the clock cost more than a small task */
+    if (timed)
+        run->started = yoke_now();
     run->task->call(run->args, run->ret);
-    run->ended = yoke_now();
+    if (timed)
+        run->ended = yoke_now();
     current = run->outer;
-    if (YK_UNLIKELY(run->ended >= run->deadline))
+    if (YK_UNLIKELY(timed && run->ended >= run->deadline))
         note_lateness(run);
     return run->code;
 }
@@ -146,6 +149,8 @@ void yoke_progress(double done, double total)
 {
     yk_run *run = current;
     if (run && run->progress) {
+        if (run->progressed)
+            atomic_store_explicit(run->progressed, true, memory_order_relaxed);
         atomic_store_explicit(&run->progress[0], done, memory_order_relaxed);
         atomic_store_explicit(&run->progress[1], total, memory_order_relaxed);
     }

@@ -2,37 +2,44 @@
  *
  * Jobs are cut from slabs that belong to their executor, so that yoke_close() can find every job without a list that each
  * submit would have to maintain. Free jobs go to a cache of the thread that freed them (no lock), and from there in batches
- * to the pool's list. A thread's cache belongs to one pool at a time, named by a serial number that is never used again: the
+ * to the pool's list. A batch is one job whose memory names the others, so it changes hands in a few steps however many there
+ * are, and whoever takes it knows early which memory it will need (Bonwick and Adams, "Magazines and Vmem", USENIX 2001). A
+ * thread's cache belongs to one pool at a time, named by a serial number that is never used again: the
  * cache of a closed pool is simply forgotten, as its slabs are gone. A thread that ends gives its cache back. A free job has
  * no references. */
 #include "exec/job.h"
 #include <stdlib.h>
 
-enum { SLAB_JOBS = 64, CACHE_MAX = 128 };
+enum { BATCH = YK_JOB_INLINE / sizeof(yk_job *), SLAB_JOBS = 2 * BATCH, CACHE_MAX = 4 * BATCH, AHEAD = 4 };
 
 typedef struct slab {
     struct slab *next;
-    char *jobs; /* SLAB_JOBS times job_bytes */
+    yk_job *jobs; /* SLAB_JOBS of them */
 } slab;
+
+/* What lies in the inline space of a batch's first job: the number of the others, then they. */
+typedef struct batch {
+    uintptr_t count;
+    yk_job *others[BATCH - 1];
+} batch;
+_Static_assert(sizeof(batch) <= YK_JOB_INLINE, "a batch fits into a job");
 
 struct yk_job_pool {
     uint64_t serial;
     yk_mutex lock; /* guards the rest */
-    yk_job *free;
+    yk_job *free;  /* first jobs of batches, linked through next */
     slab *slabs;
 };
 
 struct cache {
     uint64_t serial;
-    yk_job *free;
     unsigned count;
     bool watched; /* is given back when the thread ends */
+    yk_job *jobs[CACHE_MAX];
 };
 static _Thread_local struct cache cache __attribute__((tls_model("initial-exec")));
 static pthread_key_t thread_end;
 static bool has_thread_end;
-
-static const size_t job_bytes = YK_ALIGN_UP(sizeof(yk_job) + YK_JOB_INLINE, YK_CACHE_LINE);
 
 yk_job_pool *yk_job_pool_open(void)
 {
@@ -43,6 +50,21 @@ yk_job_pool *yk_job_pool_open(void)
     return p;
 }
 
+/* Makes a batch of 1 to BATCH free jobs. */
+static yk_job *tie(yk_job *const *jobs, unsigned count)
+{
+    batch *b = (batch *)(void *)jobs[0]->inline_space;
+    b->count = count - 1;
+    memcpy(b->others, jobs + 1, (count - 1) * sizeof *jobs);
+    return jobs[0];
+}
+
+static void push(yk_job_pool *p, yk_job *first)
+{
+    first->next = p->free;
+    p->free = first;
+}
+
 /* Cuts a new slab; the pool's lock is held. */
 static bool grow(yk_job_pool *p)
 {
@@ -50,19 +72,21 @@ static bool grow(yk_job_pool *p)
     slab *s = yk_sys.malloc(sizeof *s);
     if (!s)
         return false;
-    if (yk_sys.posix_memalign(&memory, YK_CACHE_LINE, SLAB_JOBS * job_bytes) != 0) {
+    if (yk_sys.posix_memalign(&memory, 2 * YK_CACHE_LINE, SLAB_JOBS * sizeof(yk_job)) != 0) {
         free(s);
         return false;
     }
     s->jobs = memory;
     s->next = p->slabs;
     p->slabs = s;
-    for (int i = SLAB_JOBS - 1; i >= 0; i--) {
-        yk_job *job = (yk_job *)(void *)(s->jobs + (size_t)i * job_bytes);
-        memset(job, 0, sizeof *job);
-        job->next = p->free;
-        p->free = job;
+    memset(memory, 0, SLAB_JOBS * sizeof(yk_job));
+    yk_job *jobs[SLAB_JOBS];
+    for (int i = 0; i < SLAB_JOBS; i++) {
+        jobs[i] = &s->jobs[SLAB_JOBS - 1 - i]; /* the cache gives out the last first */
+        atomic_store_explicit(&jobs[i]->used, true, memory_order_relaxed);
     }
+    for (int i = 0; i < SLAB_JOBS; i += BATCH)
+        push(p, tie(jobs + i, BATCH));
     return true;
 }
 
@@ -70,28 +94,29 @@ static bool grow(yk_job_pool *p)
 static void adopt(const yk_job_pool *p)
 {
     cache.serial = p->serial;
-    cache.free = NULL;
     cache.count = 0;
     if (!cache.watched && has_thread_end)
         cache.watched = pthread_setspecific(thread_end, &cache) == 0;
 }
 
-/* Moves up to half a cache of free jobs from the pool to the thread; false when there is no memory for any. */
+/* Moves a batch from the pool to the thread's cache, which is empty; false when there is no memory for one. */
 static bool refill(yk_job_pool *p)
 {
     adopt(p);
     yk_mutex_lock(&p->lock);
     if (!p->free)
         grow(p);
-    while (p->free && cache.count < CACHE_MAX / 2) {
-        yk_job *job = p->free;
-        p->free = job->next;
-        job->next = cache.free;
-        cache.free = job;
-        cache.count++;
-    }
+    yk_job *first = p->free;
+    if (first)
+        p->free = first->next;
     yk_mutex_unlock(&p->lock);
-    return cache.free != NULL;
+    if (!first)
+        return false;
+    const batch *b = (const batch *)(const void *)first->inline_space;
+    cache.jobs[0] = first;
+    memcpy(cache.jobs + 1, b->others, b->count * sizeof(yk_job *));
+    cache.count = (unsigned)b->count + 1;
+    return true;
 }
 
 /* The pool that the cache belongs to may be closed already, so jobs find their pool through this list of open pools. */
@@ -149,18 +174,16 @@ static void delist(yk_job_pool *p)
     yk_mutex_unlock(&pools.lock);
 }
 
-/* Gives `count` jobs of the cache back to their pool; its lock is held by nobody. */
+/* Gives up to `count` jobs of the cache back to their pool, those that have lain longest; its lock is held by nobody. */
 static void give_back(yk_job_pool *p, unsigned count)
 {
+    count = YK_MIN(count, cache.count);
     yk_mutex_lock(&p->lock);
-    for (; count > 0 && cache.free; count--) {
-        yk_job *job = cache.free;
-        cache.free = job->next;
-        cache.count--;
-        job->next = p->free;
-        p->free = job;
-    }
+    for (unsigned i = 0; i < count; i += BATCH)
+        push(p, tie(cache.jobs + i, YK_MIN(count - i, (unsigned)BATCH)));
     yk_mutex_unlock(&p->lock);
+    cache.count -= count;
+    memmove(cache.jobs, cache.jobs + count, cache.count * sizeof(yk_job *));
 }
 
 /* This thread's cached jobs go back to their pool, if that is still open. */
@@ -193,15 +216,23 @@ static __attribute__((destructor)) void unwatch_threads(void)
         pthread_key_delete(thread_end);
 }
 
+/* The lines of a job that a submit writes to, on their way from whichever CPU had them last. */
+static void fetch(yk_job *job)
+{
+    __builtin_prefetch(job, 1);
+    __builtin_prefetch(&job->ex, 1);
+    __builtin_prefetch(job->inline_space, 1);
+}
+
 yk_job *yk_job_take(yk_job_pool *p)
 {
     if (cache.serial != p->serial)
         leave_pool();
-    if ((cache.serial != p->serial || !cache.free) && !refill(p))
+    if ((cache.serial != p->serial || cache.count == 0) && !refill(p))
         return NULL;
-    yk_job *job = cache.free;
-    cache.free = job->next;
-    cache.count--;
+    yk_job *job = cache.jobs[--cache.count];
+    if (cache.count >= AHEAD)
+        fetch(cache.jobs[cache.count - AHEAD]);
     return job;
 }
 
@@ -211,10 +242,9 @@ void yk_job_give(yk_job_pool *p, yk_job *job)
         leave_pool();
         adopt(p);
     }
-    job->next = cache.free;
-    cache.free = job;
-    if (++cache.count > CACHE_MAX)
+    if (cache.count == CACHE_MAX)
         give_back(p, CACHE_MAX / 2);
+    cache.jobs[cache.count++] = job;
 }
 
 void yk_job_pool_each(yk_job_pool *p, void (*fn)(yk_job *job, void *arg), void *arg)
@@ -225,7 +255,7 @@ void yk_job_pool_each(yk_job_pool *p, void (*fn)(yk_job *job, void *arg), void *
     yk_mutex_unlock(&p->lock);
     for (slab *s = first; s; s = s->next)
         for (size_t i = 0; i < SLAB_JOBS; i++)
-            fn((yk_job *)(void *)(s->jobs + i * job_bytes), arg);
+            fn(&s->jobs[i], arg);
 }
 
 void yk_job_pool_close(yk_job_pool *p)

@@ -15,7 +15,6 @@ static struct {
     unsigned users;
     bool running, stop;
     uint64_t calls;       /* odd while one is made */
-    uint32_t generation;  /* of forks: in a child the thread is gone */
     pthread_t thread;
     _Atomic uint32_t word; /* changes whenever the thread should look again */
 } timers;
@@ -117,17 +116,17 @@ int yk_thread_start(pthread_t *thread, size_t stack, void *(*fn)(void *), void *
 /* In a child made by fork() the thread and whatever it guarded belong to the parent: start from nothing. */
 static void forget_parent(void)
 {
-    uint32_t generation = atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
-    if (timers.generation == generation)
-        return;
     memset(&timers, 0, sizeof timers); /* its heap is lost: freeing it would need the parent's lock */
-    timers.generation = generation;
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_parent);
 }
 
 int yk_timer_start(yk_timer *t, int64_t when, void (*fn)(void *arg), void *arg)
 {
     *t = (yk_timer){.when = when, .fn = fn, .arg = arg, .at = YK_TIMER_OFF};
-    forget_parent();
     yk_mutex_lock(&timers.lock);
     int err = 0;
     if (timers.count == timers.cap) {
@@ -183,7 +182,6 @@ void yk_timer_flush(void)
 
 void yk_timer_enter(void)
 {
-    forget_parent();
     yk_mutex_lock(&timers.lock);
     timers.users++;
     yk_mutex_unlock(&timers.lock);
@@ -192,7 +190,7 @@ void yk_timer_enter(void)
 void yk_timer_leave(void)
 {
     yk_mutex_lock(&timers.lock);
-    bool last = --timers.users == 0 && timers.running;
+    bool last = --timers.users == 0 && timers.running && !timers.stop;
     if (last)
         timers.stop = true;
     yk_mutex_unlock(&timers.lock);
@@ -202,6 +200,9 @@ void yk_timer_leave(void)
     pthread_join(timers.thread, NULL);
     yk_mutex_lock(&timers.lock);
     timers.running = timers.stop = false;
+    /* Who entered meanwhile has found a thread that was about to end. If this one cannot be had, the next start tries again. */
+    if (timers.count > 0 && timers.users > 0)
+        timers.running = yk_thread_start(&timers.thread, 0, timer_thread, NULL) == 0;
     if (timers.count == 0) {
         free(timers.heap);
         timers.heap = NULL;

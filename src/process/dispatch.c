@@ -170,6 +170,21 @@ static int move_outs(yk_processes *p, packing *k, const yoke_task *t, char *args
     return 0;
 }
 
+/* Which arguments are views of memory from yoke_shared_alloc(). */
+static uint32_t find_lasting(const yk_processes *p, const yoke_task *t, const char *args)
+{
+    uint32_t found = 0;
+    for (unsigned i = 0; i < t->nparams; i++) {
+        if (!yk_is_view(t->params[i].code))
+            continue;
+        const yk_any_view *v = (const yk_any_view *)(const void *)(args + t->params[i].offset);
+        uintptr_t start = (uintptr_t)p->arenas - p->arena_size; /* the parent's own comes before the workers' */
+        if ((uintptr_t)v->ptr >= start && (uintptr_t)v->ptr < (uintptr_t)p->arenas)
+            found |= 1u << i;
+    }
+    return found;
+}
+
 /* Arguments that point somewhere. */
 static int pack_pointing(yk_processes *p, yk_job *job, yk_request *q, yk_shipment **ret, yk_error *e)
 {
@@ -184,6 +199,7 @@ static int pack_pointing(yk_processes *p, yk_job *job, yk_request *q, yk_shipmen
     packing k = {.window = p->window, .pool = p, .shipment = s};
     k.window.take = take_block;
     memcpy(moved, job->args, t->args_size);
+    q->lasting = t->info->ret_points ? find_lasting(p, t, moved) : 0;
     int err = t->info->has_out ? move_outs(p, &k, t, moved, e) : 0;
     char *frame = q->frame;
     size_t cap = YK_FRAME_CELL, len = 0, bound = yk_frame_bound(t, YK_ARGS, moved, &p->window);
@@ -220,6 +236,7 @@ static int pack(yk_processes *p, yk_job *job, yk_request *q, yk_shipment **ret, 
     if (info->args_point || job->task->args_size > YK_FRAME_CELL)
         return pack_pointing(p, job, q, ret, e);
     q->block = 0;
+    q->lasting = 0;
     q->frame_len = job->task->args_size;
     memcpy(q->frame, job->args, job->task->args_size);
     return 0;
@@ -334,7 +351,7 @@ bool yk_doom(yk_processes *p, unsigned slot, uint64_t number)
     if (first != number || atomic_load(&p->desks[slot].done) != c->seen)
         return false;
     c->doomed = true;
-    yk_ask(p, YK_ASK_KILL, slot);
+    yk_end_worker(p, slot);
     return true;
 }
 
@@ -393,6 +410,7 @@ static void rebalance(yk_processes *p)
         q->deadline = old->deadline;
         q->timeout = old->timeout;
         q->attempt = old->attempt;
+        q->lasting = old->lasting;
         q->block = old->block;
         q->frame_len = old->frame_len;
         memcpy(q->frame, old->frame, sizeof q->frame);

@@ -32,9 +32,23 @@ static const char *frame_of(yk_processes *p, const yk_clerk *c, const yk_complet
     return len <= end - cell->block ? p->map + cell->block : NULL;
 }
 
+/* A C string that stays in shared memory could lose its end after it has been checked: a task may have left a thread behind. Of
+ * texts and arrays only the contents are at stake. */
+static int take_string(yk_processes *p, yk_job *job, yk_error *e)
+{
+    const char **string = job->ret;
+    if (*string < p->map || *string >= p->map + p->map_size)
+        return 0;
+    char *copy = yk_region_copy(&job->region, *string, strnlen(*string, (size_t)(p->map + p->map_size - *string)));
+    if (!copy)
+        return yk_errorf(e, ENOMEM, "out of memory");
+    *string = copy;
+    return 0;
+}
+
 static int take_value(yk_processes *p, yk_job *job, const char *frame, uint32_t len, bool in_cell, yk_error *e)
 {
-    /* The cell is written again by the next completion, so what a result points to must not stay there. */
+    /* The frame lies in our copy of the cell, so what a result points to must not stay there. */
     if (in_cell && job->task->info->ret_points) {
         char *copy = yk_region_alloc(&job->region, YK_MAX(len, 1u));
         if (!copy)
@@ -42,7 +56,8 @@ static int take_value(yk_processes *p, yk_job *job, const char *frame, uint32_t 
         memcpy(copy, frame, len);
         frame = copy;
     }
-    return yk_frame_get(job->task, YK_RESULT, frame, len, &p->window, job->ret, e);
+    int err = yk_frame_get(job->task, YK_RESULT, frame, len, &p->window, job->ret, e);
+    return err == 0 && job->task->ret_code == YOKE_CSTR ? take_string(p, job, e) : err;
 }
 
 /* Fills the job from its completion. False when the worker cannot be trusted any more. */
@@ -55,8 +70,8 @@ static bool take_completion(yk_processes *p, unsigned slot, yk_job *job, const y
         return false;
     yk_error e;
     job->found_code = cell->code < 0 ? cell->code : 0;
-    job->started = cell->started;
-    job->ended = cell->ended;
+    job->started = YK_MAX(cell->started, 0); /* so that their difference is a duration, whatever it says */
+    job->ended = YK_MAX(cell->ended, job->started);
     job->worker = slot;
     job->found_pause = cell->retry_after;
     atomic_store_explicit(&job->progress[0], cell->progress[0], memory_order_relaxed);
@@ -116,7 +131,9 @@ void yk_harvest_one(yk_processes *p, unsigned slot, yk_outcome *o)
     uint64_t done = atomic_load_explicit(&d->done, memory_order_acquire);
     bool trusted = true, full = done - c->seen >= YK_RING;
     while (c->seen != done && trusted) {
-        const yk_completion_cell *cell = &d->completions[c->seen % YK_RING];
+        /* Read once: what is checked must be what is used, though the worker may write on. */
+        const yk_completion_cell copy = d->completions[c->seen % YK_RING], *cell = &copy;
+        atomic_signal_fence(memory_order_acq_rel);
         uint64_t number = skip_revoked(c);
         trusted = number < c->sent && cell->number == number;
         if (!trusted)
@@ -141,18 +158,29 @@ void yk_harvest_one(yk_processes *p, unsigned slot, yk_outcome *o)
     }
     atomic_store_explicit(&d->seen, c->seen, memory_order_release);
     if (!trusted && c->state == YK_PRESENT)
-        yk_ask(p, YK_ASK_KILL, slot);
+        yk_end_worker(p, slot);
     if (full) { /* it may be waiting for room */
         atomic_fetch_add_explicit(&d->doorbell, 1, memory_order_seq_cst);
         yk_futex_wake(&d->doorbell, 1, true);
     }
 }
 
+/* What one completes that should be dead is nobody's. */
+static void look_away(yk_clerk *c, yk_desk *d)
+{
+    c->seen = atomic_load_explicit(&d->done, memory_order_relaxed);
+    atomic_store_explicit(&d->seen, c->seen, memory_order_relaxed);
+}
+
 void yk_harvest(yk_processes *p, yk_outcome *o)
 {
     for (unsigned i = 0; i < p->base.width; i++)
-        if (p->clerks[i].seen != atomic_load_explicit(&p->desks[i].done, memory_order_relaxed))
-            yk_harvest_one(p, i, o);
+        if (p->clerks[i].seen != atomic_load_explicit(&p->desks[i].done, memory_order_relaxed)) {
+            if (p->clerks[i].state == YK_LINGERING)
+                look_away(&p->clerks[i], &p->desks[i]);
+            else
+                yk_harvest_one(p, i, o);
+        }
 }
 
 bool yk_has_news(yk_processes *p)

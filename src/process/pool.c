@@ -74,13 +74,13 @@ static int fork_zygote(yk_processes *p, yk_error *e)
     return 0;
 }
 
-/* Asks for all workers, and waits for the first: if that one cannot be started, none can. */
+/* Asks for all workers, and waits for the first: if that one cannot be started, none can. What the socket does not take now
+ * the supervisor sends. */
 static int start_workers(yk_processes *p, yk_error *e)
 {
     for (unsigned i = 0; i < p->base.width; i++) {
-        p->clerks[i].arena = p->clerks[i].pidfd = -1;
         int err = yk_start_worker(p, i);
-        if (err < 0)
+        if (err < 0 && (i == 0 || err == -EPIPE))
             return yk_errorf(e, err, "the zygote process is gone: %s", yoke_strerror(err));
     }
     yk_zygote_report first;
@@ -311,7 +311,7 @@ static void processes_kill(yoke_executor *ex)
     p->no_restart = true;
     for (unsigned i = 0; i < p->base.width; i++)
         if (p->clerks[i].state == YK_PRESENT && p->clerks[i].outstanding > 0)
-            yk_ask(p, YK_ASK_KILL, i);
+            yk_end_worker(p, i);
     yk_mutex_unlock(&p->lock);
 }
 

@@ -27,7 +27,8 @@ typedef struct yk_shipment {
     } outs[16];
 } yk_shipment;
 
-enum yk_clerk_state { YK_ABSENT, YK_STARTING, YK_PRESENT };
+/* LINGERING: its zygote is dead, and so should it be; until it surely is, nobody else gets its desk. */
+enum yk_clerk_state { YK_ABSENT, YK_STARTING, YK_PRESENT, YK_LINGERING };
 
 /* The parent's books of one worker. */
 typedef struct yk_clerk {
@@ -42,8 +43,11 @@ typedef struct yk_clerk {
     double task_ns;         /* moving average of what one takes; 0: not known */
     bool dirty;             /* requests written that have not been announced */
     uint64_t seen_before;   /* at the last look of yk_note_stuck() */
+    bool lives_on;          /* after its zygote; of the supervisor alone */
     bool stuck;             /* has completed nothing between two looks: what waits behind its job may wait long */
     bool doomed;            /* being killed; it gets nothing more */
+    bool killing;           /* its end has been asked for, once; the supervisor goes on asking if that failed */
+    uint32_t unsent;        /* what the zygote could not be told yet: a yk_zygote_ask */
     bool timed_out;         /* and that because its job's time is up */
     unsigned quick_deaths;  /* in a row, without having completed anything */
     int64_t started_at, restart_at;
@@ -70,6 +74,8 @@ struct yk_processes {
     int64_t least_timeout;  /* of those, at most */
     unsigned submits;       /* to look at the rings now and then */
     bool stopping, no_restart;
+    unsigned unsent;        /* clerks with something unsent; the supervisor sends it */
+    bool queue_full;        /* and that because the zygote has not read the rest yet */
 
     int memory;             /* the memory file */
     char *map;
@@ -148,8 +154,10 @@ void yk_return_block(yk_processes *p, uint64_t offset);
 void yk_drop_block(yk_processes *p, uint64_t offset);
 
 /* ---- supervise.c: starting, watching and replacing workers ---- */
-int yk_ask(yk_processes *p, uint32_t ask, unsigned slot);
+/* Asks for a worker. Never waits: on failure the supervisor asks again. Locked, or before there are threads. */
 int yk_start_worker(yk_processes *p, unsigned slot);
+/* Ends the worker that is there: now, or as soon as the system lets us. Locked. */
+void yk_end_worker(yk_processes *p, unsigned slot);
 /* Handles one report from the zygote; false at the end of the socket. */
 bool yk_hear(yk_processes *p, bool block);
 void *yk_supervisor_thread(void *arg);

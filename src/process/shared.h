@@ -32,6 +32,7 @@ typedef struct yk_request {
     uint32_t frame_len;
     uint64_t block;         /* the frame's offset in the window, or 0: it is here */
     _Atomic uint32_t cancel; /* the task's word for yoke_cancelled(); here, so that it can only ever reach this job */
+    uint32_t lasting;       /* bit i: argument i is a view of the caller's own shared memory, which outlives the job */
     _Alignas(16) char frame[YK_FRAME_CELL];
 } yk_request;
 
@@ -91,7 +92,7 @@ void yk_worker_main(const yk_worker_start *start) __attribute__((noreturn));
 
 /* ---- zygote.c ---- */
 
-enum yk_zygote_ask { YK_ASK_START, YK_ASK_KILL };
+enum yk_zygote_ask { YK_ASK_NOTHING, YK_ASK_START, YK_ASK_KILL };
 
 /* Parent to zygote. */
 typedef struct yk_zygote_request {

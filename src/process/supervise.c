@@ -10,30 +10,82 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define RESTART_FIRST (1 * YOKE_MS)
 #define RESTART_MAX (1 * YOKE_S)
+#define ASK_AGAIN (10 * YOKE_MS)
+#define ORPHANS_LAST (2 * YOKE_S) /* for those of a dead zygote to end before the rest goes on without them */
+#define LINGER_LOOK (100 * YOKE_MS)
 enum { QUICK = 3, HOPELESS = 12 }; /* deaths in a row before pauses begin, and before the backlog is given up */
-
-int yk_ask(yk_processes *p, uint32_t ask, unsigned slot)
-{
-    yk_clerk *c = &p->clerks[slot];
-    yk_zygote_request q = {ask, slot, c->incarnation, c->arena};
-    struct iovec v = {&q, sizeof q};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
-    while (yk_sys.sendmsg(p->socket, &m, MSG_NOSIGNAL) < 0)
-        if (errno != EINTR)
-            return -errno;
-    return 0;
-}
 
 void yk_poke(yk_processes *p)
 {
     uint64_t one = 1;
     ssize_t n = write(p->poke, &one, sizeof one);
     (void)n; /* full means that it is awake anyway */
+}
+
+/* ---- Asking the zygote ---- */
+
+static void note_unsent(yk_processes *p, yk_clerk *c, uint32_t ask)
+{
+    p->unsent += ask != YK_ASK_NOTHING;
+    p->unsent -= c->unsent != YK_ASK_NOTHING;
+    c->unsent = ask;
+}
+
+/* Never waits: the zygote reports over the same socket, and we, who hold the lock, are the ones who would read that. */
+static int ask_zygote(yk_processes *p, uint32_t ask, unsigned slot)
+{
+    yk_clerk *c = &p->clerks[slot];
+    yk_zygote_request q = {ask, slot, c->incarnation, c->arena};
+    struct iovec v = {&q, sizeof q};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+    ssize_t n;
+    while ((n = yk_sys.sendmsg(p->socket, &m, MSG_NOSIGNAL | MSG_DONTWAIT)) < 0 && errno == EINTR)
+        ;
+    int err = n < 0 ? -errno : 0;
+    note_unsent(p, c, err < 0 ? ask : YK_ASK_NOTHING);
+    p->queue_full = err == -EAGAIN;
+    return err;
+}
+
+/* By the pidfd, which cannot mean anybody else, wherever the worker has put itself; else by the zygote, whose child it is. What
+ * its tasks have left in its group ends when the zygote buries it. */
+static int kill_worker(yk_processes *p, unsigned slot)
+{
+    yk_clerk *c = &p->clerks[slot];
+    if (c->pidfd < 0 || (yk_sys.pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH))
+        return ask_zygote(p, YK_ASK_KILL, slot);
+    note_unsent(p, c, YK_ASK_NOTHING);
+    return 0;
+}
+
+void yk_end_worker(yk_processes *p, unsigned slot)
+{
+    yk_clerk *c = &p->clerks[slot];
+    if (c->killing)
+        return;
+    c->killing = true;
+    if (kill_worker(p, slot) < 0)
+        yk_poke(p);
+}
+
+/* Asks again for what could not be sent. Returns when to try again; when the queue is full, the socket tells. Locked. */
+static int64_t ask_again(yk_processes *p, int64_t now)
+{
+    for (unsigned i = 0; i < p->base.width && p->unsent > 0 && p->zygote > 0; i++) {
+        uint32_t ask = p->clerks[i].unsent;
+        if (ask == YK_ASK_NOTHING)
+            continue;
+        int err = ask == YK_ASK_KILL ? kill_worker(p, i) : ask_zygote(p, ask, i);
+        if (err < 0)
+            return err == -EAGAIN ? YOKE_FOREVER : now + ASK_AGAIN;
+    }
+    return YOKE_FOREVER;
 }
 
 /* ---- Starting ---- */
@@ -55,7 +107,10 @@ int yk_start_worker(yk_processes *p, unsigned slot)
     c->state = YK_STARTING;
     c->arena = free_arena(p);
     c->restart_at = 0;
-    return yk_ask(p, YK_ASK_START, slot);
+    int err = ask_zygote(p, YK_ASK_START, slot);
+    if (err < 0)
+        yk_poke(p);
+    return err;
 }
 
 /* The desk as it was before its first worker. */
@@ -79,7 +134,8 @@ static void wipe(yk_processes *p, unsigned slot)
     c->sent = c->next = c->seen = c->returned = 0;
     c->outstanding = 0;
     c->overdue_count = 0;
-    c->doomed = c->timed_out = c->dirty = false;
+    c->doomed = c->timed_out = c->dirty = c->killing = false;
+    note_unsent(p, c, YK_ASK_NOTHING);
     c->pid = 0;
     if (c->pidfd >= 0)
         close(c->pidfd);
@@ -132,7 +188,7 @@ static void redistribute(yk_processes *p, unsigned slot, const yk_zygote_report 
             p->timed -= job->opts.timeout != 0;
             job->started = atomic_load_explicit(&p->desks[slot].claimed_at, memory_order_relaxed);
             job->ended = yoke_now();
-            if (job->started == 0)
+            if (job->started <= 0 || job->started > job->ended) /* not begun, or scribbled over */
                 job->started = job->ended;
             job->worker = slot;
             job->cargo = s;
@@ -164,7 +220,8 @@ static void give_up_backlog(yk_processes *p, int error, yk_outcome *o)
 static bool nobody_left(const yk_processes *p)
 {
     for (unsigned i = 0; i < p->base.width; i++)
-        if (p->clerks[i].state == YK_PRESENT || p->clerks[i].quick_deaths < HOPELESS)
+        if (p->clerks[i].state == YK_PRESENT ||
+            (p->clerks[i].state != YK_LINGERING && p->clerks[i].quick_deaths < HOPELESS))
             return false;
     return true;
 }
@@ -198,11 +255,23 @@ static void worker_ended(yk_processes *p, unsigned slot, const yk_zygote_report 
     restart(p, slot, -EOWNERDEAD, o);
 }
 
+/* To be sure of its end, and to end it. -1: none, on old kernels, or because the program needs its descriptors itself. */
+static int watch(pid_t pid)
+{
+    int fd = yk_sys.pidfd_open(pid, 0);
+    struct rlimit limit;
+    if (fd >= 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd >= limit.rlim_cur / 2) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
 static void worker_started(yk_processes *p, unsigned slot, const yk_zygote_report *r)
 {
     yk_clerk *c = &p->clerks[slot];
     c->pid = r->pid;
-    c->pidfd = yk_sys.pidfd_open(r->pid, 0); /* to be sure of its end should the zygote die; -1 on old kernels */
+    c->pidfd = watch(r->pid);
     c->state = YK_PRESENT;
     c->started_at = yoke_now();
 }
@@ -243,20 +312,82 @@ bool yk_hear(yk_processes *p, bool block)
 
 /* ---- The zygote's own death ---- */
 
+/* True when a worker that is not our child is dead for certain. */
+static bool is_gone(const yk_clerk *c, int64_t deadline)
+{
+    int fd = c->pidfd >= 0 ? c->pidfd : yk_sys.pidfd_open(c->pid, 0);
+    if (fd < 0) {
+        while (kill(c->pid, 0) == 0) {
+            if (yoke_now() >= deadline)
+                return false;
+            yk_sys.poll(NULL, 0, 1);
+        }
+        return errno == ESRCH;
+    }
+    struct pollfd f = {.fd = fd, .events = POLLIN};
+    int n;
+    do {
+        int64_t left = YK_MAX(deadline - yoke_now(), 0);
+        n = yk_sys.poll(&f, 1, (int)((left + YOKE_MS - 1) / YOKE_MS));
+    } while (n < 0 && yoke_now() < deadline);
+    if (fd != c->pidfd)
+        close(fd);
+    return n > 0;
+}
+
 /* Its workers die with it; wait until they have, because their desks are about to be wiped. What their tasks have left behind
  * in their process groups is ended here, as the zygote would have done. The numbers are at most a moment old, far less than
  * the kernel needs to come round to them again. */
 static void await_orphans(yk_processes *p)
 {
     for (unsigned i = 0; i < p->base.width; i++)
-        if (p->clerks[i].state == YK_PRESENT && p->clerks[i].pid > 0)
+        if (p->clerks[i].state == YK_PRESENT && p->clerks[i].pid > 0) {
             kill(-p->clerks[i].pid, SIGKILL);
-    for (unsigned i = 0; i < p->base.width; i++) {
-        struct pollfd f = {.fd = p->clerks[i].pidfd, .events = POLLIN};
-        if (p->clerks[i].pidfd >= 0)
-            while (poll(&f, 1, 2000) < 0 && errno == EINTR)
-                ;
+            if (p->clerks[i].pidfd >= 0) /* it may have left its group, and asked not to be told of the zygote's death */
+                yk_sys.pidfd_send_signal(p->clerks[i].pidfd, SIGKILL, NULL, 0);
+            else
+                kill(p->clerks[i].pid, SIGKILL);
+        }
+    int64_t deadline = yoke_now() + ORPHANS_LAST;
+    for (unsigned i = 0; i < p->base.width; i++)
+        p->clerks[i].lives_on = p->clerks[i].state == YK_PRESENT && !is_gone(&p->clerks[i], deadline);
+}
+
+/* A worker that does not end keeps its desk, its arena and what the job that it is at has of ours; all else is saved from it. */
+static void let_linger(yk_processes *p, unsigned slot, const yk_zygote_report *r, yk_outcome *o)
+{
+    yk_clerk *c = &p->clerks[slot];
+    yk_harvest_one(p, slot, o);
+    for (uint64_t number = c->sent; number-- > c->next;) {
+        yk_job *job = c->jobs[number % YK_RING];
+        yk_shipment *s = c->shipments[number % YK_RING];
+        if (!job)
+            continue;
+        if (yk_revoke(p, slot, number))
+            yk_requeue(p, job, s);
+        else if (s)
+            s->block_count = 0; /* it may write there for as long as it lives */
     }
+    redistribute(p, slot, r, o);
+    c->outstanding = 0;
+    c->next = c->sent;
+    c->dirty = false;
+    c->state = YK_LINGERING;
+    if (nobody_left(p))
+        give_up_backlog(p, -EOWNERDEAD, o);
+}
+
+/* Gives the desk of one that has ended after all to another. Returns when to look again. */
+static int64_t look_at_lingering(yk_processes *p, unsigned slot, int64_t now, yk_outcome *o)
+{
+    if (!is_gone(&p->clerks[slot], 0)) {
+        if (nobody_left(p))
+            give_up_backlog(p, -EOWNERDEAD, o);
+        return now + LINGER_LOOK;
+    }
+    wipe(p, slot);
+    restart(p, slot, -EOWNERDEAD, o);
+    return now;
 }
 
 static void new_zygote(yk_processes *p, yk_outcome *o)
@@ -287,16 +418,20 @@ static void zygote_ended(yk_processes *p)
         while (waitpid(p->zygote, NULL, 0) < 0 && errno == EINTR)
             ;
     }
+    yk_mutex_lock(&p->lock);
     p->zygote = 0;
+    yk_mutex_unlock(&p->lock);
     await_orphans(p);
     yk_mutex_lock(&p->lock);
     if (!p->stopping) {
         new_zygote(p, &o);
         for (unsigned i = 0; i < p->base.width; i++) {
             yk_zygote_report r = {.code = CLD_KILLED, .status = SIGKILL};
-            if (p->clerks[i].state == YK_PRESENT)
+            if (p->clerks[i].lives_on)
+                let_linger(p, i, &r, &o);
+            else if (p->clerks[i].state == YK_PRESENT)
                 worker_ended(p, i, &r, &o);
-            else
+            else if (p->clerks[i].state != YK_LINGERING)
                 wipe(p, i), restart(p, i, -EOWNERDEAD, &o);
         }
         if (p->zygote == 0)
@@ -337,8 +472,9 @@ static int64_t look_at_job(yk_processes *p, unsigned slot, int64_t now)
     return YOKE_FOREVER;
 }
 
-/* Ends workers whose job has run for too long, and starts those whose pause is over. Returns when to look again. */
-static int64_t look_at_clock(yk_processes *p)
+/* Ends workers whose job has run for too long, and starts those whose pause is over. Returns when to look again, and whether to
+ * do so as soon as the zygote has room in its queue. */
+static int64_t look_at_clock(yk_processes *p, bool *ret_full)
 {
     int64_t now = yoke_now(), next = YOKE_FOREVER;
     yk_outcome o;
@@ -355,6 +491,8 @@ static int64_t look_at_clock(yk_processes *p)
     }
     for (unsigned i = 0; i < p->base.width; i++) {
         yk_clerk *c = &p->clerks[i];
+        if (c->state == YK_LINGERING && !p->stopping)
+            next = YK_MIN(next, look_at_lingering(p, i, now, &o));
         if (c->state != YK_ABSENT || c->restart_at == 0 || p->stopping)
             continue;
         if (c->restart_at <= now)
@@ -362,6 +500,8 @@ static int64_t look_at_clock(yk_processes *p)
         else
             next = YK_MIN(next, c->restart_at);
     }
+    next = YK_MIN(next, ask_again(p, now));
+    *ret_full = p->unsent > 0 && p->queue_full;
     yk_mutex_unlock(&p->lock);
     yk_settle(p, &o);
     return next;
@@ -381,8 +521,10 @@ void *yk_supervisor_thread(void *arg)
     pthread_setname_np(pthread_self(), "yoke-supervisor");
     struct pollfd fds[2] = {{.fd = p->socket, .events = POLLIN}, {.fd = p->poke, .events = POLLIN}};
     for (;;) {
-        int64_t next = look_at_clock(p);
+        bool full;
+        int64_t next = look_at_clock(p, &full);
         fds[0].fd = p->zygote > 0 ? p->socket : -1;
+        fds[0].events = full ? POLLIN | POLLOUT : POLLIN;
         if (yk_sys.poll(fds, 2, p->zygote > 0 ? until(next) : 1000) < 0 && errno != EINTR)
             sched_yield(); /* out of kernel memory: try again */
         uint64_t pokes;

@@ -99,12 +99,30 @@ static void put_error(yk_completion_cell *c, int code, const char *text)
     c->frame_len = (uint32_t)YK_MIN(len, (size_t)UINT32_MAX);
 }
 
-/* Writes the result's frame into the cell, or into a block of the arena. */
-static int put_result(yk_completion_cell *c, const yoke_task *t, yk_error *e)
+/* Whether the result is a view into an argument that is the caller's own shared memory: it stays there. */
+static bool is_callers(const yoke_task *t, uint32_t lasting)
 {
-    size_t len = 0, bound = yk_frame_bound(t, YK_RESULT, self.ret, &self.window);
+    for (unsigned i = 0; i < t->nparams; i++)
+        if (lasting >> i & 1 && yk_is_view(t->ret_code) &&
+            yk_view_lies_in((const yk_any_view *)(const void *)self.ret, yk_element(t->ret_code),
+                            (const yk_any_view *)(const void *)(self.args + t->params[i].offset),
+                            yk_element(t->params[i].code)))
+            return true;
+    return false;
+}
+
+/* Writes the result's frame into the cell, or into a block of the arena. */
+static int put_result(yk_completion_cell *c, const yoke_task *t, uint32_t lasting, yk_error *e)
+{
+    yk_window stays = self.window;
+    void *const own = t->info->ret_points ? chunk_of(*(void *const *)(void *)self.ret) : NULL;
+    if (!own && lasting && is_callers(t, lasting))
+        stays.lasting = NULL;
+    else if (!own)
+        stays.lasting_end = stays.lasting; /* what an earlier job of this worker left here may go any time */
+    size_t len = 0, bound = yk_frame_bound(t, YK_RESULT, self.ret, &stays);
     if (t->info->ret_points && bound <= t->ret_size)
-        self.block = chunk_of(*(void *const *)(void *)self.ret);
+        self.block = own;
     char *to = c->frame;
     size_t cap = YK_FRAME_CELL;
     if (bound > cap) {
@@ -114,7 +132,7 @@ static int put_result(yk_completion_cell *c, const yoke_task *t, yk_error *e)
             return yk_errorf(e, ENOMEM, "%s: no shared memory left for a result of %zu bytes", t->name, bound);
         c->in_block = 1;
     }
-    int err = yk_frame_put(t, YK_RESULT, self.ret, &self.window, to, cap, &len, e);
+    int err = yk_frame_put(t, YK_RESULT, self.ret, &stays, to, cap, &len, e);
     c->frame_len = (uint32_t)len;
     return err;
 }
@@ -195,7 +213,8 @@ static void run(yk_desk *d, yk_request *q, uint64_t number)
             deadline = YK_MIN(deadline, atomic_load_explicit(&d->claimed_at, memory_order_relaxed) + q->timeout);
         yk_run r = {.timeout = q->timeout > 0 && deadline != q->deadline ? q->timeout : 0, .task = t, .args = self.args,
                     .ret = self.ret, .region = &self.region, .cancel = &q->cancel,
-                    .progress = d->progress, .deadline = deadline, .executor = inner_executor(), .attempt = q->attempt};
+                    .progress = d->progress, .deadline = deadline, .timed = true,
+                    .executor = inner_executor(), .attempt = q->attempt};
         err = yk_job_run(&r);
         c->progress[0] = atomic_load_explicit(&d->progress[0], memory_order_relaxed);
         c->progress[1] = atomic_load_explicit(&d->progress[1], memory_order_relaxed);
@@ -203,7 +222,7 @@ static void run(yk_desk *d, yk_request *q, uint64_t number)
         c->ended = r.ended;
         c->retry_after = r.retry_after;
         c->code = err;
-        if (err == 0 && (err = put_result(c, t, &e)) < 0)
+        if (err == 0 && (err = put_result(c, t, q->lasting, &e)) < 0)
             put_error(c, err, e.text);
         else if (err < 0)
             put_error(c, err, r.error);

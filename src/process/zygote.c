@@ -21,11 +21,14 @@
 typedef struct child {
     pid_t pid; /* 0: none */
     uint32_t incarnation;
+    unsigned unsent;             /* reports that the parent has no room for yet */
+    yk_zygote_report reports[2]; /* these, oldest first: of a start and of its end; the parent asks for no other before */
 } child;
 
 static const yk_zygote_setup *setup;
 static child *children; /* by slot */
 static int child_signals, parent_fd;
+static unsigned unsent; /* reports of all children */
 
 /* Default actions and an open mask, whatever the program had set. */
 static void reset_signals(void)
@@ -87,19 +90,45 @@ static void be_worker(const yk_zygote_request *q, pid_t zygote)
     yk_worker_main(&start);
 }
 
+/* Sends what waits, as far as there is room. It must not wait for that: the parent may be just as full of requests. */
+static void send_reports(void)
+{
+    for (uint32_t slot = 0; slot < setup->width && unsent > 0; slot++)
+        for (child *c = &children[slot]; c->unsent > 0;) {
+            if (send(setup->socket, c->reports, sizeof *c->reports, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+                if (errno == EINTR)
+                    continue;
+                return;
+            }
+            c->reports[0] = c->reports[1];
+            c->unsent--;
+            unsent--;
+        }
+}
+
 static void report(uint32_t news, uint32_t slot, int32_t code, int32_t status)
 {
-    yk_zygote_report r = {news, slot, children[slot].incarnation, children[slot].pid, code, status};
-    while (send(setup->socket, &r, sizeof r, MSG_NOSIGNAL) < 0 && errno == EINTR)
-        ;
+    child *c = &children[slot];
+    c->reports[c->unsent++] = (yk_zygote_report){news, slot, c->incarnation, c->pid, code, status};
+    unsent++;
+    send_reports();
+}
+
+/* It may have left its group, and what it has started may still be there. It is not buried yet, so the number is its own. */
+static void kill_child(pid_t pid)
+{
+    kill(-pid, SIGKILL);
+    kill(pid, SIGKILL);
 }
 
 static void start_worker(const yk_zygote_request *q)
 {
+    if (children[q->slot].pid > 0 || children[q->slot].unsent > 0)
+        return;
     pid_t self = getpid(), pid = fork();
     if (pid == 0)
         be_worker(q, self);
-    children[q->slot] = (child){pid > 0 ? pid : 0, q->incarnation};
+    children[q->slot] = (child){.pid = pid > 0 ? pid : 0, .incarnation = q->incarnation};
     if (pid > 0)
         setpgid(pid, pid); /* both do it, so that it is done whoever runs first */
     report(pid > 0 ? YK_NEWS_STARTED : YK_NEWS_FAILED, q->slot, 0, pid > 0 ? 0 : errno);
@@ -132,16 +161,31 @@ static void obey(const yk_zygote_request *q)
     if (q->ask == YK_ASK_START)
         start_worker(q);
     else if (c->pid > 0 && c->incarnation == q->incarnation)
-        kill(-c->pid, SIGKILL); /* not buried yet, so the number is still its own */
+        kill_child(c->pid);
 }
 
+/* Kills and buries until nobody is left. */
 static void end_all(void)
 {
-    for (uint32_t slot = 0; slot < setup->width; slot++)
-        if (children[slot].pid > 0)
-            kill(-children[slot].pid, SIGKILL);
-    while (waitid(P_ALL, 0, NULL, WEXITED) == 0 || errno == EINTR)
-        ;
+    for (unsigned left = 1; left > 0;) {
+        left = 0;
+        for (uint32_t slot = 0; slot < setup->width; slot++) {
+            pid_t pid = children[slot].pid;
+            if (pid <= 0)
+                continue;
+            kill_child(pid);
+            siginfo_t info = {0};
+            if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG) < 0 ? errno == ECHILD : info.si_pid == pid)
+                children[slot].pid = 0;
+            else
+                left++;
+        }
+        struct pollfd one_more = {.fd = child_signals, .events = POLLIN};
+        struct signalfd_siginfo ignored[16];
+        if (left > 0 && poll(&one_more, 1, 20) > 0)
+            while (read(child_signals, ignored, sizeof ignored) > 0)
+                ;
+    }
     _exit(0);
 }
 
@@ -151,8 +195,10 @@ static void serve(void)
                             {.fd = child_signals, .events = POLLIN},
                             {.fd = parent_fd, .events = POLLIN}};
     for (;;) {
-        if (poll(fds, 3, -1) < 0 && errno != EINTR)
+        fds[0].events = unsent > 0 ? POLLIN | POLLOUT : POLLIN;
+        if (poll(fds, 3, unsent > 0 ? 100 : -1) < 0 && errno != EINTR)
             end_all();
+        send_reports();
         if (fds[1].revents) {
             struct signalfd_siginfo ignored[16];
             while (read(child_signals, ignored, sizeof ignored) > 0)

@@ -5,6 +5,7 @@
 #include "sync/watching.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 bool yoke_watching_locks;
@@ -54,7 +55,7 @@ static bool grow(void)
 
 static bool is_side(const char *kind)
 {
-    return strcmp(kind, "read") == 0 || strcmp(kind, "write") == 0;
+    return strcmp(kind, "read") == 0 || strcmp(kind, "write") == 0 || strcmp(kind, "rwlock") == 0;
 }
 
 static yk_watched *find_or_make(const void *address, const char *kind, const char *name, yk_site site)
@@ -149,17 +150,35 @@ static void keeper_ends(yk_who *who, bool ended)
 
 /* ---- What locks call ---- */
 
-static void remember(yk_keeper *k, const void *lock, const char *kind, const char *name, yk_site site)
+static void remember(yk_keeper *k, const yk_who *me, const void *lock, const char *kind, const char *name, yk_site site)
 {
     wake_up(k);
-    k->want = (yk_want){.address = lock, .lock = find_or_make(lock, kind, name, site), .site = site,
+    k->want = (yk_want){.address = lock, .lock = find_or_make(lock, kind, name, site), .who = me, .site = site,
                         .shared = strcmp(kind, "read") == 0};
+}
+
+/* The kernel counts the threads as links of a folder. */
+static bool is_alone(void)
+{
+    struct stat s;
+    return stat("/proc/self/task", &s) == 0 && s.st_nlink == 3;
+}
+
+/* Whether this thread, which holds the lock, is the one that will release it. */
+static bool is_sure(const yk_watched *l, const yk_who *me)
+{
+    if (l->owned || l->returned >= YK_CERTAIN)
+        return true;
+    for (size_t i = 0; i < YK_USERS; i++)
+        if (l->users[i] == me)
+            return true;
+    return is_alone();
 }
 
 /* It is held by this thread already. */
 static int check_again(const yk_keeper *k, const yk_held *h)
 {
-    if (h->lock->recursive || (h->shared && k->want.shared))
+    if (h->lock->recursive || (h->shared && k->want.shared) || !is_sure(h->lock, h->who))
         return 0;
     yk_report_again(k, h);
     return -EDEADLK;
@@ -172,7 +191,7 @@ int yk_watch_want(const void *lock, const char *kind, const char *name, const ch
     yk_mutex_lock(&yk_who_lock);
     yk_keeper *k = keeper(me);
     if (k) {
-        remember(k, lock, kind, name, (yk_site){file, line});
+        remember(k, me, lock, kind, name, (yk_site){file, line});
         yk_watched *l = k->want.lock;
         yk_held *h = l ? held_by(l, me) : NULL;
         if (l && !l->passed_on) {
@@ -192,18 +211,19 @@ void yk_watch_try(const void *lock, const char *kind, const char *name, const ch
     yk_mutex_lock(&yk_who_lock);
     yk_keeper *k = keeper(me);
     if (k)
-        remember(k, lock, kind, name, (yk_site){file, line});
+        remember(k, me, lock, kind, name, (yk_site){file, line});
     yk_mutex_unlock(&yk_who_lock);
 }
 
-/* Who keeps a wanted lock from being had. */
+/* Who keeps a wanted lock from being had. A writer that has shut the door on new readers holds the lock itself, and waits for
+ * the others. */
 static yk_who *holder(const void *object, unsigned i)
 {
     const yk_want *want = object;
     if (!want->lock || want->lock->passed_on)
         return NULL;
     for (const yk_held *h = want->lock->holders; h; h = h->next_of_lock)
-        if (!(h->shared && want->shared) && i-- == 0)
+        if (h->who != want->who && !(h->shared && want->shared) && i-- == 0)
             return h->who;
     return NULL;
 }
@@ -216,7 +236,13 @@ static void tell(const void *object, char *text, size_t size)
              yk_site_label(want->site, place, sizeof place));
 }
 
-const yk_wish_kind yk_lock_wish = {.holder = holder, .tell = tell, .by = "held by"};
+static bool sure(const void *object)
+{
+    const yk_want *want = object;
+    return want->lock && yk_is_lock(want->lock);
+}
+
+const yk_wish_kind yk_lock_wish = {.holder = holder, .tell = tell, .sure = sure, .by = "held by"};
 
 int yk_watch_blocked_until(const void *lock, int64_t deadline)
 {
@@ -258,7 +284,7 @@ void yk_watch_quit(const void *lock)
 
 static void add(yk_keeper *k, yk_who *me, yk_watched *l)
 {
-    bool known = k->want.address == l->address;
+    const yk_want *w = k->want.address == l->address ? &k->want : k->dropped.lock == l ? &k->dropped : NULL;
     yk_held *h = held_by(l, me);
     if (h) {
         h->count++;
@@ -268,7 +294,7 @@ static void add(yk_keeper *k, yk_who *me, yk_watched *l)
     if (!h)
         return;
     *h = (yk_held){.next_of_lock = l->holders, .next_of_thread = k->held, .lock = l, .who = me, .count = 1,
-                   .site = known ? k->want.site : (yk_site){0}, .shared = known && k->want.shared};
+                   .site = w ? w->site : (yk_site){0}, .shared = w && w->shared};
     l->holders = k->held = h;
 }
 
@@ -285,6 +311,15 @@ void yk_watch_have(const void *lock)
         k->want = (yk_want){0};
     }
     yk_mutex_unlock(&yk_who_lock);
+}
+
+static void note_return(yk_watched *l, const yk_who *me)
+{
+    if (l->owned || l->passed_on || l->returned == YK_CERTAIN)
+        return;
+    l->users[l->returned % YK_USERS] = me;
+    if (l->returned++ == 0)
+        yk_order_settle(l);
 }
 
 /* One that another thread may release tells what happened, not who is inside: it is left alone from now on. */
@@ -307,6 +342,10 @@ void yk_watch_drop(const void *lock)
         wake_up(k);
     yk_watched *l = find(lock);
     yk_held *h = l ? held_by(l, me) : NULL;
+    if (k && h)
+        k->dropped = (yk_want){.address = lock, .lock = l, .site = h->site, .shared = h->shared};
+    if (h)
+        note_return(l, me);
     if (h && --h->count == 0)
         take_out(h);
     else if (l && !h && l->holders && !l->holders->shared)
@@ -316,9 +355,13 @@ void yk_watch_drop(const void *lock)
 
 static void forget_wanted(yk_watched *l)
 {
-    for (yk_who *w = yk_who_first(); w; w = w->next)
-        if (yk_keeper_of(w) && yk_keeper_of(w)->want.lock == l)
-            yk_keeper_of(w)->want.lock = NULL;
+    for (yk_who *w = yk_who_first(); w; w = w->next) {
+        yk_keeper *k = yk_keeper_of(w);
+        if (k && k->want.lock == l)
+            k->want.lock = NULL;
+        if (k && k->dropped.lock == l)
+            k->dropped.lock = NULL;
+    }
 }
 
 void yk_watch_forget(const void *lock)
@@ -326,8 +369,10 @@ void yk_watch_forget(const void *lock)
     yk_mutex_lock(&yk_who_lock);
     yk_watched *l = find(lock);
     if (l) {
-        while (l->holders)
-            take_out(l->holders);
+        for (yk_held *h = l->holders, *next; h; h = next) {
+            next = h->next_of_lock;
+            take_out(h);
+        }
         yk_order_forget(l);
         forget_wanted(l);
         yk_watched **at = &table.buckets[bucket_of(lock, table.size)];

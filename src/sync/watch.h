@@ -3,25 +3,29 @@
  *
  * A lock calls, if yoke_watching_locks is true:
  *
- *     before an acquire that may wait      yk_watch_want(), and gives up when that returns -EDEADLK
- *     before a try                         yk_watch_try(), if the place of the acquisition shall be known
- *     before it sleeps, each time          yk_watch_blocked_until(), or yk_watch_blocked() for an acquire without a time limit
- *     when the wait is over without it     yk_watch_quit()
- *     acquired, by whichever call          yk_watch_have()
- *     before a release                     yk_watch_drop()
- *     when it is made, and destroyed       yk_watch_forget(): what was known of this address is of another
+ *     before an acquire without a time limit       yk_watch_want(), and gives up when that returns -EDEADLK
+ *     before a try, or with a time limit           yk_watch_try(), so that the place is known
+ *     before it sleeps, each time                  yk_watch_blocked_until(), and gives up when that returns -EDEADLK
+ *     when the wait is over without the lock       yk_watch_quit()
+ *     acquired, by whichever call                  yk_watch_have(); without a word before, as after a wait for a condition,
+ *                                                  the place is where this thread had it last
+ *     before a release                             yk_watch_drop()
+ *     when it is made, and destroyed               yk_watch_forget(): what was known of this address is of another
  *
  * kind is "lock" (one holder; any thread may release it), "rlock" (one holder, again and again), "read" or "write" (the two
- * sides of a read-write lock); any other is taken as "lock". It must be static, as file must. name may be NULL; it is copied.
+ * sides of a read-write lock; "rwlock" is "write"); any other is taken as "lock". It must be static, as file must. name may be
+ * NULL; it is copied. A writer that keeps new readers out while it waits for those that are in has the lock; it calls
+ * yk_watch_try() again and yk_watch_blocked_until() for that wait, and yk_watch_quit() after it.
  *
- * What is no alarm: a try, which never waits; an rlock or the shared side taken again by its holder; a cycle at one lock of which
- * both sides are shared; orders that are reversed only under one more lock that all take first; a lock that was ever released
- * by another thread than its holder, which is a signal and not a lock. */
+ * What is no alarm: a try, or an acquire with a time limit, which comes loose by itself; an rlock or the shared side taken again
+ * by its holder; a cycle at one lock of which both sides are shared; orders that are reversed only under one more lock that all
+ * take first; a lock that was ever released by another thread than its holder, which is a signal and not a lock. As a "lock" may
+ * yet turn out to be one, it counts from when its holder has released it once; and to take it twice is a mistake if this thread
+ * has released it before, or is the only one. */
 #ifndef YK_SYNC_WATCH_H
 #define YK_SYNC_WATCH_H
 #include "base/base.h"
-
-extern bool yoke_watching_locks;
+#include <yoke/sync.h>
 
 /* 0, or -EDEADLK when this thread holds it and can hold it once only; that has been reported then. Remembers the place. */
 int yk_watch_want(const void *lock, const char *kind, const char *name, const char *file, int line);

@@ -117,6 +117,26 @@ static unsigned search(yk_watched *at, const yk_watched *goal, yk_step *steps, u
     return 0;
 }
 
+static void report_if_sure(const yk_step *steps, unsigned count, bool now)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (!yk_is_lock(steps[i].edge->from))
+            return; /* yk_order_settle() comes back to it */
+    if (count > 0)
+        yk_report_order(steps, count, now);
+}
+
+void yk_order_settle(yk_watched *lock)
+{
+    for (yk_edge *e = lock->edges; e; e = e->next) {
+        for (unsigned i = 0; i < e->count; i++) {
+            yk_step steps[YK_CHAIN + 1] = {{e, &e->variants[i]}};
+            searches++;
+            report_if_sure(steps, search(e->to, lock, steps, 1), false);
+        }
+    }
+}
+
 static void note_one(const yk_keeper *k, const yk_held *h, yk_who *me)
 {
     yk_watched *to = k->want.lock;
@@ -134,9 +154,7 @@ static void note_one(const yk_keeper *k, const yk_held *h, yk_who *me)
     e->variants[e->count++] = v;
     yk_step steps[YK_CHAIN + 1] = {{e, &e->variants[e->count - 1]}};
     searches++;
-    unsigned count = search(to, h->lock, steps, 1);
-    if (count > 0)
-        yk_report_order(steps, count);
+    report_if_sure(steps, search(to, h->lock, steps, 1), true);
 }
 
 void yk_order_note(const yk_keeper *k, yk_who *me)

@@ -85,7 +85,7 @@ static bool is_new(uint64_t what)
 /* ---- Reports ---- */
 
 /* Sums do not depend on where a cycle begins. */
-void yk_report_order(const yk_step *steps, unsigned count)
+void yk_report_order(const yk_step *steps, unsigned count, bool now)
 {
     uint64_t what = count;
     for (unsigned i = 0; i < count; i++)
@@ -97,10 +97,12 @@ void yk_report_order(const yk_step *steps, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         const yk_variant *v = steps[i].variant;
         const yk_edge *e = steps[i].edge;
-        put("  thread \"%s\" %s %s%s at %s\n", v->thread, i == 0 ? "acquires" : "acquired",
-            yk_lock_label(e->to, label, sizeof label), side(v->to_shared, e->to), yk_site_label(v->to_site, place, sizeof place));
-        put("    while it %s %s, acquired%s at %s\n", i == 0 ? "holds" : "held", yk_lock_label(e->from, label, sizeof label),
-            side(v->from_shared, e->from), yk_site_label(v->from_site, place, sizeof place));
+        put("  thread \"%s\" %s %s%s at %s\n", v->thread, now && i == 0 ? "acquires" : "acquired",
+            yk_lock_label(e->to, label, sizeof label), side(v->to_shared, e->to),
+            yk_site_label(v->to_site, place, sizeof place));
+        put("    while it %s %s, acquired%s at %s\n", now && i == 0 ? "holds" : "held",
+            yk_lock_label(e->from, label, sizeof label), side(v->from_shared, e->from),
+            yk_site_label(v->from_site, place, sizeof place));
     }
     put("  Acquire them in the same order everywhere, or under one lock that is always acquired first.\n");
     write_out();

@@ -7,7 +7,9 @@
 enum {
     YK_GATES = 6,    /* further locks that are remembered with an edge */
     YK_CHAIN = 8,    /* locks in a cycle; longer ones are not found */
-    YK_VARIANTS = 6  /* ways to take one lock after another */
+    YK_VARIANTS = 6, /* ways to take one lock after another */
+    YK_USERS = 4,    /* threads that are remembered as having used a lock as one */
+    YK_CERTAIN = 16  /* releases by the holder after which nobody doubts */
 };
 
 typedef struct yk_site {
@@ -28,6 +30,8 @@ typedef struct yk_watched {
     bool recursive;          /* its holder may take it again */
     bool owned;              /* only its holder may release it */
     bool passed_on;          /* somebody else has: it is out of this */
+    uint32_t returned;       /* how often its holder has released it */
+    const yk_who *users[YK_USERS]; /* who did, of late */
     struct yk_held *holders;
     struct yk_edge *edges;   /* to the locks that were acquired while this one was held */
     uint64_t mark;           /* the last search that came by */
@@ -47,6 +51,7 @@ typedef struct yk_held {
 typedef struct yk_want {
     const void *address;
     yk_watched *lock; /* NULL once it is forgotten */
+    const yk_who *who;
     yk_site site;
     bool shared;
 } yk_want;
@@ -55,6 +60,7 @@ typedef struct yk_want {
 typedef struct yk_keeper {
     yk_held *held; /* newest first */
     yk_want want;
+    yk_want dropped; /* what it released last, for a lock that is taken back */
     yk_wish wish;
     bool asleep; /* wish is entered */
 } yk_keeper;
@@ -81,14 +87,23 @@ typedef struct yk_step {
     const yk_variant *variant;
 } yk_step;
 
+/* Whether others can be sure that only its holder will release it. A lock that any thread may release can be a signal too, for
+ * which to wait while one holds it is no mistake; so it must have been used as a lock before. */
+static inline bool yk_is_lock(const yk_watched *l)
+{
+    return !l->passed_on && (l->owned || l->returned > 0);
+}
+
 /* ---- watch_order.c ---- */
+/* The lock has been released by its holder for the first time: reports the cycles that were left in doubt. */
+void yk_order_settle(yk_watched *lock);
 /* The thread wants a lock: notes it with each lock that it holds, and reports a cycle if this makes one. */
 void yk_order_note(const yk_keeper *k, yk_who *me);
 /* Removes all edges to and from the lock. */
 void yk_order_forget(yk_watched *lock);
 
 /* ---- watch_report.c ---- */
-void yk_report_order(const yk_step *steps, unsigned count);
+void yk_report_order(const yk_step *steps, unsigned count, bool now);
 void yk_report_deadlock(yk_who *const *way, unsigned count);
 void yk_report_again(const yk_keeper *k, const yk_held *held);
 void yk_report_left(yk_who *who, const yk_held *held);

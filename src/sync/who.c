@@ -168,11 +168,24 @@ static unsigned follow(const yk_wish *w, yk_who **way, unsigned depth)
     return 0;
 }
 
+/* Locks that anybody may release are taken at their word when all are locks: to use signals in such a ring would be strange. */
+static bool is_credible(yk_who *const *way, unsigned count)
+{
+    bool sure = true, alike = true;
+    for (unsigned i = 0; i < count; i++) {
+        const yk_wish *w = way[i]->wish;
+        sure = sure && (!w->kind->sure || w->kind->sure(w->object));
+        alike = alike && w->kind == way[0]->wish->kind;
+    }
+    return sure || (alike && count > 1);
+}
+
 unsigned yk_wish_cycle(const yk_wish *w, yk_who *way[YK_WHO_WAY])
 {
     searches++;
     way[0] = w->whose;
-    return w->forever ? follow(w, way, 0) : 0;
+    unsigned count = w->forever ? follow(w, way, 0) : 0;
+    return count > 0 && is_credible(way, count) ? count : 0;
 }
 
 static char *room_for_text(yk_who *me)

@@ -58,6 +58,8 @@ typedef struct yk_wish_kind {
     yk_who *(*holder)(const void *object, unsigned i);
     /* "waits for task integrate (integrate.c:12)" */
     void (*tell)(const void *object, char *text, size_t size);
+    /* Whether it is certain that nobody but the holders can grant it. NULL: always. */
+    bool (*sure)(const void *object);
     const char *by; /* what its holder does with it: "run by"; NULL: the text has said so */
 } yk_wish_kind;
 

@@ -74,6 +74,18 @@ static bool view_extent(const yk_any_view *v, size_t element, extent *ret)
     return true;
 }
 
+bool yk_view_lies_in(const yk_any_view *inner, unsigned inner_element, const yk_any_view *outer, unsigned outer_element)
+{
+    size_t count;
+    extent i, o;
+    if (yk_view_count(inner, yk_code_size(inner_element), &count) < 0 || count == 0 ||
+        yk_view_count(outer, yk_code_size(outer_element), &count) < 0 || count == 0 ||
+        !view_extent(inner, yk_code_size(inner_element), &i) || !view_extent(outer, yk_code_size(outer_element), &o))
+        return false;
+    uintptr_t at = (uintptr_t)i.start - (uintptr_t)o.start;
+    return at <= o.size && i.size <= o.size - at;
+}
+
 /* ---- Encoding ---- */
 
 typedef struct writer {

@@ -43,6 +43,35 @@ static void unload(yoke_module *m)
     free(m);
 }
 
+/* Where an undefined symbol may be: one of the mathematical functions needs a flag, and nothing is forgotten as often. */
+static void put_hint(const char *text, yk_buf *why)
+{
+    const char *mark = "undefined symbol: ", *found = strstr(text, mark);
+    char symbol[128];
+    if (!found || sscanf(found + strlen(mark), "%127[A-Za-z0-9_]", symbol) != 1)
+        return;
+    void *math = yk_sys.dlopen("libm.so.6", RTLD_LAZY | RTLD_LOCAL);
+    bool mathematical = math && dlsym(math, symbol);
+    if (math)
+        dlclose(math);
+    if (mathematical)
+        yk_buf_text(why, "; add a line \"// yoke-flags: -lm\" to it");
+    else
+        yk_buf_printf(why, "; if a library has %s, add a line \"// yoke-flags: -lNAME\"", symbol);
+}
+
+/* Why dlopen() failed. Of a source, the object's name says nothing. */
+static void put_reason(const char *path, const char *shown, const char *text, yk_buf *why)
+{
+    size_t n = strlen(path);
+    bool compiled = ends_in(shown, ".c");
+    if (compiled && strncmp(text, path, n) == 0 && strncmp(text + n, ": ", 2) == 0)
+        text += n + 2;
+    yk_buf_printf(why, "cannot load %s: %s", shown, text);
+    if (compiled)
+        put_hint(text, why);
+}
+
 /* dlopen() and what its constructors had to say. */
 static int load(yoke_module *m, const char *path, const char *shown, yk_buf *why)
 {
@@ -52,7 +81,7 @@ static int load(yoke_module *m, const char *path, const char *shown, yk_buf *why
     const char *text = m->handle ? NULL : dlerror();
     int err = yk_registry_end(m, &e);
     if (!m->handle) {
-        yk_buf_printf(why, "cannot load %s: %s", shown, text ? text : "unknown error");
+        put_reason(path, shown, text ? text : "unknown error", why);
         return -ENOEXEC;
     }
     if (err < 0) {
@@ -117,6 +146,7 @@ static yoke_module *by_handle(const void *handle)
 static int open_object(const char *path, const char *shown, yoke_module **ret, yk_buf *why)
 {
     struct stat st = {0};
+    size_t before = why->len;
     int err = examine(path, shown, &st, why);
     if (err < 0)
         return err;
@@ -138,7 +168,7 @@ static int open_object(const char *path, const char *shown, yoke_module **ret, y
     yoke_module *same = m->handle ? by_handle(m->handle) : NULL;
     if (same) { /* the loader knows the name: the file was made anew, under a name that tells its contents */
         unload(m);
-        why->len = 0;
+        why->len = before;
         same->uses++;
         *ret = same;
         return 0;
@@ -163,9 +193,11 @@ static void remove_temporary(char *path)
     }
 }
 
+/* On success `why` has the compiler's warnings, if it ran. */
 static int open_source(const char *shown, yoke_module **ret, yk_buf *why)
 {
     char source[PATH_MAX], object[PATH_MAX];
+    size_t warnings;
     snprintf(source, sizeof source, "%s%.4090s", *shown == '-' ? "./" : "", shown);
     yk_buf text = {0};
     yk_recipe recipe = {0};
@@ -179,7 +211,12 @@ static int open_source(const char *shown, yoke_module **ret, yk_buf *why)
         err = yk_cache_find(&recipe, text.ptr ? text.ptr : "", text.len, attempt > 0, object, &temporary, why);
         if (err < 0)
             break;
+        warnings = why->len;
         err = open_object(object, shown, ret, why);
+        if (err < 0 && warnings > 0) { /* that is the reason, and nothing before it */
+            memmove(why->ptr, why->ptr + warnings, why->len - warnings);
+            why->len -= warnings;
+        }
         if (temporary)
             remove_temporary(object);
         if ((err != -ENOEXEC && err != -ENOENT) || temporary || attempt > 0)
@@ -213,7 +250,7 @@ int yoke_module_open(const char *path, yoke_module **ret, char **why)
         yk_buf_printf(&reason, "%s: %s", path, err == -EINVAL ? "expected a file that ends in .c or .so" : yoke_strerror(err));
     }
     yk_mutex_unlock(&load_lock);
-    if (err < 0 && why) {
+    if (why && (err < 0 || reason.len > 0)) {
         if (reason.len == 0)
             yk_buf_printf(&reason, "%s: %s", path, yoke_strerror(err));
         yk_buf_str(&reason);

@@ -26,8 +26,14 @@ int yk_recipe_run(const yk_recipe *r, const char *object, const char *depends, y
  * fresh: do not believe what is in the cache (it could not be loaded). */
 int yk_cache_find(const yk_recipe *r, const char *text, size_t len, bool fresh, char path[PATH_MAX], bool *temporary,
                   yk_buf *why);
-/* The folder of the cache, made if need be. False when it cannot be. */
-bool yk_cache_folder(char folder[PATH_MAX]);
+/* The folder of the cache, made if need be, and whether it can be used. */
+typedef enum yk_cache_state {
+    YK_CACHE_NONE,      /* there is no folder and none could be made */
+    YK_CACHE_FOREIGN,   /* it belongs to another user, or others can write to it: neither read nor written */
+    YK_CACHE_READ_ONLY,
+    YK_CACHE_WRITABLE
+} yk_cache_state;
+yk_cache_state yk_cache_folder(char folder[PATH_MAX]);
 
 /* Reads a whole file, at most limit bytes. 0 or a negative code. */
 int yk_read_file(const char *path, size_t limit, yk_buf *ret);

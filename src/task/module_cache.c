@@ -4,16 +4,19 @@
  *     KEY2.so      the object for KEY and exactly those contents
  *     KEY.lock     held while one process compiles; the others wait and then find the result
  *
- * KEY is the SHA-256 of the source, its path, the compiler's identity and the flags; KEY2 of KEY and the hashes of the included
- * files. A file whose size and time of change are as recorded is not read again. Everything is written under another name and
- * renamed, so that at no moment there is half a file; a lock vanishes with its owner. What was compiled while its source was
- * edited, or cannot be kept because the disk is full, is used once. */
+ * KEY is the SHA-256 of the source, its path, the compiler's identity, the flags and the state of the objects and
+ * libraries that they name; KEY2 of KEY and the hashes of the included files, the system's and yoke's own among them.
+ * Flags that name further sources are compiled each time, for the compiler tells what the last of several included only.
+ * A file whose size and time of change are as recorded is not read again. Everything is written under another name and
+ * renamed, so that at no moment there is half a file; a lock vanishes with its owner. What was compiled while its source
+ * was edited, or cannot be kept because the disk is full, is used once. */
 #include "task/module.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,7 +25,7 @@
 #define KEEP_BYTES ((off_t)512 << 20)
 #define STALE_SECONDS 3600 /* no compiler runs that long: what it was to write is left over from one that was killed */
 #define FILE_LIMIT ((size_t)64 << 20)
-enum { FOLDER_MAX = 3900 }; /* so that every name in it fits PATH_MAX */
+enum { PROBE = 1 << 20, FOLDER_MAX = 3900 }; /* so that every name in it fits PATH_MAX */
 
 int yk_read_file(const char *path, size_t limit, yk_buf *ret)
 {
@@ -72,6 +75,62 @@ static void add_surroundings(yk_sha256 *h, const yk_recipe *r)
     yk_sha256_add_text(h, r->count > r->source_at + 1 && getcwd(folder, sizeof folder) ? folder : "");
 }
 
+static bool is_suffix_of(const char *suffix, const char *text)
+{
+    size_t n = strlen(text), m = strlen(suffix);
+    return n > m && strcmp(text + n - m, suffix) == 0;
+}
+
+/* Whether the flags name more sources, or a file with more flags. */
+static bool has_more_sources(const yk_recipe *r)
+{
+    static const char *const sources[] = {".c", ".cc", ".cpp", ".cxx", ".C", ".s", ".S", ".i", ".ii", ".m", ".f", ".f90", ".F90"};
+    for (size_t i = r->source_at + 1; i < r->count; i++) {
+        if (r->words[i][0] == '@')
+            return true;
+        for (size_t k = 0; r->words[i][0] != '-' && k < YK_COUNT_OF(sources); k++)
+            if (is_suffix_of(sources[k], r->words[i]))
+                return true;
+    }
+    return false;
+}
+
+/* The libraries that -lNAME may mean in one folder of -L. */
+static void add_library(yk_sha256 *h, const char *folder, const char *library)
+{
+    static const char *const suffixes[] = {".so", ".a"};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < YK_COUNT_OF(suffixes); i++) {
+        bool named = *library == ':';
+        int n = snprintf(path, sizeof path, "%s/%s%s%s", folder, named ? "" : "lib", library + named, named ? "" : suffixes[i]);
+        if (n < (int)sizeof path)
+            add_identity(h, path);
+    }
+}
+
+/* The value of an option: "-Lx", or "-L" "x". NULL: another word. */
+static const char *value_of(const yk_recipe *r, size_t i, char letter)
+{
+    const char *word = r->words[i];
+    if (word[0] != '-' || word[1] != letter)
+        return NULL;
+    return word[2] || i + 1 == r->count ? word + 2 : r->words[i + 1];
+}
+
+/* Objects and libraries that the flags name: their size and time. */
+static void add_inputs(yk_sha256 *h, const yk_recipe *r)
+{
+    for (size_t i = r->source_at + 1; i < r->count; i++) {
+        struct stat st;
+        if (r->words[i][0] != '-' && stat(r->words[i], &st) == 0 && S_ISREG(st.st_mode))
+            add_identity(h, r->words[i]);
+        const char *library = value_of(r, i, 'l');
+        for (size_t k = r->source_at + 1; library && k < r->count; k++)
+            if (value_of(r, k, 'L'))
+                add_library(h, value_of(r, k, 'L'), library);
+    }
+}
+
 static void first_key(const yk_recipe *r, const char *text, size_t len, char key[65])
 {
     yk_sha256 h;
@@ -80,6 +139,7 @@ static void first_key(const yk_recipe *r, const char *text, size_t len, char key
     yk_sha256_add_text(&h, "yoke module " YOKE_VERSION);
     add_identity(&h, r->compiler);
     add_surroundings(&h, r);
+    add_inputs(&h, r);
     for (size_t i = 0; i < r->count; i++)
         if (i != r->source_at)
             yk_sha256_add_text(&h, r->words[i]);
@@ -190,7 +250,7 @@ static const char *take_name(const char *p, char path[PATH_MAX])
     return p;
 }
 
-/* Reads the make rule that the compiler wrote (-MMD): "m: source header header \ newline ...". A name that means no file is one
+/* Reads the make rule that the compiler wrote (-MD): "m: source header header \ newline ...". A name that means no file is one
  * that this cannot read, so nothing is known about when it changes: an error. */
 static int record_rule(yk_buf *list, const char *rule, const char *source, const struct timespec *start)
 {
@@ -207,7 +267,15 @@ static int record_rule(yk_buf *list, const char *rule, const char *source, const
 
 /* ---- The folder ---- */
 
-static bool make_folder(char *path)
+/* True when path is a folder of this user, or of the system's, to which nobody else can write: what lies in it is run. */
+static bool is_private(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_uid == geteuid() || st.st_uid == 0) &&
+           (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+static void make_folder(char *path)
 {
     for (char *p = path + 1; *p; p++)
         if (*p == '/') {
@@ -216,10 +284,9 @@ static bool make_folder(char *path)
             *p = '/';
         }
     mkdir(path, 0700);
-    return access(path, W_OK | X_OK) == 0;
 }
 
-bool yk_cache_folder(char folder[PATH_MAX])
+yk_cache_state yk_cache_folder(char folder[PATH_MAX])
 {
     *folder = '\0';
     const char *own = getenv("YOKE_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
@@ -232,15 +299,14 @@ bool yk_cache_folder(char folder[PATH_MAX])
         n = snprintf(folder, PATH_MAX, "%s/.cache/yoke", home);
     if (n <= 0 || n >= FOLDER_MAX) {
         *folder = '\0';
-        return false;
+        return YK_CACHE_NONE;
     }
-    return make_folder(folder);
-}
-
-static bool ends_in(const char *text, const char *suffix)
-{
-    size_t n = strlen(text), m = strlen(suffix);
-    return n > m && strcmp(text + n - m, suffix) == 0;
+    make_folder(folder);
+    if (access(folder, F_OK) != 0)
+        return YK_CACHE_NONE;
+    if (!is_private(folder))
+        return YK_CACHE_FOREIGN;
+    return access(folder, W_OK | X_OK) == 0 ? YK_CACHE_WRITABLE : YK_CACHE_READ_ONLY;
 }
 
 /* The folder is the user's to choose, so what else lies in it is not touched. */
@@ -253,15 +319,17 @@ static bool is_entry(const char *name)
 static void prune(const char *folder)
 {
     DIR *dir = opendir(folder);
-    off_t total = 0;
-    time_t now = time(NULL), limit = now - KEEP_SECONDS;
-    for (int pass = 0; dir && pass < 2; pass++) {
+    static const time_t ages[] = {KEEP_SECONDS, 24 * 3600, 3600, 60}; /* too much: what was used last stays */
+    time_t now = time(NULL);
+    for (size_t pass = 0; dir && pass < YK_COUNT_OF(ages); pass++) {
+        time_t limit = now - ages[pass];
+        off_t total = 0;
         rewinddir(dir);
         for (struct dirent *e; (e = readdir(dir));) {
             struct stat st;
             if (!is_entry(e->d_name) || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 continue;
-            bool half = ends_in(e->d_name, ".tmp") || ends_in(e->d_name, ".d");
+            bool half = is_suffix_of(".tmp", e->d_name) || is_suffix_of(".d", e->d_name);
             if (st.st_mtime < (half ? now - STALE_SECONDS : limit))
                 unlinkat(dirfd(dir), e->d_name, 0);
             else
@@ -269,7 +337,6 @@ static void prune(const char *folder)
         }
         if (total <= KEEP_BYTES)
             break;
-        limit = now - 24 * 3600; /* too much: keep what was used in the last day */
     }
     if (dir)
         closedir(dir);
@@ -319,6 +386,7 @@ static bool look_up(const entry *n, char path[PATH_MAX])
     if (access(path, R_OK) != 0)
         return false;
     utimensat(AT_FDCWD, path, NULL, 0); /* used now: prune() goes by this */
+    utimensat(AT_FDCWD, deps, NULL, 0);
     return true;
 }
 
@@ -347,8 +415,11 @@ static int make_temporary(const yk_recipe *r, char path[PATH_MAX], yk_buf *why)
 /* Whether the folder takes no more: asked when a compile failed, since that may be why. */
 static bool is_full(const char *probe)
 {
+    struct rlimit most;
+    if (getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur < PROBE)
+        return true; /* to try it would end the process by SIGXFSZ */
     int fd = yk_sys.openat(AT_FDCWD, probe, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool full = fd < 0 || posix_fallocate(fd, 0, 1 << 20) != 0;
+    bool full = fd < 0 || posix_fallocate(fd, 0, PROBE) != 0;
     if (fd >= 0)
         close(fd);
     unlink(probe);
@@ -425,11 +496,11 @@ int yk_cache_find(const yk_recipe *r, const char *text, size_t len, bool fresh, 
 {
     entry n = {.recipe = r, .text = text, .len = len};
     *temporary = false;
-    bool writable = yk_cache_folder(n.folder);
+    yk_cache_state state = has_more_sources(r) ? YK_CACHE_NONE : yk_cache_folder(n.folder);
     first_key(r, text, len, n.key);
-    if (!fresh && *n.folder && look_up(&n, path))
+    if (!fresh && (state == YK_CACHE_WRITABLE || state == YK_CACHE_READ_ONLY) && look_up(&n, path))
         return 0;
-    if (!writable) {
+    if (state != YK_CACHE_WRITABLE) {
         *temporary = true;
         return make_temporary(r, path, why);
     }

@@ -259,7 +259,7 @@ int yk_recipe_run(const yk_recipe *r, const char *object, const char *depends, y
     if (!argv)
         return -ENOMEM;
     memcpy(argv, r->words, r->count * sizeof *argv);
-    const char *const extra[] = {"-MMD", "-MT", "m", "-MF", depends, "-o", object};
+    const char *const extra[] = {"-MD", "-MT", "m", "-MF", depends, "-o", object};
     memcpy(argv + r->count, extra, sizeof extra);
     int fds[2];
     if (yk_sys.pipe2(fds, O_CLOEXEC) < 0) {

@@ -81,6 +81,9 @@ typedef struct yk_window {
 
 enum yk_side { YK_ARGS, YK_RESULT };
 
+/* Whether every element of one view lies between the first and the last byte of another, of at least one element. */
+bool yk_view_lies_in(const yk_any_view *inner, unsigned inner_element, const yk_any_view *outer, unsigned outer_element);
+
 /* A frame is the argument struct (or the result) as it lies in memory, followed by what it points to; each pointer is
  * replaced by a tagged offset, into the frame or into the window. Payloads of at most YK_FRAME_INLINE bytes go into the
  * frame; what lies in the window already stays there; larger ones are copied into memory from take(). */

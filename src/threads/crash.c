@@ -91,7 +91,7 @@ void yk_crash_watch(void)
 static void note_stack(yoke_thread *t)
 {
     pthread_attr_t attr;
-    void *low;
+    void *low = NULL;
     if (pthread_getattr_np(pthread_self(), &attr) != 0)
         return;
     if (pthread_attr_getstack(&attr, &low, &t->stack_size) == 0)

@@ -51,21 +51,25 @@ static yk_ring *grow(yk_deque *d, yk_ring *r, int64_t top, int64_t bottom)
     return larger;
 }
 
-bool yk_deque_push(yk_deque *d, void *item)
+bool yk_deque_push_all(yk_deque *d, void *const *items, unsigned count)
 {
     int64_t bottom = atomic_load_explicit(&d->bottom, memory_order_relaxed);
     int64_t top = atomic_load_explicit(&d->top, memory_order_acquire);
     yk_ring *r = atomic_load_explicit(&d->ring, memory_order_relaxed);
-    if (bottom - top > r->mask) {
-        r = grow(d, r, top, bottom);
-        if (!r)
+    while (bottom + count - top > r->mask + 1)
+        if (!(r = grow(d, r, top, bottom)))
             return false;
-    }
-    atomic_store_explicit(slot(r, bottom), item, memory_order_relaxed);
+    for (unsigned i = 0; i < count; i++)
+        atomic_store_explicit(slot(r, bottom + i), items[i], memory_order_relaxed);
     /* Pairs with the acquire of bottom in steal. Sequentially consistent, because the pusher next looks whether somebody
      * sleeps, and a sleeper looks here after saying so. */
-    atomic_store_explicit(&d->bottom, bottom + 1, memory_order_seq_cst);
+    atomic_store_explicit(&d->bottom, bottom + count, memory_order_seq_cst);
     return true;
+}
+
+bool yk_deque_push(yk_deque *d, void *item)
+{
+    return yk_deque_push_all(d, &item, 1);
 }
 
 void *yk_deque_take(yk_deque *d)

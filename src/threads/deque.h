@@ -22,6 +22,8 @@ int yk_deque_init(yk_deque *d);
 void yk_deque_done(yk_deque *d);
 /* Owner. False when the deque is full and cannot grow. */
 bool yk_deque_push(yk_deque *d, void *item);
+/* The same for several, the first of which is pushed first; all or none. */
+bool yk_deque_push_all(yk_deque *d, void *const *items, unsigned count);
 /* Owner: the item pushed last, or NULL. */
 void *yk_deque_take(yk_deque *d);
 /* Anyone: the item pushed first, or NULL when there is none. *lost is set when another thread was faster. */

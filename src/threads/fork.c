@@ -260,14 +260,14 @@ bool yk_forks_steal_from(yk_pool_worker *w, yk_pool_worker *victim, yk_fork_slot
 
 bool yk_forks_steal(yk_pool_worker *w, yk_fork_slot *top)
 {
-    yk_pool *p = w->pool;
-    uint32_t count = atomic_load_explicit(&p->worker_count, memory_order_acquire), start = yk_pool_random(w) % count;
-    for (uint32_t i = 0; i < count; i++) {
-        yk_pool_worker *victim = p->workers[(start + i) % count];
-        if (victim != w && yk_forks_steal_from(w, victim, top))
+    yk_round round;
+    yk_round_begin(&round, w);
+    for (yk_pool_worker *victim; (victim = yk_round_next(&round));)
+        if (yk_forks_steal_from(w, victim, top)) {
+            w->victim = victim->index;
             return true;
-    }
-    yk_forks_ask(p);
+        }
+    yk_forks_ask(w->pool);
     return false;
 }
 
@@ -299,12 +299,12 @@ static void wait_for(yk_forks *f, yk_fork_slot *s)
 {
     yk_pool_worker *w = worker_of(f);
     yk_spin spin;
-    yk_spin_begin(&spin, yk_cpus_to_spare());
+    yk_spin_begin(&spin, yk_pool_may_spin(w->pool));
     while (!is_finished(s)) {
         uintptr_t state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
         yk_pool_worker *thief = state & BY_THIEF ? (yk_pool_worker *)(state & ~(uintptr_t)STATE_FLAGS) : NULL;
         if ((thief && yk_forks_steal_from(w, thief, s + 1)) || yk_forks_steal(w, s + 1))
-            yk_spin_begin(&spin, yk_cpus_to_spare());
+            yk_spin_begin(&spin, yk_pool_may_spin(w->pool));
         else if (!yk_spin_more(&spin))
             sleep_for(f, s);
     }

@@ -105,6 +105,16 @@ static void forget_other(yk_who *who)
     yk_thread_unref(t);
 }
 
+static void before_fork(void)
+{
+    yk_mutex_lock(&yk_threads_lock); /* so that the child finds the list whole; held together with no other lock */
+}
+
+static void in_parent(void)
+{
+    yk_mutex_unlock(&yk_threads_lock);
+}
+
 /* In a child made by fork() there is this thread alone, and it is the main one. The others' handles stay for who has them. */
 static void forget_parent(void)
 {
@@ -122,7 +132,7 @@ static void forget_parent(void)
 static __attribute__((constructor)) void watch_threads(void)
 {
     yk_who_thread_end = forget_other;
-    pthread_atfork(NULL, NULL, forget_parent);
+    pthread_atfork(before_fork, in_parent, forget_parent);
 }
 
 static yoke_thread *introduce(void)

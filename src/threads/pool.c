@@ -8,25 +8,37 @@ static void pool_free(yk_pool *p)
 {
     for (uint32_t i = 0; i < atomic_load_explicit(&p->worker_count, memory_order_relaxed); i++)
         yk_pool_worker_free(p->workers[i]);
+    yk_inbox_done(&p->inbox);
     free(p);
 }
 
 static int pool_open(const char *arg, yoke_executor **ret, yk_error *e)
 {
     unsigned width;
-    int err = yk_width_arg("threads", arg, yk_cpu_budget(), YK_POOL_MAX, &width, e);
+    yk_cpus cpus;
+    yk_cpus_read(&cpus);
+    int err = yk_width_arg("threads", arg, cpus.budget, YK_POOL_MAX, &width, e);
     if (err < 0)
         return err;
-    uint32_t slots = width + YK_POOL_SPARES + YK_POOL_GUESTS;
+    unsigned most = YK_MAX(width, YK_MIN(cpus.online, (unsigned)YK_POOL_MAX));
+    uint32_t slots = (*arg ? width : most) + YK_POOL_SPARES + YK_POOL_GUESTS;
     void *memory;
     if (yk_sys.posix_memalign(&memory, YK_CACHE_LINE, sizeof(yk_pool) + slots * sizeof(yk_pool_worker *)) != 0)
         return yk_errorf(e, ENOMEM, "out of memory");
     yk_pool *p = memory;
     memset(p, 0, sizeof *p);
     p->base.width = width;
+    p->own_width = *arg != '\0';
+    p->places_max = most;
+    p->looked_at = p->opened = yoke_now();
+    p->places = (int32_t)width;
     p->room = slots;
     for (int i = 0; i < YK_PRIORITIES; i++)
-        p->inbox[i].last = &p->inbox[i].first;
+        p->lists[i].last = &p->lists[i].first;
+    if (!yk_inbox_init(&p->inbox)) {
+        free(p);
+        return yk_errorf(e, ENOMEM, "out of memory");
+    }
     for (unsigned i = 0; i < width; i++) {
         err = yk_pool_add_worker(p);
         if (err < 0) {
@@ -35,6 +47,7 @@ static int pool_open(const char *arg, yoke_executor **ret, yk_error *e)
             return yk_errorf(e, err, "cannot start thread %u of %u: %s", i + 1, width, yoke_strerror(err));
         }
     }
+    yk_pool_budget(p, &cpus);
     *ret = &p->base;
     return 0;
 }
@@ -91,7 +104,7 @@ static yk_executor_type threads_type = {
     .scheme = "threads",
     .about = "a work-stealing pool of threads in this process",
     .most = YK_POOL_MAX,
-    .capabilities = YK_SHARES_MEMORY,
+    .capabilities = YK_SHARES_MEMORY | YK_LEAN,
     .open = pool_open,
     .submit = pool_submit,
     .help = pool_help,
@@ -103,8 +116,7 @@ static yk_executor_type threads_type = {
 
 yk_pool *yk_pool_of(yoke_executor *ex)
 {
-    bool ours = ex && ex->type == &threads_type && ex->status == 0 &&
-                ex->fork_generation == atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
+    bool ours = ex && ex->type == &threads_type && ex->status == 0 && !yk_is_of_parent(ex);
     return ours ? (yk_pool *)(void *)ex : NULL;
 }
 

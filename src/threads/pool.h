@@ -1,13 +1,15 @@
 /* pool.h: what the files of the thread pool share.
  *
- * Who writes what: a worker's deque by its rules; `inbox` under its lock; `state` by atomic operations. Lock order: park_lock
- * and inbox_lock are never held together; nothing is called while either is held. */
+ * Who writes what: a worker's deque by its rules, as the inbox; `lists` under their lock. No two locks are held together, and
+ * nothing is called while one is held. */
 #ifndef YK_THREADS_POOL_H
 #define YK_THREADS_POOL_H
 #include "exec/exec.h"
 #include "threads/deque.h"
 #include "threads/fork.h"
 #include "threads/idle.h"
+#include "threads/inbox.h"
+#include "topo/distance.h"
 #include <sched.h>
 
 enum {
@@ -24,8 +26,9 @@ typedef struct yk_pool_worker {
     yk_deque deque;
     _Alignas(YK_CACHE_LINE) _Atomic uint32_t bell; /* futex word on which it sleeps; changes with each ring */
     _Atomic pid_t tid;                             /* 0: not running yet */
-    atomic_bool away;                              /* its waker has kept it off a CPU; mask is its affinity before that */
-    cpu_set_t mask;
+    _Atomic uint32_t away;                         /* whether its waker has kept it off a CPU, see wake.c */
+    _Atomic int cpu;                               /* where it was seen last, noted by itself; -1: nowhere yet */
+    cpu_set_t mask;                                /* its affinity before that */
     struct yk_pool_worker *next_guest;             /* among those that are free */
     _Atomic uint64_t jobs, steals, sleeps;               /* counted by itself, read by anyone */
     yk_blocking blocking; /* what future.c calls when a task of this worker is about to block */
@@ -33,12 +36,23 @@ typedef struct yk_pool_worker {
     pthread_t thread;
     uint32_t index;
     uint32_t random;
+    uint32_t victim;        /* from whom it stole last: the first to try */
     uint32_t ticks;         /* jobs taken, to look into the inbox now and then */
+    uint32_t jobs_until_look, stride; /* see budget.c */
+    int64_t clock;          /* when it last read it there */
+    uint32_t streak;        /* jobs taken from the inbox since it last searched */
     int spin_credit;        /* how much spinning has paid lately, see worker.c */
     bool has_thread;        /* of its own */
     bool guest;             /* for a thread from outside */
     bool searching;         /* counted in pool->searching */
     unsigned blocked_depth; /* waits nest: only the outermost gives the place away */
+    /* The order in which it steals, see order.c. */
+    int64_t ordered_at;
+    int ordered_cpu;          /* where it was then */
+    uint32_t ordered;         /* workers there were then: 0: no order yet */
+    uint32_t rounds_to_order; /* until it thinks of it again */
+    uint32_t group_end[YK_DISTANCES]; /* in order[], for each distance, the nearest first */
+    uint16_t order[];                 /* the others, p->room at most */
 } yk_pool_worker;
 
 typedef struct job_list {
@@ -47,9 +61,10 @@ typedef struct job_list {
 
 struct yk_pool {
     yoke_executor base;
-    _Alignas(YK_CACHE_LINE) yk_mutex inbox_lock;
-    job_list inbox[YK_PRIORITIES];
-    _Atomic uint32_t inbox_count; /* read without the lock by those who search */
+    yk_inbox inbox; /* jobs from outside, of priority 0 */
+    _Alignas(YK_CACHE_LINE) yk_mutex lists_lock;
+    job_list lists[YK_PRIORITIES]; /* jobs of another priority, and those for which the inbox had no memory */
+    _Atomic uint32_t listed;       /* read without the lock by those who search */
 
     yk_idle sleepers; /* workers without anything to do, asleep or about to be */
     yk_idle joiners;  /* those that wait for a thief; they can only help with forks */
@@ -58,7 +73,13 @@ struct yk_pool {
     atomic_bool stopping;
     yk_pool_worker *free_guests; /* guarded by park_lock */
 
-    /* Places: at most base.width workers run at a time. One that blocks lends its place to a spare. */
+    /* Places: at most that many workers run at a time. One that blocks lends its place to a spare. */
+    _Atomic int32_t places;   /* see budget.c */
+    atomic_bool may_spin;
+    bool own_width;           /* the number of workers was given: places do not change */
+    unsigned places_max;
+    int64_t opened;            /* when it was opened */
+    _Atomic int64_t looked_at; /* when affinity and quota were last read */
     yk_mutex park_lock;       /* guards parked_tokens, idle_spares and starting threads */
     _Atomic int32_t active;   /* workers that hold a place */
     uint32_t parked;          /* spares asleep on park_word */
@@ -82,7 +103,35 @@ void yk_pool_wake(yk_pool *p);
 bool yk_pool_wake_for_forks(yk_pool *p);
 /* Whether somebody sleeps who could help with forks. */
 bool yk_pool_wants_forks(yk_pool *p);
-uint32_t yk_pool_random(yk_pool_worker *w);
+
+/* ---- order.c: whom to steal from ---- */
+enum {
+    YK_ROUND_LAST,    /* him from whom there was something */
+    YK_ROUND_NEAREST, /* the nearest group */
+    YK_ROUND_REST,    /* any other of the order */
+    YK_ROUND_NEW      /* those not in the order yet */
+};
+
+/* A walk once round all other workers, by groups. */
+typedef struct yk_round {
+    yk_pool_worker *thief;
+    uint32_t count;          /* workers there are */
+    unsigned phase;          /* YK_ROUND_*: which group is being visited */
+    uint32_t from, size;     /* the group: places in the thief's order; for LAST and NEW numbers of workers */
+    uint32_t start, visited; /* begins at from + start; so many of it visited */
+    unsigned next, drawn;    /* next group of the order; the one that was drawn to come early */
+} yk_round;
+void yk_round_begin(yk_round *r, yk_pool_worker *thief);
+/* The next worker to try, or NULL when all have been tried. First comes the last from whom there was something, and it comes
+ * up again in its turn. */
+yk_pool_worker *yk_round_next(yk_round *r);
+/* This thread is w: notes where it runs. No system call. */
+void yk_pool_note_cpu(yk_pool_worker *w);
+/* Finds out how far apart CPUs are, if that is worth while for this pool and not known yet; may take milliseconds. */
+void yk_pool_learn_order(yk_pool *p);
+/* Orders the workers as seen from w on that CPU. */
+void yk_pool_order_from(yk_pool_worker *w, int cpu);
+extern int64_t yk_pool_order_every; /* changed by tests */
 
 static inline void yk_pool_ring(yk_pool_worker *w)
 {
@@ -101,6 +150,20 @@ static inline void yk_count(_Atomic uint64_t *n)
     atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
+/* ---- budget.c: how many run at a time ---- */
+struct yk_cpus;
+/* Sets the number of places and whether to spin. */
+void yk_pool_budget(yk_pool *p, const struct yk_cpus *cpus);
+/* Called by a worker when jobs_until_look has come down to 0. */
+void yk_pool_look(yk_pool_worker *w);
+extern int64_t yk_pool_look_every; /* changed by tests */
+
+/* Whether to look around for a while before going to sleep. */
+static inline bool yk_pool_may_spin(yk_pool *p)
+{
+    return atomic_load_explicit(&p->may_spin, memory_order_relaxed);
+}
+
 /* ---- worker.c: what a worker thread does ---- */
 /* Adds a worker; 0 or a negative code. */
 int yk_pool_add_worker(yk_pool *p);
@@ -114,6 +177,8 @@ yk_pool_worker *yk_pool_become(yk_pool_worker *w);
 /* The worker that this thread is, of whatever pool, or NULL. */
 yk_pool_worker *yk_pool_anybody(void);
 void yk_pool_stop(yk_pool *p);
+/* Lets a spare run in a place that is free: a parked one, else a new thread. */
+void yk_pool_fill_place(yk_pool *p);
 /* ex as a pool of threads, if it is one and is open; else NULL. */
 yk_pool *yk_pool_of(yoke_executor *ex);
 /* The worker that this thread is, if it belongs to p, or NULL. */

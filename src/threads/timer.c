@@ -30,10 +30,16 @@ static _Thread_local yoke_timer *in_call; /* the timer whose call this thread is
 static _Thread_local bool is_timer_thread;
 static _Atomic uint32_t owed; /* leaves that were not possible */
 
+static void unref_many(yoke_timer *t, uint32_t n)
+{
+    /* Release and acquire: whoever frees it sees what the others did. */
+    if (atomic_fetch_sub_explicit(&t->refs, n, memory_order_acq_rel) == n)
+        free(t);
+}
+
 static void unref(yoke_timer *t)
 {
-    if (atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) == 1)
-        free(t);
+    unref_many(t, 1);
 }
 
 static void ref(yoke_timer *t)
@@ -149,6 +155,16 @@ static void fire(void *arg)
 
 /* ---- The front ---- */
 
+static void leave(void)
+{
+    if (is_timer_thread) {
+        atomic_fetch_add_explicit(&owed, 1, memory_order_relaxed);
+        return;
+    }
+    for (uint32_t n = atomic_exchange_explicit(&owed, 0, memory_order_relaxed) + 1; n > 0; n--)
+        yk_timer_leave();
+}
+
 int yoke_timer_start(const yoke_timer_opts *how, void (*fn)(void *arg), void *arg, yoke_timer **ret)
 {
     if (!how || !fn || !ret || how->period < 0)
@@ -175,9 +191,8 @@ int yoke_timer_start(const yoke_timer_opts *how, void (*fn)(void *arg), void *ar
         *ret = t; /* before the first call, which waits for the lock */
     yk_mutex_unlock(&t->lock);
     if (err < 0) {
-        t->over = true;
-        unref(t);
-        yoke_timer_release(t);
+        leave();
+        free(t);
     }
     return err;
 }
@@ -187,17 +202,22 @@ static bool is_ours(const yoke_timer *t)
     return t && t->generation == atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
 }
 
-bool yoke_timer_cancel(yoke_timer *t)
+/* No further call is made. Returns how many references are to be given up: the heap's, if it was in it. */
+static uint32_t stop(yoke_timer *t, bool *would)
 {
-    if (!is_ours(t))
-        return false;
     yk_mutex_lock(&t->lock);
-    bool would = !t->cancelled && !t->over;
+    *would = !t->cancelled && !t->over;
     t->cancelled = true;
     bool out = yk_timer_stop(&t->heap);
     yk_mutex_unlock(&t->lock);
-    if (out)
-        unref(t);
+    return out;
+}
+
+bool yoke_timer_cancel(yoke_timer *t)
+{
+    bool would = false;
+    if (is_ours(t))
+        unref_many(t, stop(t, &would)); /* never the last: the caller has one */
     return would;
 }
 
@@ -223,26 +243,18 @@ static void wait_for_call(yoke_timer *t)
     yk_mutex_unlock(&t->lock);
 }
 
-static void leave(void)
-{
-    if (is_timer_thread) {
-        atomic_fetch_add_explicit(&owed, 1, memory_order_relaxed);
-        return;
-    }
-    for (uint32_t n = atomic_exchange_explicit(&owed, 0, memory_order_relaxed) + 1; n > 0; n--)
-        yk_timer_leave();
-}
-
 yoke_timer *yoke_timer_release(yoke_timer *t)
 {
     if (!t)
         return NULL;
+    uint32_t refs = 1;
     if (is_ours(t)) {
-        yoke_timer_cancel(t);
+        bool would;
+        refs += stop(t, &would);
         if (in_call != t)
             wait_for_call(t);
         leave();
     }
-    unref(t);
+    unref_many(t, refs);
     return NULL;
 }

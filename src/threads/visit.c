@@ -110,7 +110,7 @@ static yk_pool_worker *take_alone(void)
 /* The pool on which forks may spread, or NULL. */
 static yk_pool *pool_for(yoke_executor *ex, const yk_run *run)
 {
-    if (!ex && run)
+    if (!ex && run && run->executor && !yk_is_of_parent(run->executor))
         ex = yoke_current_executor();
     if (!ex && yk_pool_anybody())
         return yk_pool_anybody()->pool;
@@ -133,6 +133,8 @@ void yk_fork_enter(yk_fork_visit *v, yoke_executor *ex)
         h->worker = take_alone();
     if (!h->worker)
         abort(); /* not even memory for a worker: no way to run, and none to say so */
+    if (h->guest)
+        yk_pool_note_cpu(h->worker);
     yk_pool_become(h->worker);
     v->worker = &h->worker->forks.own;
     v->top = v->worker->head;

@@ -7,25 +7,36 @@
  * good: who waits for it gives up the CPU at once. */
 #include "threads/pool.h"
 
-void yk_pool_ring_elsewhere(yk_pool_worker *w)
+/* A sleeper may wake up for another reason, and go to sleep again, while its waker is still at it; then there is a second waker.
+ * LEAVING gives the mask to one of them, AWAY to the worker. */
+enum { HERE, LEAVING, AWAY };
+
+static bool send_away(yk_pool_worker *w, pid_t tid, int cpu)
 {
     cpu_set_t mask;
-    int here = sched_getcpu();
+    if (sched_getaffinity(tid, sizeof mask, &mask) < 0 || !CPU_ISSET(cpu, &mask) || CPU_COUNT(&mask) < 2)
+        return false;
+    w->mask = mask;
+    CPU_CLR(cpu, &mask);
+    return sched_setaffinity(tid, sizeof mask, &mask) == 0;
+}
+
+void yk_pool_ring_elsewhere(yk_pool_worker *w)
+{
+    int cpu = sched_getcpu();
     pid_t tid = atomic_load_explicit(&w->tid, memory_order_relaxed);
-    if (tid > 0 && here >= 0 && here < CPU_SETSIZE && !atomic_load_explicit(&w->away, memory_order_acquire) &&
-        sched_getaffinity(tid, sizeof mask, &mask) == 0 && CPU_ISSET(here, &mask) && CPU_COUNT(&mask) > 1) {
-        w->mask = mask;
-        CPU_CLR(here, &mask);
-        if (sched_setaffinity(tid, sizeof mask, &mask) == 0)
-            atomic_store_explicit(&w->away, true, memory_order_release);
-    }
+    uint32_t here = HERE;
+    /* Acquire and release pair with those of yk_pool_come_back(). */
+    if (tid > 0 && cpu >= 0 && cpu < CPU_SETSIZE &&
+        atomic_compare_exchange_strong_explicit(&w->away, &here, LEAVING, memory_order_acquire, memory_order_relaxed))
+        atomic_store_explicit(&w->away, send_away(w, tid, cpu) ? AWAY : HERE, memory_order_release);
     yk_pool_ring(w);
 }
 
 void yk_pool_come_back(yk_pool_worker *w)
 {
     cpu_set_t now, both;
-    if (YK_LIKELY(!atomic_load_explicit(&w->away, memory_order_acquire)))
+    if (YK_LIKELY(atomic_load_explicit(&w->away, memory_order_acquire) != AWAY))
         return;
     /* Unless somebody has given it another mask meanwhile, as taskset(1) does. */
     if (sched_getaffinity(0, sizeof now, &now) == 0) {
@@ -33,7 +44,7 @@ void yk_pool_come_back(yk_pool_worker *w)
         if (CPU_EQUAL(&both, &now) && CPU_COUNT(&now) + 1 == CPU_COUNT(&w->mask))
             sched_setaffinity(0, sizeof w->mask, &w->mask);
     }
-    atomic_store_explicit(&w->away, false, memory_order_release);
+    atomic_store_explicit(&w->away, HERE, memory_order_release);
 }
 
 /* Takes one out of the set and rings for it: the lowest number, so that a pool with little to do uses few threads, whose caches

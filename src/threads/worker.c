@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { SPIN_CREDIT_MAX = 8, STACK = 64 << 20 };
+enum { SPIN_CREDIT_MAX = 8, LOOKS = 32, PAUSES = 4, STACK = 64 << 20 };
 
 static _Thread_local yk_pool_worker *self;
 
@@ -37,10 +37,21 @@ yk_pool_worker *yk_pool_become(yk_pool_worker *w)
     return before;
 }
 
+/* In a child made by fork() no thread is a worker, not even the copy of one. */
+static void forget_parent(void)
+{
+    self = NULL;
+    yk_blocked_hook = NULL;
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_parent);
+}
+
 /* ---- Places ---- */
 
-/* Lets a spare run in the place just given up: a parked one, else a new thread. */
-static void fill_place(yk_pool *p)
+void yk_pool_fill_place(yk_pool *p)
 {
     yk_mutex_lock(&p->park_lock);
     bool wake = p->parked > p->unpark;
@@ -55,13 +66,18 @@ static void fill_place(yk_pool *p)
     }
 }
 
+static int32_t places(yk_pool *p)
+{
+    return atomic_load_explicit(&p->places, memory_order_relaxed);
+}
+
 static void begin_block(yk_blocking *b)
 {
     yk_pool_worker *w = (yk_pool_worker *)(void *)((char *)b - offsetof(yk_pool_worker, blocking));
     if (w->blocked_depth++ > 0)
         return;
-    if (atomic_fetch_sub_explicit(&w->pool->active, 1, memory_order_acq_rel) <= (int32_t)w->pool->base.width)
-        fill_place(w->pool);
+    if (atomic_fetch_sub_explicit(&w->pool->active, 1, memory_order_acq_rel) <= places(w->pool))
+        yk_pool_fill_place(w->pool);
 }
 
 static void end_block(yk_blocking *b)
@@ -97,7 +113,7 @@ static bool park(yk_pool *p)
 static bool is_one_too_many(yk_pool *p)
 {
     int32_t active = atomic_load_explicit(&p->active, memory_order_relaxed);
-    while (active > (int32_t)p->base.width)
+    while (active > places(p))
         if (atomic_compare_exchange_weak_explicit(&p->active, &active, active - 1, memory_order_acq_rel, memory_order_relaxed))
             return true;
     return false;
@@ -155,20 +171,41 @@ static bool work(yk_pool_worker *w, bool idle)
     return true;
 }
 
+/* Jobs come in a stream, one after the other: looking at the queue after each would take its cache lines away from whoever
+ * submits, and slow both down. So the worker lets some gather, the longer the more there were lately. A job that came alone,
+ * whose submitter is likely to wait for it, is not made to wait. */
+static void let_gather(yk_pool_worker *w)
+{
+    uint32_t pauses = w->streak > 1 ? YK_MIN(w->streak, 32u) * PAUSES : 0;
+    for (; pauses > 0; pauses--)
+        yk_pause();
+    w->streak = 0;
+}
+
+/* Half a microsecond of looking, without giving up the CPU. */
+static void watch(yk_pool *p)
+{
+    for (int i = 0; i < LOOKS && !yk_pool_has_work(p) && !yk_pool_has_forks(p); i++)
+        yk_pause();
+}
+
 /* Looks for work for a short while, unless somebody else does already. True when it has done some. */
 static bool search(yk_pool_worker *w)
 {
     yk_pool *p = w->pool;
     uint32_t none = 0;
-    if (w->spin_credit == 0 || !yk_cpus_to_spare() ||
+    if (w->spin_credit == 0 || !yk_pool_may_spin(p) ||
         !atomic_compare_exchange_strong_explicit(&p->searching, &none, 1, memory_order_seq_cst, memory_order_relaxed))
         return false;
     w->searching = true;
     yk_spin spin;
     yk_spin_begin(&spin, true);
     bool found;
-    while (!(found = work(w, true)) && yk_spin_more(&spin) && !atomic_load_explicit(&p->stopping, memory_order_relaxed))
-        ;
+    let_gather(w);
+    do {
+        watch(p);
+        found = work(w, true);
+    } while (!found && yk_spin_more(&spin) && !atomic_load_explicit(&p->stopping, memory_order_relaxed));
     stop_searching(w);
     learn(w, found);
     return found;
@@ -183,6 +220,7 @@ static bool is_stopping(yk_pool *p)
 static void sleep_until_work(yk_pool_worker *w)
 {
     yk_pool *p = w->pool;
+    yk_pool_learn_order(p);
     int64_t start = yoke_now();
     uint32_t seen = atomic_load_explicit(&w->bell, memory_order_acquire);
     yk_idle_enter(&p->sleepers, w->index);
@@ -192,6 +230,7 @@ static void sleep_until_work(yk_pool_worker *w)
         yk_futex_wait(&w->bell, seen, YOKE_FOREVER, false);
     }
     yk_idle_leave(&p->sleepers, w->index);
+    yk_pool_note_cpu(w);
     if (yoke_now() - start < YK_SPIN_NS)
         learn(w, true);
 }
@@ -204,6 +243,7 @@ static void *worker_thread(void *arg)
     snprintf(name, sizeof name, "yoke-worker-%u", w->index % 1000);
     pthread_setname_np(pthread_self(), name);
     atomic_store_explicit(&w->tid, gettid(), memory_order_relaxed);
+    yk_pool_note_cpu(w);
     yk_blocked_hook = &w->blocking;
     yoke_thread_current(); /* so that it is among those that yoke knows; does no harm if it fails */
     if (yk_thread_hook)
@@ -212,6 +252,8 @@ static void *worker_thread(void *arg)
     while (!is_one_too_many(p) || park(p)) {
         if (work(w, idle) || search(w)) {
             idle = false;
+            if (YK_UNLIKELY(--w->jobs_until_look == 0))
+                yk_pool_look(w);
         } else if (is_stopping(p)) {
             break;
         } else {
@@ -227,14 +269,18 @@ static void *worker_thread(void *arg)
 yk_pool_worker *yk_pool_worker_new(yk_pool *p, uint32_t index)
 {
     void *memory;
-    if (yk_sys.posix_memalign(&memory, YK_CACHE_LINE, sizeof(yk_pool_worker)) != 0)
+    size_t order = p ? p->room * sizeof(uint16_t) : 0;
+    if (yk_sys.posix_memalign(&memory, YK_CACHE_LINE, sizeof(yk_pool_worker) + order) != 0)
         return NULL;
     yk_pool_worker *w = memory;
     memset(w, 0, sizeof *w);
+    w->cpu = w->ordered_cpu = -1;
+    w->rounds_to_order = 1;
     w->pool = p;
     w->index = index;
     w->random = index * 2654435761u + 1;
     w->spin_credit = SPIN_CREDIT_MAX;
+    w->jobs_until_look = w->stride = 1;
     w->blocking = (yk_blocking){.begin = begin_block, .end = end_block};
     if (yk_deque_init(&w->deque) == 0 && yk_forks_init(&w->forks) == 0)
         return w;

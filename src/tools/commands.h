@@ -12,7 +12,11 @@ bool yk_use_color(const char *choice);
 extern int yk_results_fd;
 int yk_results_take(void);
 bool yk_results_closed(void);
-/* From now on a task that crashes or calls exit() in this process is named on stderr. (crash.c) */
+/* From now on a task that crashes or calls exit() or _exit() in this process is named on stderr. (crash.c) */
 void yk_prepare_crashes(void); /* before the executor is opened */
 void yk_watch_crashes(void);
+/* _exit() that is meant, and no task's doing. */
+__attribute__((noreturn)) void yk_end_command(int status);
+/* What then is to be done first, in the thread of the task; NULL: nothing. In a signal handler, perhaps. */
+extern void (*_Atomic yk_last_wish)(void);
 #endif

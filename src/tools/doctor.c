@@ -2,6 +2,7 @@
 #include "tools/commands.h"
 #include "exec/exec.h"
 #include "task/module.h"
+#include "topo/distance.h"
 #include "topo/topo.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,14 @@ static void look_at_machine(finding *f)
         yk_buf_printf(&f->text, "%.2f by cgroup quota; %u used\n", cpus.quota, cpus.budget);
     else
         yk_buf_printf(&f->text, "no cgroup quota; %u used\n", cpus.budget);
+    yk_places *places = yk_sys.calloc(1, sizeof *places);
+    if (!places)
+        return;
+    yk_places_read(places);
+    yk_buf_text(&f->text, "  topology: ");
+    yk_places_describe(places, &f->text);
+    yk_buf_text(&f->text, "\n");
+    free(places);
 }
 
 static void put_limit(yk_buf *out, const char *name, int resource)
@@ -80,10 +89,14 @@ static void look_at_modules(finding *f)
     } else {
         yk_buf_printf(&f->text, "  %s\n", yk_buf_str(&why));
     }
-    if (yk_cache_folder(folder))
-        yk_buf_printf(&f->text, "  cache: %s\n", folder);
-    else
-        yk_buf_text(&f->text, "  cache: none can be written, so each run compiles again (set YOKE_CACHE)\n");
+    switch (yk_cache_folder(folder)) {
+    case YK_CACHE_WRITABLE: yk_buf_printf(&f->text, "  cache: %s\n", folder); break;
+    case YK_CACHE_FOREIGN:
+        yk_buf_printf(&f->text, "  cache: none: %s belongs to another user, or others can write to it (set YOKE_CACHE)\n",
+                      folder);
+        break;
+    default: yk_buf_text(&f->text, "  cache: none can be written, so each run compiles again (set YOKE_CACHE)\n"); break;
+    }
     yk_recipe_done(&r);
     yk_buf_done(&why);
 }

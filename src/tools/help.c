@@ -143,7 +143,8 @@ static void put_environment(yk_buf *out)
     yk_buf_text(out, ".SH ENVIRONMENT\n"
                      ".TP\n.B YOKE_CACHE\nFolder of compiled modules (else $XDG_CACHE_HOME/yoke, else ~/.cache/yoke).\n"
                      ".TP\n.B YOKE_INCLUDE\nFolder of yoke.h for compiling modules, if it is not found by itself.\n"
-                     ".TP\n.B CC\nThe C compiler for modules (else cc, gcc, clang).\n"
+                     ".TP\n.B CC\nThe C compiler for modules (else cc, gcc, clang). Lines "
+                     "\\(lq// yoke\\-flags: \\-lm \\-O3\\(rq in a module add flags for the compiler and the linker.\n"
                      ".TP\n.BR NO_COLOR , \" FORCE_COLOR\"\nNo colour, or colour even if stdout is no terminal.\n");
 }
 

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -169,12 +171,15 @@ int yk_joblog_open(yk_joblog *log, const char *path, enum yk_resume resume, cons
                    yk_error *e)
 {
     *log = (yk_joblog){.fd = -1};
-    int flags = (resume ? O_RDWR : O_WRONLY | O_TRUNC) | O_CREAT | O_CLOEXEC;
-    int fd = yk_sys.openat(AT_FDCWD, path, flags, 0666);
+    int fd = yk_sys.openat(AT_FDCWD, path, (resume ? O_RDWR : O_WRONLY) | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (fd < 0)
         return yk_errorf(e, errno, "cannot open the job log %s: %s", path, strerror(errno));
     bool empty = true;
-    int err = resume ? yk_joblog_resume(fd, path, resume, done, &empty, e) : 0;
+    int err = 0;
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+        err = yk_errorf(e, EBUSY, "the job log %s is in use by another run", path);
+    else if (resume)
+        err = yk_joblog_resume(fd, path, resume, done, &empty, e);
     size_t len = strlen(command);
     char *copy = err < 0 ? NULL : yk_sys.malloc(len + 1);
     if (err == 0 && !copy)
@@ -189,12 +194,20 @@ int yk_joblog_open(yk_joblog *log, const char *path, enum yk_resume resume, cons
     log->command = copy;
     log->command_len = len;
     log->to_epoch = realtime_minus_now();
-    if (empty)
-        yk_buf_text(&log->rows, YK_JOBLOG_HEADER);
-    err = yk_joblog_flush(log);
-    if (err < 0) {
-        yk_joblog_close(log);
-        return yk_errorf(e, -err, "cannot write the job log %s: %s", path, strerror(-err));
-    }
+    log->empty = empty;
     return 0;
+}
+
+int yk_joblog_begin(yk_joblog *log, const char *path, yk_error *e)
+{
+    struct stat st;
+    int err = 0;
+    if (!log->empty)
+        return 0;
+    if (fstat(log->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && yk_sys.ftruncate(log->fd, 0) < 0)
+        err = -errno;
+    yk_buf_text(&log->rows, YK_JOBLOG_HEADER);
+    if (err == 0)
+        err = yk_joblog_flush(log);
+    return err < 0 ? yk_errorf(e, -err, "cannot write the job log %s: %s", path, strerror(-err)) : 0;
 }

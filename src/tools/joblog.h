@@ -40,16 +40,20 @@ typedef struct yk_joblog {
     char *command;     /* the words before the record, quoted and ended by a blank */
     size_t command_len;
     yk_buf rows;       /* not written yet */
+    bool empty;        /* until begin: what is in the file goes, or there is nothing */
 } yk_joblog;
 
 enum yk_resume { YK_RESUME_NOT, YK_RESUME_ALL, YK_RESUME_FAILED };
 
-/* Opens path, creating it; without resume it is emptied. With resume, every Seq that need not run again is added to
- * done: all that are present, or with YK_RESUME_FAILED those that succeeded. A last row without its newline, left by a
- * crash, is cut off. command is copied. 0 or a negative code with its text: -EBADMSG for a file that is no job log. */
+/* Opens path, creating it, and locks it against other runs (-EBUSY). Nothing in it is touched yet. With resume, every Seq that
+ * need not run again is added to done: all that are present, or with YK_RESUME_FAILED those that succeeded. A last row without
+ * its newline, left by a crash, is cut off. command is copied. 0 or a negative code with its text: -EBADMSG for a file that is
+ * no job log. */
 int yk_joblog_open(yk_joblog *log, const char *path, enum yk_resume resume, const char *command, yk_seqset *done,
                    yk_error *e);
-/* The reading part of it: adds to done and cuts off a torn end. *empty: there is not even a header. */
+/* When all else is ready: empties the file, unless it is resumed, and writes the header where there is none. */
+int yk_joblog_begin(yk_joblog *log, const char *path, yk_error *e);
+/* The reading part of open: adds to done and cuts off a torn end. *empty: there is not even a header. */
 int yk_joblog_resume(int fd, const char *path, enum yk_resume resume, yk_seqset *done, bool *empty, yk_error *e);
 /* Appends a row to the buffer. */
 void yk_joblog_add(yk_joblog *log, const yk_joblog_row *row);

@@ -110,6 +110,8 @@ static bool read_row(const char *line, size_t len, uint64_t *seq, bool *succeede
     return true;
 }
 
+#define LONGEST_ROW ((size_t)1 << 30) /* a record is at most that long */
+
 typedef struct reading {
     enum yk_resume resume;
     yk_seqset *done;
@@ -118,17 +120,30 @@ typedef struct reading {
     off_t good; /* bytes up to the end of the last whole line */
 } reading;
 
+static int no_header(const reading *r, yk_error *e)
+{
+    return yk_errorf(e, EBADMSG, "%s is not a job log: its first line is not the header", r->path);
+}
+
+/* What follows the last newline so far: it may be long, but not whatever its length. */
+static int check_rest(const reading *r, const yk_buf *rest, yk_error *e)
+{
+    size_t header = sizeof YK_JOBLOG_HEADER - 1;
+    if (r->line == 0 && memcmp(rest->ptr, YK_JOBLOG_HEADER, YK_MIN(rest->len, header)) != 0)
+        return no_header(r, e);
+    if (rest->len > LONGEST_ROW)
+        return yk_errorf(e, EBADMSG, "%s: line %llu is longer than a row can be", r->path, (unsigned long long)r->line + 1);
+    return 0;
+}
+
 static int read_line(reading *r, const char *line, size_t len, yk_error *e)
 {
     uint64_t seq;
     bool succeeded;
     r->line++;
     r->good += (off_t)len + 1;
-    if (r->line == 1) {
-        if (len == sizeof YK_JOBLOG_HEADER - 2 && memcmp(line, YK_JOBLOG_HEADER, len) == 0)
-            return 0;
-        return yk_errorf(e, EBADMSG, "%s is not a job log: its first line is not the header", r->path);
-    }
+    if (r->line == 1)
+        return len == sizeof YK_JOBLOG_HEADER - 2 && memcmp(line, YK_JOBLOG_HEADER, len) == 0 ? 0 : no_header(r, e);
     if (!read_row(line, len, &seq, &succeeded))
         return yk_errorf(e, EBADMSG, "%s: line %llu is not a row of a job log", r->path, (unsigned long long)r->line);
     if (r->resume == YK_RESUME_FAILED && !succeeded)
@@ -150,14 +165,17 @@ static int read_rows(int fd, reading *r, yk_error *e)
             err = yk_errorf(e, room ? errno : ENOMEM, "cannot read %s: %s", r->path, strerror(room ? errno : ENOMEM));
         if (n <= 0)
             break;
+        char *line = block.ptr, *from = block.ptr + block.len, *newline; /* no newline before from */
         block.len += (size_t)n;
-        char *line = block.ptr, *end = block.ptr + block.len, *newline;
-        while (err == 0 && (newline = memchr(line, '\n', (size_t)(end - line)))) {
+        char *end = block.ptr + block.len;
+        while (err == 0 && (newline = memchr(from, '\n', (size_t)(end - from)))) {
             err = read_line(r, line, (size_t)(newline - line), e);
-            line = newline + 1;
+            line = from = newline + 1;
         }
         block.len = (size_t)(end - line);
         memmove(block.ptr, line, block.len);
+        if (err == 0)
+            err = check_rest(r, &block, e);
     }
     yk_buf_done(&block);
     return err;

@@ -20,6 +20,7 @@ int yk_complain(int code, const char *format, ...)
     va_start(ap, format);
     vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
+    yk_plain(text, strlen(text), false); /* names and messages of others */
     yk_buf_printf(&line, "%s\n", text);
     fputs(yk_buf_str(&line), stderr);
     yk_buf_done(&line);
@@ -124,6 +125,7 @@ int main(int argc, char **argv)
 {
     fill_standard_descriptors();
     signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error like others, see yk_write_out() */
+    signal(SIGXFSZ, SIG_IGN); /* so is a file that may grow no more */
     if (argc < 2)
         return overview(2);
     const char *word = argv[1];

@@ -162,13 +162,13 @@ static int run_map(void *values, const yk_words *operands)
     if (!uri)
         return code == 0 ? 2 : code;
     c.uri = uri;
-    yk_target target;
+    yk_target target = {0};
     code = yk_results_take();
     if (code < 0)
         code = yk_complain(3, "cannot keep standard output apart from what tasks print: %s", yoke_strerror(code));
     else
         code = yk_target_open(c.target, &target);
-    if (code == 0) {
+    if (code == 0 && target.task) {
         c.task = target.task;
         if (c.input == YK_INPUT_TEXT && !yk_map_takes_text(c.task))
             code = yk_complain(2, "--input text needs a task of one string, but %s is %s", c.task->name, yoke_signature(c.task));
@@ -195,7 +195,8 @@ const yk_command yk_command_map = {
     .description =
         "Reads records from stdin, from the files of -a, or from the words after :::, and runs the task once for "
         "each, several at a "
-        "time. Results are JSON, one line each, on stdout in the order of the records.\n\n"
+        "time. A line \"// yoke-flags: -lm\" in FILE adds flags for the compiler and the linker. "
+        "Results are JSON, one line each, on stdout in the order of the records.\n\n"
         "A record is a line: a JSON array of arguments by position, a JSON object of arguments by name, any other "
         "JSON value for a task "
         "of one parameter, or plain text for a task of one string. For such a task a line is taken as text unless it "
@@ -205,15 +206,21 @@ const yk_command yk_command_map = {
         "/dev/stdout as the FILE of an option; --summary=- is the real one. "
         "A reader that closes it early, as head does, ends the run with a line on stderr and status 1, since records may have "
         "been left out.\n\n"
-        "A record that fails is one line on stderr with its number, and the rest go on. Memory stays bounded whatever "
+        "A record that fails is one line on stderr with its number, and the rest go on. On inline and threads a task that "
+        "crashes "
+        "or calls exit() or _exit() ends the whole command, with a line that names it and never with status 0, once what has "
+        "ended is written; on processes it costs its record. Memory stays bounded whatever "
         "the input's length. "
-        "The first interrupt finishes what runs and writes the job log, the second stops at once.\n\n"
+        "The first interrupt (SIGINT, SIGHUP) finishes what runs and writes the job log, the second stops at once, as the first "
+        "SIGTERM does; results of what has ended are written all the same. With --halt no more records are under way than run at "
+        "once, when the next may be the last: where records take microseconds, it is slower.\n\n"
         "A TIME is a number with ns, us, ms, s, m, h or d after it, or a number of seconds; 0 as --timeout is no limit.\n\n"
         "--dry-run shows how each record would run: with the options that say what the record means, and those of its executor. "
         "The Command of a job log has only the former.\n\n"
         "The job log has the columns of GNU parallel's --joblog, which can resume from it, and the reverse. A row is "
         "on disk only after "
-        "its result has been written, so --resume after a crash may run a record again but never leaves one out.",
+        "its result has been written, so --resume after a crash may run a record again but never leaves one out. "
+        "Records are told by their number alone, as GNU parallel does: resume with the task and the input of the first run.",
     .examples = map_examples,
     .options = map_options,
     .exit_codes = "0 every record succeeded\n"

@@ -78,12 +78,16 @@ bool yk_map_takes_text(const yoke_task *t);
 /* SIGINT, SIGTERM and SIGHUP are counted and wake the loop through the returned descriptor; SIGPIPE is ignored. Negative
  * code on failure. While *rescue is set, the second one calls it and ends the process. */
 int yk_signals_open(void);
-/* How many there were. */
+/* How many there were; SIGTERM is as good as two. */
 int yk_signals_count(void);
 /* Becomes 1 with the second: a blocked write gives up. */
 extern _Atomic int yk_signals_hard;
 /* A function for the second interrupt while the loop itself is inside a task; NULL: none. */
 void yk_signals_rescue(void (*fn)(void *arg), void *arg);
+/* A task in another thread is ending the process and waits for what has ended to be written; yk_signals_saved() lets it, and
+ * does not return. */
+bool yk_signals_dying(void);
+__attribute__((noreturn)) void yk_signals_saved(void);
 void yk_signals_close(void);
 
 /* ---- map_loop.c ---- */

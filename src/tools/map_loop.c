@@ -26,6 +26,7 @@ typedef struct map_slot {
     yk_job *job;
     const char *text;      /* of the record, in the job's region; for the job log */
     size_t len;
+    size_t taken;          /* bytes of the input that it was, its separator too */
     uint64_t number;
     bool hooked;
     bool ended;            /* the loop has seen it on the list */
@@ -37,8 +38,11 @@ typedef struct map_window {
     map_slot slots[YK_MAP_WINDOW];
     uint64_t head, tail;   /* in order: slots head to tail are taken */
     map_slot *free;        /* out of order */
-    size_t taken, limit;   /* limit: at most that many */
+    size_t taken;
+    uint64_t under_way;    /* with hook_all: submitted, and their ends not collected */
+    unsigned width;        /* of the executor */
     size_t bytes;          /* of the texts of those taken */
+    uint64_t waiting;      /* bytes of the input that they were: read, but not done */
     bool hook_all, unordered, synchronous;
     unsigned fresh;        /* submitted since the last drain */
     int64_t start_at;      /* --delay: not before */
@@ -95,9 +99,7 @@ static map_window *open_window(yk_map *m)
     w->unordered = m->c->unordered;
     w->hook_all = m->c->unordered || m->c->halt.when != YK_HALT_NEVER || m->c->delay > 0;
     w->synchronous = m->ex->type->capabilities & YK_SYNCHRONOUS;
-    /* A delay is between starts, so nothing may be submitted that does not start at once. */
-    w->limit = m->c->delay > 0 ? YK_MIN(yoke_executor_width(m->ex), (unsigned)YK_MAP_WINDOW) : YK_MAP_WINDOW;
-    w->limit = YK_MAX(w->limit, (size_t)1);
+    w->width = YK_MAX(yoke_executor_width(m->ex), 1u);
     for (size_t i = 0; i < YK_MAP_WINDOW; i++) {
         w->slots[i].window = w;
         w->slots[i].next = w->free;
@@ -129,6 +131,7 @@ static map_slot *take_slot(map_window *w)
 static void give_slot(map_window *w, map_slot *s)
 {
     w->bytes -= s->len + SLOT_BYTES;
+    w->waiting -= s->taken;
     w->taken--;
     if (w->unordered) {
         s->next = w->free;
@@ -138,12 +141,27 @@ static void give_slot(map_window *w, map_slot *s)
     }
 }
 
+/* How many may be under way. A delay is between starts, so nothing may be submitted that does not start at once; nor where
+ * the next end may be the last that --halt wants, as what is short runs before it can be taken back. */
+static uint64_t most_under_way(const yk_map *m, const map_window *w)
+{
+    const yk_halt *h = &m->c->halt;
+    if (m->c->delay > 0)
+        return w->width;
+    if (h->when == YK_HALT_NEVER)
+        return UINT64_MAX;
+    uint64_t n = (h->why != YK_HALT_SUCCESS ? w->halt_failed : 0) + (h->why != YK_HALT_FAIL ? w->halt_ok : 0);
+    return h->count > n ? w->width + YK_MIN(h->count - n - 1, (uint64_t)YK_MAP_WINDOW) : w->width;
+}
+
 static bool has_room(const yk_map *m, const map_window *w)
 {
     if (w->taken == 0)
         return true;
     /* Nothing is known of the size of results at first, so the window opens as they come. */
-    if (w->taken >= w->limit || w->taken >= FIRST_WINDOW + m->tally.ok + m->tally.failed)
+    if (w->taken >= YK_MAP_WINDOW || w->under_way >= most_under_way(m, w))
+        return false;
+    if (w->taken >= FIRST_WINDOW + m->tally.ok + m->tally.failed)
         return false;
     return w->bytes + (size_t)(m->out.mean_result * (double)w->taken) < YK_MAP_BYTES;
 }
@@ -203,15 +221,20 @@ static void flush(yk_map *m)
         fail(m, &e, 1);
 }
 
+static void save_all(yk_map *m);
+
 static void look_at_signals(yk_map *m)
 {
     int count = yk_signals_count();
+    if (YK_UNLIKELY(yk_signals_dying()))
+        save_all(m);
     if (YK_LIKELY(count == 0) || m->stop == YK_MAP_NOW)
         return;
     if (count > 1) {
+        const char *again = m->status == 130 ? " again" : "";
         stop(m, YK_MAP_NOW, "interrupted", 130);
         m->status = 130;
-        yk_output_say(&m->out, "interrupted again: stopping now");
+        yk_output_say(&m->out, "interrupted%s: stopping now", again);
     } else if (m->status != 130) {
         stop(m, YK_MAP_SOON, "interrupted", 130);
         m->status = 130;
@@ -262,6 +285,7 @@ static void collect(yk_map *m)
         map_slot *s = oldest;
         oldest = s->next;
         s->ended = true;
+        w->under_way--;
         *(s->job->code == 0 ? &w->halt_ok : &w->halt_failed) += 1;
         if (w->unordered)
             write_slot(m, s);
@@ -277,7 +301,7 @@ static void tick_progress(yk_map *m, int64_t now)
     yk_progress_state s = {.done = m->tally.ok + m->tally.failed + m->tally.skipped, .total = in->nwords,
                            .failed = m->tally.failed, .running = m->window->taken, .share = -1};
     if (in->total_bytes > 0) {
-        uint64_t waiting = in->end - in->start + m->window->bytes - m->window->taken * SLOT_BYTES;
+        uint64_t waiting = in->end - in->start + m->window->waiting;
         s.share = (double)(in->bytes - YK_MIN(waiting, in->bytes)) / (double)in->total_bytes;
     }
     yk_progress_tick(&m->progress, &s, now);
@@ -303,6 +327,32 @@ static void drain(yk_map *m)
         flush(m);
         tick_progress(m, m->out.flushed);
     }
+}
+
+/* Of a run that stops now, what has ended is written all the same, with gaps where something has not. */
+static void write_rest(yk_map *m)
+{
+    map_window *w = m->window;
+    if (w->hook_all)
+        collect(m);
+    for (uint64_t i = w->head; !w->unordered && i < w->tail; i++) {
+        map_slot *s = &w->slots[i % YK_MAP_WINDOW];
+        if (!slot_ended(w, s) || s->job->code == -ECANCELED)
+            continue;
+        yk_output_add(&m->out, s->job, s->number, s->text, s->len);
+        s->job = yoke_release(s->job);
+        w->taken--;
+    }
+}
+
+/* Before a task of another thread ends the process. */
+static void save_all(yk_map *m)
+{
+    yk_error e;
+    m->stop = YK_MAP_NOW; /* what is collected is nothing to act upon any more */
+    write_rest(m);
+    yk_output_flush(&m->out, &e);
+    yk_signals_saved();
 }
 
 /* ---- Sleeping ---- */
@@ -438,32 +488,20 @@ static void run_record(yk_map *m, const yk_record *r)
     s->text = text;
     s->len = *text ? r->len : 0;
     s->number = job->user = r->number;
+    s->taken = r->len + 1;
     w->bytes += s->len + SLOT_BYTES;
+    w->waiting += s->taken;
     w->fresh++;
     if (YK_UNLIKELY(err < 0))
         yk_job_refuse(job, err, e.text);
     else
         submit(m, job);
-    if (w->hook_all)
+    if (w->hook_all) {
+        w->under_way++;
         set_hook(s);
+    }
     if (m->c->delay > 0)
         w->start_at = yoke_now() + m->c->delay;
-}
-
-/* Of a run that stops now, what has ended is written all the same, with gaps where something has not. */
-static void write_rest(yk_map *m)
-{
-    map_window *w = m->window;
-    if (w->hook_all)
-        collect(m);
-    for (uint64_t i = w->head; !w->unordered && i < w->tail; i++) {
-        map_slot *s = &w->slots[i % YK_MAP_WINDOW];
-        if (!slot_ended(w, s) || s->job->code == -ECANCELED)
-            continue;
-        yk_output_add(&m->out, s->job, s->number, s->text, s->len);
-        s->job = yoke_release(s->job);
-        w->taken--;
-    }
 }
 
 static void finish(yk_map *m)

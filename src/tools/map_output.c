@@ -13,8 +13,10 @@
 /* One line, whatever the task put into its message. */
 static void put_plain(yk_buf *out, const char *text)
 {
-    for (; *text; text++)
-        yk_buf_char(out, (unsigned char)*text < ' ' || *text == 0x7f ? ' ' : *text);
+    size_t start = out->len;
+    yk_buf_text(out, text);
+    if (!out->failed)
+        yk_plain(out->ptr + start, out->len - start, true);
 }
 
 static void put_error_object(yk_buf *out, const yk_job *job, uint64_t number, int code, const char *text)
@@ -152,13 +154,17 @@ void yk_output_say(yk_output *o, const char *format, ...)
     va_start(ap, format);
     vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
-    yk_buf_printf(&o->errors, "yoke: %s\n", text);
+    yk_buf_text(&o->errors, "yoke: ");
+    put_plain(&o->errors, text);
+    yk_buf_char(&o->errors, '\n');
     write_errors(o);
 }
 
 void yk_output_rescue(yk_output *o)
 {
-    if (yk_write_all(yk_results_fd, o->results.ptr, o->results.len, NULL) == 0 && o->log && !o->log->rows.failed)
+    int err = yk_write_all(yk_results_fd, o->results.ptr, o->results.len, &yk_signals_hard);
+    yk_write_all(STDERR_FILENO, o->errors.ptr, o->errors.len, &yk_signals_hard);
+    if (err == 0 && o->log && !o->log->rows.failed)
         yk_write_all(o->log->fd, o->log->rows.ptr, o->log->rows.len, NULL);
 }
 

@@ -10,10 +10,14 @@
 #include "tools/commands.h"
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 /* ---- Interrupts ---- */
+
+/* How long a dying process waits for its results to be written. */
+#define LAST_WISH (2 * YOKE_S)
 
 _Atomic int yk_signals_hard;
 static _Atomic int arrived;
@@ -26,13 +30,13 @@ static struct sigaction before[YK_COUNT_OF(caught)];
 static void interrupted(int number)
 {
     int saved = errno;
-    int count = atomic_fetch_add(&arrived, 1) + 1;
+    int more = number == SIGTERM ? 2 : 1, count = atomic_fetch_add(&arrived, more) + more; /* who terminates does not ask twice */
     if (count > 1)
         atomic_store(&yk_signals_hard, 1);
     void (*rescue)(void *) = atomic_load(&rescue_fn);
     if (count > 1 && rescue) {
         rescue(rescue_arg);
-        _exit(130);
+        yk_end_command(130);
     }
     uint64_t one = 1;
     ssize_t n = yk_sys.write(wake_fd, &one, sizeof one);
@@ -68,8 +72,42 @@ void yk_signals_rescue(void (*fn)(void *arg), void *arg)
     atomic_store(&rescue_fn, fn);
 }
 
+/* ---- The end of this process from within a task ---- */
+
+enum { WISH_NONE, WISH_MADE, WISH_GRANTED };
+static _Atomic int wish;
+
+/* In the loop's own thread what is complete can be written at once; from another one the loop is asked to, and may be unable. */
+static void make_last_wish(void)
+{
+    void (*rescue)(void *) = atomic_load(&rescue_fn);
+    if (rescue) {
+        rescue(rescue_arg);
+        return;
+    }
+    uint64_t one = 1;
+    atomic_store(&wish, WISH_MADE);
+    ssize_t n = yk_sys.write(wake_fd, &one, sizeof one);
+    (void)n;
+    for (int64_t end = yoke_now() + LAST_WISH; atomic_load(&wish) != WISH_GRANTED && yoke_now() < end;)
+        usleep(1000);
+}
+
+bool yk_signals_dying(void)
+{
+    return atomic_load_explicit(&wish, memory_order_relaxed) == WISH_MADE;
+}
+
+void yk_signals_saved(void)
+{
+    atomic_store(&wish, WISH_GRANTED);
+    for (;;)
+        pause();
+}
+
 void yk_signals_close(void)
 {
+    atomic_store(&yk_last_wish, NULL);
     for (size_t i = 0; i < YK_COUNT_OF(caught); i++)
         sigaction(caught[i], &before[i], NULL);
     close(wake_fd);
@@ -77,6 +115,21 @@ void yk_signals_close(void)
 }
 
 /* ---- Opening and closing ---- */
+
+/* A log that is also an input, the trace or the summary would destroy it, or itself. */
+static int is_apart(const yk_map *m, yk_error *e)
+{
+    const yk_map_config *c = m->c;
+    struct stat log, other;
+    if (fstat(m->log.fd, &log) < 0 || !S_ISREG(log.st_mode))
+        return 0;
+    for (size_t i = 0; i < c->npaths + 2; i++) {
+        const char *path = i < c->npaths ? c->paths[i] : i == c->npaths ? c->trace : c->summary_file;
+        if (path && stat(path, &other) == 0 && other.st_dev == log.st_dev && other.st_ino == log.st_ino)
+            return yk_errorf(e, EINVAL, "%s cannot be the job log too", path);
+    }
+    return 0;
+}
 
 static int open_log(yk_map *m, yk_error *e)
 {
@@ -87,6 +140,8 @@ static int open_log(yk_map *m, yk_error *e)
     yk_map_command_line(m->c, &command);
     int err = yk_joblog_open(&m->log, m->c->joblog, m->c->resume, yk_buf_str(&command), &m->done, e);
     yk_buf_done(&command);
+    if (err == 0)
+        err = is_apart(m, e);
     if (err == 0)
         m->out.log = &m->log;
     return err;
@@ -193,8 +248,12 @@ static int start(yk_map *m)
     m->ex = yoke_open(c->uri);
     if (yoke_executor_status(m->ex) < 0)
         return refuse(m, yoke_executor_status(m->ex) == -EINVAL ? 2 : 3, yoke_executor_error(m->ex));
+    m->ex->timed = true; /* for the joblog and the summary */
+    if (m->out.log && yk_joblog_begin(&m->log, c->joblog, &e) < 0)
+        return refuse(m, is_full(e.code) ? 1 : 2, e.text);
     if (!(m->ex->type->capabilities & YK_ISOLATED))
         yk_watch_crashes();
+    atomic_store(&yk_last_wish, make_last_wish);
     yk_progress_open(&m->progress, STDERR_FILENO, c->progress, c->quiet);
     return 0;
 }

@@ -65,11 +65,12 @@ void yk_progress_line(const yk_progress *p, const yk_progress_state *s, int64_t 
     if (s->total > 0)
         yk_buf_printf(out, "%llu of %llu", (unsigned long long)s->done, (unsigned long long)s->total);
     else
-        yk_buf_printf(out, "%llu records", (unsigned long long)s->done);
+        yk_buf_printf(out, "%llu record%s", (unsigned long long)s->done, s->done == 1 ? "" : "s");
     yk_buf_text(out, "  ");
     put_rate(out, p->rate > 0 ? p->rate : seconds > 0 ? (double)s->done / seconds : 0);
-    yk_buf_text(out, share > 0 && share < 1 ? "  left " : "  took ");
-    put_duration(out, share > 0 && share < 1 ? seconds * (1 - share) / share : seconds);
+    bool foresee = share > 0 && share < 1 && s->done > 0; /* nothing done foretells nothing */
+    yk_buf_text(out, foresee ? "  left " : "  took ");
+    put_duration(out, foresee ? seconds * (1 - share) / share : seconds);
     if (s->running > 0)
         yk_buf_printf(out, "  waiting %llu", (unsigned long long)s->running);
     if (s->failed > 0)

@@ -90,7 +90,9 @@ static int read_stdin(yk_buf *text)
     for (;;) {
         char *room = yk_buf_room(text, 65536);
         ssize_t n = room ? yk_sys.read(STDIN_FILENO, room, 65536) : 0;
-        if (!room || text->len > YOKE_JSON_MAX)
+        if (!room)
+            return -ENOMEM;
+        if (text->len > YOKE_JSON_MAX)
             return -EFBIG;
         if (n == 0)
             return 0;
@@ -249,7 +251,8 @@ const yk_command yk_command_run = {
     .summary = "run one task and print its result as JSON",
     .operands = "FILE:TASK [ARG...]",
     .description =
-        "FILE is a .c, compiled first if it has changed, or a .so. :TASK may be left out when the file has one task.\n\n"
+        "FILE is a .c, compiled first if it has changed, or a .so. :TASK may be left out when the file has one task. A line "
+        "\"// yoke-flags: -lm\" in a .c adds flags for the compiler and the linker.\n\n"
         "A text parameter takes its word as it is, byte for byte; every other type reads it as JSON. NAME=VALUE gives "
         "a parameter by name, to text too: s=abc is the text abc if there is a parameter s, and s=s=abc is the text s=abc. "
         "One word that is a JSON array or object gives all arguments; a single - reads it from stdin. For a task of one string "

@@ -23,13 +23,16 @@ static const char *name_at(void *ctx, size_t i)
     return i < l->n ? l->tasks[i]->name : NULL;
 }
 
-/* What the compiler wrote is passed on as it is; everything else is one line with our name. */
+/* What the compiler wrote, warnings too, is passed on as it is; everything else is one line with our name. */
 int yk_target_open_file(const char *path, yoke_module **ret)
 {
     char *why = NULL;
     int err = yoke_module_open(path, ret, &why);
-    if (err == 0)
+    if (err == 0) {
+        fputs(why ? why : "", stderr);
+        free(why);
         return 0;
+    }
     if (err == -ENOEXEC && why && strchr(why, '\n')) {
         fputs(why, stderr);
         yk_complain(2, "%s does not compile", path);

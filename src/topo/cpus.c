@@ -13,8 +13,7 @@
 
 enum { PATH_LEN = 4096, TEXT_LEN = 65536 };
 
-/* Reads a small file of /proc or /sys whole, as text. False when there is none. */
-static bool read_text(const char *path, char *text, size_t size)
+bool yk_read_text(const char *path, char *text, size_t size)
 {
     int fd = yk_sys.openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0)
@@ -34,13 +33,13 @@ static double directory_quota(const char *dir)
     char path[PATH_LEN + 64], text[256];
     double quota, period;
     snprintf(path, sizeof path, "%s/cpu.max", dir);
-    if (read_text(path, text, sizeof text))
+    if (yk_read_text(path, text, sizeof text))
         return sscanf(text, "%lf %lf", &quota, &period) == 2 && period > 0 ? quota / period : 0;
     snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", dir);
-    if (!read_text(path, text, sizeof text) || (quota = strtod(text, NULL)) <= 0)
+    if (!yk_read_text(path, text, sizeof text) || (quota = strtod(text, NULL)) <= 0)
         return 0;
     snprintf(path, sizeof path, "%s/cpu.cfs_period_us", dir);
-    if (!read_text(path, text, sizeof text) || (period = strtod(text, NULL)) <= 0)
+    if (!yk_read_text(path, text, sizeof text) || (period = strtod(text, NULL)) <= 0)
         return 0;
     return quota / period;
 }
@@ -120,10 +119,10 @@ double yk_cgroup_quota(const char *root)
     if (!cgroups || !mounts)
         goto out;
     snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
-    if (!read_text(path, cgroups, TEXT_LEN))
+    if (!yk_read_text(path, cgroups, TEXT_LEN))
         goto out;
     snprintf(path, sizeof path, "%s/proc/self/mountinfo", root);
-    if (!read_text(path, mounts, TEXT_LEN))
+    if (!yk_read_text(path, mounts, TEXT_LEN))
         goto out;
     for (char *line = mounts, *end; *line; line = end + 1) {
         end = strchr(line, '\n');
@@ -159,10 +158,13 @@ static unsigned affinity_count(void)
     return 1;
 }
 
+const char *yk_cpus_root = "";
+
 void yk_cpus_read(yk_cpus *ret)
 {
     long online = sysconf(_SC_NPROCESSORS_ONLN);
-    *ret = (yk_cpus){.online = online > 0 ? (unsigned)online : 1, .affinity = affinity_count(), .quota = yk_cgroup_quota("")};
+    *ret = (yk_cpus){.online = online > 0 ? (unsigned)online : 1, .affinity = affinity_count()};
+    ret->quota = yk_cgroup_quota(yk_cpus_root);
     ret->budget = ret->affinity;
     if (ret->quota > 0 && ret->quota < ret->affinity) {
         unsigned whole = (unsigned)ret->quota;
@@ -195,4 +197,17 @@ bool yk_leave_cpu(void)
     others = had;
     CPU_CLR(cpu, &others);
     return CPU_COUNT(&others) > 0 && pass_through(&others, &had);
+}
+
+bool yk_cpus_to_spare(void)
+{
+    static _Atomic int known; /* 0: not yet; 1: no; 2: yes */
+    int k = atomic_load_explicit(&known, memory_order_relaxed);
+    if (k == 0) {
+        yk_cpus cpus;
+        yk_cpus_read(&cpus);
+        k = cpus.budget > 1 ? 2 : 1;
+        atomic_store_explicit(&known, k, memory_order_relaxed);
+    }
+    return k == 2;
 }

@@ -12,11 +12,18 @@ typedef struct yk_cpus {
 } yk_cpus;
 
 void yk_cpus_read(yk_cpus *ret);
+/* Where yk_cpus_read() looks for the files of cgroups, normally ""; for tests. */
+extern const char *yk_cpus_root;
 /* The budget alone. */
 unsigned yk_cpu_budget(void);
+/* True when spinning is worth while on this machine: more than one CPU, and the quota is not smaller. */
+bool yk_cpus_to_spare(void);
 /* The least quota of the cgroup files under `root` (normally ""), for tests with captured trees: root/proc/self/cgroup and
  * root/proc/self/mountinfo name them. 0: none. */
 double yk_cgroup_quota(const char *root);
+
+/* Reads a small file of /proc or /sys, as text of less than `size` bytes. False when there is none, or nothing in it. */
+bool yk_read_text(const char *path, char *text, size_t size);
 
 /* Moves the calling thread to another CPU of its affinity mask, which stays as it was. False when there is no other. Costs
  * some 10 us: for threads that find that they share a CPU with whom they work with, once in a while. */

@@ -159,3 +159,23 @@ TEST(futex_deadline)
     CHECK_INT(yk_futex_wait(&word, 5, -1, true), -ETIMEDOUT);
     CHECK_INT(yk_futex_wake(&word, 1, false), 0);
 }
+
+static void check_plain(const char *text, bool one_line, const char *expected)
+{
+    char copy[100];
+    snprintf(copy, sizeof copy, "%s", text);
+    yk_plain(copy, strlen(copy), one_line);
+    CHECK_STR(copy, expected);
+}
+
+TEST(text_of_others_does_nothing_to_a_terminal)
+{
+    check_plain("caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\x82", false, "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\x82");
+    check_plain("a\tb\nc", false, "a\tb\nc");
+    check_plain("a\tb\nc", true, "a\tb c");
+    check_plain("\033]0;x\007 \033[31m \177\r", false, "?]0;x? ?[31m ??");
+    check_plain("\xc2\x9b" "31m \xc2\xa0 \xc2\x80", false, "??31m \xc2\xa0 ??");
+    check_plain("\x9b" "31m caf\xe9 \x85", false, "?31m caf\xe9 ?"); /* Latin-1: the letters stay */
+    check_plain("cut \xe2\x82", false, "cut \xe2?");
+    check_plain("", true, "");
+}

@@ -40,6 +40,6 @@ TEST(full_disk)
     CHECK_INT(yoke_trace_open("/dev/full"), 0);
     yk_trace_attempt("inline", 0, "t", 1, 1, yoke_now(), yoke_now(), NULL);
     CHECK_INT(yoke_trace_close(), -ENOSPC);
-    CHECK_INT(yoke_trace_open("/nonexistent/x"), -ENOENT);
+    CHECK_INT(yoke_trace_open("/proc/nonexistent/x"), -ENOENT);
     CHECK_INT(yoke_trace_open(NULL), -EINVAL);
 }

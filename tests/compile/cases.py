@@ -122,6 +122,15 @@ call('await void', 'yoke_await(f, void)', 'void')
 call('await an unknown type', 'yoke_await(f, strang)', "strang")
 call('try into a value', 'int v = 0; (void)yoke_try(f, v)', '')
 call('an ordinary call is checked too', 'integrate(1)', {'clang': 'too few arguments', 'gcc': 'integrate', 'g++': 'integrate', 'clang++': 'integrate'})
+# ---- Threads ----
+call('thread: too few', 'yoke_thread_start("t", integrate, 1, 2)', {'clang': 'too few arguments', 'gcc': 'yoke_submit_integrate', 'g++': 'integrate', 'clang++': 'integrate'})
+call('thread: unknown task', 'yoke_thread_start("t", frobnicate, 1)', 'yoke_(task|submit)_frobnicate')
+call('thread: no name', 'yoke_thread_start(integrate, 1, 2, 3)', '')
+call('thread: option misspelt', 'yoke_opt_thread_start((nam = "t"), nothing)', 'nam')
+call('thread: text for a stack', 'yoke_opt_thread_start((stack = "big"), nothing)', 'size_t|long')
+call('thread: function without a parameter of its own', 'yoke_thread_call("t", nothing, f)', {'': '', 'g++': 'void', 'clang++': ''})
+call('thread: try into a value', 'int v = 0; (void)yoke_thread_try(yoke_thread_current(), v)', '')
+wrong('value per thread: start of another type', 'static void begin(int *v) { *v = 1; }\nYOKE_LOCAL(double, mine, begin, NULL);', 'int|double')
 call('descriptor misspelt', '(void)yoke_signature(&yoke_task_integrat)', 'yoke_task_integrat')
 
 # ---- Forks and loops ----
@@ -141,7 +150,11 @@ wrong('fork: body missing', 'YOKE_FORK(int, empty, (int, n));\nint use(void);\ni
 fork('too few arguments', 'yoke_fork(fib)', 'few|no matching|yk_fork_push_fib')
 fork('too many arguments', 'yoke_fork(fib, 1, 2)', 'many|no matching|yk_fork_push_fib')
 fork('wrong type', 'struct point p = {1, 2}; yoke_fork(fib, p)', 'yk_fork_push_fib|point')
-fork('call with a wrong type', 'struct point p = {1, 2}; yoke_call(fib, p)', 'yk_fork_body_fib|point')
+fork('call with a wrong type', 'struct point p = {1, 2}; yoke_call(fib, p)', 'yk_fork_call_fib|point')
+wrong('selection into another type',
+      'YOKE_PREDICATE(any, i) { return i > 0; }\nint use(int *from, double *to);\n'
+      'int use(int *from, double *to)\n{\n    size_t kept;\n    return yoke_select(NULL, from, 4, to, &kept, any);\n}',
+      'negative|different pointer types|pointer type mismatch|incompatible|distinct pointer types')
 fork('no such fork', 'yoke_fork(fob, 1)', '(a_fork_named|push|in)_fob')
 fork('a task is no fork', 'yoke_fork(integrate, 1, 2, 3)', '(a_fork_named|push|join)_integrate')
 fork('join of what is no fork', 'long v = yoke_join(integrate)', '(a_fork_named|push|join)_integrate')
@@ -154,3 +167,63 @@ wrong('loop: arguments in the wrong order', LOOP + 'void use(double *x);\nvoid u
 wrong('loop: no such loop', 'void use(void);\nvoid use(void) { yoke_for(NULL, 10, stretch); }', '(a_loop_named|for)_stretch')
 wrong('loop: two lengths for one', LOOP + 'void use(double *x);\nvoid use(double *x) { yoke_for2(NULL, 10, 10, scale, 2.0, x); }', 'a_loop_of_2_named_scale|many|no matching')
 wrong('loop: no such reduction', LOOP + 'double use(double *x);\ndouble use(double *x) { return yoke_reduce(NULL, 10, scale, 2.0, x); }', '(a_reduction_named|reduce)_scale')
+
+# ---- Queues ----
+QUEUES = ('YOKE_QUEUE(numbers, int);\nYOKE_QUEUE(points, struct point);\nvoid use(numbers *n, points *p);\n'
+          'void use(numbers *n, points *p)\n{\n    (void)n;\n    (void)p;\n    %s;\n}')
+
+
+def queue(name, code, *expected, only=ALL):
+    wrong(name, QUEUES % code, *expected, only=only)
+
+
+queue('put of another type', 'points_put(p, 5)', 'points_put|point')
+queue('put of text as a number', 'numbers_put(n, "five")', 'numbers_put|to .*int')
+queue('put of a place', 'int i = 5; numbers_put(n, &i)', 'numbers_put|to .*int')
+queue('get into another type', 'double d; numbers_get(n, &d)', 'numbers_get|int \\*|int\\*')
+queue('get without a place', 'int i; numbers_get(n, i)', 'numbers_get|int \\*|int\\*')
+queue('queue of another type', 'int i; numbers_get(p, &i)', 'numbers_get|numbers ?\\*')
+queue('put without an item', 'numbers_put(n)', 'few arguments|no matching .*numbers_put')
+queue('put with a deadline to the plain form', 'numbers_put(n, 5, yoke_now())', 'many arguments|no matching .*numbers_put')
+queue('plain queue', 'int i = 5; yoke_queue_put(n, &i)', 'yoke_queue_put|yoke_queue ?\\*')
+queue('many of another type', 'struct point a[3]; numbers_put_many(n, a, 3)', 'numbers_put_many|int ?\\*')
+wrong('queue of an incomplete type', 'YOKE_QUEUE(boxes, struct box);', 'incomplete type')
+wrong('queue without a type', 'YOKE_QUEUE(boxes);', 'YOKE_QUEUE|few arguments')
+wrong('order of a member that is not there', 'YOKE_PRIORITY_QUEUE(agenda, struct point, a, b, a->z < b->z);', 'no member named .z')
+wrong('order that compares structs', 'YOKE_PRIORITY_QUEUE(agenda, struct point, a, b, *a < *b);', 'invalid operands|no match for .operator<')
+wrong('order that changes an item', 'YOKE_PRIORITY_QUEUE(agenda, struct point, a, b, a->x++ < b->x);', 'read-only|const-qualified')
+wrong('priority queue without an order', 'YOKE_PRIORITY_QUEUE(agenda, struct point, a, b);', 'expected (primary-)?expression')
+wrong('same queue twice', 'YOKE_QUEUE(boxes, int);\nYOKE_QUEUE(boxes, int);', 'redefinition of .*boxes_')
+# ---- Sorts, scans and other algorithms ----
+ORDER = 'YOKE_ORDER(int, up, a, b) { return *a < *b; }\nYOKE_ORDER(int, near, a, b, (int, to)) { return *a - to < *b - to; }\n'
+KEY = 'YOKE_KEY(struct point, int, x_of, p) { return p->x; }\n'
+SCAN = 'YOKE_SCAN(double, run, i, acc, other, (0), (*acc += *other), (const double *, x)) { *acc += x[i]; }\n'
+PREDICATE = 'YOKE_PREDICATE(below, i, (const double *, x)) { return x[i] < 0; }\n'
+BIN = 'YOKE_BIN(bin, i, (const int *, x)) { return (size_t)x[i]; }\n'
+
+
+def algorithm(name, front, parameters, statement, *expected, only=ALL):
+    wrong(name, front + 'void use(%s);\nvoid use(%s) { %s; }' % (parameters, parameters, statement), *expected, only=only)
+
+
+algorithm('sort: no such order', ORDER, 'int *x', 'yoke_sort(NULL, x, 9, down)', '(an_order_named|all)_down')
+algorithm('sort: a key is no order', ORDER + KEY, 'struct point *x', 'yoke_sort(NULL, x, 9, x_of)', '(an_order_named|all)_x_of')
+algorithm('sort: elements of another type', ORDER, 'double *x', 'yoke_sort(NULL, x, 9, up)', 'yk_order_sort_all_up|no matching|(incompatible|convert) .*(int|double)')
+algorithm('sort: too few arguments', ORDER, 'int *x', 'yoke_sort(NULL, x, 9, near)', 'few|no matching|yk_order_sort_all_near')
+algorithm('sort: order not given', ORDER, 'int *x', 'yoke_sort(NULL, x, 9)', '(an_order_named|all)_')
+algorithm('min: elements of another type', ORDER, 'double *x', 'yoke_min(NULL, x, 9, up)', 'yk_order_least_up|no matching|(incompatible|convert) .*(int|double)')
+algorithm('unique: elements of another type', ORDER, 'int *x, double *y, size_t *n', 'yoke_unique(NULL, x, 9, y, n, up)', 'yk_order_unique_up|no matching|(incompatible|convert) .*(int|double)')
+algorithm('radix sort: no such key', KEY, 'struct point *x', 'yoke_radix_sort(NULL, x, 9, y_of)', '(a_key_named|all)_y_of')
+algorithm('radix sort: an order is no key', ORDER + KEY, 'int *x', 'yoke_radix_sort(NULL, x, 9, up)', '(a_key_named|all)_up')
+algorithm('radix sort: elements of another type', KEY, 'int *x', 'yoke_radix_sort(NULL, x, 9, x_of)', 'yk_key_sort_all_x_of|no matching|(incompatible|convert) .*(int|double)')
+wrong('key: a pointer', 'YOKE_KEY(struct point, const char *, name_of, p) { return "p"; }', 'key name_of is neither an integer nor')
+wrong('key: a struct', 'YOKE_KEY(struct point, struct point, itself, p) { return *p; }', 'key itself is neither an integer nor')
+algorithm('scan: no such scan', SCAN, 'double *x', 'yoke_scan(NULL, 9, x, walk, x)', '(a_scan_named|all)_walk')
+algorithm('scan: result of another type', SCAN, 'double *x, int *y', 'yoke_scan(NULL, 9, y, run, x)', 'yk_scan_all_run|no matching|(incompatible|convert) .*(int|double)')
+algorithm('scan: too few arguments', SCAN, 'double *x', 'yoke_scan(NULL, 9, x, run)', 'few|no matching|yk_scan_all_run')
+wrong('scan: too large', 'struct huge { char x[5000]; };\nYOKE_SCAN(struct huge, lift, i, acc, other, ({{0}}), (acc->x[0] += other->x[0])) { acc->x[0]++; }', 'scan lift: its type has more than 4096 bytes')
+algorithm('find: no such predicate', PREDICATE, 'double *x', 'yoke_find_first(NULL, 9, above, x)', '(a_predicate_named|find)_above')
+algorithm('count: arguments of another type', PREDICATE, 'int *x', 'yoke_count(NULL, 9, below, x)', 'yk_predicate_all_below|no matching|(incompatible|convert) .*(int|double)')
+algorithm('select: to another type', PREDICATE, 'double *x, int *y, size_t *n', 'yoke_select(NULL, x, 9, y, n, below, x)', {'gcc': 'yoke_select|YK_SAME|mismatch|incompatible', 'clang': 'mismatch|incompatible', 'g++': 'distinct|conditional', 'clang++': 'mismatch|distinct|incompatible'}, only=CXX)
+algorithm('histogram: no such bins', BIN, 'int *x, uint64_t *n', 'yoke_histogram(NULL, 9, 4, n, bins, x)', '(a_bin_named|all)_bins')
+algorithm('histogram: counts of another type', BIN, 'int *x, double *n', 'yoke_histogram(NULL, 9, 4, n, bin, x)', 'yk_bin_all_bin|no matching|(incompatible|convert) .*(int|double)')

@@ -13,7 +13,35 @@ from cases import ALL, C, CXX, END, FRONT, cases
 
 # gcc makes the first two errors by itself from version 14 on.
 FLAGS = ['-fsyntax-only', '-Werror=int-conversion', '-Werror=incompatible-pointer-types', '-I', os.path.join(SOURCE, 'include')]
-PLAIN = 'int plain(void);\nint plain(void) { return (int)integrate(1, 2, 3); }'
+PLAIN = '''
+int plain(void);
+int plain(void) { return (int)integrate(1, 2, 3); }
+yoke_future *no_name(yoke_executor *ex);
+yoke_future *no_name(yoke_executor *ex) { return yoke_wait(yoke_kw_submit(ex, nothing)) ? NULL : yoke_kw_submit(ex, integrate); }
+'''
+
+THREADS = '''
+static void begin(struct point *p) { p->x = 1; }
+YOKE_LOCAL(struct point, here, begin, NULL);
+YOKE_LOCAL(long, there, NULL, NULL);
+static int look(void *arg) { return here()->x + (int)*there() + *(int *)arg; }
+static void tick(void *arg) { ++*(int *)arg; }
+int use(const char *name);
+int use(const char *name)
+{
+    int n = 3, got = 0;
+    double v = 0;
+    yoke_timer *timer;
+    yoke_timer_opts how = {1, 0, NULL};
+    yoke_thread *a = yoke_thread_start(name, integrate, 1, 2, 3), *b = yoke_thread_start(NULL, nothing);
+    yoke_thread *c = yoke_opt_thread_start((name = "c", background = true, stack = 1 << 20), greet, "you");
+    yoke_thread *d = yoke_thread_call("d", look, &n), *e = yoke_opt_thread_call((name = name ? name : "e"), look, &n);
+    if (yoke_thread_try(a, &v) < 0 || yoke_thread_try(yoke_thread_ref(d), &got) < 0)
+        return yoke_thread_join_timeout(b, YOKE_MS) + yoke_thread_join_until(c, 5);
+    v = yoke_await(yoke_thread_future(a), double);
+    return yoke_timer_start(&how, tick, &n, &timer) + yoke_thread_kind_of(e) + (int)v;
+}
+'''
 
 
 def compile_text(compiler, code):
@@ -57,6 +85,13 @@ def add(case):
 def right_uses_compile():
     for compiler in ALL:
         taken, output = compile_text(compiler, PLAIN)
+        check(taken, '%s: %s' % (compiler, output))
+
+
+@test
+def right_uses_of_threads_compile():
+    for compiler in ALL:
+        taken, output = compile_text(compiler, THREADS)
         check(taken, '%s: %s' % (compiler, output))
 
 

@@ -1,6 +1,8 @@
 /* close.c - an executor may be closed while its jobs still wait for a pause, or are waited for by what belongs to executors
  * that live on. AddressSanitizer sees what is touched too late. */
+#include "exec/exec.h"
 #include "test.h"
+#include <sys/mman.h>
 #include <unistd.h>
 #include <yoke.h>
 
@@ -9,8 +11,12 @@ YOKE_TASK(long, add, (long, a), (long, b))
     return a + b;
 }
 
+static _Atomic int *begun; /* attempts, in whatever process */
+
 YOKE_TASK(void, fails_slowly)
 {
+    if (begun)
+        atomic_fetch_add(begun, 1);
     usleep(1000);
     yoke_fail(EIO, "no luck");
 }
@@ -24,18 +30,32 @@ YOKE_TASK(long, sleeps, (long, ms))
 static const char *const uris[] = {"threads:2", "processes:1"};
 enum { URIS = sizeof uris / sizeof *uris };
 
+/* False when the machine was so slow that the pause was over before the executor was closed. */
+static bool closes_during_the_pause(const char *uri, int64_t pause)
+{
+    atomic_store(begun, 0);
+    yoke_executor *keeps = yoke_open("threads:1"); /* keeps the timer's thread alive */
+    yoke_executor *ex = yoke_open(uri);
+    yoke_future *f = yoke_opt_submit(ex, (retries = 3, backoff = pause), fails_slowly);
+    while (!yoke_done(f) && (atomic_load(&f->state) & YK_PHASE) != YK_WAITING)
+        usleep(200); /* yoke_done() looks at the rings of processes */
+    yoke_release(f);
+    CHECK_INT(yoke_close_now(ex), 0);
+    bool in_time = atomic_load(begun) == 1;
+    /* When this one has paused for longer, that pause is over, and the timer has come to it. */
+    CHECK_INT(yoke_wait(yoke_opt_submit(keeps, (retries = 1, backoff = 2 * pause), fails_slowly)), -EIO);
+    CHECK(!in_time || atomic_load(begun) == 3);
+    yoke_close(keeps);
+    return in_time;
+}
+
 TEST(closed_during_the_pause_before_a_retry)
 {
-    for (int i = 0; i < URIS; i++) {
-        yoke_executor *keeps = yoke_open("threads:1"); /* keeps the timer's thread alive */
-        yoke_executor *ex = yoke_open(uris[i]);
-        yoke_future *f = yoke_opt_submit(ex, (retries = 3, backoff = 30 * YOKE_MS), fails_slowly);
-        usleep(15000); /* the first attempt has failed, the second has not begun */
-        yoke_release(f);
-        CHECK_INT(yoke_close_now(ex), 0);
-        usleep(60000); /* the pause is over by now */
-        yoke_close(keeps);
-    }
+    begun = mmap(NULL, sizeof *begun, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(begun != MAP_FAILED);
+    for (int i = 0; i < URIS; i++)
+        for (int64_t pause = 30 * YOKE_MS; !closes_during_the_pause(uris[i], pause); pause *= 2)
+            ;
 }
 
 TEST(closed_while_a_job_of_another_is_waited_for)

@@ -189,6 +189,65 @@ TEST(waiting_for_a_job_that_comes_after)
     yoke_close(ex);
 }
 
+/* ---- By way of yoke_all() ---- */
+
+YOKE_TASK(int, wait_for_all, (int, i))
+{
+    yoke_future *both[2] = {future_at(0), future_at(1)}, *done[1] = {future_at(2)};
+    yoke_future *all = i == 0 ? yoke_all(&both[1], 1) : yoke_all(both, 2), *one = yoke_all(done, 1);
+    atomic_fetch_add(&ready, 1);
+    while (atomic_load(&ready) < 2)
+        usleep(200);
+    int fine = yoke_wait(one);
+    note(i, yoke_wait(all));
+    yoke_release(all);
+    yoke_release(one);
+    return fine;
+}
+
+TEST(a_ring_by_way_of_all)
+{
+    yoke_executor *ex = yoke_open("threads:3");
+    atomic_store(&futures[2], yoke_submit(ex, comes_after));
+    for (int i = 0; i < 2; i++)
+        atomic_store(&futures[i], yoke_submit(ex, wait_for_all, i));
+    /* The second waits for itself too, so it is told in any case; the first then goes on. */
+    for (int i = 0; i < 2; i++)
+        CHECK_INT(yoke_wait(futures[i]), 0);
+    CHECK(told >= 1);
+    CHECK_INT(codes[1], -EDEADLK);
+    CHECK_HAS(texts[1], "waits for yoke_all, run by thread \"yoke-worker-");
+    yoke_close(ex);
+}
+
+YOKE_TASK(int, waits_for_parts, (int, n))
+{
+    if (n < 2)
+        return 0;
+    yoke_future *parts[8] = {NULL};
+    for (int i = 0; i < n; i++)
+        parts[i] = yoke_submit(yoke_current_executor(), waits_for_parts, n / 2);
+    yoke_future *all = yoke_all(parts, (size_t)n);
+    int err = yoke_wait(all);
+    yoke_release(all);
+    for (int i = 0; i < n; i++)
+        yoke_release(parts[i]);
+    return err;
+}
+
+TEST(waits_for_parts_are_none)
+{
+    yoke_executor *ex = yoke_open("threads:3");
+    for (int i = 0; i < 10; i++) {
+        int v = -1;
+        yoke_future *f = yoke_submit(ex, waits_for_parts, 8);
+        CHECK_INT(yoke_try(f, &v), 0);
+        CHECK_INT(v, 0);
+        yoke_release(f);
+    }
+    yoke_close(ex);
+}
+
 /* ---- Threads and tasks ---- */
 
 static int wait_for_the_task(void *arg)

@@ -137,3 +137,31 @@ TEST(an_await_that_ends_the_program_loses_no_output)
     CHECK(died_of(&end, SIGABRT));
     CHECK(strncmp(end.text, "printed before\nyoke: refuses: not 4", 35) == 0);
 }
+
+YOKE_TASK(int, later, (int64_t, delay), (yoke_inout_i64, runs))
+{
+    __atomic_fetch_add(runs.ptr, 1, __ATOMIC_SEQ_CST);
+    yoke_retry(delay);
+    return 0;
+}
+
+/* A pause beyond the end of time is one that does not end, and no overflow. */
+TEST(a_retry_in_all_eternity)
+{
+    static const char *const uris[] = {"threads:1", "processes:1"};
+    static const int64_t delays[] = {YOKE_FOREVER, YOKE_FOREVER - 1};
+    for (size_t i = 0; i < sizeof uris / sizeof *uris; i++)
+        for (size_t k = 0; k < sizeof delays / sizeof *delays; k++) {
+            yoke_executor *ex = yoke_open(uris[i]);
+            int64_t *runs = yoke_shared_alloc(ex, sizeof *runs);
+            CHECK(runs != NULL);
+            *runs = 0;
+            yoke_future *f = yoke_submit(ex, later, delays[k], yoke_1d(yoke_inout_i64, runs, 1));
+            CHECK_INT(yoke_wait_until(f, yoke_now() + 50 * YOKE_MS), -ETIME);
+            CHECK(__atomic_load_n(runs, __ATOMIC_SEQ_CST) <= 1);
+            int err = yoke_cancel(f);
+            CHECK(err == 0 || err == -EINPROGRESS);
+            yoke_shared_free(ex, runs);
+            yoke_close_now(ex);
+        }
+}

@@ -308,3 +308,17 @@ TEST(wholes_of_nothing_and_of_null)
     CHECK_INT(yoke_cancel(NULL), -EINVAL);
     CHECK(yoke_release(NULL) == NULL);
 }
+
+YOKE_TASK(long, next_number, (yoke_inout_i64, counter))
+{
+    return (long)++counter.ptr[0];
+}
+
+TEST(an_await_takes_its_future_once)
+{
+    yoke_executor *ex = yoke_open("inline");
+    int64_t counter = 0;
+    CHECK_INT(yoke_await(yoke_submit(ex, next_number, yoke_1d(yoke_inout_i64, &counter, 1)), long), 1);
+    CHECK_INT(counter, 1);
+    yoke_close(ex);
+}

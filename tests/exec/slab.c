@@ -12,7 +12,7 @@ YOKE_TASK(long, add, (long, a), (long, b))
     return a + b;
 }
 
-enum { ONE_SLAB = 64, THREADS = 100, ROUNDS = 1000 };
+enum { ONE_SLAB = 2 * (YK_JOB_INLINE / sizeof(void *)), THREADS = 100, ROUNDS = 1000 };
 
 static void count_one(yk_job *job, void *arg)
 {

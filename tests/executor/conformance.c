@@ -381,10 +381,8 @@ TEST(retries_back_off)
 TEST(timeout)
 {
     yoke_executor *ex = open_it();
-    int64_t start = yoke_now();
-    yoke_future *f = yoke_opt_submit(ex, (timeout = 50 * YOKE_MS), until_cancelled, 2 * YOKE_S);
+    yoke_future *f = yoke_opt_submit(ex, (timeout = 50 * YOKE_MS), until_cancelled, 3600 * YOKE_S);
     CHECK_INT(yoke_wait(f), -ETIMEDOUT);
-    CHECK(yoke_now() - start < 1500 * YOKE_MS);
     CHECK_HAS(yoke_error(f), "until_cancelled: timed out after 0.05 s");
     yoke_future *in_time = yoke_opt_submit(ex, (timeout = 10 * YOKE_S), add, 1, 1);
     CHECK_INT(yoke_await(in_time, long), 2);
@@ -398,7 +396,7 @@ TEST(timeout)
 TEST(deadline_while_running)
 {
     yoke_executor *ex = open_it();
-    yoke_future *f = yoke_opt_submit(ex, (deadline = yoke_now() + 50 * YOKE_MS), until_cancelled, 2 * YOKE_S);
+    yoke_future *f = yoke_opt_submit(ex, (deadline = yoke_now() + 50 * YOKE_MS), until_cancelled, 3600 * YOKE_S);
     CHECK_INT(yoke_wait(f), -ETIMEDOUT);
     CHECK_HAS(yoke_error(f), "until_cancelled: deadline passed");
     yoke_future *past = yoke_opt_submit(ex, (deadline = 1, retries = 3), add, 1, 1);
@@ -414,15 +412,18 @@ TEST(deadline_while_queued)
         yoke_close(ex);
         return;
     }
+    CHECK(yoke_executor_width(ex) <= 16);
     yoke_future *busy[16];
     for (unsigned i = 0; i < 16; i++)
-        busy[i] = yoke_submit(ex, sleeps, 150 * YOKE_MS);
+        busy[i] = yoke_submit(ex, until_cancelled, 3600 * YOKE_S);
     yoke_future *f = yoke_opt_submit(ex, (deadline = yoke_now() + 30 * YOKE_MS), add, 1, 1);
-    int64_t start = yoke_now();
-    CHECK_INT(yoke_wait(f), -ETIMEDOUT);
-    CHECK(yoke_now() - start < 120 * YOKE_MS);
+    CHECK_INT(yoke_wait(f), -ETIMEDOUT); /* none of the others has ended */
     for (unsigned i = 0; i < 16; i++)
-        CHECK_INT(yoke_wait(busy[i]), 0);
+        yoke_cancel(busy[i]);
+    for (unsigned i = 0; i < 16; i++) {
+        int err = yoke_wait(busy[i]);
+        CHECK(err == 0 || err == -ECANCELED);
+    }
     yoke_close(ex);
 }
 
@@ -477,13 +478,16 @@ TEST(priority)
         yoke_close(ex);
         return;
     }
-    yoke_future *block = yoke_submit(ex, sleeps, 60 * YOKE_MS);
-    usleep(10000);
+    yoke_future *block = yoke_submit(ex, until_cancelled, 3600 * YOKE_S);
+    for (double begun = 0, total; begun == 0; usleep(200))
+        yoke_future_progress(block, &begun, &total);
     yoke_future *low = yoke_opt_submit(ex, (priority = -1), sleeps, YOKE_MS), *normal = yoke_submit(ex, sleeps, YOKE_MS);
     yoke_future *high = yoke_opt_submit(ex, (priority = 1), sleeps, YOKE_MS);
+    yoke_cancel(block);
     yoke_wait(low);
     CHECK(high->ended <= normal->started && normal->ended <= low->started);
-    CHECK_INT(yoke_wait(block), 0);
+    int err = yoke_wait(block);
+    CHECK(err == 0 || err == -ECANCELED);
     yoke_close(ex);
 }
 

@@ -40,14 +40,6 @@ static inline child_end in_child(void (*fn)(void))
     return end;
 }
 
-/* ThreadSanitizer does not let a child of several threads start any. */
-static inline void skip_fork_under_tsan(void)
-{
-    const char *sanitizer = getenv("YOKE_SANITIZE");
-    if (sanitizer && strstr(sanitizer, "thread"))
-        SKIP("not under ThreadSanitizer");
-}
-
 /* Under a sanitizer, which has handlers of its own, a crash ends the process with an exit code. */
 static inline bool died_of(const child_end *end, int number)
 {

@@ -20,10 +20,12 @@ FLOORS = [["base", "topo", "trace"], ["sync", "task"], ["exec", "threads"], ["pr
 ROOMS = [part for floor in FLOORS for part in floor]
 # The part that each public header belongs to, where that is not its own name.
 HEADER_PARTS = {"pp": "base", "json": "task", "module": "task", "executor": "exec", "future": "exec",
-                "fork": "threads", "loop": "threads", "thread": "threads"}
+                "fork": "threads", "loop": "threads", "thread": "threads", "queues": "sync", "sort": "threads",
+                "scan": "threads", "algorithm": "threads", "pipeline": "threads",
+                "pool": "threads", "sync": "sync"}
 # What other parts may include of a part, besides PART/PART.h.
 SHARED_HEADERS = {"base/line.h", "base/spin.h", "base/sys.h", "base/sha256.h", "sync/mutex.h", "sync/wait.h", "sync/who.h",
-                  "topo/topo.h", "trace/trace.h", "task/module.h"}
+                  "topo/topo.h", "topo/distance.h", "trace/trace.h", "task/module.h"}
 
 BANNED_CALLS = "strcpy strcat sprintf vsprintf gets strtok atoi atol atoll atof strncpy strncat tmpnam mktemp".split()
 # Words that must not be in the tree. Put together here so that this file does not hold them.

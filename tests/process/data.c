@@ -80,6 +80,14 @@ YOKE_TASK(yoke_in_f64, upper_half, (yoke_in_f64, x))
     return yoke_1d(yoke_in_f64, x.ptr + n, n);
 }
 
+/* Its argument, and so many elements more, as the result. */
+YOKE_TASK(yoke_inout_f64, same, (yoke_inout_f64, x), (size_t, more))
+{
+    x.ptr[0] = -1;
+    x.shape[0] += more;
+    return x;
+}
+
 YOKE_TASK(long, worker_pid)
 {
     return getpid();
@@ -232,32 +240,63 @@ TEST(results_that_are_arguments)
     yoke_close(ex);
 }
 
-/* The same for arrays, and for arrays in memory that is shared: that is the caller's, who may free it. */
+/* The same for arrays. */
 TEST(arrays_that_are_arguments)
 {
     enum { N = 200, LENGTH = 1000 };
     static yoke_future *f[N];
     static double x[LENGTH];
     yoke_executor *ex = yoke_open("processes:2");
-    double *shared = yoke_shared_alloc(ex, sizeof x);
-    CHECK(shared != NULL);
-    for (int round = 0; round < 2; round++) {
-        double *from = round ? shared : x;
-        for (int i = 0; i < N; i++) {
-            for (int j = 0; j < LENGTH; j++)
-                from[j] = i + j / 1024.0;
-            f[i] = yoke_submit(ex, upper_half, yoke_1d(yoke_in_f64, from, LENGTH));
-            CHECK_INT(yoke_wait(f[i]), 0);
-        }
-        memset(from, 0, sizeof x);
-        for (int i = 0; i < N; i++) {
-            yoke_in_f64 v = yoke_await(f[i], yoke_in_f64);
-            CHECK_INT(v.shape[0], LENGTH / 2);
-            for (size_t j = 0; j < LENGTH / 2; j++)
-                CHECK_NEAR(v.ptr[(ptrdiff_t)j * v.step[0]], i + (LENGTH / 2 + (double)j) / 1024.0, 0);
-            yoke_release(f[i]);
-        }
+    for (int i = 0; i < N; i++) {
+        for (int j = 0; j < LENGTH; j++)
+            x[j] = i + j / 1024.0;
+        f[i] = yoke_submit(ex, upper_half, yoke_1d(yoke_in_f64, x, LENGTH));
+        CHECK_INT(yoke_wait(f[i]), 0);
     }
+    memset(x, 0, sizeof x);
+    for (int i = 0; i < N; i++) {
+        yoke_in_f64 v = yoke_await(f[i], yoke_in_f64);
+        CHECK_INT(v.shape[0], LENGTH / 2);
+        for (size_t j = 0; j < LENGTH / 2; j++)
+            CHECK_NEAR(v.ptr[(ptrdiff_t)j * v.step[0]], i + (LENGTH / 2 + (double)j) / 1024.0, 0);
+        yoke_release(f[i]);
+    }
+    yoke_close(ex);
+}
+
+/* What lies in the caller's shared memory stays there, also as a result, and also when the job goes from one worker's queue
+ * to another's; all else that an argument points to is copied, as another worker's result, which its future may take away. */
+TEST(shared_arrays_that_are_results_are_not_copied)
+{
+    enum { N = 100, LENGTH = 1 << 16 };
+    static yoke_future *f[N];
+    yoke_executor *ex = yoke_open("processes:2");
+    double *shared = numbers(yoke_shared_alloc(ex, LENGTH * sizeof *shared), LENGTH), own[16];
+    for (int i = 0; i < N; i++)
+        f[i] = yoke_submit(ex, upper_half, yoke_1d(yoke_in_f64, shared, LENGTH - 2 * (size_t)i));
+    for (int i = 0; i < N; i++) {
+        yoke_in_f64 v = yoke_await(f[i], yoke_in_f64);
+        CHECK(v.ptr == shared + LENGTH / 2 - i);
+        CHECK_INT(v.shape[0], LENGTH / 2 - i);
+        CHECK_NEAR(v.ptr[7], LENGTH / 2 - i + 7, 0);
+        yoke_release(f[i]);
+    }
+    yoke_inout_f64 back = yoke_await(yoke_submit(ex, same, yoke_1d(yoke_inout_f64, shared, LENGTH), 0), yoke_inout_f64);
+    CHECK(back.ptr == shared && shared[0] == -1);
+    /* Upside down, every third. */
+    yoke_inout_f64 turned = {.ptr = shared + 3000, .ndim = 1, .shape = {1000}, .step = {-3}};
+    back = yoke_await(yoke_submit(ex, same, turned, 0), yoke_inout_f64);
+    CHECK(back.ptr == shared + 3000 && back.step[0] == -3 && shared[3000] == -1);
+    /* More than the argument holds: copied, as nobody promised the rest. */
+    back = yoke_await(yoke_submit(ex, same, yoke_1d(yoke_inout_f64, shared, 8), 8), yoke_inout_f64);
+    CHECK(back.ptr != shared && back.shape[0] == 16 && back.ptr[15] == 15);
+    back = yoke_await(yoke_submit(ex, same, yoke_1d(yoke_inout_f64, numbers(own, 16), 16), 0), yoke_inout_f64);
+    CHECK(back.ptr != own && back.ptr[0] == -1 && back.ptr[15] == 15);
+    yoke_future *first = yoke_submit(ex, doubled, yoke_1d(yoke_in_f64, shared, LENGTH));
+    yoke_out_f64 there = yoke_await(first, yoke_out_f64);
+    yoke_in_f64 half = yoke_await(yoke_submit(ex, upper_half, yoke_1d(yoke_in_f64, there.ptr, LENGTH)), yoke_in_f64);
+    CHECK(half.ptr != there.ptr + LENGTH / 2 && half.ptr[0] == LENGTH);
+    yoke_release(first);
     yoke_shared_free(ex, shared);
     yoke_close(ex);
 }
@@ -435,3 +474,97 @@ TEST_LIMIT(scribbling_workers, 120)
     }
     yoke_close(ex);
 }
+
+YOKE_TASK(const char *, line, (size_t, n))
+{
+    char *p = yoke_alloc(n + 1);
+    if (!p)
+        return "no memory";
+    memset(p, 'l', n);
+    p[n] = '\0';
+    return p;
+}
+
+/* A C string must not lie where a worker can take its end away. */
+TEST(strings_lie_in_private_memory)
+{
+    yoke_executor *ex = yoke_open("processes:1");
+    const yk_processes *p = (const yk_processes *)(void *)ex;
+    for (size_t n = 1; n < 100000; n = n * 3 + 1) {
+        yoke_future *f = yoke_submit(ex, line, n);
+        const char *text = yoke_await(f, const char *);
+        CHECK(text < p->map || text >= p->map + p->map_size);
+        CHECK_INT(strlen(text), n);
+        CHECK(text[0] == 'l' && text[n - 1] == 'l');
+        yoke_release(f);
+    }
+    yoke_close(ex);
+}
+
+/* A completion with times of its own making. */
+YOKE_TASK(void, lies_about_time, (uint64_t, desk), (uint64_t, board), (int64_t, started), (int64_t, ended))
+{
+    yk_desk *d = (yk_desk *)(uintptr_t)desk;
+    yk_board *b = (yk_board *)(uintptr_t)board;
+    uint64_t done = atomic_load(&d->done);
+    d->completions[done % YK_RING] = (yk_completion_cell){.number = atomic_load(&d->claimed), .retry_after = -1,
+                                                          .started = started, .ended = ended};
+    atomic_store(&d->done, done + 1);
+    atomic_fetch_add(&b->bell, 1); /* as a worker does for who sleeps */
+    yk_futex_wake(&b->bell, INT32_MAX, true);
+    for (;;)
+        pause();
+}
+
+TEST(durations_are_durations)
+{
+    static const int64_t times[][2] = {{INT64_MIN, INT64_MAX}, {-1, INT64_MAX}, {INT64_MAX, INT64_MIN}, {0, -1}};
+    for (size_t i = 0; i < YK_COUNT_OF(times); i++) {
+        yoke_executor *ex = yoke_open("processes:1");
+        yk_processes *p = (yk_processes *)(void *)ex;
+        CHECK_INT(yoke_await(yoke_submit(ex, add, 1, 2), long), 3);
+        /* The number of a job that runs is known to its worker when it has a timeout. */
+        yoke_future *f = yoke_opt_submit(ex, (timeout = 3600 * YOKE_S), lies_about_time, (uintptr_t)p->desks,
+                                         (uintptr_t)p->board, times[i][0], times[i][1]);
+        CHECK_INT(yoke_wait(f), 0);
+        CHECK(f->started >= 0 && f->ended >= f->started);
+        yoke_release(f);
+        yk_mutex_lock(&p->lock);
+        yk_end_worker(p, 0);
+        yk_mutex_unlock(&p->lock);
+        yoke_close(ex);
+    }
+}
+
+#ifndef __SANITIZE_THREAD__ /* the table of calls is changed while threads use it */
+static yk_processes *victim;
+static int (*real_memalign)(void **, size_t, size_t);
+static int interrupted;
+
+/* What a thread left behind in a worker could do between two looks at a completion. */
+static int scribbling_memalign(void **ret, size_t alignment, size_t size)
+{
+    if (victim && size >= 1000) {
+        interrupted++;
+        for (unsigned i = 0; i < YK_RING; i++)
+            victim->desks->completions[i].block = UINT64_MAX / 2;
+    }
+    return real_memalign(ret, alignment, size);
+}
+
+TEST(a_completion_is_read_once)
+{
+    real_memalign = yk_sys.posix_memalign;
+    yoke_executor *ex = yoke_open("processes:1");
+    yk_processes *p = (yk_processes *)(void *)ex;
+    victim = p;
+    yk_sys.posix_memalign = scribbling_memalign;
+    yoke_future *f = yoke_submit(ex, complains, 3000, 1);
+    CHECK(yoke_wait(f) < 0);
+    yk_sys.posix_memalign = real_memalign;
+    CHECK(interrupted > 0);
+    CHECK_INT(p->arena_books[p->clerks[0].arena].held, 0);
+    yoke_release(f);
+    yoke_close(ex);
+}
+#endif

@@ -338,7 +338,9 @@ static void children_of_a_task(enum victim victim)
     for (int i = 0; i < CHILDREN; i++)
         copy[i] = ((volatile int64_t *)pids)[i];
     char state;
+    yk_mutex_lock(&p->lock);
     pid_t parent = 0, worker = p->clerks[0].pid;
+    yk_mutex_unlock(&p->lock);
     CHECK(victim == BY_TIMEOUT || look_up(worker, &state, &parent));
     if (victim == THE_WORKER || victim == THE_ZYGOTE)
         kill(victim == THE_WORKER ? worker : parent, SIGKILL);

@@ -70,7 +70,7 @@ for each in recipes():
 
 
 @test
-def both_ways_start_in_one_folder():
+def without_installing():
     """In a tree that has this build directory as build/: what the README exports, then its command."""
     tree = scratch()
     shutil.copytree(FOLDER, os.path.join(tree, "recipes"))
@@ -78,7 +78,7 @@ def both_ways_start_in_one_folder():
     exports = re.search(r"^```sh\n(.*?)^```$", text_of("README.md"), re.S | re.M)[1]
     command = COMMAND.search(text_of("README.md"))[1]
     env = {name: value for name, value in os.environ.items() if name not in ("PKG_CONFIG_PATH", "LD_LIBRARY_PATH")}
-    status, _, err = run(f"set -e\n{exports}\n{command}\n./speedup", cwd=os.path.join(tree, "recipes"), env=env)
+    status, _, err = run(f"set -e\n{exports}\n{command}\n./speedup", cwd=tree, env=env)
     equal((status, err), (0, ""))
 
 

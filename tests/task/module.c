@@ -137,6 +137,62 @@ TEST(a_library_from_the_flags)
     CHECK_INT(answer("m.c"), 2);
 }
 
+static void make_library(int value)
+{
+    char command[3 * PATH_MAX];
+    write_text("l.c", "int l(void) { return %d; }\n", value);
+    snprintf(command, sizeof command, "cc -c -fPIC -o %s/l.o %s/l.c && ar crs %s/libl.a %s/l.o", root, root, root, root);
+    CHECK_INT(system(command), 0);
+}
+
+/* One that is made anew is another, whichever way the flags name it. */
+TEST(libraries_and_objects_from_the_flags_count)
+{
+    setup();
+    static const char *const flags[] = {"-L. -ll", "-L . -l l", "-L. -l:libl.a", "./libl.a", "l.o"};
+    CHECK_INT(chdir(root), 0);
+    for (size_t i = 0; i < YK_COUNT_OF(flags); i++) {
+        write_text("m.c", "// yoke-flags: %s\n#include <yoke.h>\nint l(void);\nYOKE_TASK(int, f) { return l(); }\n", flags[i]);
+        for (int value = 1; value < 3; value++) {
+            make_library(value);
+            int before = compiles();
+            CHECK_INT(answer("m.c"), value);
+            CHECK_INT(answer("m.c"), value);
+            CHECK_INT(compiles(), before + 1);
+        }
+    }
+}
+
+/* The compiler says what the last of several sources includes, and nothing of the others. */
+TEST(further_sources_are_compiled_each_time)
+{
+    setup();
+    CHECK_INT(chdir(root), 0);
+    write_text("k.h", "#define K 10\n");
+    write_text("h.c", "int h(void) { return 2; }\n");
+    write_text("m.c", "// yoke-flags: h.c\n#include \"k.h\"\n#include <yoke.h>\nint h(void);\n"
+                      "YOKE_TASK(int, f) { return K + h(); }\n");
+    CHECK_INT(answer("m.c"), 12);
+    write_text("k.h", "#define K 20\n");
+    CHECK_INT(answer("m.c"), 22);
+    write_text("h.c", "int h(void) { return 3; }\n");
+    CHECK_INT(answer("m.c"), 23);
+    check_tidy();
+}
+
+/* Also where the compiler takes their folder for one of the system's. */
+TEST(headers_of_the_system_count)
+{
+    setup();
+    mkdir(at("system"), 0700);
+    setenv("C_INCLUDE_PATH", at("system"), 1);
+    write_text("system/s.h", "#define S 1\n");
+    write_text("m.c", "#include <s.h>\n#include <yoke.h>\nYOKE_TASK(int, f) { return S; }\n");
+    CHECK_INT(answer("m.c"), 1);
+    write_text("system/s.h", "#define S 22\n");
+    CHECK_INT(answer("m.c"), 22);
+}
+
 TEST(what_the_compiler_is_counts)
 {
     setup();

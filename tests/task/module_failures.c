@@ -1,5 +1,7 @@
 /* Modules when things fail: the compiler, the entries of the cache, its folder, and every call in turn. */
 #include "module_try.h"
+#include <dlfcn.h>
+#include <sys/resource.h>
 
 /* ---- The compiler's failures ---- */
 
@@ -35,6 +37,33 @@ TEST(warnings_do_not_fail)
     setup();
     write_text("m.c", "#include <yoke.h>\n#warning careful\nYOKE_TASK(int, f) { return 1; }\n");
     CHECK_INT(answer("m.c"), 1);
+    CHECK_HAS(text, "careful");
+    CHECK_HAS(text, "m.c:2:");
+    CHECK_INT(answer("m.c"), 1);
+    CHECK_STR(text, ""); /* said once, when it was compiled */
+    CHECK_INT(compiles(), 1);
+}
+
+TEST(a_symbol_that_is_nowhere)
+{
+    setup();
+    const char *warn = "#include <yoke.h>\n#warning careful\n";
+    write_text("m.c", "%sint nowhere(void);\nYOKE_TASK(int, f) { return nowhere(); }\n", warn);
+    CHECK_INT(answer("m.c"), -ENOEXEC);
+    char expected[PATH_MAX + 200];
+    snprintf(expected, sizeof expected, "cannot load %s: undefined symbol: nowhere; if a library has nowhere, add a line "
+                                        "\"// yoke-flags: -lNAME\"", at("m.c"));
+    CHECK_STR(text, expected);
+    write_text("m.c", "%s#include <math.h>\nvolatile double x = 4;\nYOKE_TASK(int, f) { return (int)cbrt(x * 2); }\n", warn);
+    if (!dlsym(RTLD_DEFAULT, "cbrt")) { /* a sanitizer's library brings libm along */
+        CHECK_INT(answer("m.c"), -ENOEXEC);
+        snprintf(expected, sizeof expected, "cannot load %s: undefined symbol: cbrt; add a line \"// yoke-flags: -lm\" to it",
+                 at("m.c"));
+        CHECK_STR(text, expected);
+    }
+    write_text("m.c", "// yoke-flags: -lm\n#include <yoke.h>\n#include <math.h>\nvolatile double x = 4;\n"
+                      "YOKE_TASK(int, f) { return (int)cbrt(x * 2); }\n");
+    CHECK_INT(answer("m.c"), 2);
 }
 
 TEST(no_compiler)
@@ -178,6 +207,40 @@ TEST(which_folder)
     setenv("YOKE_CACHE", "near", 1);
     CHECK_INT(answer("m.c"), 11);
     CHECK_INT(files("near", ".so"), 1);
+}
+
+/* What lies in the cache is run, so one in which others could put something is left alone. */
+TEST(a_folder_that_others_can_write_to)
+{
+    setup();
+    CHECK_INT(answer("m.c"), 11);
+    CHECK_INT(compiles(), 1);
+    static const mode_t open_modes[] = {0777, 01777, 0720, 0702};
+    for (size_t i = 0; i < YK_COUNT_OF(open_modes); i++) {
+        CHECK_INT(chmod(at("cache"), open_modes[i]), 0);
+        CHECK_INT(answer("m.c"), 11);
+        CHECK_INT(compiles(), 2 + (int)i);
+    }
+    CHECK_INT(chmod(at("cache"), 0755), 0);
+    CHECK_INT(answer("m.c"), 11);
+    CHECK_INT(compiles(), 1 + (int)YK_COUNT_OF(open_modes));
+    if (geteuid() == 0) {
+        CHECK_INT(chown(at("cache"), 65534, 65534), 0);
+        CHECK_INT(answer("m.c"), 11);
+        CHECK_INT(compiles(), 2 + (int)YK_COUNT_OF(open_modes));
+    }
+    CHECK_INT(files("tmp", ""), 0);
+}
+
+/* To try how much room there is must not end the process by SIGXFSZ. */
+TEST(a_limit_on_the_size_of_files)
+{
+    setup();
+    struct rlimit little = {.rlim_cur = 100 << 10, .rlim_max = 100 << 10};
+    write_text("m.c", "nonsense\n");
+    CHECK_INT(setrlimit(RLIMIT_FSIZE, &little), 0);
+    CHECK_INT(answer("m.c"), -ENOEXEC);
+    CHECK_HAS(text, "error:");
 }
 
 TEST(a_folder_that_is_none)

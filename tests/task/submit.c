@@ -37,6 +37,10 @@ TEST(by_name_with_defaults)
     CHECK_NEAR(yoke_await(yoke_kw_submit(ex, integrate, b = 2, a = 0.5, n = 10), double), 20.5, 0);
     pair p = yoke_await(yoke_kw_submit(ex, swap, p = ((pair){3, 4})), pair);
     CHECK_INT(p.x, 4);
+    CHECK_NEAR(yoke_await(yoke_kw_submit(ex, integrate), double), 1500, 0); /* no name at all */
+    ran = 0;
+    CHECK_INT(yoke_wait(yoke_kw_submit(ex, nothing)), 0);
+    CHECK_INT(ran, 1);
     yoke_close(ex);
 }
 

@@ -12,17 +12,24 @@ TEST(owner_against_model)
 {
     yk_deque d;
     CHECK_INT(yk_deque_init(&d), 0);
-    static uintptr_t model[20000];
+    static uintptr_t model[60000];
     size_t low = 0, high = 0;
     bool lost = false;
     for (uintptr_t i = 0; i < 20000; i++) {
         switch (test_random() % 5) {
         case 0:
         case 1:
-        case 2:
             CHECK(yk_deque_push(&d, item(i)));
             model[high++] = i;
             break;
+        case 2: {
+            void *several[3] = {item(i), item(i + 20000), item(i + 40000)};
+            unsigned n = (unsigned)(test_random() % 4);
+            CHECK(yk_deque_push_all(&d, several, n));
+            for (unsigned k = 0; k < n; k++)
+                model[high++] = i + k * 20000;
+            break;
+        }
         case 3:
             CHECK(yk_deque_take(&d) == (high > low ? item(model[high - 1]) : NULL));
             high -= high > low;

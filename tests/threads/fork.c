@@ -513,3 +513,42 @@ TEST_LIMIT(forks_find_sleeping_workers, 60)
     }
     yoke_close(ex);
 }
+
+/* ---- Several calls and joins in one expression ---- */
+
+YOKE_FORK(long, call_and_join, (int, n))
+{
+    if (n < 2)
+        return n;
+    yoke_fork(call_and_join, n - 1);
+    return yoke_call(call_and_join, n - 2) + yoke_join(call_and_join);
+}
+
+YOKE_FORK(long, join_and_call, (int, n))
+{
+    if (n < 2)
+        return n;
+    yoke_fork(join_and_call, n - 1);
+    return yoke_join(join_and_call) + yoke_call(join_and_call, n - 2);
+}
+
+YOKE_FORK(long, join_and_join, (int, n))
+{
+    if (n < 2)
+        return n;
+    yoke_fork(join_and_join, n - 1);
+    yoke_fork(join_and_join, n - 2);
+    return yoke_join(join_and_join) + yoke_join(join_and_join);
+}
+
+TEST(calls_and_joins_in_one_expression)
+{
+    static const char *const uris[] = {"inline", "threads:1", "threads:3"};
+    for (size_t i = 0; i < sizeof uris / sizeof *uris; i++) {
+        yoke_executor *ex = yoke_open(uris[i]);
+        CHECK_INT(yoke_run(ex, call_and_join, 20), 6765);
+        CHECK_INT(yoke_run(ex, join_and_call, 20), 6765);
+        CHECK_INT(yoke_run(ex, join_and_join, 20), 6765);
+        yoke_close(ex);
+    }
+}

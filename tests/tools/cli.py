@@ -253,6 +253,7 @@ def wrong_arguments():
     task_refused("two", ["ten", "2"], 'argument 1 "first" of two: expected integer, got "ten"')
     task_refused("two", ["1", "2.5"], 'argument 2 "second" of two: expected integer, got 2.5')
     task_refused("two", ["1", "x=2"], "second")
+    task_refused("two", ["1", "secnod=2"], 'did you mean "second"?')
     task_refused("integrate", ["0", "1", "1e3x"], "integer")
     task_refused("negate", ["yes"], "expected true or false", "yes")
     task_refused("same_text", [], 'argument 1 "v" (cstr) of same_text is missing')
@@ -490,11 +491,21 @@ def ls_as_json():
 def doctor_tells_what_there_is():
     status, out, err = run([YOKE, "doctor"])
     equal((status, err), (0, ""))
-    for part in ("machine: ok", "threads: ok", "processes: ok", "inline: ok", "compiler:"):
+    for part in ("machine: ok", "threads: ok", "processes: ok", "inline: ok", "compiler:", "\n  topology: "):
         has(out, part)
     status, out, err = run([YOKE, "doctor", "--json"])
     equal((status, err), (0, ""))
     json.loads(out)
+
+
+@test
+def doctor_tells_where_the_topology_comes_from():
+    line = [line for line in run([YOKE, "doctor"])[1].split("\n") if line.startswith("  topology: ")][0]
+    check(re.match(r"  topology: (hwloc 2|/sys \(lib|unknown \(lib)", line), line)
+    if "hwloc 2" not in line:
+        return
+    fake = {**os.environ, "HWLOC_SYNTHETIC": "package:2 numa:2 l3:1 core:4 pu:2"}
+    has(run([YOKE, "doctor"], env=fake)[1], ": 2 packages, 4 NUMA nodes, 4 L3 caches, 16 cores, 32 threads\n")
 
 
 @test

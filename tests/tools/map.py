@@ -41,6 +41,24 @@ def start(task, *words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **more):
                             stderr=subprocess.PIPE, **more)
 
 
+def comes(condition, what):
+    """Waits until it holds: as long as it takes on a busy machine, but not for ever."""
+    end = time.monotonic() + 60
+    while not condition():
+        check(time.monotonic() < end, what)
+        time.sleep(0.01)
+
+
+def said(child, part):
+    """What the command says on stderr, up to and with that part."""
+    text = b""
+    while part.encode() not in text:
+        chunk = os.read(child.stderr.fileno(), 4096)
+        check(chunk, f"{text!r} ends without {part!r}")
+        text += chunk
+    return text.decode()
+
+
 def rows(name):
     """The rows of a job log as lists of columns."""
     with open(path(name), newline="\n") as f:
@@ -224,9 +242,15 @@ def order_under_random_delays():
 @test
 def unordered_streams():
     for on in ["threads:2", "processes:2"]:
-        status, out, err = yoke("nap", "--unordered", "--on", on, ":::", "400", "1", "2", "13", "3")
-        equal((status, out), (1, "1\n2\n3\n400\n"))
-        has(err, "yoke: record 4: nap: 13 is unlucky (map_tasks.c:")
+        gate = path("gate")
+        child = start("waits_for", "--unordered", "--on", on, ":::", json.dumps([gate, 1]), '["/", 2]', '["/", 3]',
+                      '["/", 13]', '["/", 4]', stdin=subprocess.DEVNULL)
+        equal([child.stdout.readline() for _ in range(3)], [b"2\n", b"3\n", b"4\n"])
+        write("gate", "")
+        out, err = child.communicate()
+        os.remove(gate)
+        equal((child.returncode, out), (1, b"1\n"))
+        has(err.decode(), "yoke: record 4: waits_for: 13 is unlucky (map_tasks.c:")
     status, out, err = yoke("nap", "-u", "--on", "threads:2", stdin="0\n" * 20000)
     equal((status, out.count("\n"), err), (0, 20000, ""))
     equal(yoke("nap", "-u", "--on", "inline", ":::", "2", "1"), (0, "2\n1\n", ""))
@@ -239,10 +263,7 @@ def results_come_while_input_is_slow():
         for i in range(5):
             child.stdin.write(b"%d\n" % i)
             child.stdin.flush()
-            began = time.monotonic()
-            equal(child.stdout.readline(), b"%d\n" % i)
-            if i > 0:
-                check(time.monotonic() - began < 2, "a result is held back")
+            equal(child.stdout.readline(), b"%d\n" % i)  # one that is held back would never come
         child.stdin.close()
         equal(child.wait(), 0)
         child.stdout.close()
@@ -322,26 +343,25 @@ def retries():
 @test
 def timeouts():
     for on in ("processes", "threads"):
-        began = time.monotonic()
-        status, out, err = yoke("nap", "--on", on, "--timeout", "200ms", "--joblog", path("timeout"), ":::", "1",
-                                "3000", "2")
+        # A worker process is killed, however long it would take; a thread is waited for.
+        long = "3600000" if on == "processes" else "3000"
+        status, out, err = yoke("nap", "--on", on, "--timeout", "1s", "--joblog", path("timeout"), ":::", "1", long, "2")
         equal((status, out), (1, "1\n2\n"))
         has(err, "yoke: record 2: nap: ")
         has(err, "timed out")
         row = rows("timeout")[1]
         equal(row[6:8], ["-1", "15"])
-        if on == "processes":
-            check(time.monotonic() - began < 2.5, "the worker is killed")
 
 
 @test
 def delay():
     for words in (["--on", "threads:2"], ["--on", "processes:2", "-u"], ["--on", "inline"]):
+        began = time.time()
         yoke("nap", *words, "--delay", "100ms", "--joblog", path("delay"), ":::", "0", "0", "250", "0", "0")
-        starts = sorted(float(row[2]) for row in rows("delay"))
+        starts = sorted(float(row[2]) - began for row in rows("delay"))
         equal(len(starts), 5)
-        gaps = [b - a for a, b in zip(starts, starts[1:])]
-        check(min(gaps) > 0.08, gaps)
+        # Each may come late, and the next one then soon after it, but none before its time.
+        check(all(start > 0.1 * i - 0.01 for i, start in enumerate(starts)), starts)
 
 
 # ---- Halt ----
@@ -352,33 +372,54 @@ def halt_soon():
                             ":::", "13", *["150"] * 20)
     equal(status, 1)
     has(err, "halting after 1 failed")
-    has(err, "records read were not run")
     done = rows("halt")
-    check(1 <= len(done) <= 4, done)
+    check(1 <= len(done) <= 2, done)
     equal(out.count("\n"), len(done) - 1)
+
+
+@test
+def halt_in_time_for_short_tasks():
+    short = "".join(f"{n}\n" for n in [0, 13, 0, 13, 0, *[0] * 200])
+    for on in EXECUTORS:
+        for width in (1, 3) if on != "inline" else (1,):
+            for halt, least in (("done=3", 3), ("fail=1", 2), ("fail=2", 4), ("success=3", 5), ("done=40", 40)):
+                if os.path.exists(path("short")):
+                    os.remove(path("short"))
+                words = ["--on", on, f"-j{width}", "--joblog", path("short")]
+                yoke("nap", *words, "--halt", f"soon,{halt}", stdin=short)
+                ran = [row for row in rows("short") if row[6] != "-1"]
+                check(least <= len(ran) < least + width, (on, width, halt, len(ran)))
+
+
+@test
+def halt_leaves_others_running_behind_a_long_one():
+    late = path("late2")
+    status, out, err = yoke("waits_for", "--on", "threads:2", "--halt", "soon,fail=1", "-a",
+                            write("behind", json.dumps([late, 1]) + "\n" + "".join(
+                                json.dumps([write("here", ""), n]) + "\n" for n in range(14, 34))),
+                            "--timeout", "2s")
+    equal((status, out.count("\n")), (1, 20))
+    has(err, "yoke: record 1: ")
 
 
 @test
 def halt_now():
     for on in ("threads:2", "processes:2"):
-        began = time.monotonic()
-        status, out, err = yoke("nap", "--on", on, "--halt", "now,fail=1", ":::", "5000", "13", "5000")
+        status, out, err = yoke("nap", "--on", on, "--halt", "now,fail=1", ":::", "3600000", "13", "3600000")
         equal((status, out), (1, ""))
         has(err, "yoke: record 2: nap: 13 is unlucky")
-        has(err, "2 of 3 records read were not run")
+        has(err, "1 of 2 records read were not run")
         lacks(err, "never looked at")
-        check(time.monotonic() - began < 3, "it does not wait")
 
 
 @test
 def halt_on_success_and_done():
-    status, out, err = yoke("nap", "--on", "threads:1", "--halt", "soon,success=2", ":::", "1", "2", "100", "101",
-                            "102", "103")
+    status, out, err = yoke("nap", "--on", "threads:1", "--halt", "soon,success=2", ":::", "1", "2", *["100"] * 20)
     equal(status, 0)
-    check(2 <= out.count("\n") <= 4, out)
-    status, out, err = yoke("nap", "--on", "processes:1", "--halt", "soon,done=50%", ":::", *["100"] * 8)
+    check(2 <= out.count("\n") < 22, out)
+    status, out, err = yoke("nap", "--on", "processes:1", "--halt", "soon,done=50%", ":::", *["100"] * 20)
     equal(status, 0)
-    check(4 <= out.count("\n") <= 6, out)
+    check(10 <= out.count("\n") < 20, out)
     equal(yoke("nap", "--halt", "never", ":::", "13", "1")[1], "1\n")
 
 
@@ -502,38 +543,57 @@ def gnu_parallel_retries_our_failures():
 
 # ---- Interrupts ----
 
-def interrupted(words, signals, gap=0.3, task="nap", wait=0.5):
-    child = start(task, *words, stdin=subprocess.DEVNULL)
-    time.sleep(wait)
-    for number in signals:
-        child.send_signal(number)
-        time.sleep(gap)
-    began = time.monotonic()
-    out, err = child.communicate(timeout=30)
-    return child.returncode, out.decode(), err.decode(), time.monotonic() - began
+def interrupted(words, number, ms, twice=False):
+    """A signal once the first task runs, and perhaps another one when the first has been answered."""
+    began = path("began")
+    child = start("begins", *words, ":::", json.dumps([began, 0]), *[json.dumps([began, ms])] * 10,
+                  stdin=subprocess.DEVNULL)
+    comes(lambda: os.path.exists(began), "no task has begun")
+    child.send_signal(number)
+    err = ""
+    if "inline" not in words or not twice:
+        err = said(child, "interrupted: finishing what runs")  # inline is busy with the task and says it later
+    if twice:
+        child.send_signal(signal.SIGTERM)  # another one, as two of the same that are pending are one
+    out, rest = child.communicate(timeout=60)
+    os.remove(began)
+    return child.returncode, out.decode(), err + rest.decode()
 
 
 @test
 def first_interrupt_finishes_what_runs():
-    for on, number in (("threads:2", signal.SIGINT), ("processes:2", signal.SIGTERM), ("inline", signal.SIGINT)):
+    for on, number in (("threads:2", signal.SIGINT), ("processes:2", signal.SIGHUP), ("inline", signal.SIGINT)):
         log = path("int")
-        status, out, err, _ = interrupted(["--on", on, "--joblog", log, ":::", "0", *["900"] * 10], [number])
+        status, out, err = interrupted(["--on", on, "--joblog", log], number, 600)
         equal(status, 130)
-        has(err, "interrupted: finishing what runs")
         done = rows("int")
-        check(2 <= len(done) <= 5, done)
-        equal(out, "0\n" + "900\n" * (len(done) - 1))
+        check(2 <= len(done) < 11, done)
+        equal(out, "0\n" + "600\n" * (len(done) - 1))
 
 
 @test
 def second_interrupt_stops_now():
     for on in ("threads:2", "processes:2", "inline"):
         log = path("int2")
-        status, out, err, seconds = interrupted(["--on", on, "--joblog", log, ":::", "0", *["8000"] * 3],
-                                                [signal.SIGINT, signal.SIGINT], 0.2)
+        status, out, err = interrupted(["--on", on, "--joblog", log], signal.SIGINT, 3600000, twice=True)
         equal((status, out), (130, "0\n"))
-        check(seconds < 3, seconds)
         equal([row[0] for row in rows("int2")], ["1"])
+
+
+@test
+def one_sigterm_stops_now():
+    for on in ("threads:2", "processes:2", "inline"):
+        began, log = path("began"), path("term")
+        child = start("begins", "--on", on, "--joblog", log, ":::", json.dumps([began, 0]),
+                      *[json.dumps([began, 3600000])] * 10, stdin=subprocess.DEVNULL)
+        comes(lambda: os.path.exists(began), "no task has begun")
+        child.send_signal(signal.SIGTERM)
+        out, err = child.communicate(timeout=60)
+        os.remove(began)
+        equal((child.returncode, out), (130, b"0\n"))
+        if on != "inline":  # there the task is ended with the process
+            has(err.decode(), "yoke: interrupted: stopping now\n")
+        equal([row[0] for row in rows("term")], ["1"])
 
 
 @test
@@ -552,11 +612,23 @@ def interrupt_while_waiting_for_input():
 @test
 def interrupt_with_a_blocked_output():
     child = start("big", "--on", "threads", ":::", *["1000000"] * 4, stdin=subprocess.DEVNULL)
-    time.sleep(0.5)
+    equal(os.read(child.stdout.fileno(), 1), b'"')
     child.send_signal(signal.SIGINT)
-    time.sleep(0.2)
-    child.send_signal(signal.SIGINT)
-    equal(child.wait(timeout=10), 130)
+    child.send_signal(signal.SIGTERM)
+    equal(child.wait(timeout=60), 130)
+
+
+def with_variable(name):
+    """The processes that have it in their environment."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as f:
+                if name.encode() in f.read():
+                    found.append(pid)
+        except OSError:
+            pass
+    return found
 
 
 @test
@@ -570,15 +642,7 @@ def no_process_stays():
             child.send_signal(number)
             time.sleep(0.1)
         child.communicate(timeout=20)
-        time.sleep(0.3)
-        left = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                if marker.encode() in open(f"/proc/{pid}/environ", "rb").read():
-                    left.append(pid)
-            except OSError:
-                pass
-        equal(left, [])
+        comes(lambda: not with_variable(marker), "processes stay")
 
 
 # ---- Outputs that fail ----
@@ -682,6 +746,25 @@ def progress_on_a_terminal():
 
 
 @test
+def progress_counts_what_is_done_of_a_file():
+    here, later = write("here", ""), path("late")
+    names = [here] * 3 + [later] * 7  # of one length
+    records = write("ten.jsonl", "".join(json.dumps([name, 1]) + "\n" for name in names))
+    leader, follower = pty.openpty()
+    child = subprocess.Popen([YOKE, "map", f"{TASKS}:waits_for", "--on", "threads:1", "-a", records],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=follower)
+    os.close(follower)
+    text = ""
+    while "  3 records  " not in text:  # all ten have been read by then
+        text += os.read(leader, 4096).decode()
+    write("late", "")
+    equal(child.wait(timeout=60), 0)
+    os.close(leader)
+    line = next(line for line in text.split("\r") if "  3 records  " in line)
+    has(line, "]  30%  3 records")
+
+
+@test
 def progress_elsewhere():
     equal(yoke("nap", ":::", "1")[2], "")
     has(yoke("nap", "--progress", ":::", "1")[2], "1 of 1")
@@ -708,6 +791,33 @@ def dry_run():
 # ---- Usage ----
 
 @test
+def a_log_survives_what_cannot_run():
+    """It is emptied when all else is ready, and is nothing else's file."""
+    text = HEADER + "\n1\t:\t1\t1\t0\t0\t0\t0\tc\n"
+    for words in (["--on", "nosuch"], ["--on", "threads:zero"], ["--trace", "/proc/nonexistent/t"]):
+        log = write("kept", text)
+        status, out, err = yoke("nap", *words, "--joblog", log, ":::", "1")
+        check(status in (2, 3) and out == "", f"{status} {out} {err}")
+        equal(open(log).read(), text)
+    data = write("data", "1\n3\n")
+    for words in (["-a", data], ["--trace", data, ":::", "1"], ["--summary=" + data, ":::", "1"]):
+        status, out, err = yoke("nap", "--joblog", data, *words)
+        equal((status, out), (2, ""))
+        has(err, "cannot be the job log too")
+        equal(open(data).read(), "1\n3\n")
+
+
+@test
+def files_that_may_grow_no_more():
+    """SIGXFSZ would end the command without a word."""
+    many = write("many", "3\n" * 20000)
+    for words in (f"-a {many} >{path('limited')}", f"-a {many} --joblog {path('limited.log')} >/dev/null"):
+        status, out, err = run(["sh", "-c", f"ulimit -f 1; exec {YOKE} map --on inline {TASKS}:nap {words}"])
+        equal((status, out), (1, ""))
+        has(err, "File too large")
+
+
+@test
 def usage_errors():
     target = f"{TASKS}:nap"
     for words, text in (
@@ -729,10 +839,10 @@ def usage_errors():
             ([target, "--halt", "later"], "--halt later"), ([target, "--input", "xml"], "auto|json|text"),
             ([target, "--errors", "mail"], "stderr|inline"), ([target, "--resume"], "needs --joblog"),
             ([target, "-a", "/dev/null", ":::", "1"], "not from both"), ([target, ":::", "1", ":::", "2"], "only one :::"),
-            ([target, "-a", "/nonexistent"], "cannot read /nonexistent"), ([target, "-a", "/"], "Is a directory"),
+            ([target, "-a", "/proc/nonexistent"], "cannot read /proc/nonexistent"), ([target, "-a", "/"], "Is a directory"),
             ([target, "--on", "threads:x", ":::", "1"], "threads"), ([target, "--on", "thread", ":::", "1"], "thread"),
-            ([target, "--joblog", path("missing/log"), ":::", "1"], "cannot open the job log"),
-            ([target, "--trace", path("missing/trace"), ":::", "1"], "cannot open the trace")):
+            ([target, "--joblog", "/proc/nonexistent/log", ":::", "1"], "cannot open the job log"),
+            ([target, "--trace", "/proc/nonexistent/trace", ":::", "1"], "cannot open the trace")):
         status, out, err = run([YOKE, "map", *words])
         check((status, out) == (2, ""), f"{words}: {status} {out} {err}")
         has(err, text)

@@ -144,6 +144,9 @@ TEST(progress_line)
     CHECK_HAS(line((yk_progress_state){.done = 1, .share = 0.001}, 100, 80), "left 27h45m");
     CHECK_STR(line((yk_progress_state){.done = 0, .total = 10}, 0, 80),
               "[------------------------]   0%  0 of 10  0.0/s  took 0s");
+    CHECK_STR(line((yk_progress_state){.done = 0, .share = 0.25, .running = 32}, 2, 80),
+              "[######------------------]  25%  0 records  0.0/s  took 2s  waiting 32");
+    CHECK_HAS(line((yk_progress_state){.done = 1, .share = -1}, 1, 80), "1 record  ");
     CHECK_INT(strlen(line((yk_progress_state){.done = 50, .total = 200, .failed = 3}, 10, 40)), 39);
     CHECK_HAS(line((yk_progress_state){.done = 300, .total = 200}, 10, 80), "100%");
 }

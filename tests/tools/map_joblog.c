@@ -168,6 +168,7 @@ TEST(rows_as_gnu_parallel_writes_them)
     yk_error e;
     make("");
     CHECK_INT(yk_joblog_open(&log, path, YK_RESUME_NOT, "yoke map f.c:t ::: ", NULL, &e), 0);
+    CHECK_INT(yk_joblog_begin(&log, path, &e), 0);
     log.to_epoch = INT64_C(1700000000123456789) - YOKE_S;
     yk_joblog_row row = row_of(1, "[1]");
     yk_joblog_add(&log, &row);
@@ -200,8 +201,10 @@ static int resume(const char *text, enum yk_resume how, yk_seqset *done, yk_erro
     yk_joblog log;
     make(text);
     int err = yk_joblog_open(&log, path, how, "c ", done, e);
-    if (err == 0)
+    if (err == 0) {
+        CHECK_INT(yk_joblog_begin(&log, path, e), 0);
         yk_joblog_close(&log);
+    }
     return err;
 }
 
@@ -269,11 +272,44 @@ TEST(a_log_that_cannot_be_opened)
 {
     yk_joblog log;
     yk_error e;
-    CHECK_INT(yk_joblog_open(&log, "/nonexistent/log", YK_RESUME_NOT, "", NULL, &e), -ENOENT);
-    CHECK_STR(e.text, "cannot open the job log /nonexistent/log: No such file or directory");
+    CHECK_INT(yk_joblog_open(&log, "/proc/nonexistent/log", YK_RESUME_NOT, "", NULL, &e), -ENOENT);
+    CHECK_STR(e.text, "cannot open the job log /proc/nonexistent/log: No such file or directory");
     CHECK_INT(yk_joblog_open(&log, "/tmp", YK_RESUME_ALL, "", NULL, &e), -EISDIR);
-    CHECK_INT(yk_joblog_open(&log, "/dev/full", YK_RESUME_NOT, "", NULL, &e), -ENOSPC);
+    CHECK_INT(yk_joblog_open(&log, "/dev/full", YK_RESUME_NOT, "", NULL, &e), 0);
+    CHECK_INT(yk_joblog_begin(&log, "/dev/full", &e), -ENOSPC);
     CHECK_STR(e.text, "cannot write the job log /dev/full: No space left on device");
+    yk_joblog_close(&log);
+}
+
+/* Until all else is ready what is in the file stays, and nobody else may have it meanwhile. */
+TEST(a_log_is_emptied_late_and_belongs_to_one_run)
+{
+    yk_joblog log, other;
+    yk_error e;
+    yk_seqset done = {0};
+    make(HEADER "1\t:\t1\t1\t0\t0\t0\t0\tc\n");
+    off_t size = content_size();
+    CHECK_INT(yk_joblog_open(&log, path, YK_RESUME_NOT, "c ", NULL, &e), 0);
+    CHECK_INT(content_size(), size);
+    CHECK_INT(yk_joblog_open(&other, path, YK_RESUME_ALL, "c ", &done, &e), -EBUSY);
+    CHECK_HAS(e.text, "is in use by another run");
+    CHECK_INT(content_size(), size);
+    CHECK_INT(yk_joblog_begin(&log, path, &e), 0);
+    CHECK_STR(content(), HEADER);
+    yk_joblog_close(&log);
+    CHECK_INT(yk_joblog_open(&other, path, YK_RESUME_ALL, "c ", &done, &e), 0);
+    yk_joblog_close(&other);
+    unlink(path);
+}
+
+/* /dev/zero has no end and no newline. */
+TEST(a_log_without_end)
+{
+    yk_joblog log;
+    yk_error e;
+    yk_seqset done = {0};
+    CHECK_INT(yk_joblog_open(&log, "/dev/zero", YK_RESUME_ALL, "c ", &done, &e), -EBADMSG);
+    CHECK_STR(e.text, "/dev/zero is not a job log: its first line is not the header");
 }
 
 TEST(failing_calls_of_a_log)
@@ -287,6 +323,8 @@ TEST(failing_calls_of_a_log)
             make(HEADER "1\t:\t1\t1\t0\t0\t0\t0\tc\n2\t:");
             yk_sys_fail(names[i], n, EIO);
             err = yk_joblog_open(&log, path, YK_RESUME_ALL, "c ", &done, &e);
+            if (err == 0 && (err = yk_joblog_begin(&log, path, &e)) < 0)
+                yk_joblog_close(&log);
             if (err == 0) {
                 yk_joblog_row row = row_of(5, "r");
                 yk_joblog_add(&log, &row);

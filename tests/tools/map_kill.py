@@ -143,32 +143,43 @@ def resumed_after_a_cut_anywhere():
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
-def interrupted(on, numbers):
-    """Ten slow records on two workers; the signals come when the first record is in the log."""
+def said(child, part):
+    """What the command says on stderr, up to and with that part."""
+    text = b""
+    while part.encode() not in text:
+        chunk = os.read(child.stderr.fileno(), 4096)
+        check(chunk, f"{text!r} ends without {part!r}")
+        text += chunk
+    return text.decode()
+
+
+def interrupted(on, numbers, ms):
+    """Ten slow records on two workers; the first signal comes when the first record is in the log, each further one
+    when the one before has been answered."""
     log = path("signals.log")
     if os.path.exists(log):
         os.remove(log)
-    child = start("nap", "--on", on, "--joblog", log, "--summary", ":::", "0", *["700"] * 9)
+    child = start("nap", "--on", on, "--joblog", log, "--summary", ":::", "0", *[str(ms)] * 9)
     # The first result waits for others to be written with it, but not for long.
     start_rows("signals.log", 1)
-    began = time.monotonic()
-    for number in numbers:
+    child.send_signal(numbers[0])
+    err = said(child, "finishing what runs")
+    for number in numbers[1:]:
         child.send_signal(number)
-        time.sleep(0.1)
-    out, err = child.communicate(timeout=30)
-    return child.returncode, out.decode(), err.decode(), time.monotonic() - began
+    out, rest = child.communicate(timeout=60)
+    return child.returncode, out.decode(), err + rest.decode()
 
 
 @test
 def the_first_signal_finishes_what_runs():
-    for number in SIGNALS:
+    for number in (signal.SIGINT, signal.SIGHUP):
         for on in ("threads:2", "processes:2"):
-            status, out, err, seconds = interrupted(on, [number])
+            status, out, err = interrupted(on, [number], 700)
             equal(status, 130)
             has(err, "finishing what runs")
             rows = log_rows("signals.log")
             equal(out, "0\n" + "700\n" * (len(rows) - 1))
-            check(2 <= len(rows) <= 5, rows)
+            check(2 <= len(rows) < 10, rows)
             check(all(row[1:] == ("0", "0") for row in rows), rows)
             summary = json.loads(err.strip().split("\n")[-1])
             equal((summary["ok"], summary["stopped"]), (len(rows), "interrupted"))
@@ -178,13 +189,11 @@ def the_first_signal_finishes_what_runs():
 @test
 def any_two_signals_stop_now():
     for on in ("threads:2", "processes:2"):
-        for first in SIGNALS:
+        for first in (signal.SIGINT, signal.SIGHUP):
             second = random.choice(SIGNALS)
-            status, out, err, seconds = interrupted(on, [first, second])
-            equal(status, 130)
-            check(seconds < 5, seconds)
-            rows = log_rows("signals.log")
-            equal(out, "0\n" + "700\n" * (len(rows) - 1))
+            status, out, err = interrupted(on, [first, second], 3600000)
+            equal((status, out), (130, "0\n"))
+            equal([row[0] for row in log_rows("signals.log")], [1])
 
 
 @test
@@ -193,8 +202,10 @@ def an_interrupted_run_is_resumed():
     words = ["--on", "processes:2", "--joblog", log, "--resume", ":::", *[f"{i}" for i in range(100, 112)]]
     collected = []
     for _ in range(30):
+        had = len(log_rows("again.log"))
         child = start("nap", *words)
-        time.sleep(0.25)
+        while child.poll() is None and len(log_rows("again.log")) == had:
+            time.sleep(0.005)
         if child.poll() is None:
             child.send_signal(random.choice(SIGNALS))
         out, err = child.communicate(timeout=30)
@@ -203,7 +214,7 @@ def an_interrupted_run_is_resumed():
             break
         equal(child.returncode, 130)
     equal(child.returncode, 0)
-    equal(collected, [str(i) for i in range(100, 112)])
+    equal(sorted(collected), [str(i) for i in range(100, 112)])  # SIGTERM leaves gaps
 
 
 @test

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +26,23 @@ YOKE_TASK(long, nap, (long, ms))
     return ms;
 }
 
+/* The same, and tells by a file that it runs. */
+YOKE_TASK(long, begins, (const char *, path), (long, ms))
+{
+    FILE *f = ms > 0 ? fopen(path, "w") : NULL;
+    if (f)
+        fclose(f);
+    return nap(ms);
+}
+
+/* Waits until the file is there. */
+YOKE_TASK(long, waits_for, (const char *, path), (long, n))
+{
+    while (access(path, F_OK) != 0)
+        nap(1);
+    return n % 100 == 13 ? nap(n) : n;
+}
+
 YOKE_TASK(yoke_str, echo, (const char *, text))
 {
     return (yoke_str){text, strlen(text)};
@@ -43,6 +61,29 @@ YOKE_TASK(long, die, (long, how))
     if (how > 0)
         raise((int)how);
     return how;
+}
+
+/* As die(), and from 200 on _exit(); -1 fails. */
+YOKE_TASK(long, hard, (long, how))
+{
+    if (how == -1)
+        yoke_fail(EINVAL, "minus one");
+    if (how >= 200)
+        _exit((int)how - 200);
+    return how > 0 ? die(how) : how;
+}
+
+/* The status of a child that ends by _exit() or exit(). */
+YOKE_TASK(int, forks, (int, code))
+{
+    int status = -1;
+    pid_t pid = fork();
+    if (pid == 0 && code % 2)
+        _exit(code);
+    if (pid == 0)
+        exit(code);
+    waitpid(pid, &status, 0);
+    return status;
 }
 
 YOKE_TASK(double, root, (double, x))

@@ -260,7 +260,7 @@ def no_home():
     place.env["HOME"] = place.path("home")
     equal(place.run(), (0, "11\n", ""))
     equal(len(glob.glob(place.path("home/.cache/yoke/*.so"))), 1)
-    place.env.update(HOME="/nonexistent/home", TMPDIR="/nonexistent/tmp")
+    place.env.update(HOME="/proc/nonexistent/home", TMPDIR="/proc/nonexistent/tmp")
     if os.geteuid() != 0:
         status, out, err = place.run()
         equal((status, out), (2, ""))
@@ -301,6 +301,19 @@ def interrupted_while_it_compiles():
     check(process.returncode in (2, 130, -signal.SIGINT), str(process.returncode))
     del place.env["CC"]
     equal(place.run(), (0, "11\n", ""))
+
+
+@test
+def warnings_and_symbols_that_are_nowhere():
+    place = Place()
+    place.write("w.c", "#include <yoke.h>\n#warning careful\nYOKE_TASK(int, f, (int, x, \"\", 1)) { return x; }\n")
+    status, out, err = place.run("w.c:f")
+    equal((status, out), (0, "1\n"))
+    has(err, "careful")
+    equal(place.run("w.c:f"), (0, "1\n", ""))
+    place.write("u.c", "#include <yoke.h>\n#warning careful\nint undefd(void);\nYOKE_TASK(int, f) { return undefd(); }\n")
+    equal(place.run("u.c:f"), (2, "", f"yoke run: cannot load {place.path('u.c')}: undefined symbol: undefd; "
+                               "if a library has undefd, add a line \"// yoke-flags: -lNAME\"\n"))
 
 
 main()

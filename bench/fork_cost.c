@@ -1,0 +1,27 @@
+/* fork_cost.c - fib, for fork_cost.py to count its instructions: fork_cost forks|calls N. */
+#include "bench.h"
+#include <yoke.h>
+
+YOKE_FORK(long, fib, (int, n))
+{
+    if (n < 2)
+        return n;
+    yoke_fork(fib, n - 1);
+    long b = yoke_call(fib, n - 2);
+    return yoke_join(fib) + b;
+}
+
+__attribute__((noinline)) static long alone(int n)
+{
+    return n < 2 ? n : alone(n - 1) + alone(n - 2);
+}
+
+int main(int argc, char **argv)
+{
+    BENCH_CHECK(argc == 3);
+    int n = (int)strtol(argv[2], NULL, 10);
+    yoke_executor *ex = yoke_open("inline"); /* no thief: nothing but the short ways */
+    long v = strcmp(argv[1], "forks") == 0 ? yoke_run(ex, fib, n) : alone(n);
+    BENCH_CHECK(v == (n == 16 ? 987 : n == 22 ? 17711 : -1));
+    return yoke_close(ex);
+}

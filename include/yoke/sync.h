@@ -1,0 +1,444 @@
+/* yoke/sync.h - locks and what goes with them, between threads and between processes, with the rules of
+ * Python's threading.
+ *
+ *   yoke_lock        one holder; whoever knows it may release it
+ *   yoke_rlock       one holder, who may take it again
+ *   yoke_rwlock      many readers or one writer
+ *   yoke_semaphore   permits, bounded or not
+ *   yoke_condition   wait under a lock until somebody notifies
+ *   yoke_event       a flag to wait for
+ *   yoke_barrier     all wait for all, again and again
+ *   yoke_latch       a count that goes down to zero, once
+ *   yoke_once        an initialisation that happens once
+ *
+ * Common to all:
+ *   - The struct is the caller's, in any memory, and is not copied while in use; its memory stays until every
+ *     call on it has returned, the releases of others too. Zeroed it is ready, private
+ *     to the process, except yoke_barrier, which has a number to be told; the INIT macros and X_init() do the
+ *     same and more. X_done() ends it and returns -EBUSY when it is plainly in use; later use is -EINVAL
+ *     where that costs nothing to see.
+ *   - Four forms of waiting: X(), for ever; X_try(), not at all (-EAGAIN); X_timed(), at most ns nanoseconds
+ *     (-ETIMEDOUT; 0 does not wait; less than 0 is -EINVAL for a lock and an rwlock, and as 0 for the others, as
+ *     in Python); X_until(), until a deadline of yoke_now(). YOKE_FOREVER as ns or deadline is for ever.
+ *     Signals do not end a wait.
+ *   - May be called from any thread and from inside tasks (a worker that waits lends its place to another),
+ *     not from signal handlers; what never waits (set, release, notify) may also be called by whoever holds
+ *     other locks.
+ *   - YOKE_SHARED in the flags of X_init(): the struct lies in memory that other processes map too, at any
+ *     address. All of them run this version of yoke in one PID namespace, and one of them calls X_init()
+ *     before the others come.
+ *
+ * When somebody dies. A process may be killed (SIGKILL, a crash) at any instruction, and a thread may end,
+ * while it holds or waits for something shared. Who waits finds out by looking from time to time (10 ms after
+ * it began to wait, then ever more seldom, every 80 ms at last), so a death costs the others a moment and
+ * never blocks them:
+ *   - a lock, rlock or rwlock whose holder died goes to the next who asks: that call returns -EOWNERDEAD
+ *     *with the lock held*, what the lock protects may be half changed, and yoke_X_consistent() says that it
+ *     has been repaired. Released without that, it goes to the next one with -EOWNERDEAD again. A dead reader
+ *     is just forgotten;
+ *   - permits of a semaphore have no owner: whoever reaps the process gives back what it had;
+ *   - a notification given to a waiter that died without returning goes to the next waiter;
+ *   - a barrier is broken when its action's thread dies; one who will never arrive is a matter for timeouts
+ *     or yoke_barrier_abort();
+ *   - an initialisation whose thread died is begun again by the next.
+ * A process that calls exec() holding something keeps it until it ends. In private memory a thread that ends
+ * keeps what it holds.
+ *
+ * What it costs: a free lock is taken by one locked instruction and released by none, private or shared. Who
+ * has to sleep first makes all running threads pass a fence (membarrier(2)), which is why the holder need
+ * not. Source: asymmetric locks after Dice, Huang and Yang, "Asymmetric Dekker synchronization" (2001).
+ *
+ * YOKE_DEBUG=locks in the environment: the locks report deadlocks and cycles among them. */
+#ifndef YOKE_SYNC_H
+#define YOKE_SYNC_H
+#pragma GCC system_header
+#include <yoke/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Flags of the init functions. */
+enum {
+    YOKE_SHARED = 1 /* in memory shared between processes */
+};
+
+/* For constants: one that is less than 0 does not compile. */
+#define YK_NOT_NEGATIVE(n) ((uint32_t)(n) + 0 * (uint32_t)sizeof(char[(n) < 0 ? -1 : 1]))
+
+/* ---- For the macros and inline functions below; the fields of all structs are the library's ---- */
+
+/* word: 0 free; else the owner's id, or flags (src/sync/lock.c). Written by: word, who takes and releases;
+ * sleepers, who is about to sleep and who wakes; depth, the owner; flags, init. */
+typedef struct yk_lock_core {
+    uint64_t word;
+    uint32_t sleepers; /* 1: somebody may sleep on this */
+    uint32_t depth;    /* how often more the owner has taken it */
+    uint32_t flags, spare;
+} yk_lock_core;
+
+/* How a lock is wanted. */
+enum { YK_LOCK_PLAIN = 0, YK_LOCK_AGAIN = 1, YK_LOCK_TRY = 2, YK_LOCK_TIMED = 4, YK_LOCK_WRITE = 8 };
+
+/* The calling thread's id, 0 until it first needs one. */
+extern __attribute__((tls_model("initial-exec"))) YOKE_API __thread uint64_t yk_self;
+/* True when YOKE_DEBUG says so: then every call goes the slow way, past the diagnosis. */
+extern YOKE_API bool yoke_watching_locks;
+/* All ways to acquire and to release that are not inline. */
+YOKE_API int yk_lock_wait(yk_lock_core *l, unsigned how, int64_t limit, const char *file, int line);
+YOKE_API int yk_lock_drop(yk_lock_core *l, unsigned how);
+YOKE_API void yk_lock_wake(yk_lock_core *l);
+YOKE_API int yk_lock_init(yk_lock_core *l, unsigned flags);
+YOKE_API int yk_lock_done(yk_lock_core *l);
+YOKE_API int yk_lock_consistent(yk_lock_core *l);
+YOKE_API void yk_lock_name(yk_lock_core *l, const char *name);
+
+static inline int yk_lock_take(yk_lock_core *l, unsigned how, int64_t limit, const char *file, int line)
+{
+    uint64_t yk_me = yk_self, yk_free = 0;
+    if (__builtin_expect(yk_me && !yoke_watching_locks
+                             && __atomic_compare_exchange_n(&l->word, &yk_free, yk_me, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
+                         1))
+        return 0;
+    return yk_lock_wait(l, how, limit, file, line);
+}
+
+/* The plain store and the plain load after it may be seen by others in the other order: who is about to sleep
+ * makes up for that. */
+static inline int yk_lock_give(yk_lock_core *l)
+{
+    __atomic_store_n(&l->word, 0, __ATOMIC_RELEASE);
+    __asm__ __volatile__("" ::: "memory");
+    if (__builtin_expect(__atomic_load_n(&l->sleepers, __ATOMIC_RELAXED), 0))
+        yk_lock_wake(l);
+    return 0;
+}
+
+/* ---- Lock ---- */
+
+/* One holder at a time. A private lock has no owner: any thread may release it, and taking it twice waits for
+ * somebody else to. A shared one belongs to the thread that took it. No fairness is promised. */
+typedef struct yoke_lock {
+    yk_lock_core core;
+} yoke_lock;
+#define YOKE_LOCK_INIT {{0, 0, 0, 0, 0}}
+
+/* init: 0 or -EINVAL (unknown flags). done: 0 or -EBUSY (held). */
+static inline int yoke_lock_init(yoke_lock *l, unsigned flags) { return yk_lock_init(&l->core, flags); }
+static inline int yoke_lock_done(yoke_lock *l) { return yk_lock_done(&l->core); }
+
+/* Takes the lock: 0; -EOWNERDEAD (shared): taken too, see above; -EINVAL: ended; with YOKE_DEBUG=locks -EDEADLK. */
+#define yoke_lock_acquire(l) yk_lock_acquire_at((l), YK_LOCK_PLAIN, YOKE_FOREVER, __FILE__, __LINE__)
+#define yoke_lock_try(l) yk_lock_acquire_at((l), YK_LOCK_TRY, 0, __FILE__, __LINE__)
+#define yoke_lock_timed(l, ns) yk_lock_acquire_timed((l), (ns), __FILE__, __LINE__)
+#define yoke_lock_until(l, deadline) yk_lock_acquire_at((l), YK_LOCK_PLAIN, (deadline), __FILE__, __LINE__)
+static inline int yk_lock_acquire_at(yoke_lock *l, unsigned how, int64_t limit, const char *file, int line)
+{
+    return yk_lock_take(&l->core, how, limit, file, line);
+}
+static inline int yk_lock_acquire_timed(yoke_lock *l, int64_t ns, const char *file, int line)
+{
+    return ns < 0 ? -EINVAL : yk_lock_take(&l->core, YK_LOCK_TIMED, ns, file, line);
+}
+
+/* Releases: 0; -EPERM: it was free, or (shared) it is another thread's. */
+static inline int yoke_lock_release(yoke_lock *l)
+{
+    uint64_t yk_me = yk_self;
+    if (__builtin_expect(!yk_me || yoke_watching_locks || __atomic_load_n(&l->core.word, __ATOMIC_RELAXED) != yk_me, 0))
+        return yk_lock_drop(&l->core, YK_LOCK_PLAIN);
+    return yk_lock_give(&l->core);
+}
+/* True while somebody holds it; out of date at once. */
+static inline bool yoke_lock_held(const yoke_lock *l)
+{
+    return (__atomic_load_n(&l->core.word, __ATOMIC_RELAXED) & 0x3fffffffu) != 0;
+}
+/* By the holder after -EOWNERDEAD: what the lock protects is in order again. 0; -EPERM: not the holder's;
+ * -EINVAL: it was in order. */
+static inline int yoke_lock_consistent(yoke_lock *l) { return yk_lock_consistent(&l->core); }
+/* A name for reports of YOKE_DEBUG=locks, borrowed until done. */
+static inline void yoke_lock_name(yoke_lock *l, const char *name) { yk_lock_name(&l->core, name); }
+
+/* ---- Lock that its owner may take again ---- */
+
+/* Belongs to the thread that took it, which may take it again and releases it as often. */
+typedef struct yoke_rlock {
+    yk_lock_core core;
+} yoke_rlock;
+#define YOKE_RLOCK_INIT {{0, 0, 0, 0, 0}}
+
+static inline int yoke_rlock_init(yoke_rlock *l, unsigned flags) { return yk_lock_init(&l->core, flags); }
+static inline int yoke_rlock_done(yoke_rlock *l) { return yk_lock_done(&l->core); }
+
+/* As for yoke_lock; -EOVERFLOW: taken 2^32 times. */
+#define yoke_rlock_acquire(l) yk_rlock_acquire_at((l), YK_LOCK_AGAIN, YOKE_FOREVER, __FILE__, __LINE__)
+#define yoke_rlock_try(l) yk_rlock_acquire_at((l), YK_LOCK_AGAIN | YK_LOCK_TRY, 0, __FILE__, __LINE__)
+#define yoke_rlock_timed(l, ns) yk_rlock_acquire_timed((l), (ns), __FILE__, __LINE__)
+#define yoke_rlock_until(l, deadline) yk_rlock_acquire_at((l), YK_LOCK_AGAIN, (deadline), __FILE__, __LINE__)
+static inline int yk_rlock_acquire_at(yoke_rlock *l, unsigned how, int64_t limit, const char *file, int line)
+{
+    return yk_lock_take(&l->core, how, limit, file, line);
+}
+static inline int yk_rlock_acquire_timed(yoke_rlock *l, int64_t ns, const char *file, int line)
+{
+    return ns < 0 ? -EINVAL : yk_lock_take(&l->core, YK_LOCK_AGAIN | YK_LOCK_TIMED, ns, file, line);
+}
+
+/* Releases once: 0; -EPERM: it is free or another thread's. */
+static inline int yoke_rlock_release(yoke_rlock *l)
+{
+    uint64_t yk_me = yk_self;
+    if (__builtin_expect(!yk_me || yoke_watching_locks || __atomic_load_n(&l->core.word, __ATOMIC_RELAXED) != yk_me
+                             || l->core.depth != 0,
+                         0))
+        return yk_lock_drop(&l->core, YK_LOCK_AGAIN);
+    return yk_lock_give(&l->core);
+}
+/* True when the calling thread holds it. */
+static inline bool yoke_rlock_mine(const yoke_rlock *l)
+{
+    return yk_self && ((__atomic_load_n(&l->core.word, __ATOMIC_RELAXED) ^ yk_self) & ~UINT64_C(0xc0000000)) == 0;
+}
+static inline int yoke_rlock_consistent(yoke_rlock *l) { return yk_lock_consistent(&l->core); }
+static inline void yoke_rlock_name(yoke_rlock *l, const char *name) { yk_lock_name(&l->core, name); }
+
+/* ---- Semaphore ---- */
+
+/* Permits; nobody owns one, and anybody may release. Waiters are woken in the order in which they came, but a
+ * newcomer may overtake one that is woken. */
+typedef struct yoke_semaphore {
+    uint32_t word;  /* permits, and a bit: somebody may sleep; written by all */
+    uint32_t slack; /* how far the most permits are below INT32_MAX; init */
+    uint32_t flags; /* init and done */
+} yoke_semaphore;
+#define YOKE_SEMAPHORE_INIT(permits) {YK_NOT_NEGATIVE(permits), 0, 0}
+#define YOKE_SEMAPHORE_BOUNDED_INIT(permits) {YK_NOT_NEGATIVE(permits), (uint32_t)INT32_MAX - (uint32_t)(permits), 0}
+
+/* With this many permits; bounded: and never more. 0 or -EINVAL (permits < 0, unknown flags). */
+YOKE_API int yoke_semaphore_init(yoke_semaphore *s, int permits, unsigned flags);
+YOKE_API int yoke_semaphore_init_bounded(yoke_semaphore *s, int permits, unsigned flags);
+YOKE_API int yoke_semaphore_done(yoke_semaphore *s);
+
+/* Takes a permit: 0, -EAGAIN (try), -ETIMEDOUT, -EINVAL (ended). */
+YOKE_API int yoke_semaphore_acquire(yoke_semaphore *s);
+YOKE_API int yoke_semaphore_try(yoke_semaphore *s);
+YOKE_API int yoke_semaphore_timed(yoke_semaphore *s, int64_t ns);
+YOKE_API int yoke_semaphore_until(yoke_semaphore *s, int64_t deadline);
+/* Gives n permits: 0; -EINVAL: n < 1; -EOVERFLOW: there would be more than allowed, and nothing has changed. */
+YOKE_API int yoke_semaphore_release(yoke_semaphore *s, int n);
+/* Permits left now; out of date at once. */
+YOKE_API int yoke_semaphore_permits(const yoke_semaphore *s);
+
+/* ---- Event ---- */
+
+/* A flag. Who waits while it is set goes on, even if it is cleared again at once: set and clear together wake
+ * all who wait. */
+typedef struct yoke_event {
+    uint32_t word; /* flag, somebody sleeps, generation: all in one, written by all */
+    uint32_t flags;
+} yoke_event;
+#define YOKE_EVENT_INIT {0, 0}
+
+/* init: 0 or -EINVAL (unknown flags). done: 0 or -EBUSY (somebody waits). */
+YOKE_API int yoke_event_init(yoke_event *e, unsigned flags);
+YOKE_API int yoke_event_done(yoke_event *e);
+/* 0. Setting what is set does nothing. */
+YOKE_API int yoke_event_set(yoke_event *e);
+YOKE_API int yoke_event_clear(yoke_event *e);
+/* 1: set (or set meanwhile); 0: not before the time was over; -EINVAL: ended. */
+YOKE_API int yoke_event_wait(yoke_event *e);
+YOKE_API int yoke_event_try(yoke_event *e);
+YOKE_API int yoke_event_timed(yoke_event *e, int64_t ns);
+YOKE_API int yoke_event_until(yoke_event *e, int64_t deadline);
+/* The flag. */
+YOKE_API bool yoke_event_is_set(const yoke_event *e);
+
+/* ---- Latch ---- */
+
+/* A count of things to come. Who waits goes on when it is 0, and it stays 0. */
+typedef struct yoke_latch {
+    uint32_t word; /* count, and a bit: somebody may sleep; written by all */
+    uint32_t flags;
+} yoke_latch;
+#define YOKE_LATCH_INIT(count) {YK_NOT_NEGATIVE(count), 0}
+
+/* 0 or -EINVAL (count < 0, unknown flags). */
+YOKE_API int yoke_latch_init(yoke_latch *l, int count, unsigned flags);
+YOKE_API int yoke_latch_done(yoke_latch *l);
+/* n of the things have come: how many are left. -EINVAL: n < 1 or more than were left, and nothing has changed. */
+YOKE_API int yoke_latch_down(yoke_latch *l, int n);
+/* 0: the count is 0. -EAGAIN (try), -ETIMEDOUT, -EINVAL (ended). */
+YOKE_API int yoke_latch_wait(yoke_latch *l);
+YOKE_API int yoke_latch_try(yoke_latch *l);
+YOKE_API int yoke_latch_timed(yoke_latch *l, int64_t ns);
+YOKE_API int yoke_latch_until(yoke_latch *l, int64_t deadline);
+/* How many are left. */
+YOKE_API int yoke_latch_left(const yoke_latch *l);
+
+/* ---- Condition ---- */
+
+enum {
+    YOKE_SHARED_WAITERS = 32 /* the most that can wait on one shared condition at a time */
+};
+
+/* A waiter on a shared condition. who: its id, 0 none; word: 1 once notified; ticket: its place in the queue.
+ * Written under the lock of the condition's users. */
+typedef struct yk_waiting {
+    uint64_t who;
+    uint32_t word, ticket;
+} yk_waiting;
+
+/* Where threads wait, under a yoke_lock or a yoke_rlock, until somebody who holds it notifies. Every call
+ * names the lock, held by the caller; all calls on one condition name the same one, and both are shared or
+ * both are private. A wait returns only when notified or when the time is over, and notifications go to who
+ * has waited longest. A notification is never lost to a waiter whose time is over. */
+typedef struct yoke_condition {
+    uint32_t flags, tickets;
+    union {
+        struct {
+            struct yk_waiter *first, *last;
+        } list;                                /* private: nodes on the waiters' stacks */
+        yk_waiting table[YOKE_SHARED_WAITERS]; /* shared */
+    } u;
+} yoke_condition;
+#define YOKE_CONDITION_INIT {0, 0, {{NULL, NULL}}}
+
+/* init: 0 or -EINVAL (unknown flags). done: 0 or -EBUSY (somebody waits). */
+YOKE_API int yoke_condition_init(yoke_condition *c, unsigned flags);
+YOKE_API int yoke_condition_done(yoke_condition *c);
+
+/* Gives the lock up (an rlock as often as it was taken), waits, takes it again as it was. 1: notified; 0: the
+ * time was over; -EPERM: the caller does not hold the lock; -EOWNERDEAD: woken, and the lock's holder had
+ * died (see above), held; -EINVAL; -ENOSPC: YOKE_SHARED_WAITERS wait already. */
+#define yoke_condition_wait(c, l) yk_condition_wait((c), &(l)->core, YOKE_FOREVER)
+#define yoke_condition_timed(c, l, ns) yk_condition_timed((c), &(l)->core, (ns))
+#define yoke_condition_until(c, l, deadline) yk_condition_wait((c), &(l)->core, (deadline))
+/* Waits until predicate(arg) is true: its last value (0 when the time was over first), or an error as above.
+ * It is called with the lock held. */
+#define yoke_condition_wait_for(c, l, predicate, arg) yk_condition_wait_for((c), &(l)->core, (predicate), (arg), YOKE_FOREVER)
+#define yoke_condition_wait_for_until(c, l, predicate, arg, deadline)                                                  \
+    yk_condition_wait_for((c), &(l)->core, (predicate), (arg), (deadline))
+/* Wakes the n who have waited longest, or all: how many. -EPERM: the caller does not hold the lock; -EINVAL: n < 0. */
+#define yoke_condition_notify(c, l, n) yk_condition_notify((c), &(l)->core, (n))
+#define yoke_condition_notify_all(c, l) yk_condition_notify((c), &(l)->core, INT32_MAX)
+/* Behind the macros. */
+YOKE_API int yk_condition_wait(yoke_condition *c, yk_lock_core *l, int64_t deadline);
+YOKE_API int yk_condition_timed(yoke_condition *c, yk_lock_core *l, int64_t ns);
+YOKE_API int yk_condition_wait_for(yoke_condition *c, yk_lock_core *l, bool (*predicate)(void *arg), void *arg,
+                                   int64_t deadline);
+YOKE_API int yk_condition_notify(yoke_condition *c, yk_lock_core *l, int n);
+
+/* ---- Barrier ---- */
+
+/* Called by the last to arrive, before anybody goes on. Negative: the barrier is broken, and the caller's
+ * wait returns that. */
+typedef int (*yoke_barrier_action)(void *arg);
+
+/* Threads that wait until there are enough of them, and then all go on; again and again. */
+typedef struct yoke_barrier {
+    uint64_t word;       /* generation, broken or not, arrived: all in one, written by all */
+    yk_lock_core acting; /* held by who runs the action */
+    uint32_t parties, flags;
+    yoke_barrier_action action;
+    void *arg;
+} yoke_barrier;
+#define YOKE_BARRIER_INIT(parties) {0, {0, 0, 0, 0, 0}, YK_NOT_NEGATIVE(parties), 0, NULL, NULL}
+
+/* parties: 1 to 65535. action may be NULL. 0 or -EINVAL: parties, unknown flags, or an action for a shared
+ * one: functions have no address that all processes know, so there every wait brings its own
+ * (yoke_barrier_wait_with). */
+YOKE_API int yoke_barrier_init(yoke_barrier *b, int parties, yoke_barrier_action action, void *arg, unsigned flags);
+YOKE_API int yoke_barrier_done(yoke_barrier *b);
+/* Arrives and waits for the others: the number of the arrival, 0 to parties - 1. -EPIPE: the barrier is, or
+ * was meanwhile, broken or reset; -ETIMEDOUT: the time was over, which breaks it; try: -EAGAIN unless this is
+ * the last to arrive. */
+YOKE_API int yoke_barrier_wait(yoke_barrier *b);
+YOKE_API int yoke_barrier_try(yoke_barrier *b);
+YOKE_API int yoke_barrier_timed(yoke_barrier *b, int64_t ns);
+YOKE_API int yoke_barrier_until(yoke_barrier *b, int64_t deadline);
+/* With an action of this arrival, used if it is the last. */
+YOKE_API int yoke_barrier_wait_with(yoke_barrier *b, yoke_barrier_action action, void *arg, int64_t deadline);
+/* Breaks it: all waits, now and later, return -EPIPE until the reset. */
+YOKE_API int yoke_barrier_abort(yoke_barrier *b);
+/* Whole and empty again; who waits gets -EPIPE. */
+YOKE_API int yoke_barrier_reset(yoke_barrier *b);
+/* How many wait, whether it is broken, how many it takes. */
+YOKE_API int yoke_barrier_waiting(const yoke_barrier *b);
+YOKE_API bool yoke_barrier_broken(const yoke_barrier *b);
+YOKE_API int yoke_barrier_parties(const yoke_barrier *b);
+
+/* ---- Once ---- */
+
+/* An initialisation. */
+typedef struct yoke_once {
+    uint64_t word; /* 0 new, 1 done, else who runs it; written by who runs it, or takes over from the dead */
+    uint32_t sleepers, flags;
+} yoke_once;
+#define YOKE_ONCE_INIT {0, 0, 0}
+
+/* init: 0 or -EINVAL (unknown flags). done: 0 or -EBUSY (somebody runs it). */
+YOKE_API int yoke_once_init(yoke_once *o, unsigned flags);
+YOKE_API int yoke_once_done(yoke_once *o);
+/* Behind the inline functions. */
+YOKE_API int yk_once_run(yoke_once *o, int (*fn)(void *arg), void *arg, int64_t deadline);
+YOKE_API int yk_once_try(yoke_once *o, int (*fn)(void *arg), void *arg);
+
+/* Runs fn(arg) unless that has been done, and returns when it has: 0. A negative result of fn goes to its
+ * caller, and the next one tries again. -EDEADLK: called from inside fn; -EAGAIN (try): another thread runs
+ * it; -ETIMEDOUT while another runs it. */
+static inline int yoke_once_run(yoke_once *o, int (*fn)(void *arg), void *arg)
+{
+    return __builtin_expect(__atomic_load_n(&o->word, __ATOMIC_ACQUIRE) == 1, 1) ? 0 : yk_once_run(o, fn, arg, YOKE_FOREVER);
+}
+static inline int yoke_once_try(yoke_once *o, int (*fn)(void *arg), void *arg) { return yk_once_try(o, fn, arg); }
+static inline int yoke_once_until(yoke_once *o, int (*fn)(void *arg), void *arg, int64_t deadline)
+{
+    return yk_once_run(o, fn, arg, deadline);
+}
+YOKE_API int yoke_once_timed(yoke_once *o, int (*fn)(void *arg), void *arg, int64_t ns);
+/* True when it has been done. */
+static inline bool yoke_once_is_done(const yoke_once *o) { return __atomic_load_n(&o->word, __ATOMIC_ACQUIRE) == 1; }
+
+/* ---- Read-write lock ---- */
+
+enum {
+    YOKE_SHARED_READERS = 32 /* the most that read under one shared rwlock at a time; more wait */
+};
+
+/* Many readers or one writer. A writer that waits keeps new readers out, so a reader must not read-lock
+ * again. No order among those who wait is promised. */
+typedef struct yoke_rwlock {
+    yk_lock_core writer;
+    uint32_t gate;    /* private: how many read; bits: a writer, somebody may sleep here; written by all */
+    uint32_t drained; /* grows when a reader leaves while a writer waits */
+    uint64_t reader[YOKE_SHARED_READERS]; /* shared: who reads; each written by its reader, or for it when it died */
+} yoke_rwlock;
+#define YOKE_RWLOCK_INIT {{0, 0, 0, 0, 0}, 0, 0, {0}}
+
+/* init: 0 or -EINVAL (unknown flags). done: 0 or -EBUSY (somebody reads or writes). */
+YOKE_API int yoke_rwlock_init(yoke_rwlock *l, unsigned flags);
+YOKE_API int yoke_rwlock_done(yoke_rwlock *l);
+/* 0; -EOWNERDEAD (shared): taken, and a writer had died; -EAGAIN, -ETIMEDOUT; -EDEADLK: the caller is the writer. */
+#define yoke_rwlock_read(l) yk_rwlock_read((l), YK_LOCK_PLAIN, YOKE_FOREVER, __FILE__, __LINE__)
+#define yoke_rwlock_read_try(l) yk_rwlock_read((l), YK_LOCK_TRY, 0, __FILE__, __LINE__)
+#define yoke_rwlock_read_timed(l, ns) yk_rwlock_read((l), YK_LOCK_TIMED, (ns), __FILE__, __LINE__)
+#define yoke_rwlock_read_until(l, deadline) yk_rwlock_read((l), YK_LOCK_PLAIN, (deadline), __FILE__, __LINE__)
+#define yoke_rwlock_write(l) yk_rwlock_write((l), YK_LOCK_PLAIN, YOKE_FOREVER, __FILE__, __LINE__)
+#define yoke_rwlock_write_try(l) yk_rwlock_write((l), YK_LOCK_TRY, 0, __FILE__, __LINE__)
+#define yoke_rwlock_write_timed(l, ns) yk_rwlock_write((l), YK_LOCK_TIMED, (ns), __FILE__, __LINE__)
+#define yoke_rwlock_write_until(l, deadline) yk_rwlock_write((l), YK_LOCK_PLAIN, (deadline), __FILE__, __LINE__)
+/* Behind the macros. */
+YOKE_API int yk_rwlock_read(yoke_rwlock *l, unsigned how, int64_t limit, const char *file, int line);
+YOKE_API int yk_rwlock_write(yoke_rwlock *l, unsigned how, int64_t limit, const char *file, int line);
+/* 0; -EPERM: nobody reads (shared: the caller does not); the caller is not the writer. */
+YOKE_API int yoke_rwlock_read_release(yoke_rwlock *l);
+YOKE_API int yoke_rwlock_write_release(yoke_rwlock *l);
+/* By the writer after -EOWNERDEAD. */
+static inline int yoke_rwlock_consistent(yoke_rwlock *l) { return yk_lock_consistent(&l->writer); }
+static inline void yoke_rwlock_name(yoke_rwlock *l, const char *name) { yk_lock_name(&l->writer, name); }
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,33 @@
+/* lock: what the other primitives of sync may know of a lock's word; see lock.c. */
+#ifndef YK_SYNC_LOCK_H
+#define YK_SYNC_LOCK_H
+#include "sync/self.h"
+
+/* Flags in a lock's word, above the owner's TID and below the high half. */
+#define YK_LOCK_DIED UINT64_C(0x40000000) /* an owner died, and what the lock protects has not been repaired */
+#define YK_LOCK_GONE UINT64_C(0x80000000) /* ended */
+/* What tells the owner. */
+#define YK_LOCK_ID (~(YK_LOCK_DIED | YK_LOCK_GONE))
+
+enum { YK_FLAG_GONE = 0x80000000 }; /* in the flags of the others: ended */
+
+static inline bool yk_lock_mine(const yk_lock_core *l)
+{
+    return ((__atomic_load_n(&l->word, __ATOMIC_RELAXED) ^ yk_self_id()) & YK_LOCK_ID) == 0;
+}
+
+static inline bool yk_is_shared(unsigned flags)
+{
+    return flags & YOKE_SHARED;
+}
+
+static inline bool yk_flags_fine(unsigned flags)
+{
+    return (flags & ~(unsigned)YOKE_SHARED) == 0;
+}
+
+/* Acquire, beneath the diagnosis: how is YK_LOCK_TRY or 0. */
+int yk_lock_enter(yk_lock_core *l, unsigned how, int64_t deadline);
+/* Release by the owner, however often it has taken the lock. */
+void yk_lock_leave(yk_lock_core *l);
+#endif

@@ -1,0 +1,120 @@
+/* self: ids of threads, the fence of all, and naps; see self.h.
+ *
+ * A thread is dead when the kernel has no such TID, when the TID's state is zombie, or when its holder was
+ * born later than the id. Where proc(5) cannot be read a TID that exists is taken for its owner. */
+#include "sync/self.h"
+#include <fcntl.h>
+#include <linux/membarrier.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TENTHS = 10, TICKS_PER_TENTH = 10, NS_PER_TENTH = 100 * 1000 * 1000 };
+
+__thread uint64_t yk_self;
+
+uint64_t yk_self_id(void)
+{
+    if (YK_UNLIKELY(yk_self == 0)) {
+        struct timespec age;
+        clock_gettime(CLOCK_BOOTTIME, &age);
+        uint32_t tenths = (uint32_t)age.tv_sec * TENTHS + (uint32_t)(age.tv_nsec / NS_PER_TENTH);
+        yk_self = (uint64_t)tenths << 32 | ((uint64_t)syscall(SYS_gettid) & YK_TID_MASK);
+    }
+    return yk_self;
+}
+
+/* ---- The dead ---- */
+
+/* State and birth (in tenths of a second since the machine's) of a thread; false when proc(5) does not say. */
+static bool read_stat(uint32_t tid, char *state, uint32_t *born)
+{
+    char path[40], text[600];
+    snprintf(path, sizeof path, "/proc/%u/stat", tid);
+    int fd = yk_sys.openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    ssize_t n = yk_sys.read(fd, text, sizeof text - 1);
+    close(fd);
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    /* "TID (NAME) STATE ...": the name may hold anything, so from its last parenthesis on; birth is field 22. */
+    char *at = strrchr(text, ')');
+    if (!at || at[1] != ' ')
+        return false;
+    *state = at[2];
+    at += 2;
+    for (int field = 3; field < 22 && at; field++)
+        at = (at = strchr(at, ' ')) ? at + 1 : NULL;
+    if (!at)
+        return false;
+    *born = (uint32_t)(strtoull(at, NULL, 10) / TICKS_PER_TENTH);
+    return true;
+}
+
+bool yk_self_dead(uint64_t id, bool closely)
+{
+    uint32_t tid = (uint32_t)(id & YK_TID_MASK), taken = (uint32_t)(id >> 32), born = 0;
+    char state = 0;
+    if (tid == 0 || id == yk_self)
+        return false;
+    if (kill((pid_t)tid, 0) != 0 && errno == ESRCH)
+        return true;
+    if (!closely || !read_stat(tid, &state, &born))
+        return false;
+    return state == 'Z' || state == 'X' || state == 'x' || (int32_t)(born - taken) > 0;
+}
+
+/* ---- The fence ---- */
+
+bool yk_fence_broken;
+static bool private_works, shared_works;
+
+bool yk_fence_all(bool shared)
+{
+    if (yk_fence_broken || !(shared ? shared_works : private_works))
+        return false;
+    return syscall(SYS_membarrier, shared ? MEMBARRIER_CMD_GLOBAL_EXPEDITED : MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+static void enlist(void)
+{
+    private_works = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+    shared_works = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
+}
+
+/* The child's only thread is another one than the parent's that it copies. */
+static void after_fork(void)
+{
+    yk_self = 0;
+    enlist();
+}
+
+/* At load, when the process usually has one thread: later the registration waits for all of them. */
+static __attribute__((constructor)) void begin(void)
+{
+    enlist();
+    pthread_atfork(NULL, NULL, after_fork);
+}
+
+/* ---- Naps ---- */
+
+int64_t yk_after(int64_t ns)
+{
+    int64_t end;
+    return __builtin_add_overflow(yoke_now(), ns, &end) ? YOKE_FOREVER : end;
+}
+
+int yk_nap_more(yk_nap *n, uint32_t *word, uint32_t value)
+{
+    int64_t until = n->deadline;
+    if (!n->plain) {
+        until = YK_MIN(until, yk_after(n->piece));
+        n->piece = YK_MIN(n->piece * 2, YK_NAP_MAX);
+    }
+    if (yk_wait((_Atomic uint32_t *)word, value, until, n->shared) != -ETIMEDOUT)
+        return 0;
+    return until < n->deadline ? -EAGAIN : -ETIMEDOUT;
+}
