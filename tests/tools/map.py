@@ -387,8 +387,11 @@ def halt_in_time_for_short_tasks():
                     os.remove(path("short"))
                 words = ["--on", on, f"-j{width}", "--joblog", path("short")]
                 yoke("nap", *words, "--halt", f"soon,{halt}", stdin=short)
-                ran = [row for row in rows("short") if row[6] != "-1"]
-                check(least <= len(ran) < least + width, (on, width, halt, len(ran)))
+                ran = [row for row in rows("short") if row[6] != "-1"]  # in the order in which they ended
+                kind, count = halt.split("=")
+                ends = [n for n, row in enumerate(ran, 1) if kind == "done" or (kind == "fail") == (row[6] != "0")]
+                check(least <= len(ran), (on, width, halt, len(ran)))
+                check(len(ran) - ends[int(count) - 1] < width, (on, width, halt, ends, len(ran)))
 
 
 @test
