@@ -385,9 +385,10 @@ def halt_in_time_for_short_tasks():
             for halt, least in (("done=3", 3), ("fail=1", 2), ("fail=2", 4), ("success=3", 5), ("done=40", 40)):
                 if os.path.exists(path("short")):
                     os.remove(path("short"))
-                words = ["--on", on, f"-j{width}", "--joblog", path("short")]
+                # Rows are in the order of the input, which is that of the ends only at width 1, or with -u.
+                words = ["--on", on, f"-j{width}", "--joblog", path("short"), *(["-u"] if width > 1 else [])]
                 yoke("nap", *words, "--halt", f"soon,{halt}", stdin=short)
-                ran = [row for row in rows("short") if row[6] != "-1"]  # in the order in which they ended
+                ran = [row for row in rows("short") if row[6] != "-1"]
                 kind, count = halt.split("=")
                 ends = [n for n, row in enumerate(ran, 1) if kind == "done" or (kind == "fail") == (row[6] != "0")]
                 check(least <= len(ran), (on, width, halt, len(ran)))
