@@ -86,7 +86,7 @@ static inline void check_item(party *p, uint64_t item, uint64_t last[MOST])
     }
 
 PARTIES(waits, BENCH_CHECK(numbers_put(q.numbers, item) == 0), BENCH_CHECK(numbers_get(q.numbers, &item) == 0))
-PARTIES(tries, UNTIL(numbers_try_put(q.numbers, item) == 0), UNTIL(numbers_try_get(q.numbers, &item) == 0))
+PARTIES(tries, UNTIL(numbers_put_try(q.numbers, item) == 0), UNTIL(numbers_get_try(q.numbers, &item) == 0))
 PARTIES(tbb_waits, tbb_put(q.tbb, item), item = tbb_get(q.tbb))
 PARTIES(tbb_tries, UNTIL(tbb_try_put(q.tbb, item)), UNTIL(tbb_try_get(q.tbb, &item)))
 PARTIES(ck_pair, UNTIL(ck_ring_enqueue_spsc(&ck.ring, ck.slots, (void *)(uintptr_t)item)), {

@@ -17,10 +17,12 @@ extern "C" {
 typedef struct yoke_future yoke_future;
 
 /* Waits until the job has ended. Returns 0 when it has a value, else its error (negative; yoke_error() has the text).
- * The _until form returns -ETIME when the deadline passes first (the job goes on). A task that waits for itself, or for one
- * that waits (without a time limit, through any number of others) for it, gets -EDEADLK instead of waiting for ever;
- * yoke_deadlock() says who waits for whom. */
+ * yoke_wait_timed(), at most ns nanoseconds (less than 0 is 0), and yoke_wait_until(), until a deadline of yoke_now(), return
+ * -ETIMEDOUT when the time is over first, and the job goes on; a job may itself have failed with -ETIMEDOUT: then yoke_code() is
+ * the same. A task that waits for itself, or for one that waits (without a time limit, through any number of others) for it,
+ * gets -EDEADLK instead of waiting for ever; yoke_deadlock() says who waits for whom. */
 YOKE_API int yoke_wait(yoke_future *f);
+YOKE_API int yoke_wait_timed(yoke_future *f, int64_t ns);
 YOKE_API int yoke_wait_until(yoke_future *f, int64_t deadline);
 
 /* True when the job has ended. Never blocks. */
@@ -77,12 +79,14 @@ YOKE_API yoke_future *yoke_any(yoke_future *const *fs, size_t n);
  *     yoke_completion *c = yoke_as_completed(fs, n);
  *     while ((f = yoke_next_completed(c))) ...
  *     yoke_completion_close(c);
- * Each is given out once; NULL when all have been. More can be added while iterating. yoke_next_completed_until()
- * returns 0 and a future, -ETIME at the deadline, or -ENOENT when none is left. One thread iterates at a time. */
+ * Each is given out once; NULL when all have been. More can be added while iterating. yoke_next_completed_timed() and
+ * yoke_next_completed_until() return 0 and a future, -ETIMEDOUT when the time is over, or -ENOENT when none is left. One thread
+ * iterates at a time. */
 typedef struct yoke_completion yoke_completion;
 YOKE_API yoke_completion *yoke_as_completed(yoke_future *const *fs, size_t n);
 YOKE_API int yoke_completion_add(yoke_completion *c, yoke_future *f);
 YOKE_API yoke_future *yoke_next_completed(yoke_completion *c);
+YOKE_API int yoke_next_completed_timed(yoke_completion *c, int64_t ns, yoke_future **ret);
 YOKE_API int yoke_next_completed_until(yoke_completion *c, int64_t deadline, yoke_future **ret);
 YOKE_API void yoke_completion_close(yoke_completion *c);
 

@@ -25,8 +25,8 @@
  * Each verb has forms that differ in how long they wait when the queue is full (put) or empty (get):
  *
  *     NAME_put(q, item)                   as long as it takes
- *     NAME_try_put(q, item)               not at all: -EAGAIN
- *     NAME_put_for(q, item, duration)     so many nanoseconds: -ETIMEDOUT; a negative duration: -EINVAL
+ *     NAME_put_try(q, item)               not at all: -EAGAIN
+ *     NAME_put_timed(q, item, ns)         so many nanoseconds: -ETIMEDOUT; less than 0: -EINVAL
  *     NAME_put_until(q, item, deadline)   until then (yoke_now() + ...): -ETIMEDOUT. What can be done at once is done, even
  *                                         when the deadline has passed.
  *
@@ -74,27 +74,29 @@ YOKE_API int yoke_queue_close(yoke_queue *q);
 /* Puts a copy of the item. 0; -ESHUTDOWN after yoke_queue_shutdown(), which ends the wait too; -ENOMEM when a queue without
  * limit cannot grow, which is then as before; -EBUSY when another thread is just putting into an YOKE_QUEUE_SPSC. */
 YOKE_API int yoke_queue_put(yoke_queue *q, const void *item);
-YOKE_API int yoke_queue_try_put(yoke_queue *q, const void *item);
-YOKE_API int yoke_queue_put_for(yoke_queue *q, const void *item, int64_t duration);
+YOKE_API int yoke_queue_put_try(yoke_queue *q, const void *item);
+YOKE_API int yoke_queue_put_timed(yoke_queue *q, const void *item, int64_t ns);
 YOKE_API int yoke_queue_put_until(yoke_queue *q, const void *item, int64_t deadline);
 
 /* Takes the next item into *ret. 0; -ESHUTDOWN when yoke_queue_shutdown() was called and nothing is left; -EBUSY when another
  * thread is just taking from an YOKE_QUEUE_SPSC. -EAGAIN of the try form means: nothing was there to be taken, at one moment
  * during the call; an item whose put has not returned yet may have been on its way. */
 YOKE_API int yoke_queue_get(yoke_queue *q, void *ret);
-YOKE_API int yoke_queue_try_get(yoke_queue *q, void *ret);
-YOKE_API int yoke_queue_get_for(yoke_queue *q, void *ret, int64_t duration);
+YOKE_API int yoke_queue_get_try(yoke_queue *q, void *ret);
+YOKE_API int yoke_queue_get_timed(yoke_queue *q, void *ret, int64_t ns);
 YOKE_API int yoke_queue_get_until(yoke_queue *q, void *ret, int64_t deadline);
 
 /* n items from an array, in its order, cheaper than one by one; items of other threads may come between. Returns how many were
  * put: all n, after waiting for room; less when a try found no more room, time ran out, or an error came, which the next call
  * returns; the error itself when there were none. n = 0: 0. */
 YOKE_API ptrdiff_t yoke_queue_put_many(yoke_queue *q, const void *items, size_t n);
-YOKE_API ptrdiff_t yoke_queue_try_put_many(yoke_queue *q, const void *items, size_t n);
+YOKE_API ptrdiff_t yoke_queue_put_many_try(yoke_queue *q, const void *items, size_t n);
+YOKE_API ptrdiff_t yoke_queue_put_many_timed(yoke_queue *q, const void *items, size_t n, int64_t ns);
 YOKE_API ptrdiff_t yoke_queue_put_many_until(yoke_queue *q, const void *items, size_t n, int64_t deadline);
 /* Takes what is there, at most n items, into an array. Waits for the first only. Returns how many, or the error. */
 YOKE_API ptrdiff_t yoke_queue_get_many(yoke_queue *q, void *ret, size_t n);
-YOKE_API ptrdiff_t yoke_queue_try_get_many(yoke_queue *q, void *ret, size_t n);
+YOKE_API ptrdiff_t yoke_queue_get_many_try(yoke_queue *q, void *ret, size_t n);
+YOKE_API ptrdiff_t yoke_queue_get_many_timed(yoke_queue *q, void *ret, size_t n, int64_t ns);
 YOKE_API ptrdiff_t yoke_queue_get_many_until(yoke_queue *q, void *ret, size_t n, int64_t deadline);
 
 /* No more puts, from this moment on: those that wait for room, and all later ones, return -ESHUTDOWN. Gets take what is left,
@@ -107,7 +109,7 @@ YOKE_API int yoke_queue_task_done(yoke_queue *q);
 /* Waits until every item that was put is done: taken, and followed by yoke_queue_task_done(); or dropped. A shutdown does not
  * end the wait: what was taken still has to be done. */
 YOKE_API int yoke_queue_join(yoke_queue *q);
-YOKE_API int yoke_queue_join_for(yoke_queue *q, int64_t duration);
+YOKE_API int yoke_queue_join_timed(yoke_queue *q, int64_t ns);
 YOKE_API int yoke_queue_join_until(yoke_queue *q, int64_t deadline);
 
 /* How things stand, which may be over when the call returns: how many items there are, and how many are not yet done; whether
@@ -172,13 +174,13 @@ YOKE_API size_t yoke_queue_capacity(yoke_queue *q);
     {                                                                                                                  \
         return yoke_queue_##VERB((yoke_queue *)yk_q, __VA_ARGS__);                                                     \
     }                                                                                                                  \
-    YK_QUEUE_FN int NAME##_try_##VERB(NAME *yk_q, DECLARE)                                                             \
+    YK_QUEUE_FN int NAME##_##VERB##_try(NAME *yk_q, DECLARE)                                                           \
     {                                                                                                                  \
-        return yoke_queue_try_##VERB((yoke_queue *)yk_q, __VA_ARGS__);                                                 \
+        return yoke_queue_##VERB##_try((yoke_queue *)yk_q, __VA_ARGS__);                                               \
     }                                                                                                                  \
-    YK_QUEUE_FN int NAME##_##VERB##_for(NAME *yk_q, DECLARE, int64_t yk_duration)                                      \
+    YK_QUEUE_FN int NAME##_##VERB##_timed(NAME *yk_q, DECLARE, int64_t yk_ns)                                          \
     {                                                                                                                  \
-        return yoke_queue_##VERB##_for((yoke_queue *)yk_q, __VA_ARGS__, yk_duration);                                  \
+        return yoke_queue_##VERB##_timed((yoke_queue *)yk_q, __VA_ARGS__, yk_ns);                                      \
     }                                                                                                                  \
     YK_QUEUE_FN int NAME##_##VERB##_until(NAME *yk_q, DECLARE, int64_t yk_deadline)                                    \
     {                                                                                                                  \
@@ -189,9 +191,13 @@ YOKE_API size_t yoke_queue_capacity(yoke_queue *q);
     {                                                                                                                  \
         return yoke_queue_##VERB##_many((yoke_queue *)yk_q, yk_items, yk_n);                                           \
     }                                                                                                                  \
-    YK_QUEUE_FN ptrdiff_t NAME##_try_##VERB##_many(NAME *yk_q, DECLARE, size_t yk_n)                                   \
+    YK_QUEUE_FN ptrdiff_t NAME##_##VERB##_many_try(NAME *yk_q, DECLARE, size_t yk_n)                                   \
     {                                                                                                                  \
-        return yoke_queue_try_##VERB##_many((yoke_queue *)yk_q, yk_items, yk_n);                                       \
+        return yoke_queue_##VERB##_many_try((yoke_queue *)yk_q, yk_items, yk_n);                                       \
+    }                                                                                                                  \
+    YK_QUEUE_FN ptrdiff_t NAME##_##VERB##_many_timed(NAME *yk_q, DECLARE, size_t yk_n, int64_t yk_ns)                  \
+    {                                                                                                                  \
+        return yoke_queue_##VERB##_many_timed((yoke_queue *)yk_q, yk_items, yk_n, yk_ns);                              \
     }                                                                                                                  \
     YK_QUEUE_FN ptrdiff_t NAME##_##VERB##_many_until(NAME *yk_q, DECLARE, size_t yk_n, int64_t yk_deadline)            \
     {                                                                                                                  \
@@ -215,9 +221,9 @@ YOKE_API size_t yoke_queue_capacity(yoke_queue *q);
     YK_QUEUE_ASK(int, NAME, close)                                                                                     \
     YK_QUEUE_ASK(int, NAME, task_done)                                                                                 \
     YK_QUEUE_ASK(int, NAME, join)                                                                                      \
-    YK_QUEUE_FN int NAME##_join_for(NAME *yk_q, int64_t yk_duration)                                                   \
+    YK_QUEUE_FN int NAME##_join_timed(NAME *yk_q, int64_t yk_ns)                                                       \
     {                                                                                                                  \
-        return yoke_queue_join_for((yoke_queue *)yk_q, yk_duration);                                                   \
+        return yoke_queue_join_timed((yoke_queue *)yk_q, yk_ns);                                                       \
     }                                                                                                                  \
     YK_QUEUE_FN int NAME##_join_until(NAME *yk_q, int64_t yk_deadline)                                                 \
     {                                                                                                                  \

@@ -317,6 +317,8 @@ YOKE_API int yoke_condition_done(yoke_condition *c);
 /* Waits until predicate(arg) is true: its last value (0 when the time was over first), or an error as above.
  * It is called with the lock held. */
 #define yoke_condition_wait_for(c, l, predicate, arg) yk_condition_wait_for((c), &(l)->core, (predicate), (arg), YOKE_FOREVER)
+#define yoke_condition_wait_for_timed(c, l, predicate, arg, ns)                                                        \
+    yk_condition_wait_for_timed((c), &(l)->core, (predicate), (arg), (ns))
 #define yoke_condition_wait_for_until(c, l, predicate, arg, deadline)                                                  \
     yk_condition_wait_for((c), &(l)->core, (predicate), (arg), (deadline))
 /* Wakes the n who have waited longest, or all: how many. -EPERM: the caller does not hold the lock; -EINVAL: n < 0. */
@@ -327,6 +329,7 @@ YOKE_API int yk_condition_wait(yoke_condition *c, yk_lock_core *l, int64_t deadl
 YOKE_API int yk_condition_timed(yoke_condition *c, yk_lock_core *l, int64_t ns);
 YOKE_API int yk_condition_wait_for(yoke_condition *c, yk_lock_core *l, bool (*predicate)(void *arg), void *arg,
                                    int64_t deadline);
+YOKE_API int yk_condition_wait_for_timed(yoke_condition *c, yk_lock_core *l, bool (*predicate)(void *arg), void *arg, int64_t ns);
 YOKE_API int yk_condition_notify(yoke_condition *c, yk_lock_core *l, int n);
 
 /* ---- Barrier ---- */

@@ -78,11 +78,12 @@ typedef struct yoke_thread_opts {
 
 /* Waits until the thread has ended; when it returns, its stack and all its values (YOKE_LOCAL) are gone. Returns 0 when it ended
  * well, else its error (yoke_thread_error() has the text). May be called many times, by several threads at once. The _until
- * form returns -ETIME when the deadline passes first, and the one with a timeout (nanoseconds; less than 0 is 0) too. -EDEADLK,
- * and no wait: a thread that joins itself, or (without a time limit) one that waits for it; yoke_deadlock() says who waits
- * for whom. -EINVAL: a thread that yoke did not start, or NULL. -ECHILD: a thread of the parent process. */
+ * form, and the _timed one (ns nanoseconds; less than 0 is 0), return -ETIMEDOUT when the time is over first, which a task's own
+ * error may be too: then yoke_thread_done() is true. -EDEADLK, and no wait: a thread that joins itself, or (without a time limit)
+ * one that waits for it; yoke_deadlock() says who waits for whom. -EINVAL: a thread that yoke did not start, or NULL. -ECHILD: a
+ * thread of the parent process. */
 YOKE_API int yoke_thread_join(yoke_thread *t);
-YOKE_API int yoke_thread_join_timeout(yoke_thread *t, int64_t timeout);
+YOKE_API int yoke_thread_join_timed(yoke_thread *t, int64_t ns);
 YOKE_API int yoke_thread_join_until(yoke_thread *t, int64_t deadline);
 
 /* yoke_thread_try(t, &value): joins; then writes the result and returns 0, or returns the error. As yoke_try(). */

@@ -34,8 +34,6 @@ const char *yoke_strerror(int code)
         return "worker died";
     case EINPROGRESS:
         return "running";
-    case ETIME:
-        return "deadline passed";
     case ESHUTDOWN:
         return "closed";
     }

@@ -302,11 +302,16 @@ int yoke_next_completed_until(yoke_completion *c, int64_t deadline, yoke_future 
         err = yk_wait(&c->word, seen, deadline, false);
     }
     if (!f)
-        return -ETIME;
+        return -ETIMEDOUT;
     c->expected--;
     *ret = f;
     yoke_release(f); /* the caller's own reference remains */
     return 0;
+}
+
+int yoke_next_completed_timed(yoke_completion *c, int64_t ns, yoke_future **ret)
+{
+    return yoke_next_completed_until(c, yk_after(ns), ret);
 }
 
 yoke_future *yoke_next_completed(yoke_completion *c)

@@ -139,7 +139,7 @@ typedef struct yoke_future {
     yoke_opts opts;
     int64_t queued, started, ended; /* of the last attempt; yoke_now(). queued: only when tracing; all: see ex->timed */
     void *held;                 /* the executor's own, given back through type->released() */
-    struct yk_after *waits;     /* for the job it comes after; guarded by a lock of job.c */
+    struct yk_follower *waits;     /* for the job it comes after; guarded by a lock of job.c */
     void *cargo;                /* the executor's own, while it has the job; see type->unload() */
     int found_code;             /* the executor's own: how an attempt ended, before it is decided that so does the job */
     const char *found_error;
@@ -193,7 +193,7 @@ void yk_job_detach(yk_job *job);
 void yk_job_hook(yk_job *job, yk_hook *hook);
 /* The i-th thread that must go on before the job can end, as far as is known; for yk_wish_kind. */
 yk_who *yk_job_holder(const yk_job *job, unsigned i);
-/* Spins briefly, if there are CPUs to spare, then sleeps until the job has ended or the deadline has passed: 0 or -ETIME. */
+/* Spins briefly, if there are CPUs to spare, then sleeps until the job has ended or the deadline has passed: 0 or -ETIMEDOUT. */
 int yk_job_sleep(yk_job *job, int64_t deadline);
 
 static inline bool yk_job_ended(const yk_job *job)
@@ -223,7 +223,7 @@ typedef struct yk_executor_type {
     void (*wake)(yoke_executor *ex);
     /* Takes a job in phase YK_QUEUED, with the executor's reference. Never fails: what goes wrong ends the job. */
     void (*submit)(yoke_executor *ex, yk_job *job);
-    /* Waits until the job has ended or the deadline has passed; 0 or -ETIME. NULL: sleep on job->state. */
+    /* Waits until the job has ended or the deadline has passed; 0 or -ETIMEDOUT. NULL: sleep on job->state. */
     int (*wait)(yoke_executor *ex, yk_job *job, int64_t deadline);
     /* Runs the job in the calling thread if that is one of the executor's own workers and nobody has claimed it: true when it
      * has ended. NULL: never. */

@@ -39,7 +39,7 @@ static int sleep_on(yk_job *job, int64_t deadline)
         if ((state & YK_PHASE) == YK_DONE)
             return 0;
         if (yk_futex_wait(&job->state, state, deadline, false) == -ETIMEDOUT)
-            return yk_job_ended(job) ? 0 : -ETIME;
+            return yk_job_ended(job) ? 0 : -ETIMEDOUT;
     }
 }
 
@@ -123,6 +123,11 @@ int yoke_wait_until(yoke_future *f, int64_t deadline)
         return err;
     mark_seen(f);
     return f->code;
+}
+
+int yoke_wait_timed(yoke_future *f, int64_t ns)
+{
+    return yoke_wait_until(f, yk_after(ns));
 }
 
 bool yoke_done(yoke_future *f)

@@ -395,10 +395,10 @@ static void deadline_passed(void *arg)
 
 /* A job that waits for another, which may be of an executor that lives longer: so the job can be taken out, and whoever ends
  * the other is counted while he hands the job to its own executor. */
-typedef struct yk_after {
+typedef struct yk_follower {
     yk_hook hook;
     yk_job *job; /* NULL once its executor has been closed; guarded by after_lock */
-} yk_after;
+} yk_follower;
 
 static yk_mutex after_lock;
 
@@ -413,7 +413,7 @@ static __attribute__((constructor)) void watch_forks(void)
     pthread_atfork(NULL, NULL, forget_parent);
 }
 
-static yk_job *take_waiting(yk_after *a)
+static yk_job *take_waiting(yk_follower *a)
 {
     yk_mutex_lock(&after_lock);
     yk_job *job = a->job;
@@ -428,7 +428,7 @@ static yk_job *take_waiting(yk_after *a)
 
 static void after_ended(yk_hook *hook, yoke_future *before)
 {
-    yk_job *job = take_waiting((yk_after *)(void *)hook);
+    yk_job *job = take_waiting((yk_follower *)(void *)hook);
     if (job) {
         yoke_executor *ex = job->ex;
         if (before->code == 0) {
@@ -477,13 +477,13 @@ static void wait_for_after(yk_job *job)
     yoke_future *before = yoke_ref(job->opts.after); /* until its hook has been called */
     if (job->ex->type->capabilities & YK_SYNCHRONOUS)
         yoke_wait(before); /* nobody else would run the job later */
-    yk_after *a = yk_sys.malloc(sizeof *a);
+    yk_follower *a = yk_sys.malloc(sizeof *a);
     if (!a) {
         refuse(job, -ENOMEM, "out of memory");
         yk_job_unref(before);
         return;
     }
-    *a = (yk_after){.hook.fn = after_ended, .job = job};
+    *a = (yk_follower){.hook.fn = after_ended, .job = job};
     job->waits = a;
     yk_job_hook(before, &a->hook);
 }

@@ -412,7 +412,7 @@ int yk_processes_wait(yoke_executor *ex, yk_job *job, int64_t deadline)
             earn(p, 2);
         if (err == -ETIMEDOUT) {
             yk_round(p);
-            return yk_job_ended(job) ? 0 : -ETIME;
+            return yk_job_ended(job) ? 0 : -ETIMEDOUT;
         }
     }
 }

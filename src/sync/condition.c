@@ -228,6 +228,11 @@ int yk_condition_wait_for(yoke_condition *c, yk_lock_core *l, bool (*predicate)(
     return err < 0 ? err : 1;
 }
 
+int yk_condition_wait_for_timed(yoke_condition *c, yk_lock_core *l, bool (*predicate)(void *arg), void *arg, int64_t ns)
+{
+    return yk_condition_wait_for(c, l, predicate, arg, yk_after(ns));
+}
+
 int yk_condition_notify(yoke_condition *c, yk_lock_core *l, int n)
 {
     int err = check(c, l);

@@ -5,6 +5,7 @@
  * queue_wait.c for why no wake-up is lost. What a success owes to others is in moved(). */
 #include "sync/queue.h"
 #include "base/spin.h"
+#include "sync/wait.h"
 #include "topo/topo.h"
 #include <sched.h>
 #include <stdlib.h>
@@ -98,20 +99,14 @@ int yoke_queue_join(yoke_queue *q)
 }
 
 /* now + duration, or for ever when that is beyond all times. */
-static int64_t deadline_after(int64_t duration)
-{
-    int64_t deadline;
-    return __builtin_add_overflow(yoke_now(), duration, &deadline) ? YOKE_FOREVER : deadline;
-}
-
 static bool is_over(int64_t deadline)
 {
     return deadline != YOKE_FOREVER && yoke_now() >= deadline;
 }
 
-int yoke_queue_join_for(yoke_queue *q, int64_t duration)
+int yoke_queue_join_timed(yoke_queue *q, int64_t ns)
 {
-    return duration < 0 ? -EINVAL : yoke_queue_join_until(q, deadline_after(duration));
+    return ns < 0 ? -EINVAL : yoke_queue_join_until(q, yk_after(ns));
 }
 
 int yoke_queue_join_until(yoke_queue *q, int64_t deadline)
@@ -261,14 +256,14 @@ int yoke_queue_put(yoke_queue *q, const void *item)
     return yoke_queue_put_until(q, item, YOKE_FOREVER);
 }
 
-int yoke_queue_try_put(yoke_queue *q, const void *item)
+int yoke_queue_put_try(yoke_queue *q, const void *item)
 {
     return q && item ? as_error(attempt(q, PUT, unconst(item), 1)) : -EINVAL;
 }
 
-int yoke_queue_put_for(yoke_queue *q, const void *item, int64_t duration)
+int yoke_queue_put_timed(yoke_queue *q, const void *item, int64_t ns)
 {
-    return duration < 0 ? -EINVAL : yoke_queue_put_until(q, item, deadline_after(duration));
+    return ns < 0 ? -EINVAL : yoke_queue_put_until(q, item, yk_after(ns));
 }
 
 int yoke_queue_put_until(yoke_queue *q, const void *item, int64_t deadline)
@@ -281,7 +276,7 @@ ptrdiff_t yoke_queue_put_many(yoke_queue *q, const void *items, size_t n)
     return yoke_queue_put_many_until(q, items, n, YOKE_FOREVER);
 }
 
-ptrdiff_t yoke_queue_try_put_many(yoke_queue *q, const void *items, size_t n)
+ptrdiff_t yoke_queue_put_many_try(yoke_queue *q, const void *items, size_t n)
 {
     if (!q || (!items && n > 0))
         return -EINVAL;
@@ -290,6 +285,11 @@ ptrdiff_t yoke_queue_try_put_many(yoke_queue *q, const void *items, size_t n)
     for (; k < n && (more = attempt(q, PUT, (char *)unconst(items) + k * q->item_size, n - k)) > 0; k += (size_t)more)
         ;
     return k > 0 ? (ptrdiff_t)k : more;
+}
+
+ptrdiff_t yoke_queue_put_many_timed(yoke_queue *q, const void *items, size_t n, int64_t ns)
+{
+    return ns < 0 ? -EINVAL : yoke_queue_put_many_until(q, items, n, yk_after(ns));
 }
 
 ptrdiff_t yoke_queue_put_many_until(yoke_queue *q, const void *items, size_t n, int64_t deadline)
@@ -311,14 +311,14 @@ int yoke_queue_get(yoke_queue *q, void *ret)
     return yoke_queue_get_until(q, ret, YOKE_FOREVER);
 }
 
-int yoke_queue_try_get(yoke_queue *q, void *ret)
+int yoke_queue_get_try(yoke_queue *q, void *ret)
 {
     return q && ret ? as_error(try_get(q, ret, 1)) : -EINVAL;
 }
 
-int yoke_queue_get_for(yoke_queue *q, void *ret, int64_t duration)
+int yoke_queue_get_timed(yoke_queue *q, void *ret, int64_t ns)
 {
-    return duration < 0 ? -EINVAL : yoke_queue_get_until(q, ret, deadline_after(duration));
+    return ns < 0 ? -EINVAL : yoke_queue_get_until(q, ret, yk_after(ns));
 }
 
 int yoke_queue_get_until(yoke_queue *q, void *ret, int64_t deadline)
@@ -331,11 +331,16 @@ ptrdiff_t yoke_queue_get_many(yoke_queue *q, void *ret, size_t n)
     return yoke_queue_get_many_until(q, ret, n, YOKE_FOREVER);
 }
 
-ptrdiff_t yoke_queue_try_get_many(yoke_queue *q, void *ret, size_t n)
+ptrdiff_t yoke_queue_get_many_try(yoke_queue *q, void *ret, size_t n)
 {
     if (!q || (!ret && n > 0))
         return -EINVAL;
     return n == 0 ? 0 : try_get(q, ret, n);
+}
+
+ptrdiff_t yoke_queue_get_many_timed(yoke_queue *q, void *ret, size_t n, int64_t ns)
+{
+    return ns < 0 ? -EINVAL : yoke_queue_get_many_until(q, ret, n, yk_after(ns));
 }
 
 ptrdiff_t yoke_queue_get_many_until(yoke_queue *q, void *ret, size_t n, int64_t deadline)

@@ -101,12 +101,6 @@ static __attribute__((constructor)) void begin(void)
 
 /* ---- Naps ---- */
 
-int64_t yk_after(int64_t ns)
-{
-    int64_t end;
-    return __builtin_add_overflow(yoke_now(), ns, &end) ? YOKE_FOREVER : end;
-}
-
 int yk_nap_more(yk_nap *n, uint32_t *word, uint32_t value)
 {
     int64_t until = n->deadline;

@@ -25,9 +25,6 @@ bool yk_fence_all(bool shared);
 /* Tests: pretend that the kernel has no membarrier(2). */
 extern bool yk_fence_broken;
 
-/* Now + ns; never if that does not fit. */
-int64_t yk_after(int64_t ns);
-
 /* A sleep on a word in pieces, each twice as long as the one before up to YK_NAP_MAX, so that a wake-up that
  * never comes, because who owed it was killed, costs a moment only. Where nothing of that kind can happen
  * (plain) it is one sleep. */

@@ -4,6 +4,12 @@
 _Thread_local yk_blocking *yk_blocked_hook;
 int (*yk_wake_hook)(_Atomic uint32_t *word, int n);
 
+int64_t yk_after(int64_t ns)
+{
+    int64_t end;
+    return __builtin_add_overflow(yoke_now(), ns, &end) ? YOKE_FOREVER : end;
+}
+
 int yk_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline, bool shared)
 {
     yk_blocking *b = yk_blocked_hook;

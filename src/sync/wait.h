@@ -31,6 +31,9 @@ int yk_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline, bool share
 /* Wakes at most n of those who sleep on the word. */
 void yk_wake(_Atomic uint32_t *word, int n, bool shared);
 
+/* Now + ns; never if that does not fit. */
+int64_t yk_after(int64_t ns);
+
 /* Around a block of another kind (a read, a join): the same as yk_wait() does around its own. */
 static inline yk_blocking *yk_block_begin(void)
 {

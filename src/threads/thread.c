@@ -299,7 +299,7 @@ static int sleep_until_over(yoke_thread *t, int64_t deadline)
     while (!is_over(state = atomic_load_explicit(&t->state, memory_order_acquire)) && err != -ETIMEDOUT)
         err = yk_wait(&t->state, state, deadline, false);
     yk_wish_end(&w);
-    return is_over(state) ? 0 : -ETIME;
+    return is_over(state) ? 0 : -ETIMEDOUT;
 }
 
 /* There is a join with a deadline, but not one that all sanitizers know of. */
@@ -330,7 +330,7 @@ static int reap(yoke_thread *t, int64_t deadline)
     }
     atomic_store_explicit(&t->state, YK_THREAD_FINISHED, memory_order_release);
     wake_joins(t);
-    return -ETIME;
+    return -ETIMEDOUT;
 }
 
 /* Until nothing of it is left. */
@@ -363,10 +363,9 @@ int yoke_thread_join(yoke_thread *t)
     return yoke_thread_join_until(t, YOKE_FOREVER);
 }
 
-int yoke_thread_join_timeout(yoke_thread *t, int64_t timeout)
+int yoke_thread_join_timed(yoke_thread *t, int64_t ns)
 {
-    int64_t now = yoke_now();
-    return yoke_thread_join_until(t, timeout <= 0 ? now : timeout > YOKE_FOREVER - now ? YOKE_FOREVER : now + timeout);
+    return yoke_thread_join_until(t, yk_after(ns));
 }
 
 bool yoke_thread_done(yoke_thread *t)

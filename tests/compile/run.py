@@ -37,7 +37,7 @@ int use(const char *name)
     yoke_thread *c = yoke_opt_thread_start((name = "c", background = true, stack = 1 << 20), greet, "you");
     yoke_thread *d = yoke_thread_call("d", look, &n), *e = yoke_opt_thread_call((name = name ? name : "e"), look, &n);
     if (yoke_thread_try(a, &v) < 0 || yoke_thread_try(yoke_thread_ref(d), &got) < 0)
-        return yoke_thread_join_timeout(b, YOKE_MS) + yoke_thread_join_until(c, 5);
+        return yoke_thread_join_timed(b, YOKE_MS) + yoke_thread_join_until(c, 5);
     v = yoke_await(yoke_thread_future(a), double);
     return yoke_timer_start(&how, tick, &n, &timer) + yoke_thread_kind_of(e) + (int)v;
 }

@@ -65,7 +65,7 @@ TEST_LIMIT(any_question_at_any_time, 100)
                 break;
             case 1: {
                 int err = yoke_wait_until(f[i], yoke_now() + (int64_t)(test_random() % 200) * YOKE_US);
-                CHECK(err == -ETIME || err == (fails[i] ? -EDOM : 0));
+                CHECK(err == -ETIMEDOUT || err == (fails[i] ? -EDOM : 0));
                 break;
             }
             case 2:
@@ -130,7 +130,7 @@ TEST(one_future_many_holders)
             yoke_release(f); /* the holders have their own */
             for (int i = 0; i < HOLDERS; i++) {
                 pthread_join(threads[i], NULL);
-                CHECK(s[i].err == 0 || (i % 3 == 0 && s[i].err == -ETIME));
+                CHECK(s[i].err == 0 || (i % 3 == 0 && s[i].err == -ETIMEDOUT));
             }
         }
         CHECK_INT(yoke_close(ex), 0);
@@ -240,19 +240,50 @@ TEST(each_completion_comes_once)
     }
 }
 
+/* Stays until somebody says that it may go. */
+YOKE_TASK(int, held, (uintptr_t, gate), (int, result))
+{
+    while (!yoke_cancelled() && __atomic_load_n((int *)gate, __ATOMIC_ACQUIRE) == 0)
+        usleep(500);
+    return result < 0 ? yoke_fail(-result, "so it was wanted") : result;
+}
+
+TEST(waits_have_time_limits_and_say_whose_time_was_up)
+{
+    yoke_executor *ex = yoke_open("threads:1");
+    int gate = 0, v = 0;
+    yoke_future *f = yoke_submit(ex, held, (uintptr_t)&gate, 5);
+    CHECK_INT(yoke_wait_timed(f, 0), -ETIMEDOUT);
+    CHECK_INT(yoke_wait_timed(f, -1), -ETIMEDOUT);
+    CHECK_INT(yoke_wait_timed(f, YOKE_MS), -ETIMEDOUT);
+    CHECK_INT(yoke_code(f), -EAGAIN);
+    __atomic_store_n(&gate, 1, __ATOMIC_RELEASE);
+    CHECK_INT(yoke_wait_timed(f, YOKE_FOREVER), 0);
+    CHECK_INT(yoke_wait_timed(f, -1), 0);
+    CHECK_INT(yoke_try(f, &v), 0);
+    CHECK_INT(v, 5);
+    yoke_future *g = yoke_submit(ex, held, (uintptr_t)&gate, -ETIMEDOUT);
+    CHECK_INT(yoke_wait_timed(g, 60 * YOKE_S), -ETIMEDOUT);
+    CHECK_INT(yoke_code(g), -ETIMEDOUT);
+    CHECK_INT(yoke_wait_timed(NULL, 1), -EINVAL);
+    yoke_close(ex);
+}
+
 TEST(completions_have_time_limits_and_may_be_left_early)
 {
     for (int u = 1; u < URIS; u++) {
         yoke_executor *ex = yoke_open(uris[u]);
         yoke_future *slow = yoke_submit(ex, work, 1, SLEEPS, 60000), *g = NULL;
         yoke_completion *c = yoke_as_completed(&slow, 1);
-        CHECK_INT(yoke_next_completed_until(c, yoke_now() + YOKE_MS, &g), -ETIME);
+        CHECK_INT(yoke_next_completed_until(c, 0, &g), -ETIMEDOUT);
+        CHECK_INT(yoke_next_completed_timed(c, 0, &g), -ETIMEDOUT);
+        CHECK_INT(yoke_next_completed_timed(c, INT64_MIN, &g), -ETIMEDOUT);
         CHECK(g == NULL);
         yoke_completion_close(c); /* nobody asks any more */
         c = yoke_as_completed(&slow, 1);
         yoke_future *more = yoke_submit(ex, work, 2, 0, 0);
         CHECK_INT(yoke_completion_add(c, more), 0);
-        CHECK_INT(yoke_next_completed_until(c, YOKE_FOREVER, &g), 0);
+        CHECK_INT(yoke_next_completed_timed(c, YOKE_FOREVER, &g), 0);
         CHECK(g == more || g == slow);
         CHECK(yoke_next_completed(c) == (g == more ? slow : more));
         yoke_completion_close(c);

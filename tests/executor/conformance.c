@@ -555,7 +555,7 @@ TEST(wait_until)
     CHECK(!yoke_done(f));
     CHECK_INT(yoke_code(f), -EAGAIN);
     int64_t start = yoke_now();
-    CHECK_INT(yoke_wait_until(f, start + 20 * YOKE_MS), -ETIME);
+    CHECK_INT(yoke_wait_until(f, start + 20 * YOKE_MS), -ETIMEDOUT);
     CHECK(yoke_now() - start >= 20 * YOKE_MS);
     CHECK_INT(yoke_wait_until(f, yoke_now() + 10 * YOKE_S), 0);
     yoke_close(ex);
@@ -643,7 +643,7 @@ TEST(as_completed)
     if (!can(ex, YK_SYNCHRONOUS)) {
         yoke_future *slow = yoke_submit(ex, sleeps, 50 * YOKE_MS);
         c = yoke_as_completed(&slow, 1);
-        CHECK_INT(yoke_next_completed_until(c, yoke_now() + YOKE_MS, &f), -ETIME);
+        CHECK_INT(yoke_next_completed_until(c, yoke_now() + YOKE_MS, &f), -ETIMEDOUT);
         CHECK_INT(yoke_next_completed_until(c, YOKE_FOREVER, &f), 0);
         CHECK(f == slow);
         CHECK_INT(yoke_next_completed_until(c, YOKE_FOREVER, &f), -ENOENT);

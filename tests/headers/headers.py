@@ -14,6 +14,7 @@ LANGUAGES = [("gcc", "c11"), ("gcc", "gnu11"), ("gcc", "c17"), ("clang", "c11"),
              ("g++", "c++11"), ("g++", "c++17"), ("clang++", "c++11"), ("clang++", "c++17")]
 # What the macros of the public headers call; everything else that is exported begins with yoke_.
 BEHIND_MACROS = {"yk_best", "yk_condition_notify", "yk_condition_timed", "yk_condition_wait", "yk_condition_wait_for",
+                 "yk_condition_wait_for_timed",
                  "yk_count_if", "yk_fail", "yk_find", "yk_fork_enter", "yk_fork_leave", "yk_fork_reclaim",
                  "yk_fork_slow", "yk_histogram", "yk_local_make", "yk_lock_consistent", "yk_lock_done", "yk_lock_drop",
                  "yk_lock_init", "yk_lock_name", "yk_lock_wait", "yk_lock_wake", "yk_loop", "yk_must", "yk_once_run",
@@ -103,6 +104,22 @@ def the_version_script_names_what_the_macros_call():
 @test
 def no_function_has_a_generated_prefix():
     equal([n for n in declared() if any(n.startswith(p) for p in GENERATED)], [])
+
+
+@test
+def waits_with_a_limit_have_one_naming():
+    """X_timed() takes nanoseconds last or before its result, X_until() a deadline; one code says that the time is over."""
+    wrong = []
+    for header in headers():
+        text = re.sub(r"/\*.*?\*/", " ", text_of(header), flags=re.S)
+        wrong += [f"{header}: ETIME"] if re.search(r"\bETIME\b", text_of(header)) else []
+        for name, params in re.findall(r"\b(yoke_\w+)\(([^()]*)\)", text):
+            limits = [w for w in ("deadline", "ns") if re.search(rf"\bint64_t {w}\b", params)]
+            forms = {"deadline": "_until", "ns": "_timed"}
+            wrong += [name for w in limits if not name.endswith(forms[w])]
+            wrong += [name for w, end in forms.items() if name.endswith(end) and not re.search(rf"\b{w}\b", params)]
+            wrong += [name] if re.search(r"_try_|_timeout$|yoke_\w+_for$", name) and name != "yoke_condition_wait_for" else []
+    equal(sorted(set(wrong)), ["yoke_barrier_wait_with"])
 
 
 @test

@@ -239,7 +239,10 @@ TEST(wait_for_a_predicate)
     room *r = &plain;
     enter(r);
     CHECK_INT(yoke_condition_wait_for_until(&r->condition, &r->lock, has_items, r, 0), 0);
+    CHECK_INT(yoke_condition_wait_for_timed(&r->condition, &r->lock, has_items, r, 0), 0);
+    CHECK_INT(yoke_condition_wait_for_timed(&r->condition, &r->lock, has_items, r, INT64_MIN), 0);
     r->items = 1;
+    CHECK_INT(yoke_condition_wait_for_timed(&r->condition, &r->lock, has_items, r, YOKE_FOREVER), 1);
     CHECK_INT(yoke_condition_wait_for(&r->condition, &r->lock, has_items, r), 1);
     r->items = 0;
     leave(r);

@@ -72,7 +72,7 @@ static void grow_without_memory(yoke_queue_kind kind, const char *call, int whic
     CHECK_INT(yoke_queue_size(q), puts);
     CHECK_INT(yoke_queue_unfinished(q), puts);
     yk_sys_fail(call, which, ENOMEM);
-    CHECK_INT(yoke_queue_try_put_many(q, items, 10), -ENOMEM);
+    CHECK_INT(yoke_queue_put_many_try(q, items, 10), -ENOMEM);
     yk_sys_fail(call, which, ENOMEM);
     CHECK_INT(yoke_queue_get(q, &got), 0);
     CHECK_INT(got, kind == YOKE_QUEUE_LIFO ? puts - 1 : 0);
@@ -82,7 +82,7 @@ static void grow_without_memory(yoke_queue_kind kind, const char *call, int whic
     CHECK_INT(yoke_queue_put_many(q, items, 10), 10);
     CHECK_INT(yoke_queue_size(q), puts + 10);
     int taken = 0;
-    for (int last = 0; yoke_queue_try_get(q, &got) == 0; taken++, last = got)
+    for (int last = 0; yoke_queue_get_try(q, &got) == 0; taken++, last = got)
         if (kind == YOKE_QUEUE_FIFO && taken < puts - 1)
             CHECK_INT(got, last + 1);
     CHECK_INT(taken, puts + 10);
@@ -131,13 +131,13 @@ TEST(the_barrier_goes_away)
     CHECK_INT(atomic_load(&q->getters.count), 0);
 
     int got = 0;
-    CHECK_INT(yoke_queue_get_for(q, &got, 5 * YOKE_MS), -ETIMEDOUT);
+    CHECK_INT(yoke_queue_get_timed(q, &got, 5 * YOKE_MS), -ETIMEDOUT);
     pthread_t thread;
     CHECK_INT(pthread_create(&thread, NULL, put_one, q), 0);
     CHECK_INT(yoke_queue_get(q, &got), 0);
     CHECK_INT(got, 5);
     pthread_join(thread, NULL);
-    CHECK_INT(yoke_queue_join_for(q, 3 * YOKE_MS), -ETIMEDOUT);
+    CHECK_INT(yoke_queue_join_timed(q, 3 * YOKE_MS), -ETIMEDOUT);
     CHECK_INT(yoke_queue_shutdown(q, true), 0);
     CHECK_INT(yoke_queue_close(q), 0);
 }
@@ -161,7 +161,7 @@ TEST(no_barrier_from_the_start)
             yoke_queue *q = NULL;
             int got = 0, item = 3, err = open_kind(YOKE_QUEUE_SPSC, 1, &q);
             bool works = err == 0 && !q->light && yoke_queue_put(q, &item) == 0 && yoke_queue_get(q, &got) == 0 && got == 3 &&
-                         yoke_queue_get_for(q, &got, YOKE_MS) == -ETIMEDOUT && yoke_queue_shutdown(q, true) == 0 &&
+                         yoke_queue_get_timed(q, &got, YOKE_MS) == -ETIMEDOUT && yoke_queue_shutdown(q, true) == 0 &&
                          yoke_queue_close(q) == 0;
             _exit(!has && works ? 0 : 1);
         }

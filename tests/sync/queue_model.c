@@ -78,7 +78,7 @@ static void step_put(yoke_queue *q, model *m, uint32_t *serial)
     if (m->capacity == 0 && is_full(m))
         return; /* a limit of the model alone */
     bool late = test_random() % 2;
-    int err = late ? yoke_queue_put_until(q, &i, -5) : yoke_queue_try_put(q, &i);
+    int err = late ? yoke_queue_put_until(q, &i, -5) : yoke_queue_put_try(q, &i);
     CHECK_INT(err, m->shut ? -ESHUTDOWN : !is_full(m) ? 0 : late ? -ETIMEDOUT : -EAGAIN);
     if (err == 0)
         model_put(m, &i);
@@ -88,7 +88,7 @@ static void step_get(yoke_queue *q, model *m)
 {
     item i;
     memset(&i, 0xEE, sizeof i);
-    int err = m->len > 0 ? yoke_queue_get(q, &i) : yoke_queue_try_get(q, &i);
+    int err = m->len > 0 ? yoke_queue_get(q, &i) : yoke_queue_get_try(q, &i);
     CHECK_INT(err, m->len > 0 ? 0 : m->shut ? -ESHUTDOWN : -EAGAIN);
     if (err == 0)
         check_get(m, &i);
@@ -112,7 +112,7 @@ static void step_put_many(yoke_queue *q, model *m, uint32_t *serial)
         expected = -EAGAIN;
     if (n > 0 && m->shut)
         expected = -ESHUTDOWN;
-    CHECK_INT(yoke_queue_try_put_many(q, batch, n), expected);
+    CHECK_INT(yoke_queue_put_many_try(q, batch, n), expected);
     for (ptrdiff_t i = 0; i < expected; i++)
         model_put(m, &items[i]);
 }
@@ -124,7 +124,7 @@ static void step_get_many(yoke_queue *q, model *m)
     ptrdiff_t expected = (ptrdiff_t)(n < m->len ? n : m->len);
     if (n > 0 && expected == 0)
         expected = m->shut ? -ESHUTDOWN : -EAGAIN;
-    CHECK_INT(yoke_queue_try_get_many(q, batch, n), expected);
+    CHECK_INT(yoke_queue_get_many_try(q, batch, n), expected);
     for (ptrdiff_t i = 0; i < expected; i++)
         check_get(m, batch + (size_t)i * m->size);
 }
@@ -227,9 +227,9 @@ TEST(many_rounds)
             yoke_queue *q;
             CHECK_INT(yoke_queue_open(kinds[k], sizeof(int), capacity, NULL, &q), 0);
             for (int i = 0, out = 0; i < 20000; i++) {
-                CHECK_INT(yoke_queue_try_put(q, &i), 0);
+                CHECK_INT(yoke_queue_put_try(q, &i), 0);
                 if (i % 3 == 0 || yoke_queue_full(q))
-                    for (int got; yoke_queue_try_get(q, &got) == 0; out++)
+                    for (int got; yoke_queue_get_try(q, &got) == 0; out++)
                         CHECK_INT(got, out);
             }
             CHECK_INT(yoke_queue_close(q), 0);
@@ -244,15 +244,15 @@ TEST(growth_keeps_the_order)
     int in = 0, out = 0, got;
     for (int round = 1; round <= 9; round++) {
         for (int i = 0; i < 100 << round; i++, in++)
-            CHECK_INT(yoke_queue_try_put(q, &in), 0);
+            CHECK_INT(yoke_queue_put_try(q, &in), 0);
         CHECK_INT(yoke_queue_size(q), in - out);
         for (int i = 0; i < 60 << round; i++, out++) {
-            CHECK_INT(yoke_queue_try_get(q, &got), 0);
+            CHECK_INT(yoke_queue_get_try(q, &got), 0);
             CHECK_INT(got, out);
         }
         CHECK(!yoke_queue_full(q));
     }
-    for (; yoke_queue_try_get(q, &got) == 0; out++)
+    for (; yoke_queue_get_try(q, &got) == 0; out++)
         CHECK_INT(got, out);
     CHECK_INT(out, in);
     CHECK_INT(yoke_queue_unfinished(q), in);
@@ -275,8 +275,8 @@ TEST(typed)
     CHECK_INT(agenda_open(0, &todo), 0);
     CHECK_INT(agenda_put(todo, (job){3, "sleep"}), 0);
     CHECK_INT(agenda_put_until(todo, (job){1, "eat"}, yoke_now()), 0);
-    CHECK_INT(agenda_put_for(todo, (job){2, "work"}, 0), 0);
-    CHECK_INT(agenda_try_put(todo, (job){1, "drink"}), 0);
+    CHECK_INT(agenda_put_timed(todo, (job){2, "work"}, 0), 0);
+    CHECK_INT(agenda_put_try(todo, (job){1, "drink"}), 0);
     static const char *order[] = {"eat", "drink", "work", "sleep"};
     job j, several[3];
     CHECK_INT(agenda_get(todo, &j), 0);
@@ -291,15 +291,17 @@ TEST(typed)
     CHECK_INT(jobs_open(YOKE_QUEUE_FIFO, 2, &line), 0);
     CHECK_INT(jobs_put_many(line, several, 2), 2);
     CHECK(jobs_full(line) && !jobs_empty(line));
-    CHECK_INT(jobs_try_put_many(line, several, 2), -EAGAIN);
+    CHECK_INT(jobs_put_many_try(line, several, 2), -EAGAIN);
     CHECK_INT(jobs_put_many_until(line, several, 2, 0), -ETIMEDOUT);
-    CHECK_INT(jobs_try_get(line, &j), 0);
-    CHECK_INT(jobs_get_for(line, &j, YOKE_MS), 0);
+    CHECK_INT(jobs_put_many_timed(line, several, 2, 0), -ETIMEDOUT);
+    CHECK_INT(jobs_get_try(line, &j), 0);
+    CHECK_INT(jobs_get_timed(line, &j, YOKE_MS), 0);
     CHECK_INT(jobs_get_until(line, &j, 0), -ETIMEDOUT);
-    CHECK_INT(jobs_try_get_many(line, several, 3), -EAGAIN);
+    CHECK_INT(jobs_get_many_try(line, several, 3), -EAGAIN);
     CHECK_INT(jobs_get_many_until(line, several, 3, 0), -ETIMEDOUT);
+    CHECK_INT(jobs_get_many_timed(line, several, 3, 0), -ETIMEDOUT);
     CHECK_INT(jobs_unfinished(line), 2);
-    CHECK_INT(jobs_join_for(line, 0), -ETIMEDOUT);
+    CHECK_INT(jobs_join_timed(line, 0), -ETIMEDOUT);
     CHECK_INT(jobs_join_until(line, 0), -ETIMEDOUT);
     CHECK_INT(jobs_task_done(line) + jobs_task_done(line) + jobs_join(line), 0);
     CHECK_INT(jobs_shutdown(line, false), 0);

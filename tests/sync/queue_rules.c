@@ -82,10 +82,10 @@ TEST(a_try_does_not_wait)
     {
         yoke_queue *q = open_kind((yoke_queue_kind)kind, 1);
         int i = 7;
-        CHECK_INT(yoke_queue_try_get(q, &i), -EAGAIN);
+        CHECK_INT(yoke_queue_get_try(q, &i), -EAGAIN);
         CHECK_INT(i, 7);
-        CHECK_INT(yoke_queue_try_put(q, &i), 0);
-        CHECK_INT(yoke_queue_try_put(q, &i), -EAGAIN);
+        CHECK_INT(yoke_queue_put_try(q, &i), 0);
+        CHECK_INT(yoke_queue_put_try(q, &i), -EAGAIN);
         CHECK_INT(yoke_queue_close(q), 0);
     }
 }
@@ -97,14 +97,14 @@ TEST(a_timeout_is_an_error_of_its_own)
         yoke_queue *q = open_kind((yoke_queue_kind)kind, 1);
         int i = 7;
         int64_t start = yoke_now();
-        CHECK_INT(yoke_queue_get_for(q, &i, 2 * YOKE_MS), -ETIMEDOUT);
+        CHECK_INT(yoke_queue_get_timed(q, &i, 2 * YOKE_MS), -ETIMEDOUT);
         CHECK(yoke_now() - start >= 2 * YOKE_MS);
         CHECK_INT(put(q, 1), 0);
         start = yoke_now();
         CHECK_INT(yoke_queue_put_until(q, &i, start + 2 * YOKE_MS), -ETIMEDOUT);
         CHECK(yoke_now() - start >= 2 * YOKE_MS);
-        CHECK_INT(yoke_queue_put_for(q, &i, 0), -ETIMEDOUT);
-        CHECK_INT(yoke_queue_join_for(q, YOKE_MS), -ETIMEDOUT);
+        CHECK_INT(yoke_queue_put_timed(q, &i, 0), -ETIMEDOUT);
+        CHECK_INT(yoke_queue_join_timed(q, YOKE_MS), -ETIMEDOUT);
         CHECK_INT(atomic_load(&q->putters.count) + atomic_load(&q->getters.count) + atomic_load(&q->joiners.count), 0);
         CHECK_INT(get(q), 1);
         CHECK_INT(yoke_queue_close(q), 0);
@@ -120,7 +120,7 @@ TEST(a_past_deadline_still_does_what_can_be_done)
         CHECK_INT(yoke_queue_put_until(q, &i, INT64_MIN), 0);
         CHECK_INT(yoke_queue_put_until(q, &i, INT64_MIN), -ETIMEDOUT);
         i = 0;
-        CHECK_INT(yoke_queue_get_for(q, &i, 0), 0);
+        CHECK_INT(yoke_queue_get_timed(q, &i, 0), 0);
         CHECK_INT(i, 7);
         CHECK_INT(yoke_queue_get_until(q, &i, 0), -ETIMEDOUT);
         CHECK_INT(yoke_queue_close(q), 0);
@@ -131,10 +131,10 @@ TEST(a_negative_duration_is_a_mistake)
 {
     yoke_queue *q = open_kind(YOKE_QUEUE_FIFO, 1);
     int i = 7;
-    CHECK_INT(yoke_queue_put_for(q, &i, -1), -EINVAL);
+    CHECK_INT(yoke_queue_put_timed(q, &i, -1), -EINVAL);
     CHECK_INT(yoke_queue_size(q), 0);
-    CHECK_INT(yoke_queue_get_for(q, &i, INT64_MIN), -EINVAL);
-    CHECK_INT(yoke_queue_join_for(q, -1), -EINVAL);
+    CHECK_INT(yoke_queue_get_timed(q, &i, INT64_MIN), -EINVAL);
+    CHECK_INT(yoke_queue_join_timed(q, -1), -EINVAL);
     CHECK_INT(yoke_queue_close(q), 0);
 }
 
@@ -144,10 +144,10 @@ TEST(a_duration_beyond_all_times_is_for_ever)
     {
         yoke_queue *q = open_kind((yoke_queue_kind)kind, 1);
         int i = 7;
-        CHECK_INT(yoke_queue_put_for(q, &i, INT64_MAX), 0);
+        CHECK_INT(yoke_queue_put_timed(q, &i, INT64_MAX), 0);
         caller c;
         call_and_wait(&c, q, put_nine, &q->putters);
-        CHECK_INT(yoke_queue_get_for(q, &i, INT64_MAX - 1), 0);
+        CHECK_INT(yoke_queue_get_timed(q, &i, INT64_MAX - 1), 0);
         CHECK_INT(result_of(&c), 0);
         CHECK_INT(get(q), 9);
         CHECK_INT(yoke_queue_close(q), 0);
@@ -312,7 +312,9 @@ TEST(put_many_tells_how_many_before_time_ran_out)
         int items[] = {1, 2, 3};
         CHECK_INT(yoke_queue_put_many_until(q, items, 3, yoke_now() + YOKE_MS), 2);
         CHECK_INT(yoke_queue_put_many_until(q, items, 3, yoke_now() + YOKE_MS), -ETIMEDOUT);
-        CHECK_INT(yoke_queue_try_put_many(q, items, 3), -EAGAIN);
+        CHECK_INT(yoke_queue_put_many_timed(q, items, 3, YOKE_MS), -ETIMEDOUT);
+        CHECK_INT(yoke_queue_put_many_timed(q, items, 3, -1), -EINVAL);
+        CHECK_INT(yoke_queue_put_many_try(q, items, 3), -EAGAIN);
         CHECK_INT(yoke_queue_close(q), 0);
     }
 }
@@ -351,6 +353,8 @@ TEST(get_many_waits_for_the_first_only)
         CHECK_INT(result_of(&c), 1);
         int i;
         CHECK_INT(yoke_queue_get_many_until(q, &i, 1, yoke_now() + YOKE_MS), -ETIMEDOUT);
+        CHECK_INT(yoke_queue_get_many_timed(q, &i, 1, YOKE_MS), -ETIMEDOUT);
+        CHECK_INT(yoke_queue_get_many_timed(q, &i, 1, -1), -EINVAL);
         CHECK_INT(yoke_queue_close(q), 0);
     }
 }
@@ -359,9 +363,9 @@ TEST(none_of_a_batch_of_none)
 {
     yoke_queue *q = open_kind(YOKE_QUEUE_FIFO, 1);
     CHECK_INT(yoke_queue_get_many(q, NULL, 0), 0);
-    CHECK_INT(yoke_queue_try_get_many(q, NULL, 0), 0);
+    CHECK_INT(yoke_queue_get_many_try(q, NULL, 0), 0);
     CHECK_INT(yoke_queue_put_many(q, NULL, 0), 0);
-    CHECK_INT(yoke_queue_try_put_many(q, NULL, 0), 0);
+    CHECK_INT(yoke_queue_put_many_try(q, NULL, 0), 0);
     CHECK_INT(yoke_queue_close(q), 0);
 }
 
@@ -376,12 +380,12 @@ TEST(after_shutdown_no_put_and_the_rest_can_be_got)
         CHECK_INT(put(q, 1) + put(q, 2), 0);
         CHECK_INT(yoke_queue_shutdown(q, false), 0);
         CHECK_INT(put(q, 3), -ESHUTDOWN);
-        CHECK_INT(yoke_queue_try_put(q, &i), -ESHUTDOWN);
-        CHECK_INT(yoke_queue_put_for(q, &i, 0), -ESHUTDOWN);
+        CHECK_INT(yoke_queue_put_try(q, &i), -ESHUTDOWN);
+        CHECK_INT(yoke_queue_put_timed(q, &i, 0), -ESHUTDOWN);
         CHECK_INT(get(q) + get(q), 3);
         CHECK_INT(get(q), -ESHUTDOWN);
-        CHECK_INT(yoke_queue_try_get(q, &i), -ESHUTDOWN);
-        CHECK_INT(yoke_queue_get_for(q, &i, 0), -ESHUTDOWN);
+        CHECK_INT(yoke_queue_get_try(q, &i), -ESHUTDOWN);
+        CHECK_INT(yoke_queue_get_timed(q, &i, 0), -ESHUTDOWN);
         CHECK_INT(yoke_queue_get_many(q, &i, 1), -ESHUTDOWN);
         CHECK_INT(i, 7);
         CHECK_INT(yoke_queue_close(q), 0);
@@ -440,7 +444,7 @@ TEST(shutdown_now_drops_what_is_left)
         CHECK_INT(get(q), -ESHUTDOWN);
         CHECK_INT(put(q, 1), -ESHUTDOWN);
         CHECK_INT(yoke_queue_unfinished(q), 1); /* each dropped one counts as done, once; the one that was taken does not */
-        CHECK_INT(yoke_queue_join_for(q, 0), -ETIMEDOUT);
+        CHECK_INT(yoke_queue_join_timed(q, 0), -ETIMEDOUT);
         CHECK_INT(yoke_queue_task_done(q), 0);
         CHECK_INT(yoke_queue_join(q), 0);
         CHECK_INT(yoke_queue_task_done(q), -EINVAL);
@@ -565,20 +569,20 @@ TEST(no_queue_or_no_item)
     int i = 0;
     CHECK_INT(yoke_queue_put(NULL, &i), -EINVAL);
     CHECK_INT(yoke_queue_put(q, NULL), -EINVAL);
-    CHECK_INT(yoke_queue_try_put(NULL, &i), -EINVAL);
-    CHECK_INT(yoke_queue_try_put(q, NULL), -EINVAL);
-    CHECK_INT(yoke_queue_put_for(NULL, &i, 0), -EINVAL);
+    CHECK_INT(yoke_queue_put_try(NULL, &i), -EINVAL);
+    CHECK_INT(yoke_queue_put_try(q, NULL), -EINVAL);
+    CHECK_INT(yoke_queue_put_timed(NULL, &i, 0), -EINVAL);
     CHECK_INT(yoke_queue_get(NULL, &i), -EINVAL);
     CHECK_INT(yoke_queue_get(q, NULL), -EINVAL);
-    CHECK_INT(yoke_queue_try_get(NULL, &i), -EINVAL);
-    CHECK_INT(yoke_queue_try_get(q, NULL), -EINVAL);
+    CHECK_INT(yoke_queue_get_try(NULL, &i), -EINVAL);
+    CHECK_INT(yoke_queue_get_try(q, NULL), -EINVAL);
     CHECK_INT(yoke_queue_get_until(q, NULL, 0), -EINVAL);
     CHECK_INT(yoke_queue_put_many(NULL, &i, 1), -EINVAL);
     CHECK_INT(yoke_queue_put_many(q, NULL, 1), -EINVAL);
-    CHECK_INT(yoke_queue_try_put_many(q, NULL, 1), -EINVAL);
+    CHECK_INT(yoke_queue_put_many_try(q, NULL, 1), -EINVAL);
     CHECK_INT(yoke_queue_get_many(NULL, &i, 1), -EINVAL);
     CHECK_INT(yoke_queue_get_many(q, NULL, 1), -EINVAL);
-    CHECK_INT(yoke_queue_try_get_many(q, NULL, 1), -EINVAL);
+    CHECK_INT(yoke_queue_get_many_try(q, NULL, 1), -EINVAL);
     CHECK_INT(yoke_queue_shutdown(NULL, false), -EINVAL);
     CHECK_INT(yoke_queue_task_done(NULL), -EINVAL);
     CHECK_INT(yoke_queue_join(NULL), -EINVAL);

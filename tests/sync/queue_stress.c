@@ -54,10 +54,10 @@ static ptrdiff_t put_somehow(const item *i, size_t n, uint32_t *random)
     int err;
     switch (s.how == PLAIN ? 0 : next_random(random) % (s.how == MIXED ? 5 : 2) + 1) {
     case 1:
-        err = yoke_queue_put_for(s.q, i, next_random(random) % 30000);
+        err = yoke_queue_put_timed(s.q, i, next_random(random) % 30000);
         break;
     case 2:
-        err = yoke_queue_try_put(s.q, i);
+        err = yoke_queue_put_try(s.q, i);
         break;
     case 3:
         return yoke_queue_put_many(s.q, i, n);
@@ -93,10 +93,10 @@ static ptrdiff_t get_somehow(item *i, size_t n, uint32_t *random)
     int err;
     switch (s.how == PLAIN ? 0 : next_random(random) % (s.how == MIXED ? 5 : 2) + 1) {
     case 1:
-        err = yoke_queue_get_for(s.q, i, next_random(random) % 30000);
+        err = yoke_queue_get_timed(s.q, i, next_random(random) % 30000);
         break;
     case 2:
-        err = yoke_queue_try_get(s.q, i);
+        err = yoke_queue_get_try(s.q, i);
         break;
     case 3:
         return yoke_queue_get_many(s.q, i, n);
@@ -311,7 +311,7 @@ STRESS(dropping_in_the_middle)
 static void join_again_and_again(void)
 {
     while (atomic_load(&s.left) > 0) {
-        int err = yoke_queue_join_for(s.q, YOKE_MS);
+        int err = yoke_queue_join_timed(s.q, YOKE_MS);
         CHECK(err == 0 || err == -ETIMEDOUT);
     }
     CHECK_INT(yoke_queue_join(s.q), 0);

@@ -171,17 +171,17 @@ TEST(kernel_name_is_cut_at_a_character)
 TEST(join_with_a_time_limit)
 {
     yoke_thread *t = yoke_thread_call("slow", at_gate, NULL);
-    CHECK_INT(yoke_thread_join_timeout(t, 0), -ETIME);
-    CHECK_INT(yoke_thread_join_timeout(t, -5), -ETIME);
-    CHECK_INT(yoke_thread_join_timeout(t, INT64_MIN), -ETIME);
-    CHECK_INT(yoke_thread_join_until(t, yoke_now() + 2 * YOKE_MS), -ETIME);
-    CHECK_INT(yoke_thread_join_until(t, -1), -ETIME);
+    CHECK_INT(yoke_thread_join_timed(t, 0), -ETIMEDOUT);
+    CHECK_INT(yoke_thread_join_timed(t, -5), -ETIMEDOUT);
+    CHECK_INT(yoke_thread_join_timed(t, INT64_MIN), -ETIMEDOUT);
+    CHECK_INT(yoke_thread_join_until(t, yoke_now() + 2 * YOKE_MS), -ETIMEDOUT);
+    CHECK_INT(yoke_thread_join_until(t, -1), -ETIMEDOUT);
     CHECK(!yoke_thread_done(t));
     CHECK_STR(yoke_thread_error(t), "");
     atomic_store(&gate, 1);
-    CHECK_INT(yoke_thread_join_timeout(t, INT64_MAX), 0);
-    CHECK_INT(yoke_thread_join_timeout(t, -1), 0); /* it has ended: no limit can pass */
-    CHECK_INT(yoke_thread_join_timeout(t, 60 * YOKE_S), 0);
+    CHECK_INT(yoke_thread_join_timed(t, INT64_MAX), 0);
+    CHECK_INT(yoke_thread_join_timed(t, -1), 0); /* it has ended: no limit can pass */
+    CHECK_INT(yoke_thread_join_timed(t, 60 * YOKE_S), 0);
     yoke_thread_release(t);
 }
 
@@ -210,7 +210,7 @@ TEST(many_may_join_many_times)
 TEST(misuse)
 {
     CHECK_INT(yoke_thread_join(NULL), -EINVAL);
-    CHECK_INT(yoke_thread_join_timeout(NULL, 5), -EINVAL);
+    CHECK_INT(yoke_thread_join_timed(NULL, 5), -EINVAL);
     CHECK_INT(yoke_thread_join(yoke_thread_current()), -EINVAL); /* the main thread is not yoke's */
     CHECK(!yoke_thread_done(NULL));
     CHECK(!yoke_thread_done(yoke_thread_current()));
@@ -230,7 +230,7 @@ TEST(misuse)
 static int join_myself(void *arg)
 {
     int forever = yoke_thread_join(yoke_thread_current());
-    int limited = yoke_thread_join_timeout(yoke_thread_current(), 1);
+    int limited = yoke_thread_join_timed(yoke_thread_current(), 1);
     snprintf(arg, 200, "%s", yoke_deadlock());
     return forever == limited ? forever : 0;
 }
@@ -290,8 +290,8 @@ static int join_next_for_a_while(void *arg)
 {
     wait_at_gate();
     wait_for_arrivals(2);
-    int err = yoke_thread_join_timeout(ring[((intptr_t)arg + 1) % 2], 20 * YOKE_MS);
-    return err == 0 || err == -ETIME ? 0 : err;
+    int err = yoke_thread_join_timed(ring[((intptr_t)arg + 1) % 2], 20 * YOKE_MS);
+    return err == 0 || err == -ETIMEDOUT ? 0 : err;
 }
 
 TEST(a_ring_with_time_limits_is_no_deadlock)
@@ -451,7 +451,7 @@ TEST(no_thread)
     yk_sys_fail("pthread_create", 0, 0);
     CHECK_INT(yoke_thread_join(t), -EAGAIN);
     CHECK_HAS(yoke_thread_error(t), "thread \"stillborn\": half_of: its thread cannot start");
-    CHECK_INT(yoke_thread_join_timeout(t, 5), -EAGAIN);
+    CHECK_INT(yoke_thread_join_timed(t, 5), -EAGAIN);
     yoke_thread_release(t);
 }
 
