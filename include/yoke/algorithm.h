@@ -18,7 +18,8 @@
  *     err = yoke_histogram(ex, n, 256, counts, grey_of, image);                // counts is a uint64_t[256]
  *
  * The least and greatest element, and unique elements: yoke/sort.h. A body sees an index, so it may look at several arrays, at
- * neighbours, at bits. It is compiled into a plain loop, must not change anything, and may be called more than once for an index
+ * neighbours, at bits, and at array views, whatever their steps: parameters of type yoke_in_T, yoke_at(v, i), and
+ * yoke_elements(v) for n (yoke/task.h). It is compiled into a plain loop, must not change anything, and may be called more than once for an index
  * and for some that the answer does not need. Answers do not depend on the number of workers.
  *
  * ex: as for yoke_for(). Any thread, any context. When the surrounding job fails or is cancelled, answers are worthless: those
@@ -127,8 +128,10 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
 
 /* yoke_select(ex, from, n, to, &kept, name, arguments...): copies from[i], in order, for each i for which it holds, to to[0],
  * to[1]...; kept is their number. to has room for all n, or for as many as are kept, and does not overlap from; both point to the
- * same type. 0; -ENOMEM, with to as it was; -ECANCELED: then to holds some of them, kept is not written. */
-#define yoke_select(ex, from, n, to, kept, ...)                                                                        \
+ * same type. yoke_flat(v) of an array view stands for from and n, yoke_data(v) for to. 0; -EINVAL: from or to is NULL and n is
+ * not 0, as for a view with gaps; -ENOMEM, with to as it was; -ECANCELED: then to holds some of them, kept is not written. */
+#define yoke_select(...) YK_APPLY(YK_SELECT_OF, __VA_ARGS__)
+#define YK_SELECT_OF(ex, from, n, to, kept, ...)                                                                        \
     YK_CAT(YK_SELECT_, YK_HAS_MORE(__VA_ARGS__))(ex, from, n, to, kept, __VA_ARGS__)
 #define YK_SELECT_0(ex, from, n, to, kept, N)                                                                          \
     ((void)yk_a_predicate_named_##N,                                                                                   \

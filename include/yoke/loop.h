@@ -18,6 +18,8 @@
  * vectorise as any other; parameters are evaluated once. How many iterations make a chunk is found while the loop runs: as many
  * as take a few microseconds. A worker gives half of what it has left away when another one asks; nobody waits spinning.
  *
+ * Array views are parameters as others: (yoke_inout_f64, v), yoke_at(v, i) in the body, yoke_elements(v) for n (yoke/task.h).
+ *
  * ex names the pool, NULL means what a plain call of a fork means (yoke/fork.h); on another executor, or one that failed to
  * open, the loop runs alone in the calling thread. The call returns when every iteration is done. It may be made from any
  * thread, and in a body. When the surrounding job fails or is cancelled, chunks that have not begun are left out.

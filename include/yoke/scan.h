@@ -20,7 +20,11 @@
  * The result does not depend on the number of workers or on who does what, not even in its last bit: blocks are always cut in
  * the same places (which depend on sizeof(T) alone), and combined from left to right.
  *
- * 0; -ENOMEM, with out as it was (some bytes for each block are needed, none for a single one); -ECANCELED when the surrounding
+ * Array views: as parameters of the body, whatever their steps; yoke_data(v) for out, yoke_flat(v) for from and n of the typed
+ * forms (yoke/task.h).
+ *
+ * 0; -EINVAL: a pointer is NULL, as for a view with gaps, and n is not 0; -ENOMEM, with out as it was (some bytes for each block
+ * are needed, none for a single one); -ECANCELED when the surrounding
  * job has failed or was cancelled before the end: then some elements of out have been written, the others have not. ex: as for
  * yoke_for(). Any thread, any context.
  *

@@ -25,7 +25,8 @@
  * with the sign bit, -inf, ..., -0.0, 0.0, ..., inf, other NaNs. Descending: a key of ~k for integers, -k for floats without
  * NaN. The cost grows with the bits in which keys differ, not with the type: small numbers in a uint64_t are cheap.
  *
- * Every call takes n elements at base, and scratch memory of the same size. It returns 0; -ENOMEM when there is no scratch,
+ * Every call takes n elements at base, or yoke_flat(v), the elements of an array view (yoke/task.h), and scratch memory of the
+ * same size. It returns 0; -EINVAL when base is NULL and n is not 0, as for a view with gaps; -ENOMEM when there is no scratch,
  * with the elements as they were; -ECANCELED when the surrounding job has failed or was cancelled before the end: then each
  * place holds some element of the input, but some may be missing and others there twice. ex names the pool, NULL means what a
  * plain call of a fork means (yoke/fork.h); on another executor the calling thread sorts alone. Any thread, any context.
@@ -438,21 +439,26 @@ extern "C" {
                                                    yk_order_best_##N, yk_order_differ_##N};
 
 /* yoke_sort(ex, base, n, order, arguments...) */
-#define yoke_sort(ex, base, n, ...) YK_CAT(YK_SORT_, YK_HAS_MORE(__VA_ARGS__))(ex, base, n, __VA_ARGS__)
+#define yoke_sort(...) YK_APPLY(YK_SORT_OF, __VA_ARGS__)
+#define YK_SORT_OF(ex, base, n, ...) YK_CAT(YK_SORT_, YK_HAS_MORE(__VA_ARGS__))(ex, base, n, __VA_ARGS__)
 #define YK_SORT_0(ex, base, n, N) ((void)yk_an_order_named_##N, yk_order_sort_all_##N((ex), (base), (n)))
 #define YK_SORT_1(ex, base, n, N, ...) ((void)yk_an_order_named_##N, yk_order_sort_all_##N((ex), (base), (n), __VA_ARGS__))
 
-/* The index of the first of the least elements, or of the greatest; 0 when n is 0, or when the job was cancelled. */
-#define yoke_min(ex, base, n, ...) YK_CAT(YK_BEST_, YK_HAS_MORE(__VA_ARGS__))(least, ex, base, n, __VA_ARGS__)
-#define yoke_max(ex, base, n, ...) YK_CAT(YK_BEST_, YK_HAS_MORE(__VA_ARGS__))(most, ex, base, n, __VA_ARGS__)
+/* The index of the first of the least elements, or of the greatest; 0 when n is 0, or when the job was cancelled; SIZE_MAX when
+ * base is NULL and n is not 0. */
+#define yoke_min(...) YK_APPLY(YK_MIN_OF, __VA_ARGS__)
+#define YK_MIN_OF(ex, base, n, ...) YK_CAT(YK_BEST_, YK_HAS_MORE(__VA_ARGS__))(least, ex, base, n, __VA_ARGS__)
+#define yoke_max(...) YK_APPLY(YK_MAX_OF, __VA_ARGS__)
+#define YK_MAX_OF(ex, base, n, ...) YK_CAT(YK_BEST_, YK_HAS_MORE(__VA_ARGS__))(most, ex, base, n, __VA_ARGS__)
 #define YK_BEST_0(which, ex, base, n, N) ((void)yk_an_order_named_##N, yk_order_##which##_##N((ex), (base), (n)))
 #define YK_BEST_1(which, ex, base, n, N, ...)                                                                          \
     ((void)yk_an_order_named_##N, yk_order_##which##_##N((ex), (base), (n), __VA_ARGS__))
 
 /* yoke_unique(ex, from, n, to, &kept, order, arguments...): copies those elements that are not equal to the one before, neither
  * belonging before the other; of sorted elements one of each is left. to has room for n elements and does not overlap from;
- * kept is their number. 0; -ENOMEM or -ECANCELED as for yoke_select(). */
-#define yoke_unique(ex, from, n, to, kept, ...)                                                                        \
+ * kept is their number. 0; -EINVAL, -ENOMEM or -ECANCELED as for yoke_select(). */
+#define yoke_unique(...) YK_APPLY(YK_UNIQUE_OF, __VA_ARGS__)
+#define YK_UNIQUE_OF(ex, from, n, to, kept, ...)                                                                        \
     YK_CAT(YK_UNIQUE_, YK_HAS_MORE(__VA_ARGS__))(ex, from, n, to, kept, __VA_ARGS__)
 #define YK_UNIQUE_0(ex, from, n, to, kept, N)                                                                          \
     ((void)yk_an_order_named_##N, yk_order_unique_##N((ex), (from), (n), (to), (kept)))
@@ -517,7 +523,8 @@ YOKE_API int yoke_qsort(struct yoke_executor *ex, void *base, size_t n, size_t s
                                                  yk_key_sort_##N,  sizeof(T),        BITS};
 
 /* yoke_radix_sort(ex, base, n, key, arguments...) */
-#define yoke_radix_sort(ex, base, n, ...) YK_CAT(YK_RADIX_, YK_HAS_MORE(__VA_ARGS__))(ex, base, n, __VA_ARGS__)
+#define yoke_radix_sort(...) YK_APPLY(YK_RADIX_SORT_OF, __VA_ARGS__)
+#define YK_RADIX_SORT_OF(ex, base, n, ...) YK_CAT(YK_RADIX_, YK_HAS_MORE(__VA_ARGS__))(ex, base, n, __VA_ARGS__)
 #define YK_RADIX_0(ex, base, n, N) ((void)yk_a_key_named_##N, yk_key_sort_all_##N((ex), (base), (n)))
 #define YK_RADIX_1(ex, base, n, N, ...) ((void)yk_a_key_named_##N, yk_key_sort_all_##N((ex), (base), (n), __VA_ARGS__))
 

@@ -231,6 +231,98 @@ extern "C" {
         default: __builtin_classify_type(*(__typeof__(T) *)0) >= 12 ? YOKE_STRUCT : YOKE_POINTER)))
 #define YK_ASSERT(condition, message) __extension__ _Static_assert(condition, message)
 #endif
+
+/* ---- Elements of views ------------------------------------------------------------------------------------------ */
+
+/* yoke_at(v, i), yoke_at(v, i, j)...: element (i, j) of v, whatever its steps; as many indices as v has dimensions. A view may
+ * be a parameter of every body of a loop or an algorithm:
+ *
+ *     YOKE_LOOP(halve, i, (yoke_inout_f64, x)) { yoke_at(x, i) /= 2; }
+ *     ...
+ *     yoke_for(ex, yoke_elements(x), halve, x);
+ *
+ * v is evaluated twice. A compiler that is to vectorise wants x.ptr[i], with elements that lie one after the other. */
+#define yoke_at(v, ...) YK_CAT(YK_AT_, YK_COUNT(__VA_ARGS__))(v, __VA_ARGS__)
+#define YK_AT_1(v, i) ((v).ptr[(ptrdiff_t)(i) * (v).step[0]])
+#define YK_AT_2(v, i, j) ((v).ptr[(ptrdiff_t)(i) * (v).step[0] + (ptrdiff_t)(j) * (v).step[1]])
+#define YK_AT_3(v, i, j, k)                                                                                            \
+    ((v).ptr[(ptrdiff_t)(i) * (v).step[0] + (ptrdiff_t)(j) * (v).step[1] + (ptrdiff_t)(k) * (v).step[2]])
+#define YK_AT_4(v, i, j, k, l)                                                                                         \
+    ((v).ptr[(ptrdiff_t)(i) * (v).step[0] + (ptrdiff_t)(j) * (v).step[1] + (ptrdiff_t)(k) * (v).step[2]                \
+             + (ptrdiff_t)(l) * (v).step[3]])
+
+/* yoke_elements(v): how many elements v has: the product of its lengths.
+ *
+ * yoke_data(v): v.ptr, if the elements lie one after the other in the order of their indices (last dimension fastest), so that
+ * they are an array; NULL if they do not. Sorts, selections and others that move elements want such an array, and return -EINVAL
+ * for NULL with elements.
+ *
+ * yoke_flat(v): both as two arguments, pointer and number of elements, for calls that take these:
+ *
+ *     yoke_sort_f64(ex, yoke_flat(v));           yoke_select(ex, yoke_flat(from), yoke_data(to), &kept, is_good);
+ *
+ * What is not a view does not compile. A yoke_in_T has a pointer to const, with which what writes does not compile in C++, and
+ * in C is warned of, as for any such pointer. v is evaluated once (by yoke_flat() twice). */
+#define yoke_flat(v) yoke_data(v), yoke_elements(v)
+#define YK_NO_VIEW "yoke: what this is given is no array view (yoke_in_T, yoke_out_T, yoke_inout_T)"
+static inline size_t yk_view_elements(size_t ndim, const size_t *shape)
+{
+    size_t yk_n = 1;
+    for (size_t yk_d = 0; yk_d < ndim && yk_d < YOKE_DIMS; yk_d++)
+        if (__builtin_mul_overflow(yk_n, shape[yk_d], &yk_n))
+            return SIZE_MAX; /* more than there can be */
+    return yk_n;
+}
+static inline bool yk_view_is_flat(size_t ndim, const size_t *shape, const ptrdiff_t *step)
+{
+    size_t yk_each = 1;
+    if (ndim > YOKE_DIMS || yk_view_elements(ndim, shape) == 0)
+        return ndim <= YOKE_DIMS;
+    for (size_t yk_d = ndim; yk_d-- > 0; yk_each *= shape[yk_d])
+        if (shape[yk_d] > 1 && step[yk_d] != (ptrdiff_t)yk_each)
+            return false;
+    return true;
+}
+#ifdef __cplusplus
+}
+template <class V, bool = (yk_code_of<V>::code & (YOKE_IN | YOKE_OUT)) != 0> struct yk_view_of {
+    static_assert(sizeof(V) == 0, YK_NO_VIEW);
+    typedef void *pointer;
+};
+template <class V> struct yk_view_of<V, true> {
+    typedef decltype(V::ptr) pointer;
+};
+template <class V> inline size_t yk_elements_of(const V &yk_v)
+{
+    return sizeof(yk_view_of<V>) ? yk_view_elements(yk_v.ndim, yk_v.shape) : 0;
+}
+template <class V> inline typename yk_view_of<V>::pointer yk_data_of(const V &yk_v)
+{
+    return yk_view_is_flat(yk_v.ndim, yk_v.shape, yk_v.step) ? yk_v.ptr : NULL;
+}
+#define yoke_elements(v) (yk_elements_of(v))
+#define yoke_data(v) (yk_data_of(v))
+extern "C" {
+#else
+#define YK_IS_VIEW(v)                                                                                                  \
+    _Generic((v), YK_VIEW_CASES(i8), YK_VIEW_CASES(i16), YK_VIEW_CASES(i32), YK_VIEW_CASES(i64), YK_VIEW_CASES(u8),    \
+             YK_VIEW_CASES(u16), YK_VIEW_CASES(u32), YK_VIEW_CASES(u64), YK_VIEW_CASES(f32), YK_VIEW_CASES(f64),       \
+             default: 0)
+#define YK_VIEW_CASES(suffix) yoke_in_##suffix: 1, yoke_out_##suffix: 1, yoke_inout_##suffix: 1
+#define yoke_elements(v)                                                                                               \
+    __extension__({                                                                                                    \
+        YK_ASSERT(YK_IS_VIEW(v), YK_NO_VIEW);                                                                          \
+        const __typeof__(v) yk_v = (v);                                                                                \
+        yk_view_elements(yk_v.ndim, yk_v.shape);                                                                       \
+    })
+#define yoke_data(v)                                                                                                   \
+    __extension__({                                                                                                    \
+        YK_ASSERT(YK_IS_VIEW(v), YK_NO_VIEW);                                                                          \
+        const __typeof__(v) yk_v = (v);                                                                                \
+        yk_view_is_flat(yk_v.ndim, yk_v.shape, yk_v.step) ? yk_v.ptr : NULL;                                           \
+    })
+#endif
+
 #define YK_MAYBE __attribute__((unused))
 #define YK_ALWAYS_INLINE __attribute__((always_inline, unused))
 /* Bodies of forks, loops and algorithms: an exception that left one would leave other threads at work on what it destroys. */

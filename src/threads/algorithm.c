@@ -164,6 +164,8 @@ static int keep_marked(yoke_executor *ex, selection *s, size_t *ret)
         *ret = 0;
         return 0;
     }
+    if (!s->from || !s->to)
+        return -EINVAL;
     if (yk_is_over())
         return -ECANCELED;
     int64_t start = yoke_now();
@@ -221,8 +223,8 @@ static void best_of_parts(size_t lo, size_t hi, const void *arg)
 size_t yk_best(yoke_executor *ex, const void *base, size_t n, bool greatest, size_t size, const yk_order *order, const void *args)
 {
     contest c = {.base = base, .order = order, .args = args, .n = n, .size = size, .greatest = greatest}, *self = &c;
-    if (n == 0)
-        return 0;
+    if (n == 0 || !base)
+        return n == 0 ? 0 : SIZE_MAX;
     c.each = YK_MAX(n / BEST_PARTS + 1, (size_t)BEST_LEAST);
     c.parts = (n - 1) / c.each + 1;
     yk_loop(ex, c.parts, best_of_parts, &self);

@@ -74,8 +74,10 @@ int yk_sort(yoke_executor *ex, void *base, size_t n, size_t size, const yk_order
     sorter s = {.order = order, .args = args, .size = size};
     s.leaf = YK_MAX((size_t)LEAF_BYTES / size, 64);
     s.grain = YK_MAX((size_t)MERGE_BYTES / size, 64);
-    if (n < 2)
+    if (n < 2 && (n == 0 || base))
         return 0;
+    if (!base)
+        return -EINVAL;
     if (yk_is_over())
         return -ECANCELED;
     if (size <= ON_STACK && n <= ON_STACK / size) {

@@ -169,8 +169,10 @@ int yk_radix_sort(yoke_executor *ex, void *base, size_t n, const yk_keys *keys, 
     _Alignas(YK_CACHE_LINE) char few[ON_STACK];
     radix r = {.ex = ex, .keys = keys, .args = args};
     size_t size = keys->size;
-    if (n < 2)
+    if (n < 2 && (n == 0 || base))
         return 0;
+    if (!base)
+        return -EINVAL;
     if (yk_is_over())
         return -ECANCELED;
     if (n <= ON_STACK / size) {

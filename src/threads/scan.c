@@ -62,6 +62,8 @@ int yk_scan(yoke_executor *ex, size_t n, const yk_scanning *how, void *out, bool
     size_t blocks = n / s.block + (n % s.block > 0);
     if (n == 0)
         return 0;
+    if (!out)
+        return -EINVAL;
     if (yk_is_over())
         return -ECANCELED;
     if (blocks == 1) {
@@ -216,12 +218,12 @@ FLOATS(f64, double)
     int yoke_scan_##suffix(yoke_executor *ex, const T *from, size_t n, T *to)                                          \
     {                                                                                                                  \
         const numbers x = {.from = from, .stream = from != to && n * sizeof(T) >= STREAM_BYTES};                       \
-        return yk_scan(ex, n, &sums_##sums, to, false, &x);                                                            \
+        return !from && n ? -EINVAL : yk_scan(ex, n, &sums_##sums, to, false, &x);                                     \
     }                                                                                                                  \
     int yoke_scan_before_##suffix(yoke_executor *ex, const T *from, size_t n, T *to)                                   \
     {                                                                                                                  \
         const numbers x = {.from = from, .stream = from != to && n * sizeof(T) >= STREAM_BYTES};                       \
-        return yk_scan(ex, n, &sums_##sums, to, true, &x);                                                             \
+        return !from && n ? -EINVAL : yk_scan(ex, n, &sums_##sums, to, true, &x);                                      \
     }
 
 SCAN(i32, u32, int32_t)

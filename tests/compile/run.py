@@ -43,6 +43,32 @@ int use(const char *name)
 }
 '''
 
+VIEWS = '''
+YOKE_ORDER(double, up, a, b) { return *a < *b; }
+YOKE_KEY(double, double, itself, p) { return *p; }
+YOKE_LOOP(halve, i, (yoke_inout_f64, x)) { yoke_at(x, i) /= 2; }
+YOKE_LOOP2(clear, i, j, (yoke_out_f64, x)) { yoke_at(x, i, j) = 0; }
+YOKE_REDUCE(double, sum, i, acc, other, (0), (*acc += *other), (yoke_in_f64, x)) { *acc += yoke_at(x, i); }
+YOKE_PREDICATE(big, i, (yoke_in_f64, x)) { return yoke_at(x, i) > 1; }
+YOKE_TRANSFORM(double, twice, i, (yoke_in_f64, x)) { return 2 * yoke_at(x, i); }
+static yoke_in_f64 made(const double *p) { return yoke_1d(yoke_in_f64, p, 3); }
+double use_views(yoke_in_f64 in, const yoke_inout_f64 io, yoke_out_f64 out, const yoke_in_f64 *several);
+double use_views(yoke_in_f64 in, const yoke_inout_f64 io, yoke_out_f64 out, const yoke_in_f64 *several)
+{
+    size_t kept = 0;
+    const double *p = yoke_data(in), *q = yoke_data(made(p));
+    double *to = yoke_data(out);
+    yoke_for(NULL, yoke_elements(io), halve, io);
+    yoke_for2(NULL, out.shape[0], out.shape[1], clear, out);
+    yoke_transform(NULL, yoke_elements(in), to, twice, in);
+    int err = yoke_sort(NULL, yoke_flat(io), up) + yoke_radix_sort(NULL, yoke_flat(io), itself) + yoke_sort_f64(NULL, yoke_flat(io))
+        + yoke_select(NULL, yoke_flat(in), yoke_data(out), &kept, big, in) + yoke_unique(NULL, yoke_flat(in), to, &kept, up)
+        + yoke_scan_f64(NULL, yoke_flat(made(q)), to);
+    size_t at = yoke_min(NULL, yoke_flat(several[1]), up) + yoke_max(NULL, yoke_flat(*several), up);
+    return err + yoke_reduce(NULL, yoke_elements(in), sum, in) + (double)at + yoke_at(several[0], 0, 1, 2, 3);
+}
+'''
+
 
 def compile_text(compiler, code):
     """What the compiler says of it, and whether it took it."""
@@ -92,6 +118,13 @@ def right_uses_compile():
 def right_uses_of_threads_compile():
     for compiler in ALL:
         taken, output = compile_text(compiler, THREADS)
+        check(taken, '%s: %s' % (compiler, output))
+
+
+@test
+def right_uses_of_views_compile():
+    for compiler in ALL:
+        taken, output = compile_text(compiler, VIEWS)
         check(taken, '%s: %s' % (compiler, output))
 
 
