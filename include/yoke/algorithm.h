@@ -19,8 +19,8 @@
  *
  * The least and greatest element, and unique elements: yoke/sort.h. A body sees an index, so it may look at several arrays, at
  * neighbours, at bits, and at array views, whatever their steps: parameters of type yoke_in_T, yoke_at(v, i), and
- * yoke_elements(v) for n (yoke/task.h). It is compiled into a plain loop, must not change anything, and may be called more than once for an index
- * and for some that the answer does not need. Answers do not depend on the number of workers.
+ * yoke_elements(v) for n (yoke/task.h). It is compiled into a plain loop, must not change anything, and may be called more than
+ * once for an index and for some that the answer does not need. Answers do not depend on the number of workers.
  *
  * ex: as for yoke_for(). Any thread, any context. When the surrounding job fails or is cancelled, answers are worthless: those
  * that return int return -ECANCELED then; after others look at yoke_cancelled().

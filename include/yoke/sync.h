@@ -10,6 +10,7 @@
  *   yoke_barrier     all wait for all, again and again
  *   yoke_latch       a count that goes down to zero, once
  *   yoke_once        an initialisation that happens once
+ *   yoke_with        holds a lock for the block that follows
  *
  * Common to all:
  *   - The struct is the caller's, in any memory, and is not copied while in use; its memory stays until every
@@ -440,6 +441,96 @@ YOKE_API int yoke_rwlock_write_release(yoke_rwlock *l);
 /* By the writer after -EOWNERDEAD. */
 static inline int yoke_rwlock_consistent(yoke_rwlock *l) { return yk_lock_consistent(&l->writer); }
 static inline void yoke_rwlock_name(yoke_rwlock *l, const char *name) { yk_lock_name(&l->writer, name); }
+
+/* ---- Held for a block ---- */
+
+/* yoke_with(&l) { ... }: takes l, a yoke_lock, a yoke_rlock or a permit of a yoke_semaphore, for the block that follows and gives
+ * it back on every way out of it: at its end, by break, continue, return or goto, and in C++ by an exception. yoke_with_read(&l)
+ * and yoke_with_write(&l) do the same with a yoke_rwlock. A condition is waited for under its lock as ever.
+ *
+ *     yoke_with(&bank) {
+ *         if (balance[from] < amount)
+ *             return false;
+ *         balance[from] -= amount;
+ *         balance[to] += amount;
+ *     }
+ *
+ * break and continue end the block, not a loop around it. What ends the thread inside the block (pthread_exit(), in C), and
+ * longjmp() out of it, leave it held. Do not jump into the block.
+ *
+ * yoke_with(&l, &err): err is what the taking returned. Without a lock (-EINVAL, -EDEADLK) the block is left out. After
+ * -EOWNERDEAD, of a shared lock, it is run and may repair what the lock protects: see yoke_lock_consistent(). Without &err it is
+ * left out then too, and the lock goes to the next one who asks, as it was. A private lock that is neither ended nor watched can
+ * always be taken. */
+#define yoke_with(...) YK_WITH(YK_WITH_OF, __VA_ARGS__, NULL, ~)
+#define yoke_with_read(...) YK_WITH(YK_WITH_READER, __VA_ARGS__, NULL, ~)
+#define yoke_with_write(...) YK_WITH(YK_WITH_WRITER, __VA_ARGS__, NULL, ~)
+#define YK_WITH(TAKE, ...) YK_WITH_AS(TAKE, __VA_ARGS__)
+#define YK_WITH_AS(TAKE, l, err, ...)                                                                                  \
+    for (__attribute__((cleanup(yk_with_end))) yk_with yk_w = TAKE(l)((l), (err), __FILE__, __LINE__); yk_w.runs;      \
+         yk_w.runs = false)
+
+/* What is held, to be given back, and whether the block is still to be run. */
+enum yk_with_kind { YK_WITH_NOTHING, YK_WITH_LOCK, YK_WITH_RLOCK, YK_WITH_READ, YK_WITH_WRITE, YK_WITH_PERMIT };
+typedef struct yk_with {
+    void *held;
+    enum yk_with_kind kind;
+    bool runs;
+} yk_with;
+
+static inline void yk_with_end(yk_with *w)
+{
+    switch (w->kind) {
+    case YK_WITH_NOTHING: break;
+    case YK_WITH_LOCK: yoke_lock_release((yoke_lock *)w->held); break;
+    case YK_WITH_RLOCK: yoke_rlock_release((yoke_rlock *)w->held); break;
+    case YK_WITH_READ: yoke_rwlock_read_release((yoke_rwlock *)w->held); break;
+    case YK_WITH_WRITE: yoke_rwlock_write_release((yoke_rwlock *)w->held); break;
+    case YK_WITH_PERMIT: yoke_semaphore_release((yoke_semaphore *)w->held, 1); break;
+    }
+}
+
+#define YK_WITH_KIND(NAME, T, KIND, TAKEN)                                                                             \
+    static inline yk_with NAME(T *l, int *err, const char *file, int line)                                             \
+    {                                                                                                                  \
+        yk_with yk_w = {l, YK_WITH_NOTHING, false};                                                                    \
+        const int yk_taken = TAKEN;                                                                                    \
+        (void)file, (void)line;                                                                                        \
+        if (err)                                                                                                       \
+            *err = yk_taken;                                                                                           \
+        if (yk_taken == 0 || yk_taken == -EOWNERDEAD) {                                                                \
+            yk_w.kind = KIND;                                                                                          \
+            yk_w.runs = yk_taken == 0 || err;                                                                          \
+        }                                                                                                              \
+        return yk_w;                                                                                                   \
+    }
+YK_WITH_KIND(yk_with_lock, yoke_lock, YK_WITH_LOCK, yk_lock_acquire_at(l, YK_LOCK_PLAIN, YOKE_FOREVER, file, line))
+YK_WITH_KIND(yk_with_rlock, yoke_rlock, YK_WITH_RLOCK, yk_rlock_acquire_at(l, YK_LOCK_AGAIN, YOKE_FOREVER, file, line))
+YK_WITH_KIND(yk_with_permit, yoke_semaphore, YK_WITH_PERMIT, yoke_semaphore_acquire(l))
+YK_WITH_KIND(yk_with_read, yoke_rwlock, YK_WITH_READ, yk_rwlock_read(l, YK_LOCK_PLAIN, YOKE_FOREVER, file, line))
+YK_WITH_KIND(yk_with_write, yoke_rwlock, YK_WITH_WRITE, yk_rwlock_write(l, YK_LOCK_PLAIN, YOKE_FOREVER, file, line))
+#undef YK_WITH_KIND
+#define YK_WITH_READER(l) yk_with_read
+#define YK_WITH_WRITER(l) yk_with_write
+#ifdef __cplusplus
+}
+static inline yk_with yk_with_any(yoke_lock *l, int *err, const char *file, int line)
+{
+    return yk_with_lock(l, err, file, line);
+}
+static inline yk_with yk_with_any(yoke_rlock *l, int *err, const char *file, int line)
+{
+    return yk_with_rlock(l, err, file, line);
+}
+static inline yk_with yk_with_any(yoke_semaphore *s, int *err, const char *file, int line)
+{
+    return yk_with_permit(s, err, file, line);
+}
+extern "C" {
+#define YK_WITH_OF(l) yk_with_any
+#else
+#define YK_WITH_OF(l) _Generic((l), yoke_lock *: yk_with_lock, yoke_rlock *: yk_with_rlock, yoke_semaphore *: yk_with_permit)
+#endif
 
 #ifdef __cplusplus
 }

@@ -25,11 +25,11 @@ static bool has_boxes(void *nothing)
 /* Waits until there is room, or there are boxes, then puts or takes one. */
 static void move_one(bool (*may)(void *arg), int change)
 {
-    yoke_lock_acquire(&yard);
-    yoke_condition_wait_for(&changed, &yard, may, NULL);
-    boxes += change;
-    yoke_condition_notify_all(&changed, &yard);
-    yoke_lock_release(&yard);
+    yoke_with(&yard) {
+        yoke_condition_wait_for(&changed, &yard, may, NULL);
+        boxes += change;
+        yoke_condition_notify_all(&changed, &yard);
+    }
 }
 
 YOKE_TASK(int, move, (int, change), (int, times))

@@ -1,7 +1,7 @@
-/* A lock: only one thread at a time is between acquire and release.
+/* A lock: only one thread at a time is between taking and giving back.
  *
- * Use it when threads change the same data in more than one step. Keep what stands between the two calls short, and give the lock
- * back on every way out. A counter alone needs no lock, but an atomic type. */
+ * Use it when threads change the same data in more than one step. yoke_with() holds the lock for the block that follows it and
+ * gives it back on every way out, the return too. Keep the block short. A counter alone needs no lock, but an atomic type. */
 #include <stdio.h>
 #include <yoke.h>
 
@@ -13,14 +13,13 @@ static yoke_lock bank = YOKE_LOCK_INIT;
 /* Two steps that others must never see half done. */
 static bool transfer(int from, int to, long amount)
 {
-    yoke_lock_acquire(&bank);
-    bool covered = balance[from] >= amount;
-    if (covered) {
+    yoke_with(&bank) {
+        if (balance[from] < amount)
+            return false;
         balance[from] -= amount;
         balance[to] += amount;
     }
-    yoke_lock_release(&bank);
-    return covered;
+    return true;
 }
 
 YOKE_TASK(long, clerk, (unsigned, seed))

@@ -218,6 +218,9 @@ algorithm('radix sort: an order is no key', ORDER + KEY, 'int *x', 'yoke_radix_s
 algorithm('radix sort: elements of another type', KEY, 'int *x', 'yoke_radix_sort(NULL, x, 9, x_of)', 'yk_key_sort_all_x_of|no matching|(incompatible|convert) .*(int|double)')
 wrong('key: a pointer', 'YOKE_KEY(struct point, const char *, name_of, p) { return "p"; }', 'key name_of is neither an integer nor')
 wrong('key: a struct', 'YOKE_KEY(struct point, struct point, itself, p) { return *p; }', 'key itself is neither an integer nor')
+algorithm('with: a read-write lock', '', 'yoke_rwlock *l', 'yoke_with(l) {}', 'yoke_rwlock|yk_with_any')
+algorithm('with: no pointer', '', 'yoke_lock l', 'yoke_with(l) {}', 'yoke_lock|yk_with_any')
+algorithm('with_read: a lock', '', 'yoke_lock *l', 'yoke_with_read(l) {}', 'yk_with_read|incompatible|convert|no matching')
 VIEW = 'no array view'
 algorithm('view: a pointer', '', 'double *x', '(void)yoke_elements(x)', VIEW)
 algorithm('view: a struct', '', 'struct point x', '(void)yoke_data(x)', VIEW)

@@ -61,8 +61,9 @@ double use_views(yoke_in_f64 in, const yoke_inout_f64 io, yoke_out_f64 out, cons
     yoke_for(NULL, yoke_elements(io), halve, io);
     yoke_for2(NULL, out.shape[0], out.shape[1], clear, out);
     yoke_transform(NULL, yoke_elements(in), to, twice, in);
-    int err = yoke_sort(NULL, yoke_flat(io), up) + yoke_radix_sort(NULL, yoke_flat(io), itself) + yoke_sort_f64(NULL, yoke_flat(io))
-        + yoke_select(NULL, yoke_flat(in), yoke_data(out), &kept, big, in) + yoke_unique(NULL, yoke_flat(in), to, &kept, up)
+    int err = yoke_sort(NULL, yoke_flat(io), up) + yoke_radix_sort(NULL, yoke_flat(io), itself)
+        + yoke_sort_f64(NULL, yoke_flat(io)) + yoke_select(NULL, yoke_flat(in), yoke_data(out), &kept, big, in)
+        + yoke_unique(NULL, yoke_flat(in), to, &kept, up)
         + yoke_scan_f64(NULL, yoke_flat(made(q)), to);
     size_t at = yoke_min(NULL, yoke_flat(several[1]), up) + yoke_max(NULL, yoke_flat(*several), up);
     return err + yoke_reduce(NULL, yoke_elements(in), sum, in) + (double)at + yoke_at(several[0], 0, 1, 2, 3);
