@@ -23,7 +23,7 @@
  * once for an index and for some that the answer does not need. Answers do not depend on the number of workers.
  *
  * ex: as for yoke_for(). Any thread, any context. When the surrounding job fails or is cancelled, answers are worthless: those
- * that return int return -ECANCELED then; after others look at yoke_cancelled().
+ * that return int return -ECANCELED then; after others look at yoke_cancelled(). yoke_fail() in a body: yoke/loop.h.
  */
 #ifndef YOKE_ALGORITHM_H
 #define YOKE_ALGORITHM_H
@@ -131,7 +131,7 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
  * same type. yoke_flat(v) of an array view stands for from and n, yoke_data(v) for to. 0; -EINVAL: from or to is NULL and n is
  * not 0, as for a view with gaps; -ENOMEM, with to as it was; -ECANCELED: then to holds some of them, kept is not written. */
 #define yoke_select(...) YK_APPLY(YK_SELECT_OF, __VA_ARGS__)
-#define YK_SELECT_OF(ex, from, n, to, kept, ...)                                                                        \
+#define YK_SELECT_OF(ex, from, n, to, kept, ...)                                                                       \
     YK_CAT(YK_SELECT_, YK_HAS_MORE(__VA_ARGS__))(ex, from, n, to, kept, __VA_ARGS__)
 #define YK_SELECT_0(ex, from, n, to, kept, N)                                                                          \
     ((void)yk_a_predicate_named_##N,                                                                                   \
@@ -172,15 +172,15 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
         for (size_t yk_i = yk_lo; yk_i < yk_hi; yk_i++)                                                                \
             yk_a->yk_out[yk_i] = yk_transform_body_##N(yk_i YK_UNWRAP LOADS);                                          \
     }                                                                                                                  \
-    static inline YK_MAYBE void yk_transform_all_##N(struct yoke_executor *yk_ex, size_t yk_n, T *yk_out YK_UNWRAP PARAMS) \
+    static inline YK_MAYBE int yk_transform_all_##N(struct yoke_executor *yk_ex, size_t yk_n, T *yk_out YK_UNWRAP PARAMS) \
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_args = {yk_out, YK_UNWRAP VALUES};                                            \
-        yk_loop(yk_ex, yk_n, yk_loop_chunk_##N, &yk_args);                                                             \
+        return !yk_out && yk_n ? -EINVAL : yk_loop(yk_ex, yk_n, yk_loop_chunk_##N, &yk_args);                          \
     }                                                                                                                  \
     static inline YK_MAYBE T yk_transform_body_##N(YK_MAYBE size_t I YK_UNWRAP PARAMS) YK_NOEXCEPT
 
 /* yoke_transform(ex, n, out, name, arguments...): out[i] is the body's result for i. out may be what the body reads, if that is
- * element i alone. */
+ * element i alone. Returns what yoke_for() does; -EINVAL: out is NULL, as yoke_data() is for a view with gaps, and n is not 0. */
 #define yoke_transform(ex, n, out, ...) YK_CAT(YK_TRANSFORM_, YK_HAS_MORE(__VA_ARGS__))(ex, n, out, __VA_ARGS__)
 #define YK_TRANSFORM_0(ex, n, out, N) ((void)yk_a_transform_named_##N, yk_transform_all_##N((ex), (n), (out)))
 #define YK_TRANSFORM_1(ex, n, out, N, ...)                                                                             \

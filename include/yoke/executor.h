@@ -11,6 +11,10 @@
  *     processes[:N]   N worker processes; a crash costs only the job that ran. Open it before starting threads of your
  *                     own and after loading modules: workers are made by fork().
  *
+ * NULL in place of an executor means, in every call but yoke_close() and yoke_close_now(), for which it is nothing to close: the
+ * executor that runs the calling task (yoke_current_executor()), and outside of tasks the process's own pool, `threads` with its
+ * defaults (yoke_own_threads()).
+ *
  * Every job ends exactly once, with a value or an error that names task, cause and place. An executor belongs to the
  * process that opened it: in a child made by fork() every submit fails with -ECHILD; open another one there.
  */

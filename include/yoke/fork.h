@@ -29,6 +29,8 @@
  * Depth and number of forks are limited by memory alone: when a worker's slots are full, a fork runs at once. A body sees the
  * job that it is part of: yoke_cancelled(), yoke_alloc() and yoke_fail() work in every fork. When the job fails or is
  * cancelled, forks that have not begun are not run any more, and their joins return zero; the job's result is dropped.
+ * yoke_fail() where there is no job does the same to the call from outside, whose result is worthless then, and the error is
+ * reported as one that nobody looked at (yoke_on_lost_error()): work that may fail belongs in a job, whose future tells.
  *
  * The algorithm is that of Tom van Dijk and Jaco van de Pol, "Lace: Non-blocking Split Deque for Work-Stealing" (Euro-Par 2014
  * workshops): the owner's end of its deque is private, so forks and joins need neither locked instructions nor fences;
@@ -73,7 +75,7 @@ typedef struct yk_fork_worker {
 typedef struct yk_fork_visit {
     yk_fork_worker *worker;
     yk_fork_slot *top;
-    void *hidden[8];
+    void *hidden[40];
 } yk_fork_visit;
 
 /* Makes the calling thread a worker of ex's pool, or of what NULL means, for the time until it leaves again. */

@@ -38,8 +38,8 @@ YOKE_API bool yoke_done(yoke_future *f);
 #endif
 
 /* yoke_await(f, double): waits and is the value. If the job failed: inside a task, fails that task with the same error
- * and is zero; outside any task, flushes stdout, prints task, error and place on
- * stderr and aborts. */
+ * and is zero (so, too, in a body of a loop or a fork: yoke/loop.h); outside any task, flushes stdout, prints task, error and
+ * place on stderr and aborts. */
 #define yoke_await(f, T)                                                                                               \
     __extension__({                                                                                                    \
         yoke_future *yk_awaited = (f);                                                                                 \

@@ -21,8 +21,12 @@
  * Array views are parameters as others: (yoke_inout_f64, v), yoke_at(v, i) in the body, yoke_elements(v) for n (yoke/task.h).
  *
  * ex names the pool, NULL means what a plain call of a fork means (yoke/fork.h); on another executor, or one that failed to
- * open, the loop runs alone in the calling thread. The call returns when every iteration is done. It may be made from any
- * thread, and in a body. When the surrounding job fails or is cancelled, chunks that have not begun are left out.
+ * open, the loop runs alone in the calling thread. The call may be made from any thread, and in a body. It returns when every
+ * iteration is done: 0. When the surrounding job fails or is cancelled, chunks that have not begun are left out: -ECANCELED.
+ *
+ * yoke_fail() in a body makes the surrounding job fail. Where there is none, it ends the outermost call of a loop, an algorithm
+ * or a fork: chunks and forks that have not begun are left out, the call returns the code if it returns one at all, and the text,
+ * which nobody could ask for, is reported as an error that nobody looked at (yoke_on_lost_error()).
  */
 #ifndef YOKE_LOOP_H
 #define YOKE_LOOP_H
@@ -36,8 +40,8 @@ extern "C" {
 /* ---- What the macros use ---- */
 
 typedef void yk_loop_chunk(size_t lo, size_t hi, const void *args);
-/* Calls chunk for parts of [0, n) which together are all of it, on the workers of ex. */
-YOKE_API void yk_loop(struct yoke_executor *ex, size_t n, yk_loop_chunk *chunk, const void *args);
+/* Calls chunk for parts of [0, n) which together are all of it, on the workers of ex. What yoke_for() returns. */
+YOKE_API int yk_loop(struct yoke_executor *ex, size_t n, yk_loop_chunk *chunk, const void *args);
 
 /* A reduction over [0, n): `fold` takes part of the range into *acc, which has the identity; `combine` takes the result of the
  * range that follows into *acc. */
@@ -84,14 +88,14 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
         for (size_t yk_i = yk_lo; yk_i < yk_hi; yk_i++)                                                                \
             yk_loop_body_##N(yk_i YK_UNWRAP LOADS);                                                                    \
     }                                                                                                                  \
-    static inline YK_MAYBE void yk_loop_for_##N(struct yoke_executor *yk_ex, size_t yk_n YK_UNWRAP PARAMS)             \
+    static inline YK_MAYBE int yk_loop_for_##N(struct yoke_executor *yk_ex, size_t yk_n YK_UNWRAP PARAMS)              \
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_args = {YK_UNWRAP VALUES};                                                    \
-        yk_loop(yk_ex, yk_n, yk_loop_chunk_##N, &yk_args);                                                             \
+        return yk_loop(yk_ex, yk_n, yk_loop_chunk_##N, &yk_args);                                                      \
     }                                                                                                                  \
     static inline YK_MAYBE void yk_loop_body_##N(YK_MAYBE size_t I YK_UNWRAP PARAMS) YK_NOEXCEPT
 
-/* yoke_for(ex, n, name, arguments...) */
+/* yoke_for(ex, n, name, arguments...): 0, or a negative code when iterations were left out, see above. */
 #define yoke_for(ex, n, ...) YK_CAT(YK_FOR_, YK_HAS_MORE(__VA_ARGS__))(ex, n, __VA_ARGS__)
 #define YK_FOR_0(ex, n, N) ((void)yk_a_loop_named_##N, yk_loop_for_##N((ex), (n)))
 #define YK_FOR_1(ex, n, N, ...) ((void)yk_a_loop_named_##N, yk_loop_for_##N((ex), (n), __VA_ARGS__))
@@ -123,10 +127,10 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
                 yk_loop_body_##N(yk_i, yk_j YK_UNWRAP LOADS);                                                          \
         }                                                                                                              \
     }                                                                                                                  \
-    static inline YK_MAYBE void yk_loop_for_##N(struct yoke_executor *yk_ex, size_t yk_n, size_t yk_m YK_UNWRAP PARAMS) \
+    static inline YK_MAYBE int yk_loop_for_##N(struct yoke_executor *yk_ex, size_t yk_n, size_t yk_m YK_UNWRAP PARAMS) \
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_args = {yk_m, YK_UNWRAP VALUES};                                              \
-        yk_loop(yk_ex, yk_n *yk_m, yk_loop_chunk_##N, &yk_args);                                                       \
+        return yk_loop(yk_ex, yk_n *yk_m, yk_loop_chunk_##N, &yk_args);                                                \
     }                                                                                                                  \
     static inline YK_MAYBE void yk_loop_body_##N(YK_MAYBE size_t I, YK_MAYBE size_t J YK_UNWRAP PARAMS) YK_NOEXCEPT
 
@@ -154,17 +158,17 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
                 yk_loop_body_##N(yk_i, yk_j, yk_k YK_UNWRAP LOADS);                                                    \
         }                                                                                                              \
     }                                                                                                                  \
-    static inline YK_MAYBE void yk_loop_for_##N(struct yoke_executor *yk_ex, size_t yk_n, size_t yk_m, size_t yk_o     \
+    static inline YK_MAYBE int yk_loop_for_##N(struct yoke_executor *yk_ex, size_t yk_n, size_t yk_m, size_t yk_o      \
                                                     YK_UNWRAP PARAMS)                                                  \
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_args = {yk_m, yk_o, YK_UNWRAP VALUES};                                        \
-        yk_loop(yk_ex, yk_n *yk_m *yk_o, yk_loop_chunk_##N, &yk_args);                                                 \
+        return yk_loop(yk_ex, yk_n *yk_m *yk_o, yk_loop_chunk_##N, &yk_args);                                          \
     }                                                                                                                  \
     static inline YK_MAYBE void yk_loop_body_##N(YK_MAYBE size_t I, YK_MAYBE size_t J,                                 \
                                                  YK_MAYBE size_t K YK_UNWRAP PARAMS) YK_NOEXCEPT
 
-/* yoke_for2(ex, rows, columns, name, arguments...), yoke_for3(ex, n, m, o, name, arguments...): the product of the lengths must
- * fit size_t. */
+/* yoke_for2(ex, rows, columns, name, arguments...), yoke_for3(ex, n, m, o, name, arguments...): as yoke_for(). The product of the
+ * lengths must fit size_t. */
 #define yoke_for2(ex, n, m, ...) YK_CAT(YK_FOR2_, YK_HAS_MORE(__VA_ARGS__))(ex, n, m, __VA_ARGS__)
 #define YK_FOR2_0(ex, n, m, N) ((void)yk_a_loop_of_2_named_##N, yk_loop_for_##N((ex), (n), (m)))
 #define YK_FOR2_1(ex, n, m, N, ...) ((void)yk_a_loop_of_2_named_##N, yk_loop_for_##N((ex), (n), (m), __VA_ARGS__))

@@ -4,6 +4,8 @@
  *     yoke_pool_stats(ex, YOKE_POOL_TOTAL, &c);
  *     printf("%" PRIu64 " jobs, %" PRIu64 " steals\n", c.jobs, c.steals);
  *
+ * NULL is the pool that the calling task runs on, and outside of tasks the process's own.
+ *
  * The pool counts in any case, each worker for itself, so asking is all that it costs. Threads of the pool bear the names
  * yoke-worker-0, yoke-worker-1..., which top -H and debuggers show.
  */

@@ -133,6 +133,7 @@ YOKE_API uint64_t yoke_signature_hash(const yoke_task *task);
 
 /* ---- Inside a task ---------------------------------------------------------------------------------------------- */
 /* Outside a task these do nothing: yoke_fail() still returns its code, yoke_cancelled() is false, yoke_alloc() is NULL.
+ * (In a body of a loop, an algorithm or a fork yoke_fail() counts in any case: yoke/loop.h.)
  * None of them may be called from a thread that the task itself started. */
 
 /* Makes the task fail: records code (an errno value, either sign) and the text with the task's name and the place, and

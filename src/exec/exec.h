@@ -47,8 +47,32 @@ int yk_job_run(yk_run *run);
 yk_run *yk_current_run(void);
 /* Makes this thread part of another run, or of none; returns the one it was part of. */
 yk_run *yk_run_enter(yk_run *run);
+/* A call from outside of any job, of a fork, a loop or an algorithm: for its time the thread has a run, of no job, so that
+ * yoke_fail() in any part ends all parts. Lies on the caller's stack; inside a job or another such call it is nothing. */
+typedef struct yk_outside {
+    yk_run run;
+    yk_region region;
+    _Atomic uint32_t never; /* run.cancel */
+    bool ours;              /* run is the thread's */
+} yk_outside;
+void yk_outside_begin(yk_outside *o);
+/* err, or the code of yoke_fail() when the call was of no job: then nobody else could look at the error, so it is reported as
+ * one that nobody looked at. */
+int yk_outside_end(yk_outside *o, int err);
+/* Tells whoever yoke_on_lost_error() named. */
+void yk_report_lost_text(const char *text);
+/* False for a call from outside of any job. */
+static inline bool yk_run_is_task(const yk_run *run)
+{
+    return run->attempt > 0;
+}
 /* Called when a run has failed, for whoever has parts of it. */
 extern void (*yk_run_failed_hook)(yk_run *run);
+
+/* The process's own pool, where there is one; set by the part that has it. */
+extern yoke_executor *(*yk_own_executor_hook)(void);
+/* ex; for NULL what it means in every call: the executor of the task that asks, outside of tasks the process's own pool. */
+yoke_executor *yk_executor_or_default(yoke_executor *ex);
 
 /* True when nobody wants the rest of what a run does: it has failed, or is to stop. */
 static inline bool yk_run_is_over(const yk_run *run)

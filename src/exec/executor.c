@@ -168,25 +168,38 @@ yoke_executor *yoke_open(const char *uri)
     return ex;
 }
 
+/* ---- Which ---- */
+
+yoke_executor *(*yk_own_executor_hook)(void);
+
+yoke_executor *yk_executor_or_default(yoke_executor *ex)
+{
+    if (!ex)
+        ex = yoke_current_executor();
+    return ex || !yk_own_executor_hook ? ex : yk_own_executor_hook();
+}
+
 int yoke_executor_status(yoke_executor *ex)
 {
-    return ex ? ex->status : -EINVAL;
+    return yk_executor_or_default(ex)->status;
 }
 
 const char *yoke_executor_error(yoke_executor *ex)
 {
-    return !ex ? "no executor" : ex->reason ? ex->reason : "";
+    ex = yk_executor_or_default(ex);
+    return ex->reason ? ex->reason : "";
 }
 
 unsigned yoke_executor_width(yoke_executor *ex)
 {
-    return ex ? ex->width : 0;
+    return yk_executor_or_default(ex)->width;
 }
 
 /* ---- Submitting ---- */
 
 struct yoke_future *yoke_raw_submit(yoke_executor *ex, const yoke_task *task, const void *args, const yoke_opts *opts)
 {
+    ex = yk_executor_or_default(ex);
     if (!ex || !ex->pool || !task || !task->info)
         return NULL;
     return yk_job_send(ex, task, args, opts);
@@ -304,6 +317,7 @@ int yoke_close_now(yoke_executor *ex)
 
 void *yoke_shared_alloc(yoke_executor *ex, size_t size)
 {
+    ex = yk_executor_or_default(ex);
     if (!ex || size > SIZE_MAX / 2)
         return NULL;
     if (ex->type->shared_alloc)
@@ -314,6 +328,7 @@ void *yoke_shared_alloc(yoke_executor *ex, size_t size)
 
 void yoke_shared_free(yoke_executor *ex, void *memory)
 {
+    ex = yk_executor_or_default(ex);
     if (!ex || !memory)
         return;
     if (ex->type->shared_free)

@@ -268,12 +268,17 @@ void yoke_on_lost_error(void (*fn)(const char *text, void *arg), void *arg)
     yk_mutex_unlock(&lost.lock);
 }
 
-void yk_report_lost_error(yk_job *job)
+void yk_report_lost_text(const char *text)
 {
     yk_mutex_lock(&lost.lock);
     void (*fn)(const char *text, void *arg) = lost.fn;
     void *arg = lost.arg;
     yk_mutex_unlock(&lost.lock);
     if (fn)
-        fn(job->error ? job->error : yoke_strerror(job->code), arg);
+        fn(text, arg);
+}
+
+void yk_report_lost_error(yk_job *job)
+{
+    yk_report_lost_text(job->error ? job->error : yoke_strerror(job->code));
 }

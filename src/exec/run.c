@@ -42,6 +42,33 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* ---- Calls from outside of any job ---- */
+
+static const yoke_task nobody = {.name = "outside of any task"};
+
+void yk_outside_begin(yk_outside *o)
+{
+    o->ours = !current;
+    if (!o->ours)
+        return;
+    yk_region_init(&o->region, NULL, 0, NULL);
+    atomic_init(&o->never, 0);
+    o->run = (yk_run){.task = &nobody, .region = &o->region, .cancel = &o->never, .deadline = YOKE_FOREVER, .retry_after = -1};
+    current = &o->run;
+}
+
+int yk_outside_end(yk_outside *o, int err)
+{
+    if (!o->ours)
+        return err;
+    current = NULL;
+    const int code = o->run.code;
+    if (YK_UNLIKELY(code != 0))
+        yk_report_lost_text(o->run.error);
+    yk_region_done(&o->region);
+    return code != 0 ? code : err;
+}
+
 /* Too late is too late, whether or not whoever watches the clock was faster than the task's return. */
 static void note_lateness(yk_run *run)
 {
@@ -159,7 +186,7 @@ void yoke_progress(double done, double total)
 void *yoke_alloc(size_t size)
 {
     yk_run *run = current;
-    if (!run)
+    if (!run || !yk_run_is_task(run))
         return NULL;
     bool locked = lock(run);
     void *memory = yk_region_alloc(run->region, size);

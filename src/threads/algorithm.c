@@ -185,18 +185,25 @@ static int keep_marked(yoke_executor *ex, selection *s, size_t *ret)
     return err;
 }
 
+static int keep(yoke_executor *ex, selection *s, size_t *ret)
+{
+    yk_outside o;
+    yk_outside_begin(&o);
+    return yk_outside_end(&o, keep_marked(ex, s, ret));
+}
+
 int yk_select(yoke_executor *ex, const void *from, size_t n, void *to, size_t *ret, size_t size, const yk_predicate *p,
               const void *args)
 {
     selection s = {.mark = mark_by_predicate, .p = p, .args = args, .from = from, .to = to, .n = n, .size = size};
-    return keep_marked(ex, &s, ret);
+    return keep(ex, &s, ret);
 }
 
 int yk_unique(yoke_executor *ex, const void *from, size_t n, void *to, size_t *ret, size_t size, const yk_order *order,
               const void *args)
 {
     selection s = {.mark = mark_by_order, .order = order, .args = args, .from = from, .to = to, .n = n, .size = size};
-    return keep_marked(ex, &s, ret);
+    return keep(ex, &s, ret);
 }
 
 /* ---- The least and the greatest ---- */
@@ -268,7 +275,7 @@ static void add_parts(size_t lo, size_t hi, const void *arg)
     }
 }
 
-int yk_histogram(yoke_executor *ex, size_t n, size_t bins, uint64_t *counts, yk_bins *fill, const void *args)
+static int histogram(yoke_executor *ex, size_t n, size_t bins, uint64_t *counts, yk_bins *fill, const void *args)
 {
     enum { PART = 32768 };
     tally t = {.fill = fill, .args = args, .n = n, .bins = bins, .ret = counts}, *self = &t;
@@ -288,4 +295,11 @@ int yk_histogram(yoke_executor *ex, size_t n, size_t bins, uint64_t *counts, yk_
         add_parts(0, bins, &self);
     free(t.counts);
     return whole ? 0 : -ECANCELED;
+}
+
+int yk_histogram(yoke_executor *ex, size_t n, size_t bins, uint64_t *counts, yk_bins *fill, const void *args)
+{
+    yk_outside o;
+    yk_outside_begin(&o);
+    return yk_outside_end(&o, histogram(ex, n, bins, counts, fill, args));
 }

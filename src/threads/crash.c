@@ -34,7 +34,7 @@ static void tell(const yoke_thread *t, int number, const siginfo_t *info)
         yk_line_number(&line, t->stack_size >> 10);
         yk_line_text(&line, " KiB is full");
     }
-    if (run) {
+    if (run && yk_run_is_task(run)) {
         yk_line_text(&line, " in ");
         yk_line_text(&line, run->task->name);
     }

@@ -55,11 +55,15 @@ YOKE_FORK(void, yk_loop_range, (void *, arg), (size_t, lo), (size_t, hi))
         yoke_join(yk_loop_range);
 }
 
-void yk_loop(yoke_executor *ex, size_t n, yk_loop_chunk *chunk, const void *args)
+int yk_loop(yoke_executor *ex, size_t n, yk_loop_chunk *chunk, const void *args)
 {
     loop l = {.chunk = chunk, .args = args, .grain = 1};
-    if (n > 0)
-        yoke_run(ex, yk_loop_range, &l, 0, n);
+    if (n == 0)
+        return 0;
+    yk_outside o;
+    yk_outside_begin(&o);
+    yoke_run(ex, yk_loop_range, &l, 0, n);
+    return yk_outside_end(&o, yk_run_is_over(yk_current_run()) ? -ECANCELED : 0);
 }
 
 /* ---- Reductions ---- */

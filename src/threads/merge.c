@@ -68,7 +68,7 @@ YOKE_FORK(void, yk_sort_range, (const void *, arg), (char *, base), (char *, spa
     yoke_call(yk_merge_range, s, from, half, from + at, n - half, into_spare ? spare : base);
 }
 
-int yk_sort(yoke_executor *ex, void *base, size_t n, size_t size, const yk_order *order, const void *args)
+static int sort_all(yoke_executor *ex, void *base, size_t n, size_t size, const yk_order *order, const void *args)
 {
     _Alignas(YK_CACHE_LINE) char few[ON_STACK];
     sorter s = {.order = order, .args = args, .size = size};
@@ -93,6 +93,13 @@ int yk_sort(yoke_executor *ex, void *base, size_t n, size_t size, const yk_order
         yoke_run(ex, yk_sort_range, &s, base, spare, n, false);
     free(spare);
     return n > s.leaf && yk_is_over() ? -ECANCELED : 0;
+}
+
+int yk_sort(yoke_executor *ex, void *base, size_t n, size_t size, const yk_order *order, const void *args)
+{
+    yk_outside o;
+    yk_outside_begin(&o);
+    return yk_outside_end(&o, sort_all(ex, base, n, size, order, args));
 }
 
 /* ---- By a function ---- */

@@ -300,7 +300,7 @@ static void drop_rest(pipe_line *p)
     }
 }
 
-int yoke_pipeline(yoke_executor *ex, size_t tokens, const yoke_stage *stages, size_t count)
+static int run_pipeline(yoke_executor *ex, size_t tokens, const yoke_stage *stages, size_t count)
 {
     pipe_line p = {.stages = stages, .count = count, .tokens = tokens};
     int err = check(tokens, stages, count);
@@ -317,4 +317,11 @@ int yoke_pipeline(yoke_executor *ex, size_t tokens, const yoke_stage *stages, si
     drop_rest(&p);
     free(p.all);
     return p.code < 0 ? p.code : whole ? 0 : -ECANCELED;
+}
+
+int yoke_pipeline(yoke_executor *ex, size_t tokens, const yoke_stage *stages, size_t count)
+{
+    yk_outside o;
+    yk_outside_begin(&o);
+    return yk_outside_end(&o, run_pipeline(ex, tokens, stages, count));
 }

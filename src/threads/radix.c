@@ -164,7 +164,7 @@ static void sort_range(const radix *r, char *from, char *to, size_t n, unsigned 
     split_range(&s);
 }
 
-int yk_radix_sort(yoke_executor *ex, void *base, size_t n, const yk_keys *keys, const void *args)
+static int sort_all(yoke_executor *ex, void *base, size_t n, const yk_keys *keys, const void *args)
 {
     _Alignas(YK_CACHE_LINE) char few[ON_STACK];
     radix r = {.ex = ex, .keys = keys, .args = args};
@@ -197,6 +197,13 @@ int yk_radix_sort(yoke_executor *ex, void *base, size_t n, const yk_keys *keys, 
         split_range(&s);
     free(memory);
     return !alone && yk_is_over() ? -ECANCELED : 0;
+}
+
+int yk_radix_sort(yoke_executor *ex, void *base, size_t n, const yk_keys *keys, const void *args)
+{
+    yk_outside o;
+    yk_outside_begin(&o);
+    return yk_outside_end(&o, sort_all(ex, base, n, keys, args));
 }
 
 /* ---- Numbers alone ---- */

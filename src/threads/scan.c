@@ -54,7 +54,7 @@ static void scan_one_block(scan *s)
     write_block(s, 0, nothing);
 }
 
-int yk_scan(yoke_executor *ex, size_t n, const yk_scanning *how, void *out, bool exclusive, const void *args)
+static int scan_all(yoke_executor *ex, size_t n, const yk_scanning *how, void *out, bool exclusive, const void *args)
 {
     scan s = {.how = how, .args = args, .out = out, .n = n, .exclusive = exclusive};
     s.ordered = (yk_ordered){.sum = sum_block, .write = write_block, .both = sum_and_write, .arg = &s};
@@ -76,6 +76,13 @@ int yk_scan(yoke_executor *ex, size_t n, const yk_scanning *how, void *out, bool
     err = yk_ordered_run(ex, &s.ordered);
     yk_chain_done(&s.ordered.chain);
     return err;
+}
+
+int yk_scan(yoke_executor *ex, size_t n, const yk_scanning *how, void *out, bool exclusive, const void *args)
+{
+    yk_outside o;
+    yk_outside_begin(&o);
+    return yk_outside_end(&o, scan_all(ex, n, how, out, exclusive, args));
 }
 
 /* ---- Sums of integers ---- */

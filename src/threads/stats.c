@@ -24,19 +24,19 @@ static void add(yoke_pool_counts *c, const yk_pool_worker *w)
 
 unsigned yoke_pool_workers(yoke_executor *ex)
 {
-    yk_pool *p = yk_pool_of(ex);
+    yk_pool *p = yk_pool_of(yk_executor_or_default(ex));
     return p ? atomic_load_explicit(&p->worker_count, memory_order_acquire) : 0;
 }
 
 unsigned yoke_pool_places(yoke_executor *ex)
 {
-    yk_pool *p = yk_pool_of(ex);
+    yk_pool *p = yk_pool_of(yk_executor_or_default(ex));
     return p ? (unsigned)atomic_load_explicit(&p->places, memory_order_relaxed) : 0;
 }
 
 int yoke_pool_stats(yoke_executor *ex, unsigned worker, yoke_pool_counts *ret)
 {
-    yk_pool *p = yk_pool_of(ex);
+    yk_pool *p = yk_pool_of(yk_executor_or_default(ex));
     if (!p || !ret)
         return -EINVAL;
     unsigned count = atomic_load_explicit(&p->worker_count, memory_order_acquire);

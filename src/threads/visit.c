@@ -13,6 +13,7 @@ typedef struct visit {
     yk_fork_frame frame;
     yk_pool_worker *worker, *before; /* before: what the thread was */
     bool guest;
+    yk_outside outside;
 } visit;
 _Static_assert(sizeof(visit) <= sizeof(((yk_fork_visit *)0)->hidden), "yk_fork_visit is too small");
 
@@ -122,6 +123,7 @@ static yk_pool *pool_for(yoke_executor *ex, const yk_run *run)
 void yk_fork_enter(yk_fork_visit *v, yoke_executor *ex)
 {
     visit *h = (visit *)(void *)v->hidden;
+    yk_outside_begin(&h->outside);
     yk_run *run = yk_current_run();
     yk_pool *p = pool_for(ex, run);
     h->before = yk_pool_anybody();
@@ -150,12 +152,15 @@ void yk_fork_leave(yk_fork_visit *v)
     yk_pool_become(h->before);
     if (h->guest)
         give_guest(h->worker);
+    yk_outside_end(&h->outside, 0);
 }
 
 /* A task has failed: its other parts need not begin. */
 static void stop_parts(yk_run *run)
 {
     yk_pool *p = yk_pool_of(run->executor);
+    if (!p && !yk_run_is_task(run) && yk_pool_anybody())
+        p = yk_pool_anybody()->pool;
     if (p && atomic_load_explicit(&run->shared, memory_order_relaxed))
         yk_forks_ask(p);
     else if (yk_pool_anybody())
@@ -165,4 +170,5 @@ static void stop_parts(yk_run *run)
 static __attribute__((constructor)) void watch_failures(void)
 {
     yk_run_failed_hook = stop_parts;
+    yk_own_executor_hook = yoke_own_threads;
 }

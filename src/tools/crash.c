@@ -38,7 +38,8 @@ static void tell(const yk_run *run, const char *what, int number)
 /* The task in this thread that is about to end this process, or NULL. */
 static const yk_run *culprit(void)
 {
-    return atomic_load(&watched) == getpid() ? yk_current_run() : NULL;
+    const yk_run *run = atomic_load(&watched) == getpid() ? yk_current_run() : NULL;
+    return run && yk_run_is_task(run) ? run : NULL;
 }
 
 /* Once; who comes to die meanwhile waits to be ended with the process, unless it is the saving itself that crashed. */
