@@ -20,9 +20,16 @@
  * they point to must stay until the join. Forks of different functions may be mixed; declare one that is used before its
  * body, or in other files, with YOKE_FORK_DECL in place of a prototype and write YOKE_FORK_IMPL for its body.
  *
- * While a join, or a loop, waits for a thief, its thread may run other forks that were ready, of other calls too. So hold no lock
- * over a fork, a join, a loop or an algorithm that such a fork might acquire: a yoke_rlock would let it in, as the thread is
- * the same, and any other lock would wait for itself.
+ * Locks. While a join, a loop or an algorithm waits for a thief, its thread runs other forks that are ready, of other calls too;
+ * but not while it holds a lock of yoke/sync.h, or is between yoke_isolate_begin() and yoke_isolate_end(), which stand for any
+ * other lock. Then it sleeps, and a spare thread has its place; and so do the thief, and whoever steals from that one. So under
+ * a lock one may fork, join, loop and sort: nothing comes in but the parts of what was forked there. Two rules remain:
+ *   - What is joined under a lock is forked under it. (What was stolen before may by then be waiting for that lock, or be under
+ *     something that is. The same holds for jobs: one that is waited for under a lock is submitted under it.)
+ *   - No part of it takes a lock that is held over its join: it would wait for itself, or, where it happens to run in the
+ *     holder's own thread, be let in by an rlock. YOKE_DEBUG=locks reports that, and many a breach of the other rule.
+ * A task that others wait for under a lock in another way, by an event or a queue, may fork between yoke_isolate_begin() and
+ * yoke_isolate_end(), so that nothing strange keeps it from going on.
  *
  * In C++ a body is noexcept: an exception that leaves it, or the body of a loop or an algorithm, ends the program.
  *

@@ -3,7 +3,8 @@
  * A future is the handle of one job. It ends exactly once, with a value or with an error. It lives until
  * yoke_release() or until its executor is closed, whichever comes first; a program that ends soon need not release.
  * All functions may be called from any thread and from inside tasks. Waiting inside a task never deadlocks the pool:
- * the waiting worker runs the awaited job itself if nobody has started it, or lends its place to another worker.
+ * the waiting worker runs the awaited job itself if nobody has started it, or lends its place to another worker. A job
+ * that is waited for while a lock is held should be submitted while it is held: see yoke/fork.h, "Locks".
  */
 #ifndef YOKE_FUTURE_H
 #define YOKE_FUTURE_H

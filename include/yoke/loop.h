@@ -21,8 +21,8 @@
  * Array views are parameters as others: (yoke_inout_f64, v), yoke_at(v, i) in the body, yoke_elements(v) for n (yoke/task.h).
  *
  * ex names the pool, NULL means what a plain call of a fork means (yoke/fork.h); on another executor, or one that failed to
- * open, the loop runs alone in the calling thread. The call may be made from any thread, and in a body. It returns when every
- * iteration is done: 0. When the surrounding job fails or is cancelled, chunks that have not begun are left out: -ECANCELED.
+ * open, the loop runs alone in the calling thread. The call may be made from any thread, in a body, and under a lock
+ * (yoke/fork.h, "Locks"). It returns when every iteration is done: 0. When the surrounding job fails or is cancelled, chunks that have not begun are left out: -ECANCELED.
  *
  * yoke_fail() in a body makes the surrounding job fail. Where there is none, it ends the outermost call of a loop, an algorithm
  * or a fork: chunks and forks that have not begun are left out, the call returns the code if it returns one at all, and the text,

@@ -22,9 +22,9 @@
  *     (-ETIMEDOUT; 0 does not wait; less than 0 is -EINVAL for a lock and an rwlock, and as 0 for the others, as
  *     in Python); X_until(), until a deadline of yoke_now(). YOKE_FOREVER as ns or deadline is for ever.
  *     Signals do not end a wait.
- *   - May be called from any thread and from inside tasks (a worker that waits lends its place to another),
- *     not from signal handlers; what never waits (set, release, notify) may also be called by whoever holds
- *     other locks.
+ *   - May be called from any thread and from inside tasks (a worker that waits lends its place to another, and
+ *     parallel calls under a lock are safe, see yoke/fork.h, "Locks"), not from signal handlers; what never
+ *     waits (set, release, notify) may also be called by whoever holds other locks.
  *   - YOKE_SHARED in the flags of X_init(): the struct lies in memory that other processes map too, at any
  *     address. All of them run this version of yoke in one PID namespace, and one of them calls X_init()
  *     before the others come.
@@ -81,8 +81,13 @@ typedef struct yk_lock_core {
 /* How a lock is wanted. */
 enum { YK_LOCK_PLAIN = 0, YK_LOCK_AGAIN = 1, YK_LOCK_TRY = 2, YK_LOCK_TIMED = 4, YK_LOCK_WRITE = 8 };
 
-/* The calling thread's id, 0 until it first needs one. */
-extern __attribute__((tls_model("initial-exec"))) YOKE_API __thread uint64_t yk_self;
+/* The calling thread. id: what it is in a lock's word, 0 until it first needs that; held: how many locks it has
+ * taken and not given back, and the like (yoke_isolate_begin). Only the thread itself reads and writes. */
+typedef struct yk_self_of_thread {
+    uint64_t id;
+    uint32_t held, spare;
+} yk_self_of_thread;
+extern __attribute__((tls_model("initial-exec"))) YOKE_API __thread yk_self_of_thread yk_self;
 /* True when YOKE_DEBUG says so: then every call goes the slow way, past the diagnosis. */
 extern YOKE_API bool yoke_watching_locks;
 /* All ways to acquire and to release that are not inline. */
@@ -96,11 +101,13 @@ YOKE_API void yk_lock_name(yk_lock_core *l, const char *name);
 
 static inline int yk_lock_take(yk_lock_core *l, unsigned how, int64_t limit, const char *file, int line)
 {
-    uint64_t yk_me = yk_self, yk_free = 0;
+    uint64_t yk_me = yk_self.id, yk_free = 0;
     if (__builtin_expect(yk_me && !yoke_watching_locks
                              && __atomic_compare_exchange_n(&l->word, &yk_free, yk_me, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
-                         1))
+                         1)) {
+        yk_self.held++;
         return 0;
+    }
     return yk_lock_wait(l, how, limit, file, line);
 }
 
@@ -108,6 +115,7 @@ static inline int yk_lock_take(yk_lock_core *l, unsigned how, int64_t limit, con
  * makes up for that. */
 static inline int yk_lock_give(yk_lock_core *l)
 {
+    yk_self.held--;
     __atomic_store_n(&l->word, 0, __ATOMIC_RELEASE);
     __asm__ __volatile__("" ::: "memory");
     if (__builtin_expect(__atomic_load_n(&l->sleepers, __ATOMIC_RELAXED), 0))
@@ -145,7 +153,7 @@ static inline int yk_lock_acquire_timed(yoke_lock *l, int64_t ns, const char *fi
 /* Releases: 0; -EPERM: it was free, or (shared) it is another thread's. */
 static inline int yoke_lock_release(yoke_lock *l)
 {
-    uint64_t yk_me = yk_self;
+    uint64_t yk_me = yk_self.id;
     if (__builtin_expect(!yk_me || yoke_watching_locks || __atomic_load_n(&l->core.word, __ATOMIC_RELAXED) != yk_me, 0))
         return yk_lock_drop(&l->core, YK_LOCK_PLAIN);
     return yk_lock_give(&l->core);
@@ -189,7 +197,7 @@ static inline int yk_rlock_acquire_timed(yoke_rlock *l, int64_t ns, const char *
 /* Releases once: 0; -EPERM: it is free or another thread's. */
 static inline int yoke_rlock_release(yoke_rlock *l)
 {
-    uint64_t yk_me = yk_self;
+    uint64_t yk_me = yk_self.id;
     if (__builtin_expect(!yk_me || yoke_watching_locks || __atomic_load_n(&l->core.word, __ATOMIC_RELAXED) != yk_me
                              || l->core.depth != 0,
                          0))
@@ -199,7 +207,8 @@ static inline int yoke_rlock_release(yoke_rlock *l)
 /* True when the calling thread holds it. */
 static inline bool yoke_rlock_mine(const yoke_rlock *l)
 {
-    return yk_self && ((__atomic_load_n(&l->core.word, __ATOMIC_RELAXED) ^ yk_self) & ~UINT64_C(0xc0000000)) == 0;
+    uint64_t yk_me = yk_self.id;
+    return yk_me && ((__atomic_load_n(&l->core.word, __ATOMIC_RELAXED) ^ yk_me) & ~UINT64_C(0xc0000000)) == 0;
 }
 static inline int yoke_rlock_consistent(yoke_rlock *l) { return yk_lock_consistent(&l->core); }
 static inline void yoke_rlock_name(yoke_rlock *l, const char *name) { yk_lock_name(&l->core, name); }
@@ -411,7 +420,7 @@ enum {
 };
 
 /* Many readers or one writer. A writer that waits keeps new readers out, so a reader must not read-lock
- * again. No order among those who wait is promised. */
+ * again. Who reads releases in the same thread. No order among those who wait is promised. */
 typedef struct yoke_rwlock {
     yk_lock_core writer;
     uint32_t gate;    /* private: how many read; bits: a writer, somebody may sleep here; written by all */
@@ -531,6 +540,16 @@ extern "C" {
 #else
 #define YK_WITH_OF(l) _Generic((l), yoke_lock *: yk_with_lock, yoke_rlock *: yk_with_rlock, yoke_semaphore *: yk_with_permit)
 #endif
+
+/* ---- Isolation ---- */
+
+/* While a thread holds one of the locks above, or runs an initialisation or a barrier's action, it is isolated: a
+ * join, a loop or an algorithm that has to wait there runs nothing that is not part of it, so that nothing comes
+ * in that wants the lock (yoke/fork.h, "Locks"). Between these two calls, by one thread, the same holds for
+ * whatever yoke does not know to be a lock: a mutex of another library, a semaphore's only permit, a value of the
+ * thread that is half changed. They nest. */
+static inline void yoke_isolate_begin(void) { yk_self.held++; }
+static inline void yoke_isolate_end(void) { yk_self.held--; }
 
 #ifdef __cplusplus
 }

@@ -16,7 +16,7 @@
 
 /* What a task sees while it runs, and how it ended. The runner fills the first part, yk_job_run() the second. */
 typedef struct yk_run {
-    const yoke_task *task;
+    _Alignas(16) const yoke_task *task; /* the low bits of a run's address are free for flags: threads/fork.c */
     const void *args;
     void *ret;                       /* at least ret_size bytes, 16-byte aligned */
     yk_region *region;               /* yoke_alloc() and error texts */
@@ -151,6 +151,7 @@ typedef struct yoke_future {
     _Atomic uint32_t uses;    /* how often this memory has been a job */
     atomic_bool seen;         /* somebody looked at the error */
     bool abortable;           /* has a deadline or a timeout: someone else than its worker may end it */
+    bool isolated;            /* made by a thread that held a lock; see threads/fork.c */
     atomic_bool used;         /* see above */
 
     _Alignas(YK_CACHE_LINE) _Atomic(yk_who *) runner; /* the thread that runs an attempt just now, in this process */

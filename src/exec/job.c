@@ -82,6 +82,7 @@ static yk_job *take_job(yoke_executor *ex, const yoke_task *task)
     atomic_store_explicit(&job->uses, atomic_load_explicit(&job->uses, memory_order_relaxed) + 1, memory_order_relaxed);
     atomic_store_explicit(&job->seen, false, memory_order_relaxed);
     job->abortable = false;
+    job->isolated = yk_is_isolated();
     if (is_used(job))
         reset_rest(job, ex);
     yk_region_init(&job->region, job->inline_space, YK_JOB_INLINE, NULL);

@@ -21,6 +21,7 @@
 #include "sync/lock.h"
 #include "sync/names.h"
 #include "sync/watch.h"
+#include "sync/who.h"
 #include "topo/topo.h"
 
 /* Worth spinning for the time that short critical sections take, where another CPU can run the owner. */
@@ -91,7 +92,7 @@ static int sleep_for(yk_lock_core *l, uint64_t me, int64_t deadline)
     }
 }
 
-int yk_lock_enter(yk_lock_core *l, unsigned how, int64_t deadline)
+static int enter(yk_lock_core *l, unsigned how, int64_t deadline)
 {
     uint64_t me = yk_self_id();
     int err = take(l, me);
@@ -101,6 +102,14 @@ int yk_lock_enter(yk_lock_core *l, unsigned how, int64_t deadline)
         return inherit(l, me, true) ? -EOWNERDEAD : -EAGAIN;
     err = spin(l, me);
     return err != -EAGAIN ? err : sleep_for(l, me, deadline);
+}
+
+int yk_lock_enter(yk_lock_core *l, unsigned how, int64_t deadline)
+{
+    int err = enter(l, how, deadline);
+    if (err == 0 || err == -EOWNERDEAD)
+        yk_self.held++;
+    return err;
 }
 
 /* ---- What the header calls ---- */
@@ -177,7 +186,13 @@ int yk_lock_drop(yk_lock_core *l, unsigned how)
     if (yoke_watching_locks)
         yk_watch_drop(l);
     /* A private lock that two release at the same time is released once. */
-    return free_word(l, word) ? 0 : -EPERM;
+    if (!free_word(l, word))
+        return -EPERM;
+    if (mine)
+        yk_self.held--;
+    else
+        yk_who_returned(word & YK_LOCK_ID);
+    return 0;
 }
 
 void yk_lock_leave(yk_lock_core *l)
@@ -185,6 +200,7 @@ void yk_lock_leave(yk_lock_core *l)
     l->depth = 0;
     if (yoke_watching_locks)
         yk_watch_drop(l);
+    yk_self.held--;
     free_word(l, __atomic_load_n(&l->word, __ATOMIC_RELAXED));
 }
 

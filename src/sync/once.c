@@ -46,7 +46,9 @@ static void finish(yoke_once *o, uint64_t word)
 
 static int run(yoke_once *o, int (*fn)(void *arg), void *arg)
 {
+    yk_self.held++; /* whoever wants it waits for this thread, as for a lock */
     int err = fn(arg);
+    yk_self.held--;
     finish(o, err < 0 ? FRESH : DONE);
     return err < 0 ? err : 0;
 }

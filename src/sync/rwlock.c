@@ -158,12 +158,17 @@ int yk_rwlock_read(yoke_rwlock *l, unsigned how, int64_t limit, const char *file
     if (how & YK_LOCK_TIMED && limit < 0)
         return -EINVAL;
     if (YK_LIKELY(!shared(l) && !yoke_watching_locks && __atomic_load_n(&l->writer.word, __ATOMIC_RELAXED) == 0)
-        && enter_count(l) == 0)
+        && enter_count(l) == 0) {
+        yk_self.held++;
         return 0;
+    }
     if (__atomic_load_n(&l->writer.word, __ATOMIC_RELAXED) == YK_LOCK_GONE)
         return -EINVAL;
     int64_t deadline = how & YK_LOCK_TIMED ? yk_after(limit) : limit;
-    return yoke_watching_locks ? watched_read(l, how, deadline, file, line) : read_enter(l, how, deadline);
+    int err = yoke_watching_locks ? watched_read(l, how, deadline, file, line) : read_enter(l, how, deadline);
+    if (err == 0 || err == -EOWNERDEAD)
+        yk_self.held++;
+    return err;
 }
 
 static int leave_table(yoke_rwlock *l)
@@ -172,6 +177,7 @@ static int leave_table(yoke_rwlock *l)
         if (__atomic_load_n(&l->reader[i], __ATOMIC_RELAXED) != yk_self_id())
             continue;
         __atomic_store_n(&l->reader[i], 0, __ATOMIC_SEQ_CST); /* pairs with drain() */
+        yk_self.held--;
         if (__atomic_load_n(&l->gate, __ATOMIC_SEQ_CST) & WRITER)
             tell_writer(l);
         return 0;
@@ -187,6 +193,8 @@ static int leave_count(yoke_rwlock *l)
             return -EPERM;
         /* Release: pairs with the acquire in drain(). */
     } while (!__atomic_compare_exchange_n(&l->gate, &gate, gate - 1, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+    /* It does not know its readers: at least the count does not fall below zero when another thread releases. */
+    yk_self.held -= yk_self.held > 0;
     if (gate & WRITER && (gate & READERS) == 1)
         tell_writer(l);
     return 0;
@@ -262,7 +270,7 @@ int yoke_rwlock_write_release(yoke_rwlock *l)
     if (!yk_lock_mine(&l->writer))
         return -EPERM;
     open_gate(l);
-    if (YK_UNLIKELY(yoke_watching_locks || __atomic_load_n(&l->writer.word, __ATOMIC_RELAXED) != yk_self))
+    if (YK_UNLIKELY(yoke_watching_locks || __atomic_load_n(&l->writer.word, __ATOMIC_RELAXED) != yk_self.id))
         return yk_lock_drop(&l->writer, YK_LOCK_WRITE);
     return yk_lock_give(&l->writer);
 }

@@ -12,17 +12,17 @@
 
 enum { TENTHS = 10, TICKS_PER_TENTH = 10, NS_PER_TENTH = 100 * 1000 * 1000 };
 
-__thread uint64_t yk_self;
+__thread yk_self_of_thread yk_self;
 
 uint64_t yk_self_id(void)
 {
-    if (YK_UNLIKELY(yk_self == 0)) {
+    if (YK_UNLIKELY(yk_self.id == 0)) {
         struct timespec age;
         clock_gettime(CLOCK_BOOTTIME, &age);
         uint32_t tenths = (uint32_t)age.tv_sec * TENTHS + (uint32_t)(age.tv_nsec / NS_PER_TENTH);
-        yk_self = (uint64_t)tenths << 32 | ((uint64_t)syscall(SYS_gettid) & YK_TID_MASK);
+        yk_self.id = (uint64_t)tenths << 32 | ((uint64_t)syscall(SYS_gettid) & YK_TID_MASK);
     }
-    return yk_self;
+    return yk_self.id;
 }
 
 /* ---- The dead ---- */
@@ -58,7 +58,7 @@ bool yk_self_dead(uint64_t id, bool closely)
 {
     uint32_t tid = (uint32_t)(id & YK_TID_MASK), taken = (uint32_t)(id >> 32), born = 0;
     char state = 0;
-    if (tid == 0 || id == yk_self)
+    if (tid == 0 || id == yk_self.id)
         return false;
     if (kill((pid_t)tid, 0) != 0 && errno == ESRCH)
         return true;
@@ -85,10 +85,10 @@ static void enlist(void)
     shared_works = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
 }
 
-/* The child's only thread is another one than the parent's that it copies. */
+/* The child's only thread is another one than the parent's that it copies, and has none of its locks. */
 static void after_fork(void)
 {
-    yk_self = 0;
+    yk_self = (yk_self_of_thread){0};
     enlist();
 }
 

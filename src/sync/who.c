@@ -1,5 +1,6 @@
 /* who: records of threads, and the search for a cycle of waits; see who.h. */
 #include "sync/who.h"
+#include "sync/self.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@ static void give_up(yk_who *w, bool ended)
         yk_who_held_end(w, ended);
     w->wish = NULL;
     w->name[0] = '\0';
+    w->id = 0;
     yk_mutex_unlock(&yk_who_lock);
     free(w->told);
     w->told = NULL;
@@ -61,6 +63,8 @@ static void in_child(void)
             give_up(w, false);
     if (yk_who_mine) {
         yk_who_mine->wish = NULL;
+        yk_who_mine->id = 0; /* it is another thread now */
+        atomic_store_explicit(&yk_who_mine->returned, 0, memory_order_relaxed);
         atomic_store_explicit(&yk_who_mine->tid, gettid(), memory_order_relaxed);
     }
 }
@@ -108,7 +112,30 @@ yk_who *yk_who_new(void)
         w = make(tid);
     if (w && has_thread_end)
         pthread_setspecific(thread_end, w); /* at worst the record is not used again */
+    if (w) {
+        yk_mutex_lock(&yk_who_lock);
+        w->id = yk_self_id();
+        atomic_store_explicit(&w->returned, 0, memory_order_relaxed);
+        yk_mutex_unlock(&yk_who_lock);
+    }
     return yk_who_mine = w;
+}
+
+void yk_who_returned(uint64_t id)
+{
+    yk_mutex_lock(&yk_who_lock);
+    for (yk_who *w = yk_who_first(); w; w = w->next)
+        if (w->id == id) {
+            atomic_fetch_add_explicit(&w->returned, 1, memory_order_relaxed);
+            break;
+        }
+    yk_mutex_unlock(&yk_who_lock);
+}
+
+uint32_t yk_self_holds(void)
+{
+    yk_who *me = yk_who_mine;
+    return yk_self.held - (me ? atomic_load_explicit(&me->returned, memory_order_relaxed) : 0);
 }
 
 /* The kernel's name of another thread, without the library's help, as its pthread_t may be gone. */
@@ -241,6 +268,17 @@ int yk_wish_begin(yk_wish *w, const yk_wish_kind *kind, const void *object, int6
     }
     yk_mutex_unlock(&yk_who_lock);
     return count > 0 ? -EDEADLK : 0;
+}
+
+void yk_wish_enter(yk_wish *w, const yk_wish_kind *kind, const void *object)
+{
+    *w = (yk_wish){.kind = kind, .object = object, .forever = true, .whose = yk_who_self()};
+    if (!w->whose)
+        return;
+    yk_mutex_lock(&yk_who_lock);
+    w->outer = w->whose->wish;
+    w->whose->wish = w;
+    yk_mutex_unlock(&yk_who_lock);
 }
 
 void yk_wish_end(yk_wish *w)

@@ -11,6 +11,7 @@
 #define YK_SYNC_WHO_H
 #include "sync/mutex.h"
 #include <sys/types.h>
+#include <yoke/sync.h>
 
 enum {
     YK_WHO_NAME = 64,
@@ -25,6 +26,8 @@ struct yk_held;
 typedef struct yk_who {
     struct yk_who *next;  /* all records, newest first; written once */
     _Atomic pid_t tid;    /* 0: free. Written by its thread, as are thread and told */
+    uint64_t id;          /* what its thread is in the word of a lock; 0: not known */
+    _Atomic uint32_t returned; /* locks that its thread took and others released; changed under yk_who_lock */
     void *thread;         /* of threads/thread.c */
     char *told;           /* the text of the last deadlock that it was told of, YK_WHO_TOLD bytes; NULL: none yet */
     char name[YK_WHO_NAME];     /* "" until somebody gives one; guarded by yk_who_lock, as are the rest */
@@ -49,6 +52,15 @@ yk_who *yk_who_first(void);
 extern void (*yk_who_thread_end)(yk_who *w);
 extern void (*yk_who_held_end)(yk_who *w, bool ended); /* ended: else it stayed behind in the parent process */
 void yk_who_rename(yk_who *w, const char *name);
+/* This thread has released a lock that the thread with this id took. */
+void yk_who_returned(uint64_t id);
+/* How many locks the calling thread holds: those that it took (yk_self.held) without those that others have released for it,
+ * and the like. Not less than it really holds; more when somebody else released the lock of a thread that has no yk_who. */
+uint32_t yk_self_holds(void);
+static inline bool yk_is_isolated(void)
+{
+    return YK_UNLIKELY(yk_self.held != 0) && yk_self_holds() != 0;
+}
 /* Under yk_who_lock: its name as given, else as the kernel has it. */
 const char *yk_who_name(const yk_who *w, char *buffer, size_t size);
 
@@ -76,6 +88,8 @@ typedef struct yk_wish {
  * and yoke_deadlock() has the text. deadline: absolute, or YOKE_FOREVER. */
 int yk_wish_begin(yk_wish *w, const yk_wish_kind *kind, const void *object, int64_t deadline);
 void yk_wish_end(yk_wish *w);
+/* The same for a wait that cannot be refused. Who is about to sleep for what this thread holds sees it. */
+void yk_wish_enter(yk_wish *w, const yk_wish_kind *kind, const void *object);
 /* For a caller that knows already: the thread waits for something that it must do itself. Writes the text; -EDEADLK. */
 int yk_wish_own(const yk_wish_kind *kind, const void *object);
 /* The way from w, which is entered, back to its thread: way[0] is that thread, and way[i]'s wish leads to way[i + 1]. Returns

@@ -9,16 +9,25 @@
  *
  * A public slot's state is the job it belongs to (a yk_run or NULL), then the thief, then FINISHED. The owner that waits for a
  * thief helps it first: what the thief has public are parts of what the owner waits for (Wagner and Calder, "Leapfrogging",
- * PPoPP 1993). */
+ * PPoPP 1993).
+ *
+ * An owner that holds a lock must not help: what it stole could want the lock. It sleeps, lending its place, and the thief must
+ * not get stuck behind the lock either, with something on its stack above the fork. So forks that become public while their
+ * owner holds a lock are ISOLATED, and their thief counts as a holder of a lock while it runs them: it does not help, and what
+ * it makes public is isolated too. Then whoever is waited for under a lock either runs, or waits for what is really a part of it
+ * or what its own code waits for: nothing else is ever on its stack. What was public before the lock was taken is not isolated;
+ * yoke/fork.h forbids to join it under the lock. (ADR 11.) */
 #include "threads/fork.h"
 #include "threads/pool.h"
 #include "base/spin.h"
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
 enum { SLOTS_MAX = 1 << 20, SLOTS_MIN = 1 << 10 };
-enum { FINISHED = 1, BY_THIEF = 2, OWNER_SLEEPS = 4, STATE_FLAGS = 7 };
+enum { FINISHED = 1, BY_THIEF = 2, OWNER_SLEEPS = 4, ISOLATED = 8, STATE_FLAGS = 15 };
+_Static_assert(_Alignof(yk_run) > STATE_FLAGS && _Alignof(yk_pool_worker) > STATE_FLAGS, "their addresses leave the flags free");
 #define NEVER ((yk_fork_slot *)UINTPTR_MAX)
 
 struct yk_fork_done {
@@ -107,22 +116,24 @@ static void refresh(yk_forks *f)
 
 void yk_forks_begin(yk_forks *f, yk_fork_frame *frame, yk_fork_slot *top, yk_run *run)
 {
-    *frame = (yk_fork_frame){.first = (uint32_t)(top - f->base), .run = run, .outer = f->frame};
+    *frame = (yk_fork_frame){.first = (uint32_t)(top - f->base), .run = run, .under_lock = yk_is_isolated(), .outer = f->frame};
     f->frame = frame;
     f->own.head = top;
     refresh(f);
 }
 
-/* Writes into slots [from, to), about to become public, which job they belong to. */
+/* Writes into slots [from, to), about to become public, which job they belong to, and whether they are isolated: a frame's if a
+ * lock is held, by now or when the next frame began. */
 static void name_owners(yk_forks *f, uint32_t from, uint32_t to)
 {
     const yk_fork_frame *frame = f->frame;
+    bool isolated = yk_is_isolated();
     for (uint32_t i = to; i-- > from;) {
-        while (frame->first > i)
-            frame = frame->outer;
+        for (; frame->first > i; frame = frame->outer)
+            isolated = frame->under_lock;
         if (frame->run)
             atomic_store_explicit(&frame->run->shared, true, memory_order_relaxed); /* its lock counts from now on */
-        __atomic_store_n(&f->base[i].state, (uintptr_t)frame->run, __ATOMIC_RELAXED);
+        __atomic_store_n(&f->base[i].state, (uintptr_t)frame->run | (isolated ? ISOLATED : 0), __ATOMIC_RELAXED);
     }
 }
 
@@ -225,18 +236,22 @@ static bool take_back(yk_forks *f, uint32_t i)
 
 static void run_stolen(yk_pool_worker *w, yk_pool_worker *victim, yk_fork_slot *s, yk_fork_slot *top)
 {
-    yk_run *run = (yk_run *)(__atomic_load_n(&s->state, __ATOMIC_RELAXED) & ~(uintptr_t)STATE_FLAGS);
+    uintptr_t state = __atomic_load_n(&s->state, __ATOMIC_RELAXED);
+    yk_run *run = (yk_run *)(state & ~(uintptr_t)STATE_FLAGS);
+    uint32_t isolated = state & ISOLATED ? 1 : 0;
     if (__atomic_exchange_n(&s->state, (uintptr_t)w | BY_THIEF, __ATOMIC_ACQ_REL) & OWNER_SLEEPS)
         __atomic_fetch_or(&s->state, OWNER_SLEEPS, __ATOMIC_RELAXED);
     yk_fork_frame frame;
     yk_forks_begin(&w->forks, &frame, top, run);
+    yk_self.held += isolated;
     yk_run *before = yk_run_enter(run);
     if (is_over(run))
         memset(s->bytes, 0, sizeof s->bytes);
     else
         s->run(&w->forks.own, top, s);
     yk_run_enter(before);
-    yk_forks_end(&w->forks, &frame, top);
+    yk_forks_end(&w->forks, &frame, top); /* waits for forks without a join, isolated too */
+    yk_self.held -= isolated;
     /* Release: the result is there before the state says so. The slot is the owner's again from here on. */
     if (__atomic_exchange_n(&s->state, FINISHED, __ATOMIC_SEQ_CST) & OWNER_SLEEPS)
         yk_pool_ring(victim);
@@ -278,35 +293,102 @@ static bool is_finished(const yk_fork_slot *s)
     return __atomic_load_n(&s->state, __ATOMIC_ACQUIRE) == FINISHED;
 }
 
-/* Sleeps until the thief has finished or there are forks to steal. */
-static void sleep_for(yk_forks *f, yk_fork_slot *s)
+static yk_pool_worker *thief_of(const yk_fork_slot *s)
 {
-    yk_pool_worker *w = worker_of(f);
+    uintptr_t state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE); /* pairs with the exchange in run_stolen() */
+    return state & BY_THIEF ? (yk_pool_worker *)(state & ~(uintptr_t)STATE_FLAGS) : NULL;
+}
+
+/* The thief's thread. While yk_who_lock is held it cannot begin to wait for anything else than in this fork. */
+static yk_who *holder(const void *slot, unsigned i)
+{
+    const yk_pool_worker *thief = i == 0 ? thief_of(slot) : NULL;
+    return thief ? atomic_load_explicit(&thief->who, memory_order_relaxed) : NULL;
+}
+
+static void tell(const void *slot, char *text, size_t size)
+{
+    snprintf(text, size, "waits for a fork to join");
+}
+
+static const yk_wish_kind join_wish = {.holder = holder, .tell = tell, .by = "run by"};
+
+/* Others may see who waits for whom. A join cannot be refused, so if this one would never be over, all there is is to say so. */
+static void begin_wish(yk_wish *wish, const yk_fork_slot *s)
+{
+    if (!yoke_watching_locks)
+        yk_wish_enter(wish, &join_wish, s);
+    else if (yk_wish_begin(wish, &join_wish, s, YOKE_FOREVER) < 0) {
+        fprintf(stderr, "yoke: %s\n", yoke_deadlock());
+        yk_wish_enter(wish, &join_wish, s);
+    }
+}
+
+/* Asks the thief to ring the bell; false when it has finished. */
+static bool is_asleep_for(yk_fork_slot *s)
+{
+    if (__atomic_fetch_or(&s->state, OWNER_SLEEPS, __ATOMIC_SEQ_CST) != FINISHED)
+        return true;
+    __atomic_store_n(&s->state, FINISHED, __ATOMIC_RELAXED);
+    return false;
+}
+
+/* Sleeps until the thief has finished or there are forks to steal. */
+static void sleep_for(yk_pool_worker *w, yk_fork_slot *s)
+{
+    yk_wish wish;
     uint32_t seen = atomic_load_explicit(&w->bell, memory_order_acquire);
     yk_idle_enter(&w->pool->joiners, w->index);
-    if (__atomic_fetch_or(&s->state, OWNER_SLEEPS, __ATOMIC_SEQ_CST) == FINISHED) {
-        __atomic_store_n(&s->state, FINISHED, __ATOMIC_RELAXED);
-    } else {
+    if (is_asleep_for(s)) {
         yk_forks_ask(w->pool);
-        if (!yk_pool_has_forks(w->pool))
+        if (!yk_pool_has_forks(w->pool)) {
+            begin_wish(&wish, s);
             yk_futex_wait(&w->bell, seen, YOKE_FOREVER, false);
+            yk_wish_end(&wish);
+        }
     }
     yk_idle_leave(&w->pool->joiners, w->index);
 }
 
-/* Helps until the thief of slot s has finished. */
+/* Sleeps until the thief has finished, while others do what there is to do. */
+static void sleep_isolated(yk_pool_worker *w, yk_fork_slot *s)
+{
+    yk_wish wish;
+    yk_pool *p = w->pool;
+    uint32_t seen = atomic_load_explicit(&w->bell, memory_order_acquire);
+    if (!is_asleep_for(s))
+        return;
+    if (w->guest)
+        atomic_fetch_sub_explicit(&p->guests, 1, memory_order_seq_cst); /* before the looks: see has_place() in wake.c */
+    yk_forks_ask(p);
+    if (yk_pool_has_forks(p))
+        yk_pool_wake_for_forks(p);
+    begin_wish(&wish, s);
+    yk_wait(&w->bell, seen, YOKE_FOREVER, false);
+    yk_wish_end(&wish);
+    if (w->guest)
+        atomic_fetch_add_explicit(&p->guests, 1, memory_order_relaxed);
+}
+
+/* Runs a part of what slot s waits for, or anything else. */
+static bool help(yk_pool_worker *w, yk_fork_slot *s)
+{
+    yk_pool_worker *thief = thief_of(s);
+    return (thief && yk_forks_steal_from(w, thief, s + 1)) || yk_forks_steal(w, s + 1);
+}
+
+/* Waits until the thief of slot s has finished, and helps meanwhile unless a lock is held. */
 static void wait_for(yk_forks *f, yk_fork_slot *s)
 {
     yk_pool_worker *w = worker_of(f);
+    bool isolated = yk_is_isolated();
     yk_spin spin;
     yk_spin_begin(&spin, yk_pool_may_spin(w->pool));
     while (!is_finished(s)) {
-        uintptr_t state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
-        yk_pool_worker *thief = state & BY_THIEF ? (yk_pool_worker *)(state & ~(uintptr_t)STATE_FLAGS) : NULL;
-        if ((thief && yk_forks_steal_from(w, thief, s + 1)) || yk_forks_steal(w, s + 1))
+        if (!isolated && help(w, s))
             yk_spin_begin(&spin, yk_pool_may_spin(w->pool));
         else if (!yk_spin_more(&spin))
-            sleep_for(f, s);
+            (isolated ? sleep_isolated : sleep_for)(w, s);
     }
 }
 

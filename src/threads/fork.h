@@ -8,6 +8,7 @@
 typedef struct yk_fork_frame {
     uint32_t first;               /* slots from here on, up to the next frame's, are forks of `run` */
     yk_run *run;                  /* NULL: of no job */
+    bool under_lock;              /* whether its thread held a lock when this frame began */
     struct yk_fork_frame *outer;
 } yk_fork_frame;
 

@@ -65,7 +65,7 @@ static bool pool_help(yoke_executor *ex, yk_job *job)
     if (!w || !yk_job_claim(job))
         return false;
     yoke_ref(job); /* the queue's entry keeps the executor's reference; finish consumes this one */
-    yk_job_execute(job, w->index);
+    yk_pool_execute(w, job);
     return yk_job_ended(job); /* not when it is to be tried again */
 }
 

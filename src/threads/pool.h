@@ -26,6 +26,7 @@ typedef struct yk_pool_worker {
     yk_deque deque;
     _Alignas(YK_CACHE_LINE) _Atomic uint32_t bell; /* futex word on which it sleeps; changes with each ring */
     _Atomic pid_t tid;                             /* 0: not running yet */
+    _Atomic(yk_who *) who;                         /* the thread, or who the guest is; for those who wait for it */
     _Atomic uint32_t away;                         /* whether its waker has kept it off a CPU, see wake.c */
     _Atomic int cpu;                               /* where it was seen last, noted by itself; -1: nowhere yet */
     cpu_set_t mask;                                /* its affinity before that */
@@ -177,6 +178,8 @@ yk_pool_worker *yk_pool_become(yk_pool_worker *w);
 /* The worker that this thread is, of whatever pool, or NULL. */
 yk_pool_worker *yk_pool_anybody(void);
 void yk_pool_stop(yk_pool *p);
+/* Runs a claimed job in worker w, which this thread is. */
+void yk_pool_execute(yk_pool_worker *w, yk_job *job);
 /* Lets a spare run in a place that is free: a parked one, else a new thread. */
 void yk_pool_fill_place(yk_pool *p);
 /* ex as a pool of threads, if it is one and is open; else NULL. */

@@ -137,6 +137,7 @@ void yk_fork_enter(yk_fork_visit *v, yoke_executor *ex)
         abort(); /* not even memory for a worker: no way to run, and none to say so */
     if (h->guest)
         yk_pool_note_cpu(h->worker);
+    atomic_store_explicit(&h->worker->who, yk_who_self(), memory_order_relaxed);
     yk_pool_become(h->worker);
     v->worker = &h->worker->forks.own;
     v->top = v->worker->head;

@@ -81,7 +81,7 @@ void yk_pool_wake(yk_pool *p)
 static bool has_place(yk_pool *p)
 {
     return atomic_load_explicit(&p->sleepers.count, memory_order_seq_cst) >
-           atomic_load_explicit(&p->guests, memory_order_relaxed);
+           atomic_load_explicit(&p->guests, memory_order_seq_cst); /* pairs with sleep_isolated() in fork.c */
 }
 
 bool yk_pool_wants_forks(yk_pool *p)

@@ -140,11 +140,20 @@ static void learn(yk_pool_worker *w, bool spinning_pays)
         w->spin_credit--;
 }
 
+/* What was submitted under a lock may be waited for under it: then it is isolated, as a fork is (fork.c). */
+void yk_pool_execute(yk_pool_worker *w, yk_job *job)
+{
+    bool isolated = job->isolated; /* the job may be gone afterwards */
+    yk_self.held += isolated;
+    yk_job_execute(job, w->index);
+    yk_self.held -= isolated;
+}
+
 static void run(yk_pool_worker *w, yk_job *job)
 {
     yk_count(&w->jobs);
     if (yk_job_claim(job))
-        yk_job_execute(job, w->index);
+        yk_pool_execute(w, job);
     else
         yk_job_drop(job);
 }
@@ -246,6 +255,7 @@ static void *worker_thread(void *arg)
     yk_pool_note_cpu(w);
     yk_blocked_hook = &w->blocking;
     yoke_thread_current(); /* so that it is among those that yoke knows; does no harm if it fails */
+    atomic_store_explicit(&w->who, yk_who_self(), memory_order_relaxed);
     if (yk_thread_hook)
         yk_thread_hook();
     bool idle = false;
