@@ -33,7 +33,9 @@
  *
  * In C++ a body is noexcept: an exception that leaves it, or the body of a loop or an algorithm, ends the program.
  *
- * Depth and number of forks are limited by memory alone: when a worker's slots are full, a fork runs at once. A body sees the
+ * Depth and number of forks are limited by memory alone: when a worker's slots are full, a fork runs at once, and some 100 bytes
+ * keep its result for the join. When there is no memory for that the job fails with -ENOMEM; where there is no job, or no memory
+ * to begin at all, the program is ended by abort() after a line on stderr that says what for, and how many bytes. A body sees the
  * job that it is part of: yoke_cancelled(), yoke_alloc() and yoke_fail() work in every fork. When the job fails or is
  * cancelled, forks that have not begun are not run any more, and their joins return zero; the job's result is dropped.
  * yoke_fail() where there is no job does the same to the call from outside, whose result is worthless then, and the error is

@@ -54,11 +54,31 @@ int yk_forks_init(yk_forks *f)
     return -ENOMEM;
 }
 
+void yk_forks_init_without(yk_forks *f)
+{
+    static yk_fork_slot none; /* all that is asked of it is where it lies */
+    f->base = f->end = &none;
+    f->mapped = 0;
+    f->own = (yk_fork_worker){.limit = f->end, .split = f->base, .head = f->base};
+}
+
 void yk_forks_done(yk_forks *f)
 {
-    if (f->base)
+    if (f->mapped)
         munmap(f->base, f->mapped);
     f->base = NULL;
+    f->mapped = 0;
+}
+
+void yk_forks_out_of_memory(yk_run *run, size_t bytes, const char *what)
+{
+    if (run) {
+        yk_fail(__FILE__, __LINE__, -ENOMEM, "out of memory: %zu bytes for %s", bytes, what);
+        return;
+    }
+    fflush(stdout); /* what the program has printed so far would be lost */
+    fprintf(stderr, "yoke: out of memory: %zu bytes for %s, and no job to fail\n", bytes, what);
+    abort(); /* there is nobody to tell, and going on would be a wrong answer */
 }
 
 static uint32_t tail_of(uint64_t open)
@@ -181,11 +201,7 @@ static void run_early(yk_forks *f, yk_fork_slot *top, yk_fork_fn *run, const voi
 {
     yk_fork_done *d = yk_sys.malloc(sizeof *d);
     if (!d) {
-        yk_fork_frame *frame = f->frame;
-        if (frame->run)
-            yk_fail(__FILE__, __LINE__, -ENOMEM, "out of memory: too many forks without a join");
-        else
-            abort(); /* there is nobody to tell, and going on would be a wrong answer */
+        yk_forks_out_of_memory(f->frame->run, sizeof *d, "one more fork without a join, beyond all slots");
         return;
     }
     *d = (yk_fork_done){.top = top};

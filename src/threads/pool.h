@@ -168,7 +168,7 @@ static inline bool yk_pool_may_spin(yk_pool *p)
 /* ---- worker.c: what a worker thread does ---- */
 /* Adds a worker; 0 or a negative code. */
 int yk_pool_add_worker(yk_pool *p);
-/* A worker that nobody knows yet; NULL when out of memory. */
+/* A worker that nobody knows yet; NULL when out of memory. p NULL: one that works alone, and has no jobs. */
 yk_pool_worker *yk_pool_worker_new(yk_pool *p, uint32_t index);
 void yk_pool_worker_free(yk_pool_worker *w);
 /* A worker without a thread, for one from outside; NULL when there are too many or memory is short. */

@@ -30,6 +30,13 @@ static void close_own(void)
     yoke_close(atomic_exchange(&own.pool, NULL));
 }
 
+/* When it is first used, so that it is closed before what the program set up earlier is torn down. Not under the lock, which
+ * would then be held while the C library waits for locks of its own. */
+static void close_own_at_exit(void)
+{
+    atexit(close_own); /* fails for want of memory only: then the workers end with the process */
+}
+
 /* In a child made by fork() the workers are gone, and what they held may be locked: leave it all behind. */
 static void forget_own(void)
 {
@@ -42,15 +49,11 @@ yoke_executor *yoke_own_threads(void)
     yoke_executor *ex = atomic_load_explicit(&own.pool, memory_order_acquire);
     if (ex)
         return ex;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, close_own_at_exit);
     yk_mutex_lock(&own.lock);
     ex = atomic_load_explicit(&own.pool, memory_order_relaxed);
     if (!ex) {
-        static bool once;
-        if (!once) {
-            once = true;
-            atexit(close_own);
-            pthread_atfork(NULL, NULL, forget_own);
-        }
         ex = yoke_open("threads");
         atomic_store_explicit(&own.pool, ex, memory_order_release);
     }
@@ -93,16 +96,22 @@ static void free_alone(void *w)
     yk_pool_worker_free(w);
 }
 
-static __attribute__((constructor)) void make_key(void)
+static bool has_key;
+
+/* At load, when no other thread can be in the middle of it. */
+static __attribute__((constructor)) void begin(void)
 {
-    pthread_key_create(&alone_key, free_alone);
+    has_key = pthread_key_create(&alone_key, free_alone) == 0;
+    pthread_atfork(NULL, NULL, forget_own);
 }
 
 static yk_pool_worker *take_alone(void)
 {
-    yk_pool_worker *w = pthread_getspecific(alone_key);
-    if (!w && (w = yk_pool_worker_new(NULL, 0)))
-        pthread_setspecific(alone_key, w);
+    yk_pool_worker *w = has_key ? pthread_getspecific(alone_key) : NULL;
+    if (!w && (w = yk_pool_worker_new(NULL, 0)) && has_key)
+        pthread_setspecific(alone_key, w); /* at worst it is not freed */
+    if (w && !w->forks.mapped && !w->forks.frame)
+        yk_forks_init(&w->forks); /* there was no memory when it was made; there may be now */
     return w;
 }
 
@@ -134,7 +143,7 @@ void yk_fork_enter(yk_fork_visit *v, yoke_executor *ex)
     if (!h->worker)
         h->worker = take_alone();
     if (!h->worker)
-        abort(); /* not even memory for a worker: no way to run, and none to say so */
+        yk_forks_out_of_memory(NULL, sizeof *h->worker, "a thread that comes to run forks");
     if (h->guest)
         yk_pool_note_cpu(h->worker);
     atomic_store_explicit(&h->worker->who, yk_who_self(), memory_order_relaxed);

@@ -292,7 +292,10 @@ yk_pool_worker *yk_pool_worker_new(yk_pool *p, uint32_t index)
     w->spin_credit = SPIN_CREDIT_MAX;
     w->jobs_until_look = w->stride = 1;
     w->blocking = (yk_blocking){.begin = begin_block, .end = end_block};
-    if (yk_deque_init(&w->deque) == 0 && yk_forks_init(&w->forks) == 0)
+    bool whole = (!p || yk_deque_init(&w->deque) == 0) && yk_forks_init(&w->forks) == 0;
+    if (!whole && !p)
+        yk_forks_init_without(&w->forks); /* alone, it can do its work in order */
+    if (whole || !p)
         return w;
     yk_pool_worker_free(w);
     return NULL;

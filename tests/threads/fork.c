@@ -1,10 +1,12 @@
 /* fork.c - fork and join: right answers on any number of workers, from anywhere; what a failing or cancelled job does to its
  * parts; full slots. */
+#include "child.h"
 #include "test.h"
 #include "threads/pool.h"
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <yoke.h>
 
@@ -258,6 +260,110 @@ TEST(few_slots_when_there_is_no_address_space)
     CHECK(f.end - f.base >= 1024 && f.end - f.base < 1 << 20);
     yk_forks_done(&f);
     yk_sys_fail("mmap", 0, 0);
+}
+
+/* ---- Out of memory ---- */
+
+/* The joins of a job that has failed return zero. */
+YOKE_FORK(long, flat_sum, (long, n), (int, nth))
+{
+    yk_sys_fail("malloc", nth, ENOMEM); /* here, where nothing else asks for memory */
+    for (long i = 0; i < n; i++)
+        yoke_fork(one, i);
+    long sum = 0;
+    for (long i = 0; i < n; i++)
+        sum += yoke_join(one);
+    return sum;
+}
+
+YOKE_TASK(long, flat_task, (long, n), (int, nth))
+{
+    return flat_sum(n, nth);
+}
+
+TEST_LIMIT(without_memory_for_early_results_the_job_fails, 60)
+{
+    enum { N = (1 << 20) + 20 };
+    yoke_executor *ex = yoke_open("threads:1");
+    for (int nth = 1; nth <= 20; nth += 19) { /* the first and the last that finds no slot */
+        yoke_future *f = yoke_submit(ex, flat_task, N, nth);
+        CHECK_INT(yoke_wait(f), -ENOMEM);
+        CHECK_HAS(yoke_error(f), "bytes for one more fork without a join");
+        yoke_release(f);
+        f = yoke_submit(ex, flat_task, 1000, 0); /* the worker is as good as before */
+        CHECK_INT(yoke_await(f, long), 999 * 1000 / 2);
+        yoke_release(f);
+    }
+    yoke_close(ex);
+}
+
+static void run_flat(void)
+{
+    yoke_executor *ex = yoke_open("threads:1");
+    yoke_run(ex, flat_sum, (1 << 20) + 1, 1);
+}
+
+TEST_LIMIT(without_a_job_the_program_says_so_and_ends, 60)
+{
+    child_end end = in_child(run_flat);
+    CHECK(died_of(&end, SIGABRT));
+    CHECK_HAS(end.text, "yoke: out of memory: ");
+    CHECK_HAS(end.text, " bytes for one more fork without a join, beyond all slots, and no job to fail");
+}
+
+static void *fib_alone(void *ex)
+{
+    CHECK_INT(yoke_run(ex, fib, 15), 610);
+    return NULL;
+}
+
+static void run_without_worker(void)
+{
+    yoke_executor *ex = yoke_open("inline");
+    yk_sys_fail("posix_memalign", 1, ENOMEM);
+    fib_alone(ex);
+}
+
+TEST(without_memory_for_a_worker_the_program_says_so_and_ends)
+{
+    child_end end = in_child(run_without_worker);
+    CHECK(died_of(&end, SIGABRT));
+    CHECK_HAS(end.text, " bytes for a thread that comes to run forks");
+}
+
+static void *no_map(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+    errno = ENOMEM;
+    return MAP_FAILED;
+}
+
+YOKE_FORK(long, slots)
+{
+    return (long)(yk_pool_anybody()->forks.mapped / sizeof(yk_fork_slot));
+}
+
+static void *without_slots(void *ex)
+{
+    void *(*real)(void *, size_t, int, int, int, off_t) = yk_sys.mmap;
+    yk_sys.mmap = no_map;
+    fib_alone(ex);
+    CHECK_INT(yoke_run(ex, flat, 3000), 3000L * 2999 / 2);
+    CHECK_INT(yoke_run(ex, slots), 0);
+    yk_sys.mmap = real;
+    fib_alone(ex); /* has some again */
+    CHECK(yoke_run(ex, slots) > 0);
+    CHECK_INT(yoke_run(ex, flat, 3000), 3000L * 2999 / 2);
+    return NULL;
+}
+
+TEST(alone_and_without_memory_for_slots_each_fork_runs_at_once)
+{
+    yoke_executor *ex = yoke_open("inline");
+    without_slots(ex);
+    pthread_t t; /* whose worker is freed when it ends */
+    CHECK_INT(pthread_create(&t, NULL, without_slots, ex), 0);
+    pthread_join(t, NULL);
+    yoke_close(ex);
 }
 
 /* ---- Jobs ---- */
