@@ -7,7 +7,7 @@
 #define YK_IDLE_H
 #include "base/base.h"
 
-enum { YK_IDLE_MAX = 4608 };
+enum { YK_IDLE_MAX = 8256 };
 
 typedef struct yk_idle {
     _Alignas(YK_CACHE_LINE) _Atomic uint32_t count;

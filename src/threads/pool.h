@@ -14,7 +14,7 @@
 
 enum {
     YK_POOL_MAX = 4096,   /* most workers that can be asked for */
-    YK_POOL_SPARES = 256, /* further threads that may replace blocked ones */
+    YK_POOL_SPARES = 4096, /* further threads that may replace blocked ones */
     YK_POOL_GUESTS = 64,  /* threads from outside that may take part in a fork or a loop at one time */
     YK_PRIORITIES = 3     /* above, at and below 0 */
 };
@@ -30,7 +30,7 @@ typedef struct yk_pool_worker {
     _Atomic uint32_t away;                         /* whether its waker has kept it off a CPU, see wake.c */
     _Atomic int cpu;                               /* where it was seen last, noted by itself; -1: nowhere yet */
     cpu_set_t mask;                                /* its affinity before that */
-    struct yk_pool_worker *next_guest;             /* among those that are free */
+    struct yk_pool_worker *next_free;              /* among guests that are free, or those without a thread */
     _Atomic uint64_t jobs, steals, sleeps;               /* counted by itself, read by anyone */
     yk_blocking blocking; /* what future.c calls when a task of this worker is about to block */
     yk_pool *pool;
@@ -72,7 +72,9 @@ struct yk_pool {
     _Alignas(YK_CACHE_LINE) _Atomic uint32_t searching; /* awake, without a job, looking for one */
     _Atomic uint32_t guests;                            /* threads from outside that take part */
     atomic_bool stopping;
-    yk_pool_worker *free_guests; /* guarded by park_lock */
+    yk_pool_worker *free_guests; /* guarded by park_lock, as are the next two */
+    uint32_t guests_made;
+    yk_pool_worker *threadless;  /* workers whose thread could not be started */
 
     /* Places: at most that many workers run at a time. One that blocks lends its place to a spare. */
     _Atomic int32_t places;   /* see budget.c */
@@ -85,6 +87,8 @@ struct yk_pool {
     _Atomic int32_t active;   /* workers that hold a place */
     uint32_t parked;          /* spares asleep on park_word */
     uint32_t unpark;          /* spares that may get up */
+    _Atomic uint32_t missing; /* places of blocked workers for which no thread could be had; written under park_lock */
+    _Atomic uint64_t unfilled; /* how often that was so; counted under park_lock */
     _Atomic uint32_t park_word;
     uint32_t room;            /* of `workers` */
     _Atomic uint32_t worker_count;
@@ -182,6 +186,8 @@ void yk_pool_stop(yk_pool *p);
 void yk_pool_execute(yk_pool_worker *w, yk_job *job);
 /* Lets a spare run in a place that is free: a parked one, else a new thread. */
 void yk_pool_fill_place(yk_pool *p);
+/* Tries again for the places that are missing. */
+void yk_pool_fill_missing(yk_pool *p);
 /* ex as a pool of threads, if it is one and is open; else NULL. */
 yk_pool *yk_pool_of(yoke_executor *ex);
 /* The worker that this thread is, if it belongs to p, or NULL. */

@@ -61,6 +61,8 @@ void yk_pool_put(yk_pool *p, yk_job *job)
     if (!w || w->guest || priority != 0 || !yk_deque_push(&w->deque, job))
         put_outside(p, job, priority);
     yk_pool_wake(p);
+    if (YK_UNLIKELY(atomic_load_explicit(&p->missing, memory_order_relaxed) > 0))
+        yk_pool_fill_missing(p);
 }
 
 /* One job to run and up to BATCH - 1 more for the deque, a quarter of a fair share, so that a short queue is served strictly

@@ -46,6 +46,8 @@ int yoke_pool_stats(yoke_executor *ex, unsigned worker, yoke_pool_counts *ret)
     for (unsigned i = 0; i < count; i++)
         if (worker == YOKE_POOL_TOTAL || worker == i)
             add(&c, p->workers[i]);
+    if (worker == YOKE_POOL_TOTAL)
+        c.unfilled = atomic_load_explicit(&p->unfilled, memory_order_relaxed);
     *ret = c;
     return 0;
 }

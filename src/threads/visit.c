@@ -68,7 +68,7 @@ static yk_pool_worker *take_guest(yk_pool *p)
     yk_mutex_lock(&p->park_lock);
     yk_pool_worker *w = p->free_guests;
     if (w)
-        p->free_guests = w->next_guest;
+        p->free_guests = w->next_free;
     else
         w = yk_pool_add_guest(p);
     yk_mutex_unlock(&p->park_lock);
@@ -82,7 +82,7 @@ static void give_guest(yk_pool_worker *w)
     yk_pool *p = w->pool;
     atomic_fetch_sub_explicit(&p->guests, 1, memory_order_relaxed);
     yk_mutex_lock(&p->park_lock);
-    w->next_guest = p->free_guests;
+    w->next_free = p->free_guests;
     p->free_guests = w;
     yk_mutex_unlock(&p->park_lock);
 }

@@ -51,19 +51,50 @@ static __attribute__((constructor)) void watch_forks(void)
 
 /* ---- Places ---- */
 
-void yk_pool_fill_place(yk_pool *p)
+static bool fill_one(yk_pool *p)
+{
+    if (p->parked <= p->unpark)
+        return yk_pool_add_worker(p) == 0;
+    p->unpark++;
+    return true;
+}
+
+/* Fills so many places, and those for which there was no thread before. What cannot be filled now is tried again by the next who
+ * blocks and by the next job that is put: else a pool all of whose workers are blocked would stay so for one failure. */
+static void fill(yk_pool *p, uint32_t places)
 {
     yk_mutex_lock(&p->park_lock);
-    bool wake = p->parked > p->unpark;
-    if (wake)
-        p->unpark++;
-    else
-        yk_pool_add_worker(p); /* may fail: then there is less parallelism until the task stops blocking */
+    uint32_t unpark = p->unpark, empty = places + atomic_load_explicit(&p->missing, memory_order_relaxed);
+    while (empty > 0 && fill_one(p))
+        empty--;
+    atomic_store_explicit(&p->missing, empty, memory_order_relaxed);
+    if (empty > 0 && places > 0)
+        yk_count(&p->unfilled);
+    uint32_t woken = p->unpark - unpark;
     yk_mutex_unlock(&p->park_lock);
-    if (wake) {
+    if (woken > 0) {
         atomic_fetch_add_explicit(&p->park_word, 1, memory_order_release);
-        yk_futex_wake(&p->park_word, 1, false);
+        yk_futex_wake(&p->park_word, (int)woken, false);
     }
+}
+
+void yk_pool_fill_place(yk_pool *p)
+{
+    fill(p, 1);
+}
+
+void yk_pool_fill_missing(yk_pool *p)
+{
+    fill(p, 0);
+}
+
+/* A place that is missing has been taken by its owner again. */
+static void miss_one_less(yk_pool *p)
+{
+    yk_mutex_lock(&p->park_lock);
+    uint32_t missing = atomic_load_explicit(&p->missing, memory_order_relaxed);
+    atomic_store_explicit(&p->missing, missing > 0 ? missing - 1 : 0, memory_order_relaxed);
+    yk_mutex_unlock(&p->park_lock);
 }
 
 static int32_t places(yk_pool *p)
@@ -83,8 +114,11 @@ static void begin_block(yk_blocking *b)
 static void end_block(yk_blocking *b)
 {
     yk_pool_worker *w = (yk_pool_worker *)(void *)((char *)b - offsetof(yk_pool_worker, blocking));
-    if (--w->blocked_depth == 0)
-        atomic_fetch_add_explicit(&w->pool->active, 1, memory_order_acq_rel);
+    if (--w->blocked_depth > 0)
+        return;
+    atomic_fetch_add_explicit(&w->pool->active, 1, memory_order_acq_rel);
+    if (YK_UNLIKELY(atomic_load_explicit(&w->pool->missing, memory_order_relaxed) > 0))
+        miss_one_less(w->pool);
 }
 
 /* A worker too many sleeps until a place is free. False when its pool stops. */
@@ -323,24 +357,31 @@ static yk_pool_worker *enlist(yk_pool *p)
 
 yk_pool_worker *yk_pool_add_guest(yk_pool *p)
 {
-    yk_pool_worker *w = enlist(p);
-    if (w)
+    yk_pool_worker *w = p->guests_made < YK_POOL_GUESTS ? enlist(p) : NULL;
+    if (w) {
         w->guest = true;
+        p->guests_made++;
+    }
     return w;
 }
 
 int yk_pool_add_worker(yk_pool *p)
 {
-    yk_pool_worker *w = enlist(p);
-    if (!w)
+    yk_pool_worker *w = p->threadless;
+    if (w)
+        p->threadless = w->next_free;
+    else if (!(w = enlist(p)))
         return -EAGAIN;
     atomic_fetch_add_explicit(&p->active, 1, memory_order_acq_rel);
     int err = yk_thread_start(&w->thread, STACK, worker_thread, w);
     if (err < 0)
         err = yk_thread_start(&w->thread, 0, worker_thread, w); /* a tight RLIMIT_AS has room for a smaller stack */
     w->has_thread = err == 0;
-    if (err < 0) /* thieves may look at it already, so it stays, empty, and is freed with the pool */
+    if (err < 0) { /* thieves may look at it already, so it stays, empty, for the next try */
         atomic_fetch_sub_explicit(&p->active, 1, memory_order_acq_rel);
+        w->next_free = p->threadless;
+        p->threadless = w;
+    }
     return err;
 }
 

@@ -124,6 +124,129 @@ TEST_LIMIT(more_threads_than_guests, 60)
     yoke_close(ex);
 }
 
+/* ---- Blocked tasks, and spares for their places ---- */
+
+static yoke_event go;
+static atomic_int blocked_tasks;
+
+YOKE_TASK(void, block)
+{
+    atomic_fetch_add(&blocked_tasks, 1);
+    CHECK_INT(yoke_event_wait(&go), 1);
+}
+
+YOKE_TASK(void, let_go)
+{
+    yoke_event_set(&go);
+}
+
+static void until_missing(yk_pool *p, uint32_t n)
+{
+    while (atomic_load(&p->missing) != n)
+        usleep(100);
+}
+
+static void until_blocked(int n)
+{
+    while (atomic_load(&blocked_tasks) != n)
+        usleep(100);
+}
+
+static uint64_t unfilled(yoke_executor *ex)
+{
+    yoke_pool_counts c;
+    CHECK_INT(yoke_pool_stats(ex, YOKE_POOL_TOTAL, &c), 0);
+    return c.unfilled;
+}
+
+static void block_all(yoke_executor *ex, yoke_future **f, int n)
+{
+    for (int i = 0; i < n; i++)
+        f[i] = yoke_submit(ex, block);
+}
+
+static void wait_for_all(yoke_future **f, int n)
+{
+    for (int i = 0; i < n; i++) {
+        CHECK_INT(yoke_wait(f[i]), 0);
+        yoke_release(f[i]);
+    }
+}
+
+TEST(hundreds_of_tasks_wait_for_the_last_in_the_queue)
+{
+    enum { N = 420 };
+    static yoke_future *f[N + 1];
+    yoke_executor *ex = yoke_open("threads:2");
+    block_all(ex, f, N);
+    f[N] = yoke_submit(ex, let_go);
+    while (!yoke_done(f[N]) && unfilled(ex) == 0)
+        usleep(1000);
+    bool refused = unfilled(ex) > 0;
+    yoke_event_set(&go);
+    wait_for_all(f, N + 1);
+    yoke_close(ex);
+    if (refused)
+        SKIP("the system refuses so many threads");
+}
+
+TEST(when_there_are_no_more_spares)
+{
+    enum { N = 12 };
+    yoke_future *f[N + 1];
+    yoke_executor *ex = yoke_open("threads:2");
+    yk_pool *p = pool_of(ex);
+    p->room = 5;
+    block_all(ex, f, N);
+    until_missing(p, 2);
+    CHECK_INT(atomic_load(&blocked_tasks), 5);
+    CHECK_INT(atomic_load(&p->active), 0);
+    CHECK(unfilled(ex) >= 1);
+    yoke_pool_counts one;
+    CHECK_INT(yoke_pool_stats(ex, 0, &one), 0);
+    CHECK_INT(one.unfilled, 0);
+    f[N] = yoke_submit(ex, let_go); /* tries, in vain */
+    CHECK_INT(atomic_load(&p->missing), 2);
+    CHECK(!yoke_done(f[N]));
+    yoke_event_set(&go); /* somebody else must */
+    wait_for_all(f, N + 1);
+    CHECK_INT(atomic_load(&p->worker_count), 5);
+    f[0] = yoke_submit(ex, fib_task, 15);
+    CHECK_INT(yoke_await(f[0], long), 610);
+    CHECK_INT(atomic_load(&p->missing), 0);
+    yoke_close(ex);
+}
+
+static int (*real_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+static int no_thread(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+    return EAGAIN;
+}
+
+TEST(a_place_that_stayed_empty_is_filled_by_the_next_job)
+{
+    yoke_future *f[3];
+    yoke_executor *ex = yoke_open("threads:1");
+    yk_pool *p = pool_of(ex);
+    real_create = yk_sys.pthread_create;
+    yk_sys.pthread_create = no_thread;
+    f[0] = yoke_submit(ex, block);
+    until_missing(p, 1);
+    CHECK_INT(unfilled(ex), 1);
+    for (int i = 0; i < 1000; i++) /* tries in vain use nothing up */
+        yk_pool_fill_missing(p);
+    CHECK_INT(unfilled(ex), 1);
+    CHECK_INT(atomic_load(&p->worker_count), 2);
+    yk_sys.pthread_create = real_create;
+    f[1] = yoke_submit(ex, block);
+    until_blocked(2);
+    f[2] = yoke_submit(ex, let_go);
+    wait_for_all(f, 3);
+    CHECK_INT(atomic_load(&p->missing), 0);
+    yoke_close(ex);
+}
+
 TEST(without_memory_for_a_guest)
 {
     yoke_executor *ex = yoke_open("inline"); /* no thread of a pool may look at the table meanwhile */
