@@ -22,7 +22,8 @@
  *
  * ex names the pool, NULL means what a plain call of a fork means (yoke/fork.h); on another executor, or one that failed to
  * open, the loop runs alone in the calling thread. The call may be made from any thread, in a body, and under a lock
- * (yoke/fork.h, "Locks"). It returns when every iteration is done: 0. When the surrounding job fails or is cancelled, chunks that have not begun are left out: -ECANCELED.
+ * (yoke/fork.h, "Locks"). It returns when every iteration is done: 0. When the surrounding job fails or is cancelled, chunks that
+ * have not begun are left out: -ECANCELED.
  *
  * yoke_fail() in a body makes the surrounding job fail. Where there is none, it ends the outermost call of a loop, an algorithm
  * or a fork: chunks and forks that have not begun are left out, the call returns the code if it returns one at all, and the text,
