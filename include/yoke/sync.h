@@ -321,25 +321,27 @@ YOKE_API int yoke_condition_done(yoke_condition *c);
 /* Gives the lock up (an rlock as often as it was taken), waits, takes it again as it was. 1: notified; 0: the
  * time was over; -EPERM: the caller does not hold the lock; -EOWNERDEAD: woken, and the lock's holder had
  * died (see above), held; -EINVAL; -ENOSPC: YOKE_SHARED_WAITERS wait already. */
-#define yoke_condition_wait(c, l) yk_condition_wait((c), &(l)->core, YOKE_FOREVER)
-#define yoke_condition_timed(c, l, ns) yk_condition_timed((c), &(l)->core, (ns))
-#define yoke_condition_until(c, l, deadline) yk_condition_wait((c), &(l)->core, (deadline))
+#define yoke_condition_wait(c, l) yk_condition_wait((c), &(l)->core, YOKE_FOREVER, __FILE__, __LINE__)
+#define yoke_condition_timed(c, l, ns) yk_condition_timed((c), &(l)->core, (ns), __FILE__, __LINE__)
+#define yoke_condition_until(c, l, deadline) yk_condition_wait((c), &(l)->core, (deadline), __FILE__, __LINE__)
 /* Waits until predicate(arg) is true: its last value (0 when the time was over first), or an error as above.
  * It is called with the lock held. */
-#define yoke_condition_wait_for(c, l, predicate, arg) yk_condition_wait_for((c), &(l)->core, (predicate), (arg), YOKE_FOREVER)
+#define yoke_condition_wait_for(c, l, predicate, arg)                                                                  \
+    yk_condition_wait_for((c), &(l)->core, (predicate), (arg), YOKE_FOREVER, __FILE__, __LINE__)
 #define yoke_condition_wait_for_timed(c, l, predicate, arg, ns)                                                        \
-    yk_condition_wait_for_timed((c), &(l)->core, (predicate), (arg), (ns))
+    yk_condition_wait_for_timed((c), &(l)->core, (predicate), (arg), (ns), __FILE__, __LINE__)
 #define yoke_condition_wait_for_until(c, l, predicate, arg, deadline)                                                  \
-    yk_condition_wait_for((c), &(l)->core, (predicate), (arg), (deadline))
+    yk_condition_wait_for((c), &(l)->core, (predicate), (arg), (deadline), __FILE__, __LINE__)
 /* Wakes the n who have waited longest, or all: how many. -EPERM: the caller does not hold the lock; -EINVAL: n < 0. */
 #define yoke_condition_notify(c, l, n) yk_condition_notify((c), &(l)->core, (n))
 #define yoke_condition_notify_all(c, l) yk_condition_notify((c), &(l)->core, INT32_MAX)
 /* Behind the macros. */
-YOKE_API int yk_condition_wait(yoke_condition *c, yk_lock_core *l, int64_t deadline);
-YOKE_API int yk_condition_timed(yoke_condition *c, yk_lock_core *l, int64_t ns);
+YOKE_API int yk_condition_wait(yoke_condition *c, yk_lock_core *l, int64_t deadline, const char *file, int line);
+YOKE_API int yk_condition_timed(yoke_condition *c, yk_lock_core *l, int64_t ns, const char *file, int line);
 YOKE_API int yk_condition_wait_for(yoke_condition *c, yk_lock_core *l, bool (*predicate)(void *arg), void *arg,
-                                   int64_t deadline);
-YOKE_API int yk_condition_wait_for_timed(yoke_condition *c, yk_lock_core *l, bool (*predicate)(void *arg), void *arg, int64_t ns);
+                                   int64_t deadline, const char *file, int line);
+YOKE_API int yk_condition_wait_for_timed(yoke_condition *c, yk_lock_core *l, bool (*predicate)(void *arg), void *arg, int64_t ns,
+                                         const char *file, int line);
 YOKE_API int yk_condition_notify(yoke_condition *c, yk_lock_core *l, int n);
 
 /* ---- Barrier ---- */

@@ -10,6 +10,7 @@
  * been notified the notification is passed on, to somebody who waited already when it was given: an entry's
  * ticket, once notified, is the first ticket that was not yet drawn then. */
 #include "sync/lock.h"
+#include "sync/names.h"
 #include "sync/watch.h"
 
 /* word: 0, then 1; the rest under the users' lock. */
@@ -124,6 +125,12 @@ static yk_waiting *free_entry(yoke_condition *c)
 
 /* ---- Waiting ---- */
 
+/* Where the caller waits. */
+typedef struct yk_place {
+    const char *file;
+    int line;
+} yk_place;
+
 /* How a lock was held, and holding it again that way. */
 static uint32_t give_up(yk_lock_core *l)
 {
@@ -132,18 +139,25 @@ static uint32_t give_up(yk_lock_core *l)
     return depth;
 }
 
-static int take_back(yk_lock_core *l, uint32_t depth)
+/* Without a time limit, whatever the wait had. An error means that the lock is not held: it has been ended meanwhile, or while it
+ * is watched its holder waits for this thread. That one sleeps, so the condition is not looked at by anyone. */
+static int take_back(yk_lock_core *l, uint32_t depth, yk_place place)
 {
+    if (yoke_watching_locks) /* its kind is known */
+        yk_watch_want(l, "lock", yk_name_of(l), place.file, place.line);
     int err = yk_lock_enter(l, 0, YOKE_FOREVER);
-    if (err < 0 && err != -EOWNERDEAD)
-        return err; /* the lock has been ended meanwhile */
+    if (err < 0 && err != -EOWNERDEAD) {
+        if (yoke_watching_locks)
+            yk_watch_quit(l);
+        return err;
+    }
     if (yoke_watching_locks)
         yk_watch_have(l);
     l->depth = depth;
     return err;
 }
 
-static int wait_in_list(yoke_condition *c, yk_lock_core *l, int64_t deadline)
+static int wait_in_list(yoke_condition *c, yk_lock_core *l, int64_t deadline, yk_place place)
 {
     yk_waiter w = {NULL, 0};
     yk_nap nap = yk_nap_begin(deadline, false);
@@ -151,7 +165,7 @@ static int wait_in_list(yoke_condition *c, yk_lock_core *l, int64_t deadline)
     uint32_t depth = give_up(l);
     while (!is_notified(&w.word) && yk_nap_more(&nap, &w.word, 0) != -ETIMEDOUT)
         ;
-    int err = take_back(l, depth);
+    int err = take_back(l, depth, place);
     bool notified = is_notified(&w.word);
     if (!notified)
         take_out(c, &w);
@@ -170,7 +184,7 @@ static void look_around(yoke_condition *c, yk_lock_core *l)
     }
 }
 
-static int wait_in_table(yoke_condition *c, yk_lock_core *l, int64_t deadline)
+static int wait_in_table(yoke_condition *c, yk_lock_core *l, int64_t deadline, yk_place place)
 {
     yk_waiting *w = free_entry(c);
     if (!w) {
@@ -191,7 +205,7 @@ static int wait_in_table(yoke_condition *c, yk_lock_core *l, int64_t deadline)
         if (err == -EAGAIN)
             look_around(c, l);
     }
-    int err = take_back(l, depth);
+    int err = take_back(l, depth, place);
     int notified = is_notified(&w->word);
     __atomic_store_n(&w->who, 0, __ATOMIC_RELAXED);
     return err < 0 ? err : notified;
@@ -204,33 +218,36 @@ static int check(const yoke_condition *c, const yk_lock_core *l)
     return yk_lock_mine(l) ? 0 : -EPERM;
 }
 
-int yk_condition_wait(yoke_condition *c, yk_lock_core *l, int64_t deadline)
+int yk_condition_wait(yoke_condition *c, yk_lock_core *l, int64_t deadline, const char *file, int line)
 {
+    yk_place place = {file, line};
     int err = check(c, l);
     if (err < 0)
         return err;
-    return yk_is_shared(c->flags) ? wait_in_table(c, l, deadline) : wait_in_list(c, l, deadline);
+    return yk_is_shared(c->flags) ? wait_in_table(c, l, deadline, place) : wait_in_list(c, l, deadline, place);
 }
 
-int yk_condition_timed(yoke_condition *c, yk_lock_core *l, int64_t ns)
+int yk_condition_timed(yoke_condition *c, yk_lock_core *l, int64_t ns, const char *file, int line)
 {
-    return yk_condition_wait(c, l, yk_after(ns));
+    return yk_condition_wait(c, l, yk_after(ns), file, line);
 }
 
-int yk_condition_wait_for(yoke_condition *c, yk_lock_core *l, bool (*predicate)(void *arg), void *arg, int64_t deadline)
+int yk_condition_wait_for(yoke_condition *c, yk_lock_core *l, bool (*predicate)(void *arg), void *arg, int64_t deadline,
+                          const char *file, int line)
 {
     int err = check(c, l);
     while (err >= 0 && !predicate(arg)) {
-        err = yk_condition_wait(c, l, deadline);
+        err = yk_condition_wait(c, l, deadline, file, line);
         if (err == 0)
             return predicate(arg);
     }
     return err < 0 ? err : 1;
 }
 
-int yk_condition_wait_for_timed(yoke_condition *c, yk_lock_core *l, bool (*predicate)(void *arg), void *arg, int64_t ns)
+int yk_condition_wait_for_timed(yoke_condition *c, yk_lock_core *l, bool (*predicate)(void *arg), void *arg, int64_t ns,
+                                const char *file, int line)
 {
-    return yk_condition_wait_for(c, l, predicate, arg, yk_after(ns));
+    return yk_condition_wait_for(c, l, predicate, arg, yk_after(ns), file, line);
 }
 
 int yk_condition_notify(yoke_condition *c, yk_lock_core *l, int n)

@@ -78,7 +78,7 @@ static int sleep_for(yk_lock_core *l, uint64_t me, int64_t deadline)
     for (int slept = 0;;) {
         /* All in order: `sleepers`, the fence, the try; pairs with yk_lock_give(). */
         __atomic_exchange_n(&l->sleepers, 1, __ATOMIC_SEQ_CST);
-        nap.plain = yk_fence_all(nap.shared) && !nap.shared;
+        nap.plain = yk_fence_all(nap.shared) && !nap.shared && !yoke_watching_locks;
         int err = take(l, me);
         if (err == -EAGAIN && inherit(l, me, slept != 0))
             err = -EOWNERDEAD;
@@ -114,18 +114,19 @@ int yk_lock_enter(yk_lock_core *l, unsigned how, int64_t deadline)
 
 /* ---- What the header calls ---- */
 
-static const char *kind_of(unsigned how)
+static const char *kind_of(const yk_lock_core *l, unsigned how)
 {
-    return how & YK_LOCK_WRITE ? "rwlock" : how & YK_LOCK_AGAIN ? "rlock" : "lock";
+    static const char *const kinds[][2] = {{"lock", "shared lock"}, {"rlock", "shared rlock"}, {"rwlock", "shared rwlock"}};
+    return kinds[how & YK_LOCK_WRITE ? 2 : how & YK_LOCK_AGAIN ? 1 : 0][yk_is_shared(l->flags)];
 }
 
 static int watched_enter(yk_lock_core *l, unsigned how, int64_t deadline, const char *file, int line)
 {
     int err = 0;
     if (how & YK_LOCK_TRY || deadline != YOKE_FOREVER)
-        yk_watch_try(l, kind_of(how), yk_name_of(l), file, line);
+        yk_watch_try(l, kind_of(l, how), yk_name_of(l), file, line);
     else
-        err = yk_watch_want(l, kind_of(how), yk_name_of(l), file, line);
+        err = yk_watch_want(l, kind_of(l, how), yk_name_of(l), file, line);
     if (err < 0)
         return err;
     err = yk_lock_enter(l, how, deadline);
@@ -142,7 +143,7 @@ int yk_lock_wait(yk_lock_core *l, unsigned how, int64_t limit, const char *file,
     if (how & (YK_LOCK_AGAIN | YK_LOCK_WRITE) && yk_lock_mine(l)) {
         if (how & YK_LOCK_WRITE) {
             if (yoke_watching_locks && !(how & YK_LOCK_TRY) && deadline == YOKE_FOREVER)
-                yk_watch_want(l, kind_of(how), yk_name_of(l), file, line); /* for its report */
+                yk_watch_want(l, kind_of(l, how), yk_name_of(l), file, line); /* for its report */
             return -EDEADLK;
         }
         if (l->depth == UINT32_MAX)

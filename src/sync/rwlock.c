@@ -136,13 +136,18 @@ static int read_enter(yoke_rwlock *l, unsigned how, int64_t deadline)
     return err;
 }
 
+static const char *kind_of(const yoke_rwlock *l, bool read)
+{
+    return shared(l) ? read ? "shared read" : "shared write" : read ? "read" : "write";
+}
+
 static int watched_read(yoke_rwlock *l, unsigned how, int64_t deadline, const char *file, int line)
 {
     int err = 0;
     if (how & YK_LOCK_TRY || deadline != YOKE_FOREVER)
-        yk_watch_try(&l->writer, "read", yk_name_of(&l->writer), file, line);
+        yk_watch_try(&l->writer, kind_of(l, true), yk_name_of(&l->writer), file, line);
     else
-        err = yk_watch_want(&l->writer, "read", yk_name_of(&l->writer), file, line);
+        err = yk_watch_want(&l->writer, kind_of(l, true), yk_name_of(&l->writer), file, line);
     if (err < 0)
         return err;
     err = read_enter(l, how, deadline);
@@ -254,7 +259,7 @@ int yk_rwlock_write(yoke_rwlock *l, unsigned how, int64_t limit, const char *fil
         return err;
     __atomic_fetch_or(&l->gate, WRITER, __ATOMIC_SEQ_CST); /* pairs with enter_table(), enter_count() */
     if (yoke_watching_locks)
-        yk_watch_try(&l->writer, "write", yk_name_of(&l->writer), file, line);
+        yk_watch_try(&l->writer, kind_of(l, false), yk_name_of(&l->writer), file, line);
     int drained = drain(l, how, deadline);
     if (yoke_watching_locks)
         yk_watch_quit(&l->writer);

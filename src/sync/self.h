@@ -27,7 +27,7 @@ extern bool yk_fence_broken;
 
 /* A sleep on a word in pieces, each twice as long as the one before up to YK_NAP_MAX, so that a wake-up that
  * never comes, because who owed it was killed, costs a moment only. Where nothing of that kind can happen
- * (plain) it is one sleep. */
+ * (plain) it is one sleep; but not while locks are watched, which look from time to time whether they wait in vain. */
 enum { YK_NAP_MIN = 10 * 1000 * 1000, YK_NAP_MAX = 80 * 1000 * 1000 };
 typedef struct yk_nap {
     int64_t deadline, piece;
@@ -36,7 +36,8 @@ typedef struct yk_nap {
 
 static inline yk_nap yk_nap_begin(int64_t deadline, bool shared)
 {
-    return (yk_nap){.deadline = deadline, .piece = YK_NAP_MIN, .shared = shared, .plain = !shared};
+    return (yk_nap){.deadline = deadline, .piece = YK_NAP_MIN, .shared = shared,
+                    .plain = !shared && !yoke_watching_locks};
 }
 /* Sleeps while *word == value. 0: woken, or for no reason, look again. -EAGAIN: a piece is over, look closer,
  * at the dead too. -ETIMEDOUT: the deadline has passed. */

@@ -5,10 +5,10 @@
 #include "sync/watching.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 bool yoke_watching_locks;
+int64_t yk_likely_after = YOKE_S;
 
 enum { FIRST_BUCKETS = 64 };
 
@@ -53,6 +53,12 @@ static bool grow(void)
     return true;
 }
 
+/* kind without what is said before it of the memory. */
+static const char *bare(const char *kind)
+{
+    return strncmp(kind, "shared ", 7) == 0 ? kind + 7 : kind;
+}
+
 static bool is_side(const char *kind)
 {
     return strcmp(kind, "read") == 0 || strcmp(kind, "write") == 0 || strcmp(kind, "rwlock") == 0;
@@ -70,9 +76,11 @@ static yk_watched *find_or_make(const void *address, const char *kind, const cha
         return NULL;
     l->address = address;
     l->serial = ++table.serial;
+    l->between = bare(kind) != kind;
+    kind = bare(kind);
     l->kind = is_side(kind) ? "rwlock" : kind;
     l->recursive = strcmp(kind, "rlock") == 0;
-    l->owned = l->recursive || is_side(kind);
+    l->owned = l->recursive || is_side(kind) || l->between;
     l->first = site;
     snprintf(l->name, sizeof l->name, "%s", name ? name : "");
     size_t b = bucket_of(address, table.size);
@@ -132,7 +140,19 @@ static yk_held *held_by(const yk_watched *l, const yk_who *who)
     return h;
 }
 
-/* A thread ends. What only its holder may release is now held for ever. */
+/* The lock stays held, and nobody has it any more. Between processes the next who wants it is given it. */
+static void leave_behind(yk_who *who, const yk_held *h, bool ended)
+{
+    yk_left *left = &h->lock->left;
+    if (ended && yk_is_lock(h->lock))
+        yk_report_left(who, h);
+    if (h->lock->passed_on || h->lock->between || left->is)
+        return;
+    *left = (yk_left){.is = true, .shared = h->shared, .forked = !ended, .site = h->site};
+    yk_who_name(who, left->thread, sizeof left->thread);
+}
+
+/* A thread ends, or has stayed behind in the parent process. */
 static void keeper_ends(yk_who *who, bool ended)
 {
     yk_keeper *k = yk_keeper_of(who);
@@ -140,12 +160,26 @@ static void keeper_ends(yk_who *who, bool ended)
         return;
     wake_up(k);
     while (k->held) {
-        if (k->held->lock->owned && ended)
-            yk_report_left(who, k->held);
+        leave_behind(who, k->held, ended);
         take_out(k->held);
     }
     free(k);
     who->held = NULL;
+}
+
+/* In a child made by fork(): what the thread holds of what processes share is still the parent's. */
+static void child_begins(void)
+{
+    yk_keeper *k = yk_who_mine ? yk_keeper_of(yk_who_mine) : NULL;
+    for (yk_held *h = k ? k->held : NULL, *next; h; h = next) {
+        next = h->next_of_thread;
+        if (h->lock->between)
+            take_out(h);
+    }
+    if (k) {
+        wake_up(k);
+        k->want = k->dropped = (yk_want){0};
+    }
 }
 
 /* ---- What locks call ---- */
@@ -154,14 +188,8 @@ static void remember(yk_keeper *k, const yk_who *me, const void *lock, const cha
 {
     wake_up(k);
     k->want = (yk_want){.address = lock, .lock = find_or_make(lock, kind, name, site), .who = me, .site = site,
-                        .shared = strcmp(kind, "read") == 0};
-}
-
-/* The kernel counts the threads as links of a folder. */
-static bool is_alone(void)
-{
-    struct stat s;
-    return stat("/proc/self/task", &s) == 0 && s.st_nlink == 3;
+                        .shared = strcmp(bare(kind), "read") == 0, .since = yoke_now()};
+    k->doubted = false;
 }
 
 /* Whether this thread, which holds the lock, is the one that will release it. */
@@ -172,16 +200,35 @@ static bool is_sure(const yk_watched *l, const yk_who *me)
     for (size_t i = 0; i < YK_USERS; i++)
         if (l->users[i] == me)
             return true;
-    return is_alone();
+    return false;
 }
 
-/* It is held by this thread already. */
-static int check_again(const yk_keeper *k, const yk_held *h)
+/* The wait for what it wants, as others see it. */
+static void fall_asleep(yk_keeper *k, yk_who *me, bool forever)
 {
+    wake_up(k);
+    k->wish = (yk_wish){.kind = &yk_lock_wish, .object = &k->want, .forever = forever, .outer = me->wish, .whose = me};
+    me->wish = &k->wish;
+    k->asleep = true;
+}
+
+static int waits_for_itself(yk_keeper *k, yk_who *me, const yk_held *h)
+{
+    yk_report_again(k, h, true);
+    fall_asleep(k, me, true);
+    yk_wish_tell(&me, 1);
+    wake_up(k);
+    return -EDEADLK;
+}
+
+/* It is held by this thread already. A "lock" that others might release is looked at again when it has to wait. */
+static int check_again(yk_keeper *k, yk_who *me, const yk_held *h)
+{
+    if (h->shared && k->want.shared)
+        yk_report_read_again(k, h);
     if (h->lock->recursive || (h->shared && k->want.shared) || !is_sure(h->lock, h->who))
         return 0;
-    yk_report_again(k, h);
-    return -EDEADLK;
+    return waits_for_itself(k, me, h);
 }
 
 int yk_watch_want(const void *lock, const char *kind, const char *name, const char *file, int line)
@@ -196,7 +243,7 @@ int yk_watch_want(const void *lock, const char *kind, const char *name, const ch
         yk_held *h = l ? held_by(l, me) : NULL;
         if (l && !l->passed_on) {
             if (h)
-                err = check_again(k, h);
+                err = check_again(k, me, h);
             else
                 yk_order_note(k, me);
         }
@@ -242,29 +289,77 @@ static bool sure(const void *object)
     return want->lock && yk_is_lock(want->lock);
 }
 
-const yk_wish_kind yk_lock_wish = {.holder = holder, .tell = tell, .sure = sure, .by = "held by"};
+static bool pending(const void *object)
+{
+    const yk_watched *l = ((const yk_want *)object)->lock;
+    return l && !l->passed_on && (l->holders || l->left.is);
+}
+
+const yk_wish_kind yk_lock_wish = {.holder = holder, .tell = tell, .sure = sure, .pending = pending, .by = "held by"};
+
+/* Whether the lock was left behind by a thread, in a way that keeps this one out. */
+static bool is_orphan(const yk_want *want)
+{
+    return want->lock->left.is && !want->lock->passed_on && !(want->lock->left.shared && want->shared);
+}
+
+/* Three ways in which a wait may never be over: this thread itself has the lock, nobody has it, threads wait in a ring. */
+typedef struct outlook {
+    const yk_held *again;
+    bool orphan, certain;
+    unsigned count;
+    yk_who *way[YK_WHO_WAY];
+} outlook;
+
+static void look_ahead(outlook *o, const yk_keeper *k, const yk_who *me)
+{
+    const yk_watched *l = k->want.lock;
+    *o = (outlook){.again = l->owned || l->passed_on ? NULL : held_by(l, me), .orphan = is_orphan(&k->want)};
+    o->count = yk_wish_cycle(&k->wish, o->way, &o->certain);
+    if (o->orphan && l->owned)
+        o->certain = true;
+    if (!o->certain && (o->again || o->orphan))
+        o->certain = yk_wish_all();
+}
+
+static void report(const outlook *o, const yk_keeper *k, yk_who *me)
+{
+    char text[400];
+    if (o->orphan)
+        yk_report_orphan(k, o->certain);
+    else if (o->again)
+        yk_report_again(k, o->again, o->certain);
+    else
+        yk_report_deadlock(o->way, o->count, o->certain);
+    if (!o->certain)
+        return;
+    if (o->orphan) {
+        yk_tell_orphan(&k->want, text, sizeof text);
+        yk_wish_say(me, text);
+    } else {
+        yk_wish_tell(o->again ? &me : o->way, o->again ? 1 : o->count);
+    }
+}
 
 int yk_watch_blocked_until(const void *lock, int64_t deadline)
 {
-    yk_who *me = yk_who_self(), *way[YK_WHO_WAY];
-    unsigned count = 0;
+    yk_who *me = yk_who_self();
+    outlook o = {0};
     yk_mutex_lock(&yk_who_lock);
     yk_keeper *k = keeper(me);
     if (k && k->want.address == lock && k->want.lock) {
-        wake_up(k);
-        k->wish = (yk_wish){.kind = &yk_lock_wish, .object = &k->want, .forever = deadline == YOKE_FOREVER, .outer = me->wish,
-                            .whose = me};
-        me->wish = &k->wish;
-        k->asleep = true;
-        count = yk_wish_cycle(&k->wish, way);
-        if (count > 0) {
-            yk_report_deadlock(way, count);
-            yk_wish_tell(way, count);
+        fall_asleep(k, me, deadline == YOKE_FOREVER);
+        if (deadline == YOKE_FOREVER)
+            look_ahead(&o, k, me);
+        bool likely = (o.again || o.orphan || o.count > 0) && !k->doubted && yoke_now() - k->want.since >= yk_likely_after;
+        if (o.certain || likely)
+            report(&o, k, me);
+        k->doubted = k->doubted || likely;
+        if (o.certain)
             wake_up(k);
-        }
     }
     yk_mutex_unlock(&yk_who_lock);
-    return count > 0 ? -EDEADLK : 0;
+    return o.certain ? -EDEADLK : 0;
 }
 
 void yk_watch_blocked(const void *lock)
@@ -290,6 +385,8 @@ static void add(yk_keeper *k, yk_who *me, yk_watched *l)
         h->count++;
         return;
     }
+    if (!w || !w->shared)
+        l->left.is = false; /* however it has become free */
     h = yk_sys.calloc(1, sizeof *h);
     if (!h)
         return;
@@ -327,6 +424,7 @@ static void pass_on(yk_watched *l)
 {
     if (l->holders)
         take_out(l->holders);
+    l->left.is = false;
     if (l->owned || l->passed_on)
         return;
     l->passed_on = true;
@@ -348,7 +446,7 @@ void yk_watch_drop(const void *lock)
         note_return(l, me);
     if (h && --h->count == 0)
         take_out(h);
-    else if (l && !h && l->holders && !l->holders->shared)
+    else if (l && !h && (l->holders ? !l->holders->shared : l->left.is))
         pass_on(l);
     yk_mutex_unlock(&yk_who_lock);
 }
@@ -419,8 +517,16 @@ void yk_watch_read_debug(const char *text)
     }
 }
 
+static void report_ring(yk_who *const *way, unsigned count)
+{
+    if (yoke_watching_locks)
+        yk_report_deadlock(way, count, true);
+}
+
 static __attribute__((constructor)) void read_debug(void)
 {
     yk_who_held_end = keeper_ends;
+    yk_who_report = report_ring;
+    pthread_atfork(NULL, NULL, child_begins);
     yk_watch_read_debug(getenv("YOKE_DEBUG"));
 }

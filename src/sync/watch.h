@@ -7,21 +7,26 @@
  *     before a try, or with a time limit           yk_watch_try(), so that the place is known
  *     before it sleeps, each time                  yk_watch_blocked_until(), and gives up when that returns -EDEADLK
  *     when the wait is over without the lock       yk_watch_quit()
- *     acquired, by whichever call                  yk_watch_have(); without a word before, as after a wait for a condition,
- *                                                  the place is where this thread had it last
+ *     acquired, by whichever call                  yk_watch_have(); without a word before, the place is where this thread
+ *                                                  had it last
  *     before a release                             yk_watch_drop()
  *     when it is made, and destroyed               yk_watch_forget(): what was known of this address is of another
  *
  * kind is "lock" (one holder; any thread may release it), "rlock" (one holder, again and again), "read" or "write" (the two
- * sides of a read-write lock; "rwlock" is "write"); any other is taken as "lock". It must be static, as file must. name may be
+ * sides of a read-write lock; "rwlock" is "write"); any other is taken as "lock". "shared " before it says that the lock lies
+ * in memory that processes share: there a lock has an owner too. It must be static, as file must. name may be
  * NULL; it is copied. A writer that keeps new readers out while it waits for those that are in has the lock; it calls
  * yk_watch_try() again and yk_watch_blocked_until() for that wait, and yk_watch_quit() after it.
  *
- * What is no alarm: a try, or an acquire with a time limit, which comes loose by itself; an rlock or the shared side taken again
- * by its holder; a cycle at one lock of which both sides are shared; orders that are reversed only under one more lock that all
- * take first; a lock that was ever released by another thread than its holder, which is a signal and not a lock. As a "lock" may
- * yet turn out to be one, it counts from when its holder has released it once; and to take it twice is a mistake if this thread
- * has released it before, or is the only one. */
+ * What is no alarm: a try, or an acquire with a time limit, which comes loose by itself; an rlock taken again by its holder; a
+ * cycle at one lock of which both sides are shared; orders that are reversed only under one more lock that all take first; a
+ * lock that was ever released by another thread than its holder, which is a signal and not a lock. As a "lock" may yet turn out
+ * to be one, it counts from when its holder has released it once; and to take it twice is a mistake if this thread has released
+ * it before.
+ *
+ * A wait that only such a "lock" makes doubtful is certain all the same when every thread of the process waits in the same way;
+ * the look for that is repeated while the wait lasts, as a sleeper wakes up from time to time while it is watched. A wait that
+ * still is in doubt after yk_likely_after is reported as likely to be a deadlock, and goes on. */
 #ifndef YK_SYNC_WATCH_H
 #define YK_SYNC_WATCH_H
 #include "base/base.h"

@@ -48,13 +48,14 @@ const char *yk_site_label(yk_site site, char *out, size_t size)
 const char *yk_lock_label(const yk_watched *lock, char *out, size_t size)
 {
     char place[100];
+    const char *where = lock->between ? "shared " : "";
     if (lock->name[0])
-        snprintf(out, size, "%s \"%s\"", lock->kind, lock->name);
+        snprintf(out, size, "%s%s \"%s\"", where, lock->kind, lock->name);
     else if (lock->first.file)
-        snprintf(out, size, "%s #%llu (first acquired at %s)", lock->kind, (unsigned long long)lock->serial,
+        snprintf(out, size, "%s%s #%llu (first acquired at %s)", where, lock->kind, (unsigned long long)lock->serial,
                  yk_site_label(lock->first, place, sizeof place));
     else
-        snprintf(out, size, "%s #%llu", lock->kind, (unsigned long long)lock->serial);
+        snprintf(out, size, "%s%s #%llu", where, lock->kind, (unsigned long long)lock->serial);
     return out;
 }
 
@@ -117,16 +118,32 @@ static void put_held(const yk_who *who)
             yk_site_label(h->site, place, sizeof place));
 }
 
-void yk_report_deadlock(yk_who *const *way, unsigned count)
+/* What tells a wait from others: its place, or else its words. */
+static uint64_t hash_wish(const yk_wish *w)
+{
+    char wish[300];
+    if (w->kind == &yk_lock_wish)
+        return hash_site(((const yk_want *)w->object)->site);
+    w->kind->tell(w->object, wish, sizeof wish);
+    return hash_site((yk_site){wish, 0});
+}
+
+static const char doubt[] = ", unless another thread releases the lock";
+
+void yk_report_deadlock(yk_who *const *way, unsigned count, bool certain)
 {
     char name[YK_WHO_NAME], wish[300];
-    uint64_t what = 77;
+    uint64_t what = 77 + certain;
     for (unsigned i = 0; i < count; i++)
-        if (way[i]->wish->kind == &yk_lock_wish)
-            what += hash_site(((const yk_want *)way[i]->wish->object)->site);
+        what += hash_wish(way[i]->wish);
     if (!is_new(what))
         return;
-    put("yoke: deadlock: %u threads wait for each other\n", count);
+    put("yoke: %sdeadlock: ", certain ? "" : "likely ");
+    if (count == 1)
+        put("a thread waits for itself");
+    else
+        put("%u threads wait for each other", count);
+    put("%s\n", certain ? "" : doubt);
     for (unsigned i = 0; i < count; i++) {
         way[i]->wish->kind->tell(way[i]->wish->object, wish, sizeof wish);
         put("  thread \"%s\" %s", yk_who_name(way[i], name, sizeof name), wish);
@@ -138,18 +155,65 @@ void yk_report_deadlock(yk_who *const *way, unsigned count)
     write_out();
 }
 
-void yk_report_again(const yk_keeper *k, const yk_held *held)
+static void put_again(const yk_keeper *k, const yk_held *held)
 {
     char name[YK_WHO_NAME], label[160], place[100];
-    if (!is_new(hash_site(k->want.site) + 31 * hash_site(held->site) + 5))
-        return;
-    put("yoke: deadlock: a thread waits for itself\n");
     put("  thread \"%s\" acquires %s%s at %s\n", yk_who_name(held->who, name, sizeof name),
         yk_lock_label(held->lock, label, sizeof label), side(k->want.shared, held->lock),
         yk_site_label(k->want.site, place, sizeof place));
     put("    and holds it already, acquired%s at %s\n", side(held->shared, held->lock),
         yk_site_label(held->site, place, sizeof place));
+}
+
+void yk_report_again(const yk_keeper *k, const yk_held *held, bool certain)
+{
+    if (!is_new(hash_site(k->want.site) + 31 * hash_site(held->site) + 5 + certain))
+        return;
+    put("yoke: %sdeadlock: a thread waits for itself%s\n", certain ? "" : "likely ", certain ? "" : doubt);
+    put_again(k, held);
     write_out();
+}
+
+void yk_report_read_again(const yk_keeper *k, const yk_held *held)
+{
+    if (!is_new(hash_site(k->want.site) + 31 * hash_site(held->site) + 7))
+        return;
+    put("yoke: lock order inversion: a thread reads under a lock twice, and deadlocks when a writer comes in between\n");
+    put_again(k, held);
+    put("  Read under it once, or use yoke_rwlock_read_try() or a time limit for the second time.\n");
+    write_out();
+}
+
+static void put_ended(const yk_left *left, const yk_watched *lock)
+{
+    char place[100];
+    put("    which thread \"%s\" held when it %s, acquired%s at %s\n", left->thread,
+        left->forked ? "stayed behind in the parent process" : "ended", side(left->shared, lock),
+        yk_site_label(left->site, place, sizeof place));
+}
+
+void yk_report_orphan(const yk_keeper *k, bool certain)
+{
+    char name[YK_WHO_NAME], label[160], place[100];
+    const yk_watched *l = k->want.lock;
+    if (!is_new(hash_site(k->want.site) + 31 * hash_site(l->left.site) + 11 + certain))
+        return;
+    put("yoke: %sdeadlock: a thread waits for a lock that nobody is left to release%s\n", certain ? "" : "likely ",
+        certain ? "" : doubt);
+    put("  thread \"%s\" waits for %s at %s\n", yk_who_name(k->want.who, name, sizeof name),
+        yk_lock_label(l, label, sizeof label), yk_site_label(k->want.site, place, sizeof place));
+    put_ended(&l->left, l);
+    write_out();
+}
+
+void yk_tell_orphan(const yk_want *want, char *out, size_t size)
+{
+    char name[YK_WHO_NAME], label[160], place[100];
+    const yk_left *left = &want->lock->left;
+    snprintf(out, size, "deadlock: thread \"%s\" waits for %s at %s, which thread \"%s\" held when it %s",
+             yk_who_name(want->who, name, sizeof name), yk_lock_label(want->lock, label, sizeof label),
+             yk_site_label(want->site, place, sizeof place), left->thread,
+             left->forked ? "stayed behind in the parent process" : "ended");
 }
 
 void yk_report_left(yk_who *who, const yk_held *held)
@@ -157,8 +221,11 @@ void yk_report_left(yk_who *who, const yk_held *held)
     char name[YK_WHO_NAME], label[160], place[100];
     if (!is_new(hash_site(held->site) + 9))
         return;
-    put("yoke: thread \"%s\" ends and leaves %s held for ever, acquired%s at %s\n", yk_who_name(who, name, sizeof name),
+    put("yoke: thread \"%s\" ended holding %s, acquired%s at %s\n", yk_who_name(who, name, sizeof name),
         yk_lock_label(held->lock, label, sizeof label), side(held->shared, held->lock),
         yk_site_label(held->site, place, sizeof place));
+    put(held->lock->between ? "  The next to acquire it is given it, with -EOWNERDEAD.\n"
+        : held->lock->owned ? "  Nobody can release it any more.\n"
+                            : "  It stays held until another thread releases it.\n");
     write_out();
 }

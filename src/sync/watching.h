@@ -19,6 +19,13 @@ typedef struct yk_site {
 
 struct yk_edge;
 
+/* A thread that has ended, or stayed behind in the parent process, while it held the lock. */
+typedef struct yk_left {
+    bool is, shared, forked;
+    yk_site site;
+    char thread[YK_WHO_NAME];
+} yk_left;
+
 /* A lock, found by its address. */
 typedef struct yk_watched {
     struct yk_watched *next; /* in its bucket */
@@ -29,10 +36,12 @@ typedef struct yk_watched {
     yk_site first;           /* where it was first acquired */
     bool recursive;          /* its holder may take it again */
     bool owned;              /* only its holder may release it */
+    bool between;            /* in memory that processes share: others may hold it, and inherit it */
     bool passed_on;          /* somebody else has: it is out of this */
     uint32_t returned;       /* how often its holder has released it */
     const yk_who *users[YK_USERS]; /* who did, of late */
     struct yk_held *holders;
+    yk_left left;
     struct yk_edge *edges;   /* to the locks that were acquired while this one was held */
     uint64_t mark;           /* the last search that came by */
 } yk_watched;
@@ -54,6 +63,7 @@ typedef struct yk_want {
     const yk_who *who;
     yk_site site;
     bool shared;
+    int64_t since; /* when it was first wanted */
 } yk_want;
 
 /* What this needs to know of a thread; who->held leads to it. */
@@ -63,6 +73,7 @@ typedef struct yk_keeper {
     yk_want dropped; /* what it released last, for a lock that is taken back */
     yk_wish wish;
     bool asleep; /* wish is entered */
+    bool doubted; /* this wait has been reported as likely */
 } yk_keeper;
 
 /* One way in which lock `to` was wanted while `from` was held. */
@@ -104,15 +115,25 @@ void yk_order_forget(yk_watched *lock);
 
 /* ---- watch_report.c ---- */
 void yk_report_order(const yk_step *steps, unsigned count, bool now);
-void yk_report_deadlock(yk_who *const *way, unsigned count);
-void yk_report_again(const yk_keeper *k, const yk_held *held);
+/* certain: else somebody else might still release one of the locks. */
+void yk_report_deadlock(yk_who *const *way, unsigned count, bool certain);
+void yk_report_again(const yk_keeper *k, const yk_held *held, bool certain);
+/* It reads under a lock under which it reads already. */
+void yk_report_read_again(const yk_keeper *k, const yk_held *held);
+/* The thread ends while it holds a lock. */
 void yk_report_left(yk_who *who, const yk_held *held);
+/* A thread waits for a lock that one left behind. */
+void yk_report_orphan(const yk_keeper *k, bool certain);
+/* Its line without its end, as for yoke_deadlock(). */
+void yk_tell_orphan(const yk_want *want, char *text, size_t size);
 /* 'lock "accounts"', or by address and place. */
 const char *yk_lock_label(const yk_watched *lock, char *text, size_t size);
 /* "main.c:12" */
 const char *yk_site_label(yk_site site, char *text, size_t size);
 
 /* ---- watch.c ---- */
+/* How long, in ns, a wait that may never be over lasts before it is reported as likely to be such; tests shorten it. */
+extern int64_t yk_likely_after;
 /* Takes the words of YOKE_DEBUG. */
 void yk_watch_read_debug(const char *text);
 /* The locks, for watch_order.c: calls fn for each. */

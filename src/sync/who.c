@@ -5,12 +5,14 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 _Thread_local yk_who *yk_who_mine;
 yk_mutex yk_who_lock;
 void (*yk_who_thread_end)(yk_who *w);
 void (*yk_who_held_end)(yk_who *w, bool ended);
+void (*yk_who_report)(yk_who *const *way, unsigned count);
 
 static _Atomic(yk_who *) records;
 static uint64_t searches; /* guarded by yk_who_lock */
@@ -207,12 +209,33 @@ static bool is_credible(yk_who *const *way, unsigned count)
     return sure || (alike && count > 1);
 }
 
-unsigned yk_wish_cycle(const yk_wish *w, yk_who *way[YK_WHO_WAY])
+static bool is_pending(const yk_wish *w)
+{
+    return w->kind->pending ? w->kind->pending(w->object) : w->kind->holder(w->object, 0) != NULL;
+}
+
+/* The kernel counts the threads as links of a folder. */
+bool yk_wish_all(void)
+{
+    struct stat s;
+    nlink_t waiting = 0;
+    for (const yk_who *w = yk_who_first(); w; w = w->next) {
+        if (atomic_load_explicit(&w->tid, memory_order_relaxed) == 0)
+            continue;
+        if (!w->wish || !w->wish->forever || !is_pending(w->wish))
+            return false;
+        waiting++;
+    }
+    return stat("/proc/self/task", &s) == 0 && s.st_nlink == waiting + 2;
+}
+
+unsigned yk_wish_cycle(const yk_wish *w, yk_who *way[YK_WHO_WAY], bool *certain)
 {
     searches++;
     way[0] = w->whose;
     unsigned count = w->forever ? follow(w, way, 0) : 0;
-    return count > 0 && is_credible(way, count) ? count : 0;
+    *certain = count > 0 && (is_credible(way, count) || yk_wish_all());
+    return count;
 }
 
 static char *room_for_text(yk_who *me)
@@ -238,6 +261,21 @@ void yk_wish_tell(yk_who *const *way, unsigned count)
     }
 }
 
+void yk_wish_say(yk_who *me, const char *text)
+{
+    char *room = room_for_text(me);
+    if (room)
+        snprintf(room, YK_WHO_TOLD, "%s", text);
+}
+
+/* Both ways: for the thread that asks, and for who reads the reports. */
+static void tell_and_report(yk_who *const *way, unsigned count)
+{
+    yk_wish_tell(way, count);
+    if (yk_who_report)
+        yk_who_report(way, count);
+}
+
 int yk_wish_own(const yk_wish_kind *kind, const void *object)
 {
     yk_who *me = yk_who_self();
@@ -246,7 +284,7 @@ int yk_wish_own(const yk_wish_kind *kind, const void *object)
     yk_mutex_lock(&yk_who_lock);
     yk_wish w = {.kind = kind, .object = object, .outer = me->wish};
     me->wish = &w;
-    yk_wish_tell(&me, 1);
+    tell_and_report(&me, 1);
     me->wish = w.outer;
     yk_mutex_unlock(&yk_who_lock);
     return -EDEADLK;
@@ -255,19 +293,20 @@ int yk_wish_own(const yk_wish_kind *kind, const void *object)
 int yk_wish_begin(yk_wish *w, const yk_wish_kind *kind, const void *object, int64_t deadline)
 {
     yk_who *me = yk_who_self(), *way[YK_WHO_WAY];
+    bool certain;
     *w = (yk_wish){.kind = kind, .object = object, .forever = deadline == YOKE_FOREVER, .whose = me};
     if (!me)
         return 0;
     yk_mutex_lock(&yk_who_lock);
     w->outer = me->wish;
     me->wish = w;
-    unsigned count = yk_wish_cycle(w, way);
-    if (count > 0) {
-        yk_wish_tell(way, count);
+    unsigned count = yk_wish_cycle(w, way, &certain);
+    if (certain) {
+        tell_and_report(way, count);
         me->wish = w->outer;
     }
     yk_mutex_unlock(&yk_who_lock);
-    return count > 0 ? -EDEADLK : 0;
+    return certain ? -EDEADLK : 0;
 }
 
 void yk_wish_enter(yk_wish *w, const yk_wish_kind *kind, const void *object)

@@ -61,6 +61,8 @@ static inline bool yk_is_isolated(void)
 {
     return YK_UNLIKELY(yk_self.held != 0) && yk_self_holds() != 0;
 }
+/* Under yk_who_lock: a deadlock has been found, for who reports it; as yk_wish_tell(). Set by watch.c while it watches. */
+extern void (*yk_who_report)(yk_who *const *way, unsigned count);
 /* Under yk_who_lock: its name as given, else as the kernel has it. */
 const char *yk_who_name(const yk_who *w, char *buffer, size_t size);
 
@@ -72,6 +74,8 @@ typedef struct yk_wish_kind {
     void (*tell)(const void *object, char *text, size_t size);
     /* Whether it is certain that nobody but the holders can grant it. NULL: always. */
     bool (*sure)(const void *object);
+    /* Whether it is not there yet, though perhaps no other thread holds it. NULL: if holder() finds somebody. */
+    bool (*pending)(const void *object);
     const char *by; /* what its holder does with it: "run by"; NULL: the text has said so */
 } yk_wish_kind;
 
@@ -87,15 +91,20 @@ typedef struct yk_wish {
 /* This thread will sleep until the object is there. 0, or -EDEADLK when it would never wake up; then there is nothing to end,
  * and yoke_deadlock() has the text. deadline: absolute, or YOKE_FOREVER. */
 int yk_wish_begin(yk_wish *w, const yk_wish_kind *kind, const void *object, int64_t deadline);
-void yk_wish_end(yk_wish *w);
-/* The same for a wait that cannot be refused. Who is about to sleep for what this thread holds sees it. */
+/* The same for a wait that cannot be given up: others see it, and it is never refused. */
 void yk_wish_enter(yk_wish *w, const yk_wish_kind *kind, const void *object);
+void yk_wish_end(yk_wish *w);
 /* For a caller that knows already: the thread waits for something that it must do itself. Writes the text; -EDEADLK. */
 int yk_wish_own(const yk_wish_kind *kind, const void *object);
 /* The way from w, which is entered, back to its thread: way[0] is that thread, and way[i]'s wish leads to way[i + 1]. Returns
- * how many there are; 0: no way. Under yk_who_lock. */
-unsigned yk_wish_cycle(const yk_wish *w, yk_who *way[YK_WHO_WAY]);
+ * how many there are; 0: no way. certain: false when somebody outside may yet let one of them go on. Under yk_who_lock. */
+unsigned yk_wish_cycle(const yk_wish *w, yk_who *way[YK_WHO_WAY], bool *certain);
+/* Whether every thread of the process waits without a time limit for something that another of them must do: then nobody is
+ * left who could. Under yk_who_lock, with the caller's own wish entered. */
+bool yk_wish_all(void);
 /* Writes the way as text for yoke_deadlock(). */
 void yk_wish_tell(yk_who *const *way, unsigned count);
+/* Writes a text of the caller's for it, of thread `me`, which is this one. */
+void yk_wish_say(yk_who *me, const char *text);
 
 #endif

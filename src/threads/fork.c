@@ -324,20 +324,16 @@ static yk_who *holder(const void *slot, unsigned i)
 
 static void tell(const void *slot, char *text, size_t size)
 {
-    snprintf(text, size, "waits for a fork to join");
+    snprintf(text, size, "joins a fork");
 }
 
 static const yk_wish_kind join_wish = {.holder = holder, .tell = tell, .by = "run by"};
 
-/* Others may see who waits for whom. A join cannot be refused, so if this one would never be over, all there is is to say so. */
+/* Others may see who waits for whom. A join cannot be refused, so if this one would never be over, all there is is to report it. */
 static void begin_wish(yk_wish *wish, const yk_fork_slot *s)
 {
-    if (!yoke_watching_locks)
+    if (!yoke_watching_locks || yk_wish_begin(wish, &join_wish, s, YOKE_FOREVER) < 0)
         yk_wish_enter(wish, &join_wish, s);
-    else if (yk_wish_begin(wish, &join_wish, s, YOKE_FOREVER) < 0) {
-        fprintf(stderr, "yoke: %s\n", yoke_deadlock());
-        yk_wish_enter(wish, &join_wish, s);
-    }
 }
 
 /* Asks the thief to ring the bell; false when it has finished. */
