@@ -45,6 +45,10 @@
  * A process that calls exec() holding something keeps it until it ends. In private memory a thread that ends
  * keeps what it holds.
  *
+ * After fork() the child has a copy of everything private: what the thread that called fork() held, it holds in the
+ * child too and may release there; what other threads held stays held for ever, and who waited is gone. What is shared
+ * stays with the parent.
+ *
  * What it costs: a free lock is taken by one locked instruction and released by none, private or shared. Who
  * has to sleep first makes all running threads pass a fence (membarrier(2)), which is why the holder need
  * not. Source: asymmetric locks after Dice, Huang and Yang, "Asymmetric Dekker synchronization" (2001).
@@ -97,6 +101,7 @@ YOKE_API void yk_lock_wake(yk_lock_core *l);
 YOKE_API int yk_lock_init(yk_lock_core *l, unsigned flags);
 YOKE_API int yk_lock_done(yk_lock_core *l);
 YOKE_API int yk_lock_consistent(yk_lock_core *l);
+YOKE_API bool yk_lock_owned(const yk_lock_core *l);
 YOKE_API void yk_lock_name(yk_lock_core *l, const char *name);
 
 static inline int yk_lock_take(yk_lock_core *l, unsigned how, int64_t limit, const char *file, int line)
@@ -207,8 +212,8 @@ static inline int yoke_rlock_release(yoke_rlock *l)
 /* True when the calling thread holds it. */
 static inline bool yoke_rlock_mine(const yoke_rlock *l)
 {
-    uint64_t yk_me = yk_self.id;
-    return yk_me && ((__atomic_load_n(&l->core.word, __ATOMIC_RELAXED) ^ yk_me) & ~UINT64_C(0xc0000000)) == 0;
+    uint64_t yk_word = __atomic_load_n(&l->core.word, __ATOMIC_RELAXED);
+    return yk_word != 0 && (yk_word == yk_self.id || yk_lock_owned(&l->core));
 }
 static inline int yoke_rlock_consistent(yoke_rlock *l) { return yk_lock_consistent(&l->core); }
 static inline void yoke_rlock_name(yoke_rlock *l, const char *name) { yk_lock_name(&l->core, name); }

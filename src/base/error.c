@@ -31,7 +31,7 @@ const char *yoke_strerror(int code)
     case ETIMEDOUT:
         return "timed out";
     case EOWNERDEAD:
-        return "worker died";
+        return "worker or lock holder died";
     case EINPROGRESS:
         return "running";
     case ESHUTDOWN:

@@ -177,7 +177,7 @@ int yk_lock_drop(yk_lock_core *l, unsigned how)
     uint64_t word = __atomic_load_n(&l->word, __ATOMIC_RELAXED);
     if (word & YK_LOCK_GONE)
         return -EINVAL;
-    bool mine = ((word ^ yk_self_id()) & YK_LOCK_ID) == 0;
+    bool mine = yk_word_mine(word, l->flags);
     if (!is_taken(word) || (!mine && (how != YK_LOCK_PLAIN || yk_is_shared(l->flags))))
         return -EPERM;
     if (how & YK_LOCK_AGAIN && l->depth > 0) {
@@ -226,6 +226,11 @@ int yk_lock_done(yk_lock_core *l)
         yk_name_set(l, NULL);
     }
     return 0;
+}
+
+bool yk_lock_owned(const yk_lock_core *l)
+{
+    return yk_lock_mine(l);
 }
 
 int yk_lock_consistent(yk_lock_core *l)

@@ -11,14 +11,20 @@
 
 enum { YK_FLAG_GONE = 0x80000000 }; /* in the flags of the others: ended */
 
-static inline bool yk_lock_mine(const yk_lock_core *l)
-{
-    return ((__atomic_load_n(&l->word, __ATOMIC_RELAXED) ^ yk_self_id()) & YK_LOCK_ID) == 0;
-}
-
 static inline bool yk_is_shared(unsigned flags)
 {
     return flags & YOKE_SHARED;
+}
+
+/* Whether the word of a lock with these flags names this thread, perhaps as what it was before a fork(). */
+static inline bool yk_word_mine(uint64_t word, unsigned flags)
+{
+    return ((word ^ yk_self_id()) & YK_LOCK_ID) == 0 || (!yk_is_shared(flags) && yk_self_was(word & YK_LOCK_ID));
+}
+
+static inline bool yk_lock_mine(const yk_lock_core *l)
+{
+    return yk_word_mine(__atomic_load_n(&l->word, __ATOMIC_RELAXED), l->flags);
 }
 
 static inline bool yk_flags_fine(unsigned flags)

@@ -53,11 +53,12 @@ static int run(yoke_once *o, int (*fn)(void *arg), void *arg)
     return err < 0 ? err : 0;
 }
 
-static int check(const yoke_once *o, uint64_t me)
+static int check(const yoke_once *o)
 {
     if (__atomic_load_n(&o->flags, __ATOMIC_RELAXED) & YK_FLAG_GONE)
         return -EINVAL;
-    return __atomic_load_n(&o->word, __ATOMIC_RELAXED) == (me | RUNNING) ? -EDEADLK : 0;
+    uint64_t word = __atomic_load_n(&o->word, __ATOMIC_RELAXED);
+    return word != DONE && yk_word_mine(word, o->flags) ? -EDEADLK : 0;
 }
 
 /* Sleeps while another runs it. Returns what the nap did. */
@@ -72,7 +73,7 @@ int yk_once_run(yoke_once *o, int (*fn)(void *arg), void *arg, int64_t deadline)
 {
     uint64_t me = yk_self_id();
     yk_nap nap = yk_nap_begin(deadline, yk_is_shared(o->flags));
-    int err = check(o, me);
+    int err = check(o);
     for (int slept = 0; err == 0; slept = wait_for_other(o, &nap)) {
         if (yoke_once_is_done(o))
             return 0;
@@ -87,7 +88,7 @@ int yk_once_run(yoke_once *o, int (*fn)(void *arg), void *arg, int64_t deadline)
 int yk_once_try(yoke_once *o, int (*fn)(void *arg), void *arg)
 {
     uint64_t me = yk_self_id();
-    int err = check(o, me);
+    int err = check(o);
     if (err < 0)
         return err;
     if (claim(o, me, true))

@@ -25,6 +25,37 @@ uint64_t yk_self_id(void)
     return yk_self.id;
 }
 
+/* ---- Ids before a fork ---- */
+
+enum { FOREBEARS = 16 };
+
+/* The ids, oldest first, of the thread `of` in the processes from which it has come: what it held in private memory says so still.
+ * Written by after_fork() alone, when there is no other thread. After more forks than fit the oldest is forgotten. */
+unsigned yk_self_forebears;
+static uint64_t forebears[FOREBEARS], forebears_of;
+
+bool yk_self_was_slow(uint64_t id)
+{
+    for (unsigned i = 0; i < yk_self_forebears; i++)
+        if (forebears[i] == id)
+            return yk_self_id() == forebears_of;
+    return false;
+}
+
+/* The child's only thread is another one than the parent's that it copies. */
+static void become_another(void)
+{
+    uint64_t before = yk_self.id;
+    if (yk_self_forebears > 0 && before != forebears_of)
+        yk_self_forebears = 0;
+    if (yk_self_forebears == FOREBEARS)
+        memmove(forebears, forebears + 1, --yk_self_forebears * sizeof *forebears);
+    if (before != 0)
+        forebears[yk_self_forebears++] = before;
+    yk_self.id = 0; /* what it holds in private memory it holds still; what it held in shared memory is the parent's, but counts */
+    forebears_of = yk_self_id();
+}
+
 /* ---- The dead ---- */
 
 /* State and birth (in tenths of a second since the machine's) of a thread; false when proc(5) does not say. */
@@ -85,10 +116,9 @@ static void enlist(void)
     shared_works = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
 }
 
-/* The child's only thread is another one than the parent's that it copies, and has none of its locks. */
 static void after_fork(void)
 {
-    yk_self = (yk_self_of_thread){0};
+    become_another();
     enlist();
 }
 

@@ -15,6 +15,13 @@
 
 /* The calling thread's id, never 0. */
 uint64_t yk_self_id(void);
+/* Whether this thread had that id, of no flags, in a process from which it has come by fork(); see self.c. */
+extern unsigned yk_self_forebears;
+bool yk_self_was_slow(uint64_t id);
+static inline bool yk_self_was(uint64_t id)
+{
+    return YK_UNLIKELY(yk_self_forebears > 0) && yk_self_was_slow(id);
+}
 /* True when the thread with this id has ended, whatever way. closely (some 5 us instead of 0.2): also when it
  * is a zombie, or its TID has a new holder. The flags in a lock's word are ignored. */
 bool yk_self_dead(uint64_t id, bool closely);

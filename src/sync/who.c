@@ -65,8 +65,7 @@ static void in_child(void)
             give_up(w, false);
     if (yk_who_mine) {
         yk_who_mine->wish = NULL;
-        yk_who_mine->id = 0; /* it is another thread now */
-        atomic_store_explicit(&yk_who_mine->returned, 0, memory_order_relaxed);
+        yk_who_mine->id = 0; /* it is another thread now, and goes on holding what it held */
         atomic_store_explicit(&yk_who_mine->tid, gettid(), memory_order_relaxed);
     }
 }
