@@ -430,11 +430,13 @@ enum {
  * again. Who reads releases in the same thread. No order among those who wait is promised. */
 typedef struct yoke_rwlock {
     yk_lock_core writer;
-    uint32_t gate;    /* private: how many read; bits: a writer, somebody may sleep here; written by all */
+    uint32_t gate;    /* private: how many read; bits: a writer, (shared) somebody may sleep here; written by all */
     uint32_t drained; /* grows when a reader leaves while a writer waits */
+    uint32_t asleep;  /* private: an odd number when readers may sleep on it; set by them, counted up by the writer */
+    uint32_t spare;
     uint64_t reader[YOKE_SHARED_READERS]; /* shared: who reads; each written by its reader, or for it when it died */
 } yoke_rwlock;
-#define YOKE_RWLOCK_INIT {{0, 0, 0, 0, 0}, 0, 0, {0}}
+#define YOKE_RWLOCK_INIT {{0, 0, 0, 0, 0}, 0, 0, 0, 0, {0}}
 
 /* init: 0 or -EINVAL (unknown flags). done: 0 or -EBUSY (somebody reads or writes). */
 YOKE_API int yoke_rwlock_init(yoke_rwlock *l, unsigned flags);

@@ -6,8 +6,14 @@
  * id, because a count does not tell whose it is when one dies: enter the table, then look at the gate; the
  * writer closes the gate, then looks at the table; one of the two sees the other, both being sequentially consistent.
  *
- * Readers sleep on the gate, the writer on `drained`, which a leaving reader counts up when the gate is
- * closed. A writer that dies leaves the gate closed; the next writer, or a reader after a nap, inherits the
+ * The writer sleeps on `drained`, which a leaving reader counts up when the gate is closed. Shared readers
+ * sleep on the gate. Private ones sleep on `asleep`, so that while a writer is in nobody writes to the gate, and it
+ * opens with a plain store, as a lock is released (lock.c): who wants to sleep makes `asleep` odd, then makes all
+ * threads pass a fence, then looks at the gate once more. The writer looks at `asleep` after the store; if it is odd
+ * it counts it up, so that nobody falls asleep on what was said before, and wakes all. So a writer has two locked
+ * instructions in all, of which the one on the gate meets readers only.
+ *
+ * A writer that dies leaves the gate closed; the next writer, or a reader after a nap, inherits the
  * lock core. A reader opens the gate then and leaves the core doubtful (DIED), so that every reader and the
  * next writer is told. */
 #include "sync/lock.h"
@@ -21,8 +27,27 @@ static bool shared(const yoke_rwlock *l)
     return yk_is_shared(l->writer.flags);
 }
 
+/* Wakes private readers, after the gate has been opened; by who has the writer's lock. */
+static __attribute__((noinline)) void wake_readers(yoke_rwlock *l)
+{
+    __atomic_fetch_add(&l->asleep, 1, __ATOMIC_SEQ_CST); /* now even; pairs with sleep_at_gate() */
+    yk_wake_word(&l->asleep, INT32_MAX, false);
+}
+
+static bool has_sleepers(const yoke_rwlock *l)
+{
+    return __atomic_load_n(&l->asleep, __ATOMIC_RELAXED) & 1; /* a fence of the sleeper's stands before it */
+}
+
+/* Also when readers are in. */
 static void open_gate(yoke_rwlock *l)
 {
+    if (!shared(l)) {
+        __atomic_fetch_and(&l->gate, ~(uint32_t)WRITER, __ATOMIC_SEQ_CST); /* as below */
+        if (has_sleepers(l))
+            wake_readers(l);
+        return;
+    }
     /* Release: pairs with the acquire of readers; and in the order of all with enter_table(). */
     if (__atomic_fetch_and(&l->gate, ~(uint32_t)(WRITER | ASLEEP), __ATOMIC_SEQ_CST) & ASLEEP)
         yk_wake_word(&l->gate, INT32_MAX, shared(l));
@@ -99,9 +124,21 @@ static void look_around(yoke_rwlock *l)
     }
 }
 
+/* Private: all in order, the odd number, the fence, the look; pairs with yoke_rwlock_write_release(). */
+static int sleep_at_gate(yoke_rwlock *l, yk_nap *nap)
+{
+    uint32_t odd = __atomic_fetch_or(&l->asleep, 1, __ATOMIC_SEQ_CST) | 1;
+    nap->plain = yk_fence_all(false) && !yoke_watching_locks;
+    if (!(__atomic_load_n(&l->gate, __ATOMIC_SEQ_CST) & WRITER))
+        return 0;
+    return yk_nap_more(nap, &l->asleep, odd);
+}
+
 /* Sleeps until the gate may be open. Returns what the nap did. */
 static int wait_at_gate(yoke_rwlock *l, yk_nap *nap)
 {
+    if (!shared(l))
+        return sleep_at_gate(l, nap);
     uint32_t gate = __atomic_load_n(&l->gate, __ATOMIC_RELAXED);
     if (!(gate & WRITER)) { /* the table is full: nobody wakes for that, so a short nap */
         yk_nap piece = yk_nap_begin(YK_MIN(nap->deadline, yk_after(YOKE_MS)), true);
@@ -158,15 +195,10 @@ static int watched_read(yoke_rwlock *l, unsigned how, int64_t deadline, const ch
     return err;
 }
 
-int yk_rwlock_read(yoke_rwlock *l, unsigned how, int64_t limit, const char *file, int line)
+static __attribute__((noinline)) int read_slowly(yoke_rwlock *l, unsigned how, int64_t limit, const char *file, int line)
 {
     if (how & YK_LOCK_TIMED && limit < 0)
         return -EINVAL;
-    if (YK_LIKELY(!shared(l) && !yoke_watching_locks && __atomic_load_n(&l->writer.word, __ATOMIC_RELAXED) == 0)
-        && enter_count(l) == 0) {
-        yk_self.held++;
-        return 0;
-    }
     if (__atomic_load_n(&l->writer.word, __ATOMIC_RELAXED) == YK_LOCK_GONE)
         return -EINVAL;
     int64_t deadline = how & YK_LOCK_TIMED ? yk_after(limit) : limit;
@@ -174,6 +206,19 @@ int yk_rwlock_read(yoke_rwlock *l, unsigned how, int64_t limit, const char *file
     if (err == 0 || err == -EOWNERDEAD)
         yk_self.held++;
     return err;
+}
+
+int yk_rwlock_read(yoke_rwlock *l, unsigned how, int64_t limit, const char *file, int line)
+{
+    uint32_t gate = __atomic_load_n(&l->gate, __ATOMIC_RELAXED);
+    /* Acquire: as in enter_count(). */
+    if (YK_LIKELY(!shared(l) && !yoke_watching_locks && !(how & YK_LOCK_TIMED) && gate < READERS
+                  && __atomic_load_n(&l->writer.word, __ATOMIC_RELAXED) == 0
+                  && __atomic_compare_exchange_n(&l->gate, &gate, gate + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))) {
+        yk_self.held++;
+        return 0;
+    }
+    return read_slowly(l, how, limit, file, line);
 }
 
 static int leave_table(yoke_rwlock *l)
@@ -190,6 +235,12 @@ static int leave_table(yoke_rwlock *l)
     return -EPERM;
 }
 
+/* A private lock does not know its readers: at least the count does not fall below zero when another thread releases. */
+static void one_less_held(void)
+{
+    yk_self.held -= yk_self.held > 0;
+}
+
 static int leave_count(yoke_rwlock *l)
 {
     uint32_t gate = __atomic_load_n(&l->gate, __ATOMIC_RELAXED);
@@ -198,18 +249,29 @@ static int leave_count(yoke_rwlock *l)
             return -EPERM;
         /* Release: pairs with the acquire in drain(). */
     } while (!__atomic_compare_exchange_n(&l->gate, &gate, gate - 1, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
-    /* It does not know its readers: at least the count does not fall below zero when another thread releases. */
-    yk_self.held -= yk_self.held > 0;
+    one_less_held();
     if (gate & WRITER && (gate & READERS) == 1)
         tell_writer(l);
     return 0;
 }
 
-int yoke_rwlock_read_release(yoke_rwlock *l)
+static __attribute__((noinline)) int leave_slowly(yoke_rwlock *l)
 {
     if (yoke_watching_locks && !yk_lock_mine(&l->writer))
         yk_watch_drop(&l->writer);
     return shared(l) ? leave_table(l) : leave_count(l);
+}
+
+int yoke_rwlock_read_release(yoke_rwlock *l)
+{
+    uint32_t gate = __atomic_load_n(&l->gate, __ATOMIC_RELAXED);
+    /* Release: as in leave_count(). 0 less 1 is more than READERS. */
+    if (YK_LIKELY(gate - 1 < READERS && !shared(l) && !yoke_watching_locks
+                  && __atomic_compare_exchange_n(&l->gate, &gate, gate - 1, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))) {
+        one_less_held();
+        return 0;
+    }
+    return leave_slowly(l);
 }
 
 /* ---- Writers ---- */
@@ -248,15 +310,9 @@ static int drain(yoke_rwlock *l, unsigned how, int64_t deadline)
     }
 }
 
-int yk_rwlock_write(yoke_rwlock *l, unsigned how, int64_t limit, const char *file, int line)
+/* It has the writer's lock. Returns what that was taken with, or an error after giving it back. */
+static __attribute__((noinline)) int keep_out(yoke_rwlock *l, unsigned how, int64_t deadline, const char *file, int line, int err)
 {
-    if (how & YK_LOCK_TIMED && limit < 0)
-        return -EINVAL;
-    int64_t deadline = how & YK_LOCK_TIMED ? yk_after(limit) : limit;
-    how = (how & YK_LOCK_TRY) | YK_LOCK_WRITE;
-    int err = yk_lock_take(&l->writer, how, deadline, file, line);
-    if (err < 0 && err != -EOWNERDEAD)
-        return err;
     __atomic_fetch_or(&l->gate, WRITER, __ATOMIC_SEQ_CST); /* pairs with enter_table(), enter_count() */
     if (yoke_watching_locks)
         yk_watch_try(&l->writer, kind_of(l, false), yk_name_of(&l->writer), file, line);
@@ -270,13 +326,49 @@ int yk_rwlock_write(yoke_rwlock *l, unsigned how, int64_t limit, const char *fil
     return drained;
 }
 
-int yoke_rwlock_write_release(yoke_rwlock *l)
+static __attribute__((noinline)) int write_slowly(yoke_rwlock *l, unsigned how, int64_t limit, const char *file, int line)
+{
+    if (how & YK_LOCK_TIMED && limit < 0)
+        return -EINVAL;
+    int64_t deadline = how & YK_LOCK_TIMED ? yk_after(limit) : limit;
+    how = (how & YK_LOCK_TRY) | YK_LOCK_WRITE;
+    int err = yk_lock_take(&l->writer, how, deadline, file, line);
+    return err < 0 && err != -EOWNERDEAD ? err : keep_out(l, how, deadline, file, line, err);
+}
+
+int yk_rwlock_write(yoke_rwlock *l, unsigned how, int64_t limit, const char *file, int line)
+{
+    uint64_t me = yk_self.id, nobody = 0;
+    uint32_t open = 0;
+    /* Acquire: pairs with the writer's release, and in the gate with the readers'. */
+    if (YK_UNLIKELY(!me || yoke_watching_locks || how & YK_LOCK_TIMED || shared(l)
+                    || !__atomic_compare_exchange_n(&l->writer.word, &nobody, me, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
+        return write_slowly(l, how, limit, file, line);
+    yk_self.held++;
+    if (YK_LIKELY(__atomic_compare_exchange_n(&l->gate, &open, WRITER, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
+        return 0;
+    return keep_out(l, (how & YK_LOCK_TRY) | YK_LOCK_WRITE, limit, file, line, 0);
+}
+
+static __attribute__((noinline)) int release_slowly(yoke_rwlock *l)
 {
     if (!yk_lock_mine(&l->writer))
         return -EPERM;
     open_gate(l);
-    if (YK_UNLIKELY(yoke_watching_locks || __atomic_load_n(&l->writer.word, __ATOMIC_RELAXED) != yk_self.id))
-        return yk_lock_drop(&l->writer, YK_LOCK_WRITE);
+    return yk_lock_drop(&l->writer, YK_LOCK_WRITE);
+}
+
+int yoke_rwlock_write_release(yoke_rwlock *l)
+{
+    uint64_t me = yk_self.id;
+    if (YK_UNLIKELY(!me || __atomic_load_n(&l->writer.word, __ATOMIC_RELAXED) != me || yoke_watching_locks || shared(l)))
+        return release_slowly(l);
+    /* Release: pairs with the acquire of readers. The gate is the writer's alone until then. The load after it may be
+     * seen before it: who is about to sleep makes up for that. */
+    __atomic_store_n(&l->gate, 0, __ATOMIC_RELEASE);
+    __asm__ __volatile__("" ::: "memory");
+    if (YK_UNLIKELY(has_sleepers(l)))
+        wake_readers(l);
     return yk_lock_give(&l->writer);
 }
 

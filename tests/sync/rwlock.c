@@ -1,5 +1,6 @@
 /* rwlock.c - many readers or one writer: the rules, private and shared; many threads. */
 #include "crew.h"
+#include "sync/self.h"
 #include "sync/lock.h"
 
 #define RETURN(v) return (void *)(intptr_t)(v)
@@ -117,7 +118,7 @@ static void take_turns(unsigned flags)
         CHECK_INT(yoke_rwlock_write(l), 0);
         w = crew_start(do_write, l);
         r = crew_start(do_read, l);
-        AWAIT(__atomic_load_n(&l->gate, __ATOMIC_RELAXED) & 0x40000000);
+        AWAIT(__atomic_load_n(&l->gate, __ATOMIC_RELAXED) & 0x40000000 || __atomic_load_n(&l->asleep, __ATOMIC_RELAXED) & 1);
         CHECK_INT(yoke_rwlock_write_release(l), 0);
         CHECK_INT(crew_join(w), 0);
         CHECK_INT(crew_join(r), 0);
@@ -127,6 +128,36 @@ static void take_turns(unsigned flags)
 TEST(a_writer_and_its_readers)
 {
     take_turns(0);
+}
+
+TEST(without_the_fence_readers_nap)
+{
+    yk_fence_broken = true;
+    take_turns(0);
+}
+
+/* The first that begins to wait does not sleep through what the second, who comes while the gate opens, has done to the word. */
+static void *read_and_write(void *l)
+{
+    for (int i = 0; i < 3000 / CREW_SLOWER; i++) {
+        CHECK_INT(yoke_rwlock_read((yoke_rwlock *)l), 0);
+        sched_yield();
+        CHECK_INT(yoke_rwlock_read_release(l), 0);
+        if (i % 3 == 0) {
+            CHECK_INT(yoke_rwlock_write((yoke_rwlock *)l), 0);
+            sched_yield(); /* so that others fall asleep */
+            CHECK_INT(yoke_rwlock_write_release(l), 0);
+        }
+    }
+    return NULL;
+}
+
+TEST(no_wake_up_of_a_reader_is_lost)
+{
+    yoke_rwlock *l = the_lock(0);
+    crew_run(4, read_and_write, l);
+    CHECK_INT(l->gate, 0);
+    CHECK_INT(yoke_rwlock_done(l), 0);
 }
 
 TEST(a_writer_and_its_readers_shared)
