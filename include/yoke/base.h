@@ -64,7 +64,8 @@ YOKE_API const char *yoke_strerror(int code);
 
 /* Why a wait of this thread last returned -EDEADLK: who waits for whom, on one line, as 'deadlock: thread "a" joins thread
  * "b", which waits for f (x.c:3), run by thread "a"'; "" if none ever did. Waits that can return it: yoke_wait(), yoke_try() and
- * yoke_await() of futures, yoke_thread_join(), and locks while they are watched (YOKE_DEBUG=locks). Valid until the next. */
+ * yoke_await() of futures, yoke_thread_join(), an rwlock in its writer, yoke_once_run() in itself, and all locks and waits for
+ * conditions while they are watched (YOKE_DEBUG=locks, see yoke/sync.h). Valid until the next. */
 YOKE_API const char *yoke_deadlock(void);
 
 #ifdef __cplusplus

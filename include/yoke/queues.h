@@ -33,6 +33,8 @@
  * A call that waits spins for some microseconds if there are CPUs to spare, and then sleeps. Who has waited longest is woken
  * first, but a newcomer may overtake. In a task on a pool of threads, the worker lends its place to another meanwhile.
  *
+ * The diagnosis of deadlocks (yoke/sync.h) does not see waits for queues: any thread might put or get.
+ *
  * Errors of all calls: -EINVAL when the queue or the place of an item is NULL. All calls may be made from any thread, none from
  * a signal handler, and none in a child made by fork() on a queue of its parent's.
  */

@@ -53,7 +53,38 @@
  * has to sleep first makes all running threads pass a fence (membarrier(2)), which is why the holder need
  * not. Source: asymmetric locks after Dice, Huang and Yang, "Asymmetric Dekker synchronization" (2001).
  *
- * YOKE_DEBUG=locks in the environment: the locks report deadlocks and cycles among them. */
+ * Order among those who wait. Sleepers are woken in the order in which they fell asleep, but a newcomer may overtake
+ * one that has been woken, which then sleeps again as the last. That is how a lock changes hands two or three times
+ * as often; nothing bounds how often a waiter of a lock, an rlock, a semaphore or an rwlock can be overtaken. A thread
+ * that releases and acquires again without a pause has it again nearly always: one that others wait for should do its
+ * work between. What must be fair takes a yoke_condition, whose notifications go to who has waited longest, or a queue.
+ *
+ * Diagnosis. YOKE_DEBUG=locks in the environment: these are reported on stderr, once for each pair of places, with the
+ * threads, the locks (by name if X_name() gave one) and file and line of each acquire:
+ *   - locks that are acquired in orders that contradict each other, at the first time, whether or not it comes to a
+ *     deadlock; the lock that a wait for a condition takes back counts, at the place of the wait. So does an rwlock that
+ *     a thread reads under twice: a writer in between waits for the first, and the second for the writer;
+ *   - a deadlock, when it happens: threads that wait in a ring, without a time limit, for locks, rlocks and rwlocks,
+ *     threads (yoke_thread_join), futures and forks (yoke_join). The call that would close the ring returns -EDEADLK
+ *     instead, also a yoke_condition_wait() that cannot have its lock back (it does not hold it then), and
+ *     yoke_deadlock() has the text. A join of a fork cannot fail, so there it is one of the locks that does;
+ *   - a thread that acquires again what it holds and cannot have twice: -EDEADLK;
+ *   - a thread that ends with an rlock or an rwlock, or with a lock that was used as one before; who waits for what it
+ *     held gets -EDEADLK when nobody can release it.
+ * A private yoke_lock may be released by any thread. One that ever was by another than its holder is a signal, and is
+ * left alone. One that has not been released so far may be one yet: a ring with a join or an await in it, or a thread
+ * that waits for itself or for a thread that has ended, is certain all the same when every thread of the process waits
+ * so; else it is reported as likely when it has lasted a second, and the wait goes on.
+ *
+ * Not seen: waits that have a time limit, or that any thread may end: for a semaphore, an event, a notification, a
+ * barrier, a latch, an initialisation, a queue. A thread in one of these counts as one that will go on. Rings by way of
+ * other processes: each process sees its own threads only. There use the forms with a time limit, and take -ETIMEDOUT
+ * for the report. A ring of more than 32 threads, an order of more than 8 locks. A read lock must be released by the
+ * thread that acquired it, or the reports are wrong.
+ *
+ * It costs each acquire and each release a lock that all threads share, and sleepers wake up every 80 ms to look. Joins
+ * and awaits are looked at always, without YOKE_DEBUG; joins of threads, awaits, an rwlock in its writer and
+ * yoke_once_run() in itself return -EDEADLK always. */
 #ifndef YOKE_SYNC_H
 #define YOKE_SYNC_H
 #pragma GCC system_header
@@ -131,7 +162,7 @@ static inline int yk_lock_give(yk_lock_core *l)
 /* ---- Lock ---- */
 
 /* One holder at a time. A private lock has no owner: any thread may release it, and taking it twice waits for
- * somebody else to. A shared one belongs to the thread that took it. No fairness is promised. */
+ * somebody else to. A shared one belongs to the thread that took it. For fairness see the top. */
 typedef struct yoke_lock {
     yk_lock_core core;
 } yoke_lock;
@@ -141,7 +172,8 @@ typedef struct yoke_lock {
 static inline int yoke_lock_init(yoke_lock *l, unsigned flags) { return yk_lock_init(&l->core, flags); }
 static inline int yoke_lock_done(yoke_lock *l) { return yk_lock_done(&l->core); }
 
-/* Takes the lock: 0; -EOWNERDEAD (shared): taken too, see above; -EINVAL: ended; with YOKE_DEBUG=locks -EDEADLK. */
+/* Takes the lock: 0; -EOWNERDEAD (shared): taken too, see above; -EINVAL: ended; with YOKE_DEBUG=locks -EDEADLK: not
+ * taken, see the top. */
 #define yoke_lock_acquire(l) yk_lock_acquire_at((l), YK_LOCK_PLAIN, YOKE_FOREVER, __FILE__, __LINE__)
 #define yoke_lock_try(l) yk_lock_acquire_at((l), YK_LOCK_TRY, 0, __FILE__, __LINE__)
 #define yoke_lock_timed(l, ns) yk_lock_acquire_timed((l), (ns), __FILE__, __LINE__)
@@ -221,7 +253,7 @@ static inline void yoke_rlock_name(yoke_rlock *l, const char *name) { yk_lock_na
 /* ---- Semaphore ---- */
 
 /* Permits; nobody owns one, and anybody may release. Waiters are woken in the order in which they came, but a
- * newcomer may overtake one that is woken. */
+ * newcomer may overtake one that is woken, any number of times. */
 typedef struct yoke_semaphore {
     uint32_t word;  /* permits, and a bit: somebody may sleep; written by all */
     uint32_t slack; /* how far the most permits are below INT32_MAX; init */
@@ -325,7 +357,8 @@ YOKE_API int yoke_condition_done(yoke_condition *c);
 
 /* Gives the lock up (an rlock as often as it was taken), waits, takes it again as it was. 1: notified; 0: the
  * time was over; -EPERM: the caller does not hold the lock; -EOWNERDEAD: woken, and the lock's holder had
- * died (see above), held; -EINVAL; -ENOSPC: YOKE_SHARED_WAITERS wait already. */
+ * died (see above), held; -EINVAL; -ENOSPC: YOKE_SHARED_WAITERS wait already; with YOKE_DEBUG=locks -EDEADLK: taking it
+ * again would be a deadlock, so it is *not held*. */
 #define yoke_condition_wait(c, l) yk_condition_wait((c), &(l)->core, YOKE_FOREVER, __FILE__, __LINE__)
 #define yoke_condition_timed(c, l, ns) yk_condition_timed((c), &(l)->core, (ns), __FILE__, __LINE__)
 #define yoke_condition_until(c, l, deadline) yk_condition_wait((c), &(l)->core, (deadline), __FILE__, __LINE__)
@@ -427,7 +460,9 @@ enum {
 };
 
 /* Many readers or one writer. A writer that waits keeps new readers out, so a reader must not read-lock
- * again. Who reads releases in the same thread. No order among those who wait is promised. */
+ * again, and releases in the same thread. Readers do not starve writers: the one whose turn it is waits for those that were in before it. Writers
+ * can starve readers: when one releases, all readers that wait are woken, and compete with the next writer; as long as
+ * there always is one, nothing bounds how long they lose. No order among writers or among readers is promised. */
 typedef struct yoke_rwlock {
     yk_lock_core writer;
     uint32_t gate;    /* private: how many read; bits: a writer, (shared) somebody may sleep here; written by all */
@@ -453,7 +488,7 @@ YOKE_API int yoke_rwlock_done(yoke_rwlock *l);
 /* Behind the macros. */
 YOKE_API int yk_rwlock_read(yoke_rwlock *l, unsigned how, int64_t limit, const char *file, int line);
 YOKE_API int yk_rwlock_write(yoke_rwlock *l, unsigned how, int64_t limit, const char *file, int line);
-/* 0; -EPERM: nobody reads (shared: the caller does not); the caller is not the writer. */
+/* By the thread that acquired. 0; -EPERM: nobody reads (shared: the caller does not); the caller is not the writer. */
 YOKE_API int yoke_rwlock_read_release(yoke_rwlock *l);
 YOKE_API int yoke_rwlock_write_release(yoke_rwlock *l);
 /* By the writer after -EOWNERDEAD. */

@@ -120,6 +120,11 @@ static const char *kind_of(const yk_lock_core *l, unsigned how)
     return kinds[how & YK_LOCK_WRITE ? 2 : how & YK_LOCK_AGAIN ? 1 : 0][yk_is_shared(l->flags)];
 }
 
+int yk_lock_own(void)
+{
+    return yk_wish_refuse("waits for an rwlock under which it writes itself");
+}
+
 static int watched_enter(yk_lock_core *l, unsigned how, int64_t deadline, const char *file, int line)
 {
     int err = 0;
@@ -142,9 +147,10 @@ int yk_lock_wait(yk_lock_core *l, unsigned how, int64_t limit, const char *file,
     int64_t deadline = how & YK_LOCK_TIMED ? yk_after(limit) : limit;
     if (how & (YK_LOCK_AGAIN | YK_LOCK_WRITE) && yk_lock_mine(l)) {
         if (how & YK_LOCK_WRITE) {
-            if (yoke_watching_locks && !(how & YK_LOCK_TRY) && deadline == YOKE_FOREVER)
-                yk_watch_want(l, kind_of(l, how), yk_name_of(l), file, line); /* for its report */
-            return -EDEADLK;
+            if (yoke_watching_locks && !(how & YK_LOCK_TRY) && deadline == YOKE_FOREVER
+                && yk_watch_want(l, kind_of(l, how), yk_name_of(l), file, line) < 0) /* for its report */
+                return -EDEADLK;
+            return yk_lock_own();
         }
         if (l->depth == UINT32_MAX)
             return -EOVERFLOW;

@@ -34,6 +34,8 @@ static inline bool yk_flags_fine(unsigned flags)
 
 /* Acquire, beneath the diagnosis: how is YK_LOCK_TRY or 0. */
 int yk_lock_enter(yk_lock_core *l, unsigned how, int64_t deadline);
+/* -EDEADLK, and yoke_deadlock() says that the caller is the writer. */
+int yk_lock_own(void);
 /* Release by the owner, however often it has taken the lock. */
 void yk_lock_leave(yk_lock_core *l);
 #endif

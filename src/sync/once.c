@@ -2,6 +2,7 @@
  * thread that runs it, marked (an id's TID is never so large) so that it is neither. Sleepers are announced
  * and woken as those of a lock, with ordinary fences: an initialisation is rare. */
 #include "sync/lock.h"
+#include "sync/who.h"
 
 enum { FRESH = 0, DONE = 1 };
 #define RUNNING YK_LOCK_GONE /* beside an id */
@@ -58,7 +59,7 @@ static int check(const yoke_once *o)
     if (__atomic_load_n(&o->flags, __ATOMIC_RELAXED) & YK_FLAG_GONE)
         return -EINVAL;
     uint64_t word = __atomic_load_n(&o->word, __ATOMIC_RELAXED);
-    return word != DONE && yk_word_mine(word, o->flags) ? -EDEADLK : 0;
+    return word != DONE && yk_word_mine(word, o->flags) ? yk_wish_refuse("waits for an initialisation that it runs itself") : 0;
 }
 
 /* Sleeps while another runs it. Returns what the nap did. */

@@ -156,7 +156,7 @@ static int read_enter(yoke_rwlock *l, unsigned how, int64_t deadline)
     int err = enter(l);
     yk_nap nap = yk_nap_begin(deadline, shared(l));
     if (err == -EAGAIN && yk_lock_mine(&l->writer))
-        return -EDEADLK;
+        return yk_lock_own();
     if (err == -EAGAIN && how & YK_LOCK_TRY && nap.shared) {
         look_around(l);
         return enter(l);

@@ -267,6 +267,19 @@ void yk_wish_say(yk_who *me, const char *text)
         snprintf(room, YK_WHO_TOLD, "%s", text);
 }
 
+int yk_wish_refuse(const char *what)
+{
+    char text[300], name[YK_WHO_NAME];
+    yk_who *me = yk_who_self();
+    if (!me)
+        return -EDEADLK;
+    yk_mutex_lock(&yk_who_lock);
+    snprintf(text, sizeof text, "deadlock: thread \"%s\" %s", yk_who_name(me, name, sizeof name), what);
+    yk_wish_say(me, text);
+    yk_mutex_unlock(&yk_who_lock);
+    return -EDEADLK;
+}
+
 /* Both ways: for the thread that asks, and for who reads the reports. */
 static void tell_and_report(yk_who *const *way, unsigned count)
 {

@@ -104,6 +104,8 @@ unsigned yk_wish_cycle(const yk_wish *w, yk_who *way[YK_WHO_WAY], bool *certain)
 bool yk_wish_all(void);
 /* Writes the way as text for yoke_deadlock(). */
 void yk_wish_tell(yk_who *const *way, unsigned count);
+/* For a caller that knows already and is not to be reported: "waits for ..." of this thread. -EDEADLK. */
+int yk_wish_refuse(const char *what);
 /* Writes a text of the caller's for it, of thread `me`, which is this one. */
 void yk_wish_say(yk_who *me, const char *text);
 

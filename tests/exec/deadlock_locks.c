@@ -444,6 +444,51 @@ TEST(yoke_deadlock_tells_of_locks_too)
     CHECK_INT(end.status, 0);
 }
 
+/* Also when nothing is watched, and by a call that would not wait. */
+static yoke_once once;
+
+static int run_again(void *arg)
+{
+    CHECK_INT(yoke_once_run(&once, run_again, NULL), -EDEADLK);
+    CHECK_STR(yoke_deadlock(), "deadlock: thread \"main\" waits for an initialisation that it runs itself");
+    return 0;
+}
+
+static void told_unwatched(void)
+{
+    static const char text[] = "deadlock: thread \"main\" waits for an rwlock under which it writes itself";
+    CHECK_STR(yoke_deadlock(), "");
+    CHECK_INT(yoke_rwlock_write(&W), 0);
+    CHECK_INT(yoke_rwlock_write_try(&W), -EDEADLK);
+    CHECK_STR(yoke_deadlock(), text);
+    CHECK_INT(yoke_once_run(&once, run_again, NULL), 0);
+    CHECK_INT(yoke_rwlock_read(&W), -EDEADLK);
+    CHECK_STR(yoke_deadlock(), text);
+    CHECK_INT(yoke_rwlock_write_release(&W), 0);
+}
+
+TEST(yoke_deadlock_tells_without_a_watch)
+{
+    child_end end = in_child(told_unwatched);
+    CHECK_STR(end.text, "");
+    CHECK_INT(end.status, 0);
+}
+
+static void short_of_memory(void)
+{
+    CHECK_INT(yoke_rwlock_write(&W), 0);
+    yk_sys_fail("calloc", 1, ENOMEM); /* no record of this thread, so nothing is seen; but it is the writer */
+    yk_who_mine = NULL;
+    CHECK_INT(yoke_rwlock_write(&W), -EDEADLK);
+    yk_sys_fail("calloc", 0, 0);
+}
+
+TEST(a_writer_without_memory)
+{
+    child_end end = watched(short_of_memory);
+    CHECK_INT(end.status, 0);
+}
+
 /* ---- Threads that end ---- */
 
 static void *leaves_r(void *arg)
