@@ -29,7 +29,7 @@ uint64_t yk_self_id(void)
 
 enum { FOREBEARS = 16 };
 
-/* The ids, oldest first, of the thread `of` in the processes from which it has come: what it held in private memory says so still.
+/* The ids, oldest first, of a thread in the processes from which it has come by fork(): private locks that it held say so still.
  * Written by after_fork() alone, when there is no other thread. After more forks than fit the oldest is forgotten. */
 unsigned yk_self_forebears;
 static uint64_t forebears[FOREBEARS], forebears_of;

@@ -133,9 +133,11 @@ TEST(a_lock_that_is_taken_back_is_a_leg)
     const char *lines = strstr(end.text, "back ");
     CHECK(lines && sscanf(lines, "back %d, other %d", &line_back, &line_other) == 2);
     CHECK_HAS(end.text, "yoke: deadlock: 2 threads wait for each other\n");
-    snprintf(part, sizeof part, "  thread \"main\" waits for lock \"A\" at deadlock_locks.c:%d, held by thread \"notifier\"\n", line_back);
+    snprintf(part, sizeof part, "  thread \"main\" waits for lock \"A\" at deadlock_locks.c:%d, held by thread \"notifier\"\n",
+             line_back);
     CHECK_HAS(end.text, part);
-    snprintf(part, sizeof part, "  thread \"notifier\" waits for rlock \"R\" at deadlock_locks.c:%d, held by thread \"main\"\n", line_other);
+    snprintf(part, sizeof part, "  thread \"notifier\" waits for rlock \"R\" at deadlock_locks.c:%d, held by thread \"main\"\n",
+             line_other);
     CHECK_HAS(end.text, part);
     CHECK_INT(count_of(end.text, "lock order inversion"), 1); /* R before A, then A before R */
 }
@@ -725,7 +727,8 @@ TEST(reading_twice_is_a_risk)
 {
     child_end end = watched(read_twice);
     CHECK_INT(end.status, 0);
-    CHECK_HAS(end.text, "yoke: lock order inversion: a thread reads under a lock twice, and deadlocks when a writer comes in between\n"
+    CHECK_HAS(end.text, "yoke: lock order inversion: a thread reads under a lock twice, and deadlocks when a writer comes in "
+                        "between\n"
                         "  thread \"main\" acquires rwlock \"W\" to read at deadlock_locks.c:");
     CHECK_INT(count_of(end.text, "yoke: "), 1);
 }

@@ -256,7 +256,8 @@ static void sides(void)
 
 TEST(sides_of_a_read_write_lock)
 {
-    check_says(sides, "yoke: lock order inversion: a thread reads under a lock twice, and deadlocks when a writer comes in between\n"
+    check_says(sides, "yoke: lock order inversion: a thread reads under a lock twice, and deadlocks when a writer comes in "
+                      "between\n"
                       "  thread \"main\" acquires rwlock \"A\" to read at bank.c:11\n"
                       "    and holds it already, acquired to read at bank.c:10\n"
                       "  Read under it once, or use yoke_rwlock_read_try() or a time limit for the second time.\n"
