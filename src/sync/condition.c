@@ -10,7 +10,6 @@
  * been notified the notification is passed on, to somebody who waited already when it was given: an entry's
  * ticket, once notified, is the first ticket that was not yet drawn then. */
 #include "sync/lock.h"
-#include "sync/names.h"
 #include "sync/watch.h"
 
 /* word: 0, then 1; the rest under the users' lock. */
@@ -143,8 +142,8 @@ static uint32_t give_up(yk_lock_core *l)
  * is watched its holder waits for this thread. That one sleeps, so the condition is not looked at by anyone. */
 static int take_back(yk_lock_core *l, uint32_t depth, yk_place place)
 {
-    if (yoke_watching_locks) /* its kind is known */
-        yk_watch_want(l, "lock", yk_name_of(l), place.file, place.line);
+    if (yoke_watching_locks)
+        yk_watch_want(l, NULL, NULL, place.file, place.line);
     int err = yk_lock_enter(l, 0, YOKE_FOREVER);
     if (err < 0 && err != -EOWNERDEAD) {
         if (yoke_watching_locks)

@@ -187,8 +187,8 @@ static void child_begins(void)
 static void remember(yk_keeper *k, const yk_who *me, const void *lock, const char *kind, const char *name, yk_site site)
 {
     wake_up(k);
-    k->want = (yk_want){.address = lock, .lock = find_or_make(lock, kind, name, site), .who = me, .site = site,
-                        .shared = strcmp(bare(kind), "read") == 0, .since = yoke_now()};
+    k->want = (yk_want){.address = lock, .lock = kind ? find_or_make(lock, kind, name, site) : find(lock), .who = me,
+                        .site = site, .shared = kind && strcmp(bare(kind), "read") == 0, .since = yoke_now()};
     k->doubted = false;
 }
 
@@ -402,7 +402,7 @@ void yk_watch_have(const void *lock)
     yk_keeper *k = keeper(me);
     if (k) {
         wake_up(k);
-        yk_watched *l = find_or_make(lock, "lock", NULL, (yk_site){0});
+        yk_watched *l = find(lock);
         if (l)
             add(k, me, l);
         k->want = (yk_want){0};

@@ -189,6 +189,23 @@ TEST(a_lock_that_is_taken_back_keeps_its_place)
     CHECK_HAS(end.text, "while it held lock \"A\", acquired at bank.c:10\n");
 }
 
+static void taken_back_unseen(void)
+{
+    CHECK_INT(yk_watch_want(&R, NULL, NULL, "bank.c", 10), 0); /* of a kind that nobody has said */
+    yk_watch_have(&R);
+    for (int i = 0; i < 2; i++)
+        CHECK_INT(take(&R, "rlock", 20 + i), 0); /* so it may be this one */
+    drop(&R);
+    CHECK_INT(yk_watch_want(&R, NULL, NULL, "bank.c", 30), 0);
+    yk_watch_have(&R);
+    CHECK_INT(take(&R, "rlock", 31), 0);
+}
+
+TEST(what_is_taken_back_unseen_has_no_kind)
+{
+    check_quiet(taken_back_unseen);
+}
+
 /* ---- Recursion and sides ---- */
 
 static void rlock_again(void)
