@@ -69,8 +69,8 @@
  *     instead, also a yoke_condition_wait() that cannot have its lock back (it does not hold it then), and
  *     yoke_deadlock() has the text. A join of a fork cannot fail, so there it is one of the locks that does;
  *   - a thread that acquires again what it holds and cannot have twice: -EDEADLK;
- *   - a thread that ends with an rlock or an rwlock, or with a lock that was used as one before; who waits for what it
- *     held gets -EDEADLK when nobody can release it.
+ *   - a thread that ends with an rlock or an rwlock, or with a lock that its holders have released 16 times before; who
+ *     waits for what it held gets -EDEADLK when nobody can release it.
  * A private yoke_lock may be released by any thread. One that ever was by another than its holder is a signal, and is
  * left alone. One that has not been released so far may be one yet: a ring with a join or an await in it, or a thread
  * that waits for itself or for a thread that has ended, is certain all the same when every thread of the process waits

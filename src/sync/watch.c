@@ -140,13 +140,15 @@ static yk_held *held_by(const yk_watched *l, const yk_who *who)
     return h;
 }
 
-/* The lock stays held, and nobody has it any more. Between processes the next who wants it is given it. */
+/* The lock stays held, and nobody has it any more. Between processes the next who wants it is given it. A "lock" may be handed
+ * over by that, so unless it has often been used otherwise nothing is said before somebody waits for it. */
 static void leave_behind(yk_who *who, const yk_held *h, bool ended)
 {
+    const yk_watched *l = h->lock;
     yk_left *left = &h->lock->left;
-    if (ended && yk_is_lock(h->lock))
+    if (ended && !l->passed_on && (l->owned || l->returned >= YK_CERTAIN))
         yk_report_left(who, h);
-    if (h->lock->passed_on || h->lock->between || left->is)
+    if (l->passed_on || l->between || left->is)
         return;
     *left = (yk_left){.is = true, .shared = h->shared, .forked = !ended, .site = h->site};
     yk_who_name(who, left->thread, sizeof left->thread);
