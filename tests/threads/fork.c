@@ -264,10 +264,27 @@ TEST(few_slots_when_there_is_no_address_space)
 
 /* ---- Out of memory ---- */
 
+/* Fails the n-th call of a thread that says so, whatever others do meanwhile. */
+static _Thread_local int fails_in;
+static void *(*real_malloc)(size_t);
+
+static void *failing_malloc(size_t size)
+{
+    return fails_in > 0 && --fails_in == 0 ? NULL : real_malloc(size);
+}
+
+/* Before there is a thread that looks at the table. */
+static yoke_executor *open_with_failures(void)
+{
+    real_malloc = yk_sys.malloc;
+    yk_sys.malloc = failing_malloc;
+    return yoke_open("threads:1");
+}
+
 /* The joins of a job that has failed return zero. */
 YOKE_FORK(long, flat_sum, (long, n), (int, nth))
 {
-    yk_sys_fail("malloc", nth, ENOMEM); /* here, where nothing else asks for memory */
+    fails_in = nth;
     for (long i = 0; i < n; i++)
         yoke_fork(one, i);
     long sum = 0;
@@ -284,7 +301,7 @@ YOKE_TASK(long, flat_task, (long, n), (int, nth))
 TEST_LIMIT(without_memory_for_early_results_the_job_fails, 60)
 {
     enum { N = (1 << 20) + 20 };
-    yoke_executor *ex = yoke_open("threads:1");
+    yoke_executor *ex = open_with_failures();
     for (int nth = 1; nth <= 20; nth += 19) { /* the first and the last that finds no slot */
         yoke_future *f = yoke_submit(ex, flat_task, N, nth);
         CHECK_INT(yoke_wait(f), -ENOMEM);
@@ -299,8 +316,7 @@ TEST_LIMIT(without_memory_for_early_results_the_job_fails, 60)
 
 static void run_flat(void)
 {
-    yoke_executor *ex = yoke_open("threads:1");
-    yoke_run(ex, flat_sum, (1 << 20) + 1, 1);
+    yoke_run(open_with_failures(), flat_sum, (1 << 20) + 1, 1);
 }
 
 TEST_LIMIT(without_a_job_the_program_says_so_and_ends, 60)
