@@ -70,12 +70,8 @@ void yk_forks_done(yk_forks *f)
     f->mapped = 0;
 }
 
-void yk_forks_out_of_memory(yk_run *run, size_t bytes, const char *what)
+void yk_forks_give_up(size_t bytes, const char *what)
 {
-    if (run) {
-        yk_fail(__FILE__, __LINE__, -ENOMEM, "out of memory: %zu bytes for %s", bytes, what);
-        return;
-    }
     fflush(stdout); /* what the program has printed so far would be lost */
     fprintf(stderr, "yoke: out of memory: %zu bytes for %s, and no job to fail\n", bytes, what);
     abort(); /* there is nobody to tell, and going on would be a wrong answer */
@@ -201,7 +197,10 @@ static void run_early(yk_forks *f, yk_fork_slot *top, yk_fork_fn *run, const voi
 {
     yk_fork_done *d = yk_sys.malloc(sizeof *d);
     if (!d) {
-        yk_forks_out_of_memory(f->frame->run, sizeof *d, "one more fork without a join, beyond all slots");
+        static const char what[] = "one more fork without a join, beyond all slots";
+        if (!f->frame->run)
+            yk_forks_give_up(sizeof *d, what);
+        yk_fail(__FILE__, __LINE__, -ENOMEM, "out of memory: %zu bytes for %s", sizeof *d, what);
         return;
     }
     *d = (yk_fork_done){.top = top};

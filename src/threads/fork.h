@@ -34,8 +34,8 @@ int yk_forks_init(yk_forks *f);
 /* Without any slots: each fork runs at once. Needs no memory but for forks that wait for their join. */
 void yk_forks_init_without(yk_forks *f);
 void yk_forks_done(yk_forks *f);
-/* Fails the job; where there is none, says so on stderr and ends the program. */
-void yk_forks_out_of_memory(yk_run *run, size_t bytes, const char *what);
+/* There is no memory and no job to fail: says so on stderr and ends the program. */
+void yk_forks_give_up(size_t bytes, const char *what) __attribute__((noreturn));
 /* Runs one fork of another worker's, with `top` as the first free slot of one's own; false when there was none to be had. The
  * first tries one victim, the second all, and asks them for more. */
 bool yk_forks_steal_from(struct yk_pool_worker *w, struct yk_pool_worker *victim, yk_fork_slot *top);

@@ -143,7 +143,7 @@ void yk_fork_enter(yk_fork_visit *v, yoke_executor *ex)
     if (!h->worker)
         h->worker = take_alone();
     if (!h->worker)
-        yk_forks_out_of_memory(NULL, sizeof *h->worker, "a thread that comes to run forks");
+        yk_forks_give_up(sizeof *h->worker, "a thread that comes to run forks");
     if (h->guest)
         yk_pool_note_cpu(h->worker);
     atomic_store_explicit(&h->worker->who, yk_who_self(), memory_order_relaxed);
