@@ -204,6 +204,8 @@ void yk_job_execute(yk_job *job, uint32_t worker);
 void yk_job_finish(yk_job *job, int code, const char *error, int64_t retry_after);
 /* Ends a job that has not started with an error; false when it had started or ended. Does not consume a reference. */
 bool yk_job_abort_unstarted(yk_job *job, int code, const char *error);
+/* The same also for one that is claimed only because it waits at its worker, who has not begun it. What runs is left alone. */
+bool yk_job_take_back(yk_job *job, int code, const char *error);
 /* Ends a claimed job in place of the one who claimed it and has given it up. */
 bool yk_job_abort_claimed(yk_job *job, int code, const char *error);
 /* Ends a job that was never submitted, with exactly this text, and gives up the executor's reference. */
@@ -261,6 +263,8 @@ typedef struct yk_executor_type {
      * when it had not really started and will never start: then the executor has forgotten it, and the caller ends it and
      * drops the executor's reference. NULL: the task will see the flag. */
     bool (*cancel)(yoke_executor *ex, yk_job *job, bool expired);
+    /* Half of that: true as there, but a job that has started is left alone. NULL: what is claimed has started. */
+    bool (*take_back)(yoke_executor *ex, yk_job *job);
     /* The last holder has let go of a job that has job->held set. */
     void (*released)(yoke_executor *ex, yk_job *job);
     /* Called once for each attempt with job->cargo, when it is decided what becomes of it: `wanted` when the job ends with its

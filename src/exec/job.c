@@ -306,6 +306,21 @@ bool yk_job_abort_claimed(yk_job *job, int code, const char *error)
     return abort_from(job, code, error, move(job, YK_RUNNING, YK_ENDING));
 }
 
+/* Twice, as it may be on its way from one worker to another, and then is queued for a moment. */
+bool yk_job_take_back(yk_job *job, int code, const char *error)
+{
+    for (int i = 0; i < 2; i++) {
+        if (yk_job_abort_unstarted(job, code, error))
+            return true;
+        if (!job->ex->type->take_back || !job->ex->type->take_back(job->ex, job))
+            continue;
+        bool ours = yk_job_abort_claimed(job, code, error); /* else its deadline has ended it meanwhile */
+        yk_job_drop(job);
+        return ours;
+    }
+    return false;
+}
+
 void yk_job_refuse(yk_job *job, int code, const char *text)
 {
     abort_job(job, code, text);

@@ -226,35 +226,62 @@ static void processes_poll(yoke_executor *ex)
         yk_round(p);
 }
 
+/* Where a job is that a worker has; false when none has it. Locked, as is the next. */
+static bool find_place(yk_processes *p, const yk_job *job, unsigned *ret_slot, uint64_t *ret_number)
+{
+    uint64_t place = job->owner.number, number = place & 0xffffffffffffu;
+    unsigned slot = (unsigned)(place >> 48) - 1;
+    const yk_clerk *c = place != 0 && slot < p->base.width ? &p->clerks[slot] : NULL;
+    if (!c || number < c->next || number >= c->sent || c->jobs[number % YK_RING] != job)
+        return false;
+    *ret_slot = slot;
+    *ret_number = number;
+    return true;
+}
+
+/* False when its worker has begun it. */
+static bool take_back(yk_processes *p, yk_job *job, unsigned slot, uint64_t number)
+{
+    yk_shipment *s = p->clerks[slot].shipments[number % YK_RING];
+    if (!yk_revoke(p, slot, number))
+        return false;
+    p->in_flight--;
+    p->timed -= job->opts.timeout != 0;
+    if (s)
+        yk_free_shipment(p, s);
+    job->owner.number = 0;
+    return true;
+}
+
 static bool processes_cancel(yoke_executor *ex, yk_job *job, bool expired)
 {
     yk_processes *p = (yk_processes *)(void *)ex;
-    bool revoked = false;
+    unsigned slot;
+    uint64_t number;
     yk_outcome o;
     yk_list_init(&o.finished);
     yk_list_init(&o.dropped);
     yk_mutex_lock(&p->lock);
-    uint64_t place = job->owner.number, number = place & 0xffffffffffffu;
-    unsigned slot = (unsigned)(place >> 48) - 1;
-    yk_clerk *c = place != 0 && slot < p->base.width ? &p->clerks[slot] : NULL;
-    if (c && number >= c->next && number < c->sent && c->jobs[number % YK_RING] == job) {
-        yk_shipment *s = c->shipments[number % YK_RING];
-        revoked = yk_revoke(p, slot, number);
-        if (revoked) {
-            p->in_flight--;
-            p->timed -= job->opts.timeout != 0;
-            if (s)
-                yk_free_shipment(p, s);
-            job->owner.number = 0;
-        } else {
-            atomic_store(&p->desks[slot].requests[number % YK_RING].cancel, YK_CANCEL);
-            if (expired && yk_doom(p, slot, number))
-                yk_dispatch(p, &o); /* what was saved from it */
-        }
+    bool there = find_place(p, job, &slot, &number), back = there && take_back(p, job, slot, number);
+    if (there && !back) {
+        atomic_store(&p->desks[slot].requests[number % YK_RING].cancel, YK_CANCEL);
+        if (expired && yk_doom(p, slot, number))
+            yk_dispatch(p, &o); /* what was saved from it */
     }
     yk_mutex_unlock(&p->lock);
     yk_settle(p, &o);
-    return revoked;
+    return back;
+}
+
+static bool processes_take_back(yoke_executor *ex, yk_job *job)
+{
+    yk_processes *p = (yk_processes *)(void *)ex;
+    unsigned slot;
+    uint64_t number;
+    yk_mutex_lock(&p->lock);
+    bool back = find_place(p, job, &slot, &number) && take_back(p, job, slot, number);
+    yk_mutex_unlock(&p->lock);
+    return back;
 }
 
 static void processes_progress(yoke_executor *ex, yk_job *job)
@@ -359,6 +386,7 @@ static yk_executor_type processes_type = {
     .poll = processes_poll,
     .progress = processes_progress,
     .cancel = processes_cancel,
+    .take_back = processes_take_back,
     .hooked = processes_hooked,
     .unhooked = processes_unhooked,
     .released = processes_released,

@@ -190,7 +190,7 @@ static void each_taken(map_window *w, void (*fn)(map_slot *s))
 
 static void cancel_unstarted(map_slot *s)
 {
-    yk_job_abort_unstarted(s->job, -ECANCELED, "cancelled");
+    yk_job_take_back(s->job, -ECANCELED, "cancelled");
 }
 
 /* Stops reading. What has not started is cancelled; what runs goes on, unless it is to stop now. */

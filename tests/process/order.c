@@ -24,13 +24,17 @@ YOKE_TASK(int64_t, takes_a_number, (yoke_inout_i64, counter), (int64_t, duration
 
 YOKE_TASK(void, holds, (yoke_inout_i64, gate))
 {
+    yoke_progress(1, 1);
     while (__atomic_load_n(gate.ptr, __ATOMIC_SEQ_CST) == 0 && !yoke_cancelled())
         nap(100 * YOKE_US);
 }
 
-YOKE_TASK(long, who)
+/* Returns once `all` of them have begun. */
+YOKE_TASK(long, who, (yoke_inout_i64, arrived), (int64_t, all))
 {
-    nap(2 * YOKE_MS);
+    __atomic_fetch_add(arrived.ptr, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(arrived.ptr, __ATOMIC_SEQ_CST) < all)
+        nap(100 * YOKE_US);
     return getpid();
 }
 
@@ -181,31 +185,34 @@ TEST(low_priority_runs_at_last)
 
 /* ---- Spreading ---- */
 
-/* Long jobs are spread over all workers, one each. */
+/* Long jobs are spread over all workers, one each: each round of them ends only if it has them all. */
 TEST(all_workers_are_used)
 {
-    enum { WIDTH = 4 };
+    enum { WIDTH = 4, ROUNDS = 8 };
     yoke_executor *ex = yoke_open("processes:4");
-    yoke_future *f[WIDTH * 8];
-    for (size_t i = 0; i < YK_COUNT_OF(f); i++)
-        f[i] = yoke_submit(ex, who);
-    long seen[WIDTH];
-    unsigned counts[WIDTH] = {0}, n = 0;
-    for (size_t i = 0; i < YK_COUNT_OF(f); i++) {
-        long pid = yoke_await(f[i], long);
-        unsigned j = 0;
-        while (j < n && seen[j] != pid)
-            j++;
-        if (j == n) {
-            CHECK(n < WIDTH);
-            seen[n++] = pid;
+    int64_t *arrived = yoke_shared_alloc(ex, sizeof *arrived);
+    CHECK(arrived != NULL);
+    *arrived = 0;
+    long first[WIDTH] = {0};
+    for (int64_t round = 0; round < ROUNDS; round++) {
+        yoke_future *f[WIDTH];
+        unsigned seen[WIDTH] = {0};
+        for (unsigned i = 0; i < WIDTH; i++)
+            f[i] = yoke_submit(ex, who, one(arrived), (round + 1) * WIDTH);
+        for (unsigned i = 0; i < WIDTH; i++) {
+            long pid = yoke_await(f[i], long);
+            unsigned j = 0;
+            while (j < WIDTH && first[j] != 0 && first[j] != pid)
+                j++;
+            CHECK(j < WIDTH);
+            first[j] = pid;
+            seen[j]++;
+            yoke_release(f[i]);
         }
-        counts[j]++;
-        yoke_release(f[i]);
+        for (unsigned j = 0; j < WIDTH; j++)
+            CHECK_INT(seen[j], 1);
     }
-    CHECK_INT(n, WIDTH);
-    for (unsigned j = 0; j < n; j++)
-        CHECK(counts[j] >= 3); /* 8 each when the machine is free */
+    yoke_shared_free(ex, arrived);
     yoke_close(ex);
 }
 
@@ -238,6 +245,47 @@ TEST(no_job_waits_behind_a_long_one)
     yoke_shared_free(ex, gate);
     yoke_shared_free(ex, counter);
     yoke_close(ex);
+}
+
+/* Jobs that a worker has but not begun can be taken back, and the one that runs goes on without noticing. */
+TEST(jobs_sent_ahead_are_taken_back)
+{
+    enum { AHEAD = 40 };
+    yoke_executor *ex = yoke_open("processes:1");
+    int64_t *counter = yoke_shared_alloc(ex, sizeof *counter), *gate = yoke_shared_alloc(ex, sizeof *gate);
+    *counter = *gate = 0;
+    /* Short jobs teach the pool to send many ahead; until it does so. */
+    int64_t ran = 0;
+    yoke_future *running, *ahead[AHEAD];
+    for (bool sent = false; !sent;) {
+        for (int i = 0; i < 500; i++)
+            yoke_release(yoke_submit(ex, takes_a_number, one(counter), 0));
+        ran += 500;
+        running = yoke_submit(ex, holds, one(gate));
+        for (int i = 0; i < AHEAD; i++)
+            ahead[i] = yoke_submit(ex, takes_a_number, one(counter), 0);
+        while (__atomic_load_n(counter, __ATOMIC_SEQ_CST) < ran)
+            yoke_done(running); /* looks at the rings, so that what waits is sent on */
+        sent = in_flight_with((yk_processes *)(void *)ex, 0) > 1;
+        for (int i = AHEAD; i-- > 0;) {
+            CHECK(yk_job_take_back(ahead[i], -ECANCELED, "taken back"));
+            CHECK(!yk_job_take_back(ahead[i], -ECANCELED, "twice"));
+            CHECK_INT(yoke_wait(ahead[i]), -ECANCELED);
+            CHECK_STR(yoke_error(ahead[i]), "taken back");
+            yoke_release(ahead[i]);
+        }
+        for (double begun = 0, total; begun == 0; yoke_done(running))
+            yoke_future_progress(running, &begun, &total);
+        CHECK(!yk_job_take_back(running, -ECANCELED, "too late"));
+        __atomic_store_n(gate, 1, __ATOMIC_SEQ_CST);
+        CHECK_INT(yoke_wait(running), 0);
+        yoke_release(running);
+        __atomic_store_n(gate, 0, __ATOMIC_SEQ_CST);
+    }
+    CHECK_INT(__atomic_load_n(counter, __ATOMIC_SEQ_CST), ran);
+    yoke_shared_free(ex, gate);
+    yoke_shared_free(ex, counter);
+    CHECK_INT(yoke_close(ex), 0);
 }
 
 /* However often jobs are taken back, moved and cancelled, none is lost and none runs twice. */

@@ -32,7 +32,7 @@ def path(name):
 def yoke(task, *words, stdin="", **more):
     """Runs yoke map on a task; returns status, stdout, stderr. stdin is text or bytes."""
     data = stdin if isinstance(stdin, bytes) else stdin.encode()
-    done = subprocess.run([YOKE, "map", f"{TASKS}:{task}", *words], input=data, capture_output=True, timeout=60, **more)
+    done = subprocess.run([YOKE, "map", f"{TASKS}:{task}", *words], input=data, capture_output=True, timeout=300, **more)
     return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
 
@@ -43,7 +43,7 @@ def start(task, *words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **more):
 
 def comes(condition, what):
     """Waits until it holds: as long as it takes on a busy machine, but not for ever."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not condition():
         check(time.monotonic() < end, what)
         time.sleep(0.01)
@@ -178,9 +178,9 @@ def text_that_is_not_utf8():
     status, out, err = yoke("length", "--input", "json", stdin=b'"a\xffb"\n')
     equal((status, out), (1, ""))
     has(err, "not valid UTF-8 (0xff)")
-    raw = subprocess.run([YOKE, "run", "--raw", f"{TASKS}:echo", b"a\xffb"], capture_output=True, timeout=60)
+    raw = subprocess.run([YOKE, "run", "--raw", f"{TASKS}:echo", b"a\xffb"], capture_output=True, timeout=300)
     equal((raw.returncode, raw.stdout, raw.stderr), (0, b"a\xffb\n", b""))
-    whole = subprocess.run([YOKE, "run", f"{TASKS}:echo", b"a\xffb"], capture_output=True, timeout=60)
+    whole = subprocess.run([YOKE, "run", f"{TASKS}:echo", b"a\xffb"], capture_output=True, timeout=300)
     equal((whole.returncode, whole.stdout), (1, b""))
     has(whole.stderr.decode(), "not valid UTF-8 at byte 2")
 
@@ -343,9 +343,13 @@ def retries():
 @test
 def timeouts():
     for on in ("processes", "threads"):
-        # A worker process is killed, however long it would take; a thread is waited for.
-        long = "3600000" if on == "processes" else "3000"
-        status, out, err = yoke("nap", "--on", on, "--timeout", "1s", "--joblog", path("timeout"), ":::", "1", long, "2")
+        for seconds in (1, 5, 25):  # on a busy machine the others may be late too
+            # A worker process is killed, however long it would take; a thread is waited for.
+            long = "3600000" if on == "processes" else str(seconds * 3000)
+            status, out, err = yoke("nap", "--on", on, "--timeout", f"{seconds}s", "--joblog", path("timeout"), ":::", "1", long,
+                                    "2")
+            if out == "1\n2\n":
+                break
         equal((status, out), (1, "1\n2\n"))
         has(err, "yoke: record 2: nap: ")
         has(err, "timed out")
@@ -368,13 +372,17 @@ def delay():
 
 @test
 def halt_soon():
-    status, out, err = yoke("nap", "--on", "threads:2", "--halt", "soon,fail=1", "--joblog", path("halt"),
-                            ":::", "13", *["150"] * 20)
-    equal(status, 1)
-    has(err, "halting after 1 failed")
+    """What runs when it is halted goes on, and that is one on the other worker, if at all."""
+    gate = path("halt.gate")
+    child = start("waits_for", "--on", "threads:2", "--halt", "soon,fail=1", "--joblog", path("halt"), ":::", '["/", 13]',
+                  *[json.dumps([gate, n]) for n in range(14, 34)], stdin=subprocess.DEVNULL)
+    said(child, "halting after 1 failed")
+    write("halt.gate", "")
+    out, err = child.communicate(timeout=300)
+    equal(child.returncode, 1)
     done = rows("halt")
     check(1 <= len(done) <= 2, done)
-    equal(out.count("\n"), len(done) - 1)
+    equal(out, b"14\n" * (len(done) - 1))
 
 
 @test
@@ -398,10 +406,13 @@ def halt_in_time_for_short_tasks():
 @test
 def halt_leaves_others_running_behind_a_long_one():
     late = path("late2")
-    status, out, err = yoke("waits_for", "--on", "threads:2", "--halt", "soon,fail=1", "-a",
-                            write("behind", json.dumps([late, 1]) + "\n" + "".join(
-                                json.dumps([write("here", ""), n]) + "\n" for n in range(14, 34))),
-                            "--timeout", "2s")
+    for seconds in (2, 10, 50):  # on a busy machine the others may be late too
+        status, out, err = yoke("waits_for", "--on", "threads:2", "--halt", "soon,fail=1", "-a",
+                                write("behind", json.dumps([late, 1]) + "\n" + "".join(
+                                    json.dumps([write("here", ""), n]) + "\n" for n in range(14, 34))),
+                                "--timeout", f"{seconds}s")
+        if out.count("\n") == 20:
+            break
     equal((status, out.count("\n")), (1, 20))
     has(err, "yoke: record 1: ")
 
@@ -436,7 +447,7 @@ def joblog_rows():
     equal([row[0] for row in found], ["1", "2", "3", "4"])
     for row, size in zip(found, (6, 7, 12, 6)):
         equal(row[1], ":")
-        check(re.fullmatch(r"\d{10}\.\d{3}", row[2]) and abs(float(row[2]) - time.time()) < 60, row[2])
+        check(re.fullmatch(r"\d{10}\.\d{3}", row[2]) and abs(float(row[2]) - time.time()) < 3600, row[2])
         check(re.fullmatch(r" *\d+\.\d{3}", row[3]) and len(row[3]) == 10, row[3])
         equal(row[4:8], ["0", str(size), "0", "0"])
     equal(found[1][8], f"yoke map {TASKS}:echo ::: 'it'\\''s'")
@@ -547,54 +558,56 @@ def gnu_parallel_retries_our_failures():
 
 # ---- Interrupts ----
 
-def interrupted(words, number, ms, twice=False):
-    """A signal once the first task runs, and perhaps another one when the first has been answered."""
-    began = path("began")
-    child = start("begins", *words, ":::", json.dumps([began, 0]), *[json.dumps([began, ms])] * 10,
+def held(on, log):
+    """Eleven records, of which the first has ended and at least one more runs; it ends when the gate is there, and so do the
+    rest. What has been read of the output, and what is still to come of it, comes with it."""
+    began, gate = path("began"), path("gate")
+    for name in (began, gate):
+        if os.path.exists(name):
+            os.remove(name)
+    child = start("holds", "--on", on, "--joblog", log, ":::", '["","/",0]', *[json.dumps([began, gate, 600])] * 10,
                   stdin=subprocess.DEVNULL)
+    out = child.stdout.readline() if on != "inline" else b""  # which is busy with the task, and writes it later
     comes(lambda: os.path.exists(began), "no task has begun")
-    child.send_signal(number)
-    err = ""
-    if "inline" not in words or not twice:
-        err = said(child, "interrupted: finishing what runs")  # inline is busy with the task and says it later
-    if twice:
-        child.send_signal(signal.SIGTERM)  # another one, as two of the same that are pending are one
-    out, rest = child.communicate(timeout=60)
-    os.remove(began)
-    return child.returncode, out.decode(), err + rest.decode()
+    return child, out, gate
 
 
 @test
 def first_interrupt_finishes_what_runs():
     for on, number in (("threads:2", signal.SIGINT), ("processes:2", signal.SIGHUP), ("inline", signal.SIGINT)):
-        log = path("int")
-        status, out, err = interrupted(["--on", on, "--joblog", log], number, 600)
-        equal(status, 130)
+        child, out, gate = held(on, path("int"))
+        child.send_signal(number)
+        if on != "inline":
+            said(child, "interrupted: finishing what runs")
+        write("gate", "")
+        rest, err = child.communicate(timeout=300)
+        equal(child.returncode, 130)
         done = rows("int")
-        check(2 <= len(done) < 11, done)
-        equal(out, "0\n" + "600\n" * (len(done) - 1))
+        check(2 <= len(done) <= (2 if on == "inline" else 3), done)
+        equal(out + rest, b"0\n" + b"600\n" * (len(done) - 1))
+        check(on != "inline" or b"interrupted: finishing what runs" in err, err)
 
 
 @test
 def second_interrupt_stops_now():
     for on in ("threads:2", "processes:2", "inline"):
-        log = path("int2")
-        status, out, err = interrupted(["--on", on, "--joblog", log], signal.SIGINT, 3600000, twice=True)
-        equal((status, out), (130, "0\n"))
+        child, out, _ = held(on, path("int2"))
+        child.send_signal(signal.SIGINT)
+        if on != "inline":
+            said(child, "interrupted: finishing what runs")
+        child.send_signal(signal.SIGTERM)  # another one, as two of the same that are pending are one
+        rest, err = child.communicate(timeout=300)
+        equal((child.returncode, out + rest), (130, b"0\n"))
         equal([row[0] for row in rows("int2")], ["1"])
 
 
 @test
 def one_sigterm_stops_now():
     for on in ("threads:2", "processes:2", "inline"):
-        began, log = path("began"), path("term")
-        child = start("begins", "--on", on, "--joblog", log, ":::", json.dumps([began, 0]),
-                      *[json.dumps([began, 3600000])] * 10, stdin=subprocess.DEVNULL)
-        comes(lambda: os.path.exists(began), "no task has begun")
+        child, out, _ = held(on, path("term"))
         child.send_signal(signal.SIGTERM)
-        out, err = child.communicate(timeout=60)
-        os.remove(began)
-        equal((child.returncode, out), (130, b"0\n"))
+        rest, err = child.communicate(timeout=300)
+        equal((child.returncode, out + rest), (130, b"0\n"))
         if on != "inline":  # there the task is ended with the process
             has(err.decode(), "yoke: interrupted: stopping now\n")
         equal([row[0] for row in rows("term")], ["1"])
@@ -608,7 +621,7 @@ def interrupt_while_waiting_for_input():
         child.stdin.flush()
         equal(child.stdout.readline(), b"1\n")
         child.send_signal(signal.SIGINT)
-        equal(child.wait(timeout=10), 130)
+        equal(child.wait(timeout=300), 130)
         summary = json.loads(child.stderr.read().decode().strip().split("\n")[-1])
         equal((summary["ok"], summary["stopped"]), (1, "interrupted"))
 
@@ -619,7 +632,7 @@ def interrupt_with_a_blocked_output():
     equal(os.read(child.stdout.fileno(), 1), b'"')
     child.send_signal(signal.SIGINT)
     child.send_signal(signal.SIGTERM)
-    equal(child.wait(timeout=60), 130)
+    equal(child.wait(timeout=300), 130)
 
 
 def with_variable(name):
@@ -645,7 +658,7 @@ def no_process_stays():
         for number in signals or [signal.SIGTERM, signal.SIGTERM]:
             child.send_signal(number)
             time.sleep(0.1)
-        child.communicate(timeout=20)
+        child.communicate(timeout=300)
         comes(lambda: not with_variable(marker), "processes stay")
 
 
@@ -657,7 +670,7 @@ def a_closed_output():
     equal(child.stdout.readline(), b"0\n")
     child.stdout.close()
     err = child.stderr.read().decode()
-    equal(child.wait(timeout=10), 1)
+    equal(child.wait(timeout=300), 1)
     equal(err.split("\n")[0], "yoke: cannot write results: Broken pipe")
     status, out, err = run(f"{YOKE} map {TASKS}:nap ::: 1 >&-")
     equal((status, err), (1, "yoke: cannot write results: standard output is closed\n"))
@@ -681,12 +694,10 @@ def a_full_disk():
 
 @test
 def a_full_disk_stops_the_jobs():
-    began = time.monotonic()
-    child = start("nap", "--on", "processes:1", ":::", "0", *["300"] * 100, stdin=subprocess.DEVNULL,
-                  stdout=open("/dev/full", "w"))
-    child.communicate(timeout=20)
+    records = write("hours", "0\n" + "300\n" * 100000)  # eight hours, if it goes on
+    child = start("nap", "--on", "processes:1", "-a", records, stdin=subprocess.DEVNULL, stdout=open("/dev/full", "w"))
+    child.communicate(timeout=300)
     equal(child.returncode, 1)
-    check(time.monotonic() - began < 5, "it goes on")
 
 
 @test
@@ -709,7 +720,7 @@ def summary():
     equal((s["task"], s["records"], s["ok"], s["failed"], s["timed_out"], s["skipped"], s["cancelled"]), ("nap", 4,
                                                                                                           2, 1, 0, 1, 0))
     equal((s["executor"], s["width"], s["result_bytes"], s["stopped"]), ("threads:2", 2, 6, None))
-    check(0.015 < s["run_seconds_p99"] < 1 and 0 < s["seconds"] < 10 and s["records_per_second"] > 0, s)
+    check(0.015 < s["run_seconds_p99"] < 300 and 0.02 < s["seconds"] < 300 and s["records_per_second"] > 0, s)
     status, out, err = yoke("nap", "--summary", ":::", "1")
     equal(json.loads(err)["ok"], 1)
     status, out, err = yoke("nap", "--summary=-", ":::", "1")
@@ -762,7 +773,7 @@ def progress_counts_what_is_done_of_a_file():
     while "  3 records  " not in text:  # all ten have been read by then
         text += os.read(leader, 4096).decode()
     write("late", "")
-    equal(child.wait(timeout=60), 0)
+    equal(child.wait(timeout=300), 0)
     os.close(leader)
     line = next(line for line in text.split("\r") if "  3 records  " in line)
     has(line, "]  30%  3 records")
@@ -860,7 +871,7 @@ def a_terminal_is_told_that_records_are_read():
         child = start("nap", *words, stdin=slave)
         os.close(slave)
         os.write(master, b"2\n\x04")
-        out, err = child.communicate(timeout=60)
+        out, err = child.communicate(timeout=300)
         os.close(master)
         equal((words, child.returncode, err.decode().count("Ctrl-D ends them\n")), (words, 0, told))
         equal(out, b"2\n" if not words or "-" in words or "-q" in words else b"1\n")
@@ -943,7 +954,7 @@ def a_million_records():
     for on in EXECUTORS:
         child = start("add3", "--on", on, "--joblog", path("million.log"), f"--summary={path('million.sum')}", "-a", source,
                       stdin=subprocess.DEVNULL)
-        out, err = child.communicate(timeout=60)
+        out, err = child.communicate(timeout=300)
         equal((child.returncode, err), (0, b""))
         lines = out.split(b"\n")
         equal(len(lines), 1000001)

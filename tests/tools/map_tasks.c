@@ -26,21 +26,21 @@ YOKE_TASK(long, nap, (long, ms))
     return ms;
 }
 
-/* The same, and tells by a file that it runs. */
-YOKE_TASK(long, begins, (const char *, path), (long, ms))
-{
-    FILE *f = ms > 0 ? fopen(path, "w") : NULL;
-    if (f)
-        fclose(f);
-    return nap(ms);
-}
-
 /* Waits until the file is there. */
 YOKE_TASK(long, waits_for, (const char *, path), (long, n))
 {
     while (access(path, F_OK) != 0)
         nap(1);
     return n % 100 == 13 ? nap(n) : n;
+}
+
+/* Makes one file, unless it has no name, and waits for the other. */
+YOKE_TASK(long, holds, (const char *, began), (const char *, gate), (long, n))
+{
+    FILE *f = *began ? fopen(began, "w") : NULL;
+    if (f)
+        fclose(f);
+    return waits_for(gate, n);
 }
 
 YOKE_TASK(yoke_str, echo, (const char *, text))
