@@ -61,7 +61,7 @@ def console(text, folder, place):
             check(command is not None, f"{place}: output before any command")
             command[1] += line + "\n"
     for words, expected in steps:
-        status, out, _ = run(f"exec 2>&1\n{words}", cwd=folder, env=ENV, timeout=100)
+        status, out, _ = run(f"exec 2>&1\n{words}", cwd=folder, env=ENV)
         if out and not out.endswith("\n"):
             out += "\n"
         if status:

@@ -1,8 +1,6 @@
 /* self.c - tests of the harness itself: runs victim.c and reads what it prints. */
 #include "test.h"
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 static char text[20000];
 
@@ -75,10 +73,8 @@ TEST(exit_in_a_test_is_a_failure)
 
 TEST(a_hang_is_ended)
 {
-    time_t start = time(NULL);
     unsetenv("TEST_TIME_SCALE");
-    CHECK_INT(victim("hangs"), 1);
-    CHECK(time(NULL) - start < 20);
+    CHECK_INT(victim("hangs"), 1); /* or never */
     CHECK_HAS(text, "hangs: still running after 1 s");
     CHECK_HAS(text, "not ok 1 - hangs\n");
 }
@@ -97,15 +93,11 @@ TEST(a_skip_carries_its_reason)
     CHECK_HAS(text, "# 1 passed, 0 failed, 1 skipped\n");
 }
 
+/* One that lived on would keep the pipe open that is read here, and this test would run into its limit. */
 TEST(processes_left_behind_are_ended)
 {
-    char path[] = "/tmp/yoke-leftover-XXXXXX";
-    int fd = mkstemp(path);
-    CHECK(fd >= 0 && close(fd) == 0 && unlink(path) == 0);
-    setenv("HARNESS_LEFTOVER", path, 1);
     CHECK_INT(victim("leaves_a_process"), 0);
-    sleep(4);
-    CHECK(access(path, F_OK) != 0);
+    CHECK_HAS(text, "# 1 passed, 0 failed, 0 skipped\n");
 }
 
 TEST(the_seed_decides_the_random_numbers)

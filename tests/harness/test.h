@@ -30,7 +30,8 @@ uint64_t test_random(void);
 /* The root of the source tree: $YOKE_SOURCE, or the tree that the harness was built from. */
 const char *test_source(void);
 
-#define TEST(name) TEST_LIMIT(name, 30)
+/* A limit guards against hangs alone: it is far beyond what a test takes on the slowest machine. */
+#define TEST(name) TEST_LIMIT(name, 120)
 #define TEST_LIMIT(name, seconds)                                                                                      \
     static void test_##name(void);                                                                                     \
     static test_case test_case_##name = {#name, test_##name, seconds, false, NULL};                                         \

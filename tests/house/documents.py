@@ -110,7 +110,7 @@ def skipped(): skip("no ox")
 @test
 def slow(): time.sleep(30)
 
-main(1)
+main(3)
 """
 
 

@@ -73,12 +73,14 @@ BUILD_TOOLS = ["gcc", "meson", "ninja"]
 @test
 def it_is_quiet_and_quick_when_nothing_is_missing():
     machine = Machine(BUILD_TOOLS)
-    best = 1.0
-    for _ in range(10):
+    best, limit = 1.0, 0.05 * int(os.environ.get("TEST_TIME_SCALE", "1"))
+    for tries in range(200):  # one of many is enough, as the machine may be busy with other things
         start = time.monotonic()
         equal(machine.setup("build"), (0, "", ""))
         best = min(best, time.monotonic() - start)
-    check(best < 0.05 * int(os.environ.get("TEST_TIME_SCALE", "1")), f"{best:.3f} s")
+        if tries > 2 and best < limit:
+            break
+    check(best < limit, f"{best:.3f} s")
     equal(machine.calls(), [])
 
 

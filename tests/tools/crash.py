@@ -30,7 +30,7 @@ def no_core():
 
 def die(on, how):
     done = subprocess.run([YOKE, "map", f"{TASKS}:die", "--on", on, ":::", "0", str(int(how)), "0"],
-                          capture_output=True, timeout=60, cwd=FOLDER, preexec_fn=no_core)
+                          capture_output=True, timeout=300, cwd=FOLDER, preexec_fn=no_core)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
@@ -64,7 +64,7 @@ def what_has_ended_is_written():
             if os.path.exists(path("log")):
                 os.remove(path("log"))
             done = subprocess.run([YOKE, "map", f"{TASKS}:hard", "--on", on, "--joblog", path("log"), ":::", "0", "-1", "-2",
-                                   str(how)], capture_output=True, timeout=60, cwd=FOLDER, preexec_fn=no_core)
+                                   str(how)], capture_output=True, timeout=300, cwd=FOLDER, preexec_fn=no_core)
             err = done.stderr.decode()
             equal((done.returncode, done.stdout), (status, b"0\n-2\n"))
             has(err, "yoke: record 2: hard: minus one")
@@ -79,7 +79,7 @@ def a_child_of_a_task_ends_as_it_likes():
     env = {**os.environ, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
     for on in ("inline", "threads:2"):
         done = subprocess.run([YOKE, "map", f"{TASKS}:forks", "--on", on, ":::", "0", "1", "2", "3"], capture_output=True,
-                              timeout=60, env=env)
+                              timeout=300, env=env)
         equal((done.returncode, done.stdout, done.stderr), (0, b"0\n256\n512\n768\n", b""))
 
 

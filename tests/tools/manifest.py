@@ -48,7 +48,7 @@ class Place:
 
     def run(self, folder=None, script=SCRIPT, **more):
         """(status, the table, stderr)."""
-        return run([script, self.folder if folder is None else folder, self.build], env=self.env, timeout=100, **more)
+        return run([script, self.folder if folder is None else folder, self.build], env=self.env, timeout=300, **more)
 
     def out(self, name):
         with open(os.path.join(self.build, "run", name), "rb") as text:
