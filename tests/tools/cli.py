@@ -36,6 +36,14 @@ def task(name, *words, **more):
     return run([YOKE, "run", *more.pop("options", []), f"{TASKS}:{name}", *words], **more)
 
 
+def comes(condition, what):
+    """Waits until it holds: as long as it takes on a busy machine, but not for ever."""
+    end = time.monotonic() + 300
+    while not condition():
+        check(time.monotonic() < end, what)
+        time.sleep(0.01)
+
+
 def says(name, *words, **more):
     """The result of a call that must work."""
     status, out, err = task(name, *words, **more)
@@ -295,7 +303,7 @@ def numbers_out_of_range():
 
 
 def feed(data, name="same_json"):
-    done = subprocess.run([YOKE, "run", f"{TASKS}:{name}", "-"], input=data, capture_output=True, timeout=60)
+    done = subprocess.run([YOKE, "run", f"{TASKS}:{name}", "-"], input=data, capture_output=True, timeout=300)
     return done.returncode, done.stdout, done.stderr.decode(errors="replace")
 
 
@@ -361,7 +369,7 @@ def a_full_disk():
 @test
 def a_reader_that_has_gone():
     for words in (f"run {TASKS}:two 1 2", f"ls {TASKS}", "doctor", "--help"):
-        status, out, err = run(["bash", "-c", f"{{ {YOKE} {words}; echo $? >&2; }} | true; sleep 0.2"])
+        status, out, err = run(["bash", "-c", f"{{ {YOKE} {words}; echo $? >&2; }} | true"])
         check(err in ("1\n", "0\n"), f"{words}: {err!r}")
 
 
@@ -410,11 +418,9 @@ def crashes_in_the_command_itself():
 @test
 def a_task_that_loops_past_its_timeout():
     for on in ("processes", "threads"):
-        start = time.monotonic()
         status, err = ends("loops", options=["--timeout", "200ms", "--on", on])
         equal((on, status), (on, 124))
         check(re.search(r"loops: timed out after 0\.2 s", err) and err.count("\n") == 1, err)
-        check(time.monotonic() - start < 10, "it took too long")
 
 
 @test
@@ -433,10 +439,12 @@ def a_task_that_allocates_until_refused():
 @test
 def an_interrupt_ends_it():
     for on in ("processes", "threads"):
-        child = subprocess.Popen([YOKE, "run", "--on", on, f"{TASKS}:loops"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        time.sleep(0.5)
+        began = os.path.join(FOLDER, f"began.{on}")
+        child = subprocess.Popen([YOKE, "run", "--on", on, f"{TASKS}:begins_to_loop", began], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE)
+        comes(lambda: os.path.exists(began), "the task has not begun")
         child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=20)
+        out, err = child.communicate(timeout=300)
         check(child.returncode in (130, -signal.SIGINT), f"{on}: {child.returncode} {err}")
 
 
@@ -445,9 +453,9 @@ def nothing_is_left_behind():
     before = set(os.listdir("/dev/shm"))
     for name, words in (("exits", ["3"]), ("raises", ["9"]), ("two", ["1", "2"])):
         task(name, *words)
-    equal(set(os.listdir("/dev/shm")) - before, set())
-    left = [p for p in os.listdir("/proc") if p.isdigit() and FOLDER in cmdline(p)]
-    equal(left, [])
+    # Others come and go there too.
+    comes(lambda: not [n for n in os.listdir("/dev/shm") if n not in before and "yoke" in n], "shared memory is left")
+    comes(lambda: not [p for p in os.listdir("/proc") if p.isdigit() and FOLDER in cmdline(p)], "processes are left")
 
 
 def cmdline(pid):

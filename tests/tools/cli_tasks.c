@@ -94,6 +94,15 @@ YOKE_TASK(void, loops)
         ;
 }
 
+/* The same, and tells by a file that it runs. */
+YOKE_TASK(void, begins_to_loop, (const char *, path))
+{
+    FILE *f = fopen(path, "w");
+    if (f)
+        fclose(f);
+    loops();
+}
+
 static char *volatile kept; /* or clang would see that nobody needs the memory, and ask for none */
 
 YOKE_TASK(long, hoards)
