@@ -21,10 +21,13 @@ YOKE_TASK(void, fails_slowly)
     yoke_fail(EIO, "no luck");
 }
 
-YOKE_TASK(long, sleeps, (long, ms))
+static _Atomic int gate;
+
+YOKE_TASK(long, waits_for_gate)
 {
-    usleep((useconds_t)ms * 1000);
-    return ms;
+    while (!atomic_load(&gate))
+        usleep(200);
+    return 50;
 }
 
 static const char *const uris[] = {"threads:2", "processes:1"};
@@ -62,11 +65,13 @@ TEST(closed_while_a_job_of_another_is_waited_for)
 {
     for (int i = 0; i < URIS; i++) {
         yoke_executor *first = yoke_open("threads:1"), *ex = yoke_open(uris[i]);
-        yoke_future *before = yoke_submit(first, sleeps, 50);
+        atomic_store(&gate, 0);
+        yoke_future *before = yoke_submit(first, waits_for_gate);
         yoke_future *f = yoke_opt_submit(ex, (after = before), add, 1, 2);
         CHECK_INT(yoke_cancel(f), 0);
         yoke_release(f);
         CHECK_INT(yoke_close(ex), 0);
+        atomic_store(&gate, 1);
         CHECK_INT(yoke_await(before, long), 50);
         yoke_release(before);
         yoke_close(first);
@@ -91,13 +96,16 @@ TEST(parts_of_a_whole_are_let_go_as_they_end)
 {
     for (int i = 0; i < URIS; i++) {
         yoke_executor *slow = yoke_open("threads:1"), *ex = yoke_open(uris[i]);
-        yoke_future *parts[3] = {yoke_submit(ex, add, 1, 2), yoke_submit(slow, sleeps, 40), yoke_submit(ex, add, 3, 4)};
+        atomic_store(&gate, 0);
+        yoke_future *parts[3] = {yoke_submit(ex, add, 1, 2), yoke_submit(slow, waits_for_gate), yoke_submit(ex, add, 3, 4)};
         yoke_future *all = yoke_all(parts, 3), *any = yoke_any(parts, 3);
         CHECK_INT(yoke_wait(parts[0]), 0);
         CHECK_INT(yoke_wait(parts[2]), 0);
         yoke_release(parts[0]);
         yoke_release(parts[2]);
         CHECK_INT(yoke_close(ex), 0);
+        CHECK(!yoke_done(all));
+        atomic_store(&gate, 1);
         CHECK_INT(yoke_wait(all), 0);
         CHECK_INT(yoke_wait(any), 0);
         yoke_release(all);
@@ -110,11 +118,13 @@ TEST(parts_of_a_whole_are_let_go_as_they_end)
 TEST(a_whole_reports_the_first_failure_of_a_closed_executor)
 {
     yoke_executor *slow = yoke_open("threads:1"), *ex = yoke_open("threads:2");
-    yoke_future *parts[3] = {yoke_submit(slow, sleeps, 30), yoke_submit(ex, fails_slowly), yoke_submit(ex, fails_slowly)};
+    atomic_store(&gate, 0);
+    yoke_future *parts[3] = {yoke_submit(slow, waits_for_gate), yoke_submit(ex, fails_slowly), yoke_submit(ex, fails_slowly)};
     yoke_future *all = yoke_all(parts, 3);
     yoke_release(parts[1]);
     yoke_release(parts[2]);
     CHECK_INT(yoke_close(ex), 0);
+    atomic_store(&gate, 1);
     CHECK_INT(yoke_wait(all), -EIO);
     CHECK(strstr(yoke_error(all), "fails_slowly: no luck"));
     yoke_release(all);

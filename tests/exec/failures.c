@@ -36,7 +36,7 @@ static bool use(const char *uri)
     yoke_executor *ex = yoke_open(uri);
     ok &= yoke_executor_status(ex) == 0;
     yoke_future *f = yoke_submit(ex, add, 1, 2), *g = yoke_submit(ex, repeat, ((yoke_str){long_text, sizeof long_text}), 3);
-    yoke_future *h = yoke_opt_submit(ex, (after = f, timeout = YOKE_S, retries = 1), add, 3, 4);
+    yoke_future *h = yoke_opt_submit(ex, (after = f, timeout = 3600 * YOKE_S, retries = 1), add, 3, 4);
     long v = 0;
     yoke_str s = {NULL, 0};
     ok &= yoke_try(f, &v) == 0 && v == 3;

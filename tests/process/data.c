@@ -456,7 +456,7 @@ TEST_LIMIT(scribbling_workers, 120)
             fs[j] = j == 4 ? yoke_submit(ex, scribbles, (uintptr_t)p->desks, i % KINDS, test_random(), i / KINDS % 2)
                            : yoke_submit(ex, add, i, j);
         for (int j = 0; j < 12; j++) {
-            int err = yoke_wait_until(fs[j], yoke_now() + 10 * YOKE_S);
+            int err = yoke_wait_until(fs[j], yoke_now() + 60 * YOKE_S);
             CHECK(yoke_done(fs[j]));
             long v;
             if (j != 4 && err == 0 && yoke_try(fs[j], &v) == 0 && i % KINDS != CELLS && i % KINDS != RANDOM_CELLS)
@@ -466,7 +466,7 @@ TEST_LIMIT(scribbling_workers, 120)
         }
         for (long v = -1; v != 3;) { /* the pool goes on */
             yoke_future *f = yoke_opt_submit(ex, (retries = 5, backoff = YOKE_MS), add, 1, 2);
-            yoke_wait_until(f, yoke_now() + 10 * YOKE_S);
+            yoke_wait_until(f, yoke_now() + 60 * YOKE_S);
             CHECK(yoke_done(f));
             if (yoke_try(f, &v) < 0)
                 yoke_error(f);

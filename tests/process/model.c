@@ -29,7 +29,7 @@ YOKE_TASK(long, does, (int, what), (long, n), (unsigned, attempts), (yoke_inout_
     case RETRIED: yoke_fail(EDOM, "job %ld", n); break;
     case DIE: raise(SIGKILL); break;
     case LEAVE: _exit(5);
-    case HANG: nap(30 * YOKE_S); break;
+    case HANG: nap(3600 * YOKE_S); break;
     default: break;
     }
     return n * 3;
@@ -100,7 +100,7 @@ static expected some_job(int i)
 static yoke_future *submit(yoke_executor *ex, const expected *x, long i, yoke_future *const *f, int64_t *runs)
 {
     int64_t deadline = x->what == LATE ? yoke_now() - 1 : 0; /* past: it may begin, but never has a value */
-    int64_t timeout = x->what == HANG ? 20 * YOKE_MS : test_random() % 5 == 0 ? 20 * YOKE_S : 0;
+    int64_t timeout = x->what == HANG ? 20 * YOKE_MS : test_random() % 5 == 0 ? 3600 * YOKE_S : 0;
     int32_t priority = (int32_t)(test_random() % 3) - 1;
     return yoke_opt_submit(ex, (retries = x->retries, backoff = YOKE_US, deadline = deadline, timeout = timeout,
                                 priority = priority, after = x->after >= 0 ? f[x->after] : NULL),
