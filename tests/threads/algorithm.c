@@ -346,15 +346,15 @@ TEST(out_of_memory)
 }
 
 static _Atomic long asked;
-static _Atomic int hopeless_result;
+static _Atomic int hopeless_result, cancelled;
 
 YOKE_PREDICATE(never, i)
 {
-    if (atomic_fetch_add(&asked, 1) % 100 == 0)
-        usleep(1000);
+    if (atomic_fetch_add(&asked, 1) >= 1000)
+        while (!atomic_load(&cancelled)) /* and not through before it is */
+            usleep(100);
     return false;
 }
-
 
 YOKE_TASK(int, hopeless, (int, which))
 {
@@ -370,11 +370,13 @@ TEST(cancelled)
     for (int which = 0; which < 3; which++) {
         yoke_executor *ex = yoke_open("threads:2");
         atomic_store(&asked, 0);
+        atomic_store(&cancelled, 0);
         atomic_store(&hopeless_result, 9);
         yoke_future *f = yoke_submit(ex, hopeless, which);
         while (atomic_load(&asked) < 1000)
             usleep(100);
         yoke_cancel(f);
+        atomic_store(&cancelled, 1);
         yoke_wait(f);
         yoke_release(f);
         yoke_close(ex);

@@ -75,7 +75,7 @@ static void fork_and_look(yoke_executor *old)
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        alarm(20);
+        alarm(100);
         _exit(child_life(old));
     }
     int status = -1;

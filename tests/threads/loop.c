@@ -208,9 +208,12 @@ YOKE_LOOP(slow, i)
         yoke_fail(ERANGE, "iteration 3");
 }
 
+/* Nobody lives to see their ends: what comes to one was ended. */
+enum { EVER = 1 << 30 };
+
 YOKE_TASK(void, fails)
 {
-    yoke_for(NULL, 100000, slow);
+    yoke_for(NULL, EVER, slow);
 }
 
 TEST(a_failed_iteration_ends_the_loop)
@@ -221,7 +224,7 @@ TEST(a_failed_iteration_ends_the_loop)
         yoke_future *f = yoke_submit(ex, fails);
         CHECK_INT(yoke_wait(f), -ERANGE);
         CHECK(strstr(yoke_error(f), "iteration 3"));
-        CHECK(atomic_load(&done) < 50000);
+        CHECK(atomic_load(&done) >= 1 && atomic_load(&done) < EVER);
         yoke_release(f);
     }
 }
@@ -234,7 +237,7 @@ YOKE_LOOP(slower, i)
 
 YOKE_TASK(void, is_slow)
 {
-    yoke_for(NULL, 100000, slower);
+    yoke_for(NULL, EVER, slower);
 }
 
 TEST(a_cancelled_loop_ends)
@@ -246,7 +249,7 @@ TEST(a_cancelled_loop_ends)
         usleep(1000);
     yoke_cancel(f);
     yoke_wait(f);
-    CHECK(atomic_load(&done) < 50000);
+    CHECK(atomic_load(&done) < EVER);
     yoke_release(f);
     yoke_close(ex);
 }

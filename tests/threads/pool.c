@@ -70,7 +70,7 @@ TEST(idle_costs_nothing)
     yoke_executor *ex = yoke_open("threads:4");
     CHECK_INT(yoke_await(yoke_submit(ex, identity, 1), long), 1);
     double spent = 1;
-    for (int i = 0; i < 20 && spent >= 0.003; i++) { /* until all have fallen asleep, on a busy machine too */
+    for (int i = 0; i < 30 && spent >= 0.003; i++) { /* until all have fallen asleep, on a busy machine too */
         double before = cpu_seconds();
         usleep(300000);
         spent = cpu_seconds() - before;
@@ -152,5 +152,6 @@ TEST(threads_have_names)
     while (count_named() < 3)
         usleep(1000); /* a thread names itself when it first runs */
     yoke_close(ex);
-    CHECK_INT(count_named(), 0);
+    while (count_named() > 0) /* a joined thread may take a moment to vanish */
+        usleep(1000);
 }

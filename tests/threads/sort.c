@@ -363,19 +363,25 @@ TEST(out_of_memory)
 }
 
 static _Atomic long compared;
-static _Atomic int sort_result;
+static _Atomic int sort_result, cancelled;
+
+/* The sort must not be through before it is cancelled. */
+static void wait_to_be_cancelled(void)
+{
+    if (atomic_fetch_add(&compared, 1) >= 10000)
+        while (!atomic_load(&cancelled))
+            usleep(100);
+}
 
 YOKE_ORDER(int32_t, slow_order, a, b)
 {
-    if (atomic_fetch_add(&compared, 1) % 4096 == 0)
-        usleep(1000);
+    wait_to_be_cancelled();
     return *a < *b;
 }
 
 YOKE_KEY(int32_t, int32_t, slow_key, e)
 {
-    if (atomic_fetch_add(&compared, 1) % 4096 == 0)
-        usleep(1000);
+    wait_to_be_cancelled();
     return *e;
 }
 
@@ -395,10 +401,12 @@ TEST(cancelled)
         for (int i = 0; i < N; i++)
             to_sort[i] = (int32_t)test_random() & 0x7fffffff;
         atomic_store(&compared, 0);
+        atomic_store(&cancelled, 0);
         yoke_future *f = yoke_submit(ex, sort_slowly, by_key);
         while (atomic_load(&compared) < 10000)
             usleep(100);
         yoke_cancel(f);
+        atomic_store(&cancelled, 1);
         yoke_wait(f);
         yoke_release(f);
         yoke_close(ex);
