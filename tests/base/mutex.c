@@ -21,7 +21,7 @@ static void *count(void *arg)
     return NULL;
 }
 
-TEST_LIMIT(excludes, 60)
+TEST_LIMIT(excludes, 300)
 {
     pthread_t t[THREADS];
     for (int i = 0; i < THREADS; i++)

@@ -21,7 +21,7 @@ static void record(int attempts)
     CHECK_INT(yoke_trace_close(), -EBADF);
 }
 
-TEST_LIMIT(is_json_with_every_attempt, 60)
+TEST_LIMIT(is_json_with_every_attempt, 300)
 {
     record(5000);
     char command[400];

@@ -42,7 +42,7 @@ static void check_end(yoke_future *f, long value, bool failed)
 
 /* ---- A random walk ---- */
 
-TEST_LIMIT(any_question_at_any_time, 100)
+TEST_LIMIT(any_question_at_any_time, 300)
 {
     enum { LIVE = 24, STEPS = 3000 };
     for (int u = 0; u < URIS; u++) {
@@ -297,7 +297,7 @@ TEST(completions_have_time_limits_and_may_be_left_early)
 
 /* ---- Wholes ---- */
 
-TEST_LIMIT(wholes_of_many_parts, 60)
+TEST_LIMIT(wholes_of_many_parts, 300)
 {
     enum { N = 64 };
     for (int u = 0; u < URIS; u++) {

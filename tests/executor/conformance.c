@@ -303,7 +303,7 @@ TEST(lost_errors_are_reported)
 
 /* ---- Many ---- */
 
-TEST_LIMIT(many_jobs, 60)
+TEST_LIMIT(many_jobs, 300)
 {
     yoke_executor *ex = open_it();
     enum { N = 20000 };
@@ -337,7 +337,7 @@ static void *submit_many(void *arg)
     return NULL;
 }
 
-TEST_LIMIT(submits_from_many_threads, 120)
+TEST_LIMIT(submits_from_many_threads, 300)
 {
     yoke_executor *ex = open_it();
     pthread_t threads[8];
@@ -351,7 +351,7 @@ TEST_LIMIT(submits_from_many_threads, 120)
     yoke_close(ex);
 }
 
-TEST_LIMIT(nested_work, 60)
+TEST_LIMIT(nested_work, 300)
 {
     yoke_executor *ex = open_it();
     yoke_future *f = yoke_submit(ex, nested_sum, 1000, 8);
@@ -693,7 +693,7 @@ TEST(json_jobs)
 
 /* ---- Closing ---- */
 
-TEST_LIMIT(close_drains, 60)
+TEST_LIMIT(close_drains, 300)
 {
     yoke_executor *ex = open_it();
     int32_t x[64] = {0};

@@ -41,7 +41,7 @@ static void give(const uint8_t *data, size_t size)
     }
 }
 
-TEST_LIMIT(corpus_replays, 120)
+TEST_LIMIT(corpus_replays, 300)
 {
     const char *folder = getenv("CORPUS");
     CHECK(folder);
@@ -68,7 +68,7 @@ TEST(empty_input)
     free(nothing);
 }
 
-TEST_LIMIT(random_bytes, 60)
+TEST_LIMIT(random_bytes, 300)
 {
     for (int round = 0; round < 2000; round++) {
         size_t size = test_random() % 200;

@@ -445,7 +445,7 @@ YOKE_TASK(yoke_str, scribbles, (uint64_t, desk), (int, kind), (uint64_t, seed), 
     return (yoke_str){"harmless", 8};
 }
 
-TEST_LIMIT(scribbling_workers, 120)
+TEST_LIMIT(scribbling_workers, 300)
 {
     yoke_on_lost_error(ignore, NULL);
     yoke_executor *ex = yoke_open("processes:1");

@@ -305,14 +305,14 @@ static void storm(const char *uri, unsigned zygote_share, unsigned longest_us, u
     check_nothing_left(&k, fds);
 }
 
-TEST_LIMIT(workers_are_killed, 120) { storm("processes:3", 0, 4000, 0); }
-TEST_LIMIT(zygotes_are_killed, 120) { storm("processes:3", 100, 60000, 0); }
-TEST_LIMIT(both_are_killed, 120) { storm("processes:2", 10, 8000, 0); }
-TEST_LIMIT(the_only_worker_is_killed, 120) { storm("processes:1", 5, 8000, 0); }
-TEST_LIMIT(with_retries_none_is_lost, 120) { storm("processes:3", 5, 6000, 50); }
+TEST_LIMIT(workers_are_killed, 300) { storm("processes:3", 0, 4000, 0); }
+TEST_LIMIT(zygotes_are_killed, 300) { storm("processes:3", 100, 60000, 0); }
+TEST_LIMIT(both_are_killed, 300) { storm("processes:2", 10, 8000, 0); }
+TEST_LIMIT(the_only_worker_is_killed, 300) { storm("processes:1", 5, 8000, 0); }
+TEST_LIMIT(with_retries_none_is_lost, 300) { storm("processes:3", 5, 6000, 50); }
 
 /* Closed in the middle of it, again and again: it comes to an end, and nothing stays. */
-TEST_LIMIT(closed_in_the_storm, 120)
+TEST_LIMIT(closed_in_the_storm, 300)
 {
     yoke_on_lost_error(ignore, NULL);
     int fds = descriptors();

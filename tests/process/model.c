@@ -183,10 +183,10 @@ static void against_the_model(const char *uri, int n)
     CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
 }
 
-TEST_LIMIT(one_worker, 120) { against_the_model("processes:1", 1500); }
-TEST_LIMIT(two_workers, 120) { against_the_model("processes:2", 4000); }
-TEST_LIMIT(five_workers, 120) { against_the_model("processes:5", 4000); }
-TEST_LIMIT(small_pools_again_and_again, 120)
+TEST_LIMIT(one_worker, 300) { against_the_model("processes:1", 1500); }
+TEST_LIMIT(two_workers, 300) { against_the_model("processes:2", 4000); }
+TEST_LIMIT(five_workers, 300) { against_the_model("processes:5", 4000); }
+TEST_LIMIT(small_pools_again_and_again, 300)
 {
     for (int i = 0; i < 10; i++)
         against_the_model(i % 2 ? "processes:1" : "processes:3", 120);

@@ -155,20 +155,20 @@ static void fail_each(const char *call, int error)
     printf("# %s: %d calls; %d times not opened, %d times no harm\n", call, n - 2, refused, survived);
 }
 
-TEST_LIMIT(memfd_create_fails, 60) { fail_each("memfd_create", EMFILE); }
-TEST_LIMIT(ftruncate_fails, 60) { fail_each("ftruncate", ENOSPC); }
-TEST_LIMIT(mmap_fails, 60) { fail_each("mmap", ENOMEM); }
-TEST_LIMIT(socketpair_fails, 60) { fail_each("socketpair", EMFILE); }
-TEST_LIMIT(fork_fails, 60) { fail_each("fork", EAGAIN); }
-TEST_LIMIT(sendmsg_fails, 60) { fail_each("sendmsg", ENOBUFS); }
-TEST_LIMIT(recvmsg_fails, 60) { fail_each("recvmsg", ENOMEM); }
-TEST_LIMIT(eventfd_fails, 60) { fail_each("eventfd", EMFILE); }
-TEST_LIMIT(poll_fails, 60) { fail_each("poll", ENOMEM); }
-TEST_LIMIT(pidfd_open_fails, 60) { fail_each("pidfd_open", ENOSYS); }
-TEST_LIMIT(posix_memalign_fails, 60) { fail_each("posix_memalign", ENOMEM); }
-TEST_LIMIT(calloc_fails, 60) { fail_each("calloc", ENOMEM); }
-TEST_LIMIT(malloc_fails, 60) { fail_each("malloc", ENOMEM); }
-TEST_LIMIT(pthread_create_fails, 60) { fail_each("pthread_create", EAGAIN); }
+TEST_LIMIT(memfd_create_fails, 300) { fail_each("memfd_create", EMFILE); }
+TEST_LIMIT(ftruncate_fails, 300) { fail_each("ftruncate", ENOSPC); }
+TEST_LIMIT(mmap_fails, 300) { fail_each("mmap", ENOMEM); }
+TEST_LIMIT(socketpair_fails, 300) { fail_each("socketpair", EMFILE); }
+TEST_LIMIT(fork_fails, 300) { fail_each("fork", EAGAIN); }
+TEST_LIMIT(sendmsg_fails, 300) { fail_each("sendmsg", ENOBUFS); }
+TEST_LIMIT(recvmsg_fails, 300) { fail_each("recvmsg", ENOMEM); }
+TEST_LIMIT(eventfd_fails, 300) { fail_each("eventfd", EMFILE); }
+TEST_LIMIT(poll_fails, 300) { fail_each("poll", ENOMEM); }
+TEST_LIMIT(pidfd_open_fails, 300) { fail_each("pidfd_open", ENOSYS); }
+TEST_LIMIT(posix_memalign_fails, 300) { fail_each("posix_memalign", ENOMEM); }
+TEST_LIMIT(calloc_fails, 300) { fail_each("calloc", ENOMEM); }
+TEST_LIMIT(malloc_fails, 300) { fail_each("malloc", ENOMEM); }
+TEST_LIMIT(pthread_create_fails, 300) { fail_each("pthread_create", EAGAIN); }
 
 #ifndef __SANITIZE_THREAD__ /* the table of calls is changed while threads use it */
 static pid_t zygote_of(yk_processes *p)
@@ -371,7 +371,7 @@ TEST(task_registered_too_late)
     yoke_close(ex);
 }
 
-TEST_LIMIT(many_workers, 60)
+TEST_LIMIT(many_workers, 300)
 {
     inventory before = take_inventory();
     yoke_executor *ex = yoke_open("processes:64");

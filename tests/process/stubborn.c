@@ -273,7 +273,7 @@ static enum yk_clerk_state state_of(yk_processes *p, unsigned slot)
 }
 
 /* Not even SIGKILL ends it, for now: its desk is not given to another, and the pool goes on without. */
-TEST_LIMIT(one_that_lives_on_keeps_its_desk, 60)
+TEST_LIMIT(one_that_lives_on_keeps_its_desk, 300)
 {
     yk_sys_table good = yk_sys;
     yk_sys.pidfd_send_signal = lost_signal;
@@ -303,7 +303,7 @@ TEST_LIMIT(one_that_lives_on_keeps_its_desk, 60)
 }
 
 /* With nobody but such a one, jobs fail instead of waiting for it. */
-TEST_LIMIT(only_one_that_lives_on, 60)
+TEST_LIMIT(only_one_that_lives_on, 300)
 {
     yk_sys_table good = yk_sys;
     yk_sys.pidfd_send_signal = lost_signal;

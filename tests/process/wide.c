@@ -72,7 +72,7 @@ static bool all_present(yk_processes *p, pid_t other_zygote)
 }
 
 /* The most there may be: all start, each runs a job, all are replaced when the zygote dies, and all end. */
-TEST_LIMIT(as_many_as_may_be, 120)
+TEST_LIMIT(as_many_as_may_be, 300)
 {
     yoke_executor *ex = yoke_open("processes:1024");
     CHECK_INT(yoke_executor_status(ex), 0);
@@ -90,7 +90,7 @@ TEST_LIMIT(as_many_as_may_be, 120)
 }
 
 /* Closed while most have not even been asked for. */
-TEST_LIMIT(closed_while_they_start, 120)
+TEST_LIMIT(closed_while_they_start, 300)
 {
     yoke_executor *ex = yoke_open("processes:1024");
     CHECK_INT(yoke_await(yoke_submit(ex, add, 1, 2), long), 3);
@@ -99,7 +99,7 @@ TEST_LIMIT(closed_while_they_start, 120)
 }
 
 /* Most workers die at the same time, so that their ends fill the queue while new ones are asked for. */
-TEST_LIMIT(all_die_at_once, 120)
+TEST_LIMIT(all_die_at_once, 300)
 {
     enum { WIDTH = 700 };
     static pid_t pids[WIDTH];
@@ -122,7 +122,7 @@ TEST_LIMIT(all_die_at_once, 120)
 }
 
 /* Half of the program's descriptors remain its own. */
-TEST_LIMIT(more_workers_than_descriptors, 60)
+TEST_LIMIT(more_workers_than_descriptors, 300)
 {
     struct rlimit limit;
     CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);

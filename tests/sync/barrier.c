@@ -225,14 +225,14 @@ static void *march(void *arg)
     return NULL;
 }
 
-TEST_LIMIT(rounds, 100)
+TEST_LIMIT(rounds, 300)
 {
     CHECK_INT(yoke_barrier_init(&shared_one, PARTIES, NULL, NULL, 0), 0);
     crew_run(PARTIES, march, NULL);
     CHECK_INT(numbers, (long)ROUNDS * PARTIES * (PARTIES - 1) / 2);
 }
 
-TEST_LIMIT(rounds_with_an_action, 100)
+TEST_LIMIT(rounds_with_an_action, 300)
 {
     CHECK_INT(yoke_barrier_init(&shared_one, PARTIES, count_action, &actions, 0), 0);
     crew_run(PARTIES, march, NULL);
@@ -253,7 +253,7 @@ static void *crowd(void *arg)
     return NULL;
 }
 
-TEST_LIMIT(more_threads_than_parties, 100)
+TEST_LIMIT(more_threads_than_parties, 300)
 {
     CHECK_INT(yoke_barrier_init(&shared_one, 2, count_action, &actions, 0), 0);
     crew_run(8, crowd, NULL);
@@ -284,7 +284,7 @@ static void *endure(void *arg)
     return NULL;
 }
 
-TEST_LIMIT(disturbances, 100)
+TEST_LIMIT(disturbances, 300)
 {
     CHECK_INT(yoke_barrier_init(&shared_one, 3, NULL, NULL, 0), 0);
     pthread_t d = crew_start(disturb, NULL);

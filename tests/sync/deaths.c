@@ -119,7 +119,7 @@ static void judge_lock(world *w, bool through)
     CHECK_INT(yoke_lock_done(&w->lock), 0);
 }
 
-TEST_LIMIT(lock, 100)
+TEST_LIMIT(lock, 300)
 {
     at_every_step(NULL, use_lock, judge_lock);
 }
@@ -129,7 +129,7 @@ static void pretend_sleepers(world *w)
     w->lock.core.sleepers = 1; /* so that the release wakes */
 }
 
-TEST_LIMIT(lock_with_sleepers, 100)
+TEST_LIMIT(lock_with_sleepers, 300)
 {
     at_every_step(pretend_sleepers, use_lock, judge_lock);
 }
@@ -157,7 +157,7 @@ static void judge_rlock(world *w, bool through)
     CHECK_INT(yoke_rlock_release(&w->rlock), -EPERM);
 }
 
-TEST_LIMIT(rlock, 100)
+TEST_LIMIT(rlock, 300)
 {
     at_every_step(NULL, use_rlock, judge_rlock);
 }
@@ -185,7 +185,7 @@ static void nothing_happens(world *w, bool through)
     CHECK_INT(yoke_lock_timed(&w->lock, 0), -ETIMEDOUT);
 }
 
-TEST_LIMIT(lock_waiter, 100)
+TEST_LIMIT(lock_waiter, 300)
 {
     world *w = new_world();
     hold_lock(w);
@@ -253,7 +253,7 @@ static int count_and_die(void *arg)
     }
 }
 
-TEST_LIMIT(a_row_of_deaths, 60)
+TEST_LIMIT(a_row_of_deaths, 300)
 {
     world *w = new_world();
     pid_t pids[8];
@@ -307,7 +307,7 @@ static void judge_semaphore(world *w, bool through)
     CHECK_INT(yoke_semaphore_try(&w->semaphore), -EAGAIN);
 }
 
-TEST_LIMIT(semaphore, 100)
+TEST_LIMIT(semaphore, 300)
 {
     at_every_step(NULL, use_semaphore, judge_semaphore);
 }
@@ -327,7 +327,7 @@ static void judge_event(world *w, bool through)
     CHECK_INT(yoke_event_try(&w->event), 0);
 }
 
-TEST_LIMIT(event, 100)
+TEST_LIMIT(event, 300)
 {
     at_every_step(NULL, set_event, judge_event);
 }
@@ -346,7 +346,7 @@ static void judge_latch(world *w, bool through)
     CHECK_INT(yoke_latch_wait(&w->latch), 0);
 }
 
-TEST_LIMIT(latch, 100)
+TEST_LIMIT(latch, 300)
 {
     at_every_step(NULL, down_latch, judge_latch);
 }
@@ -370,7 +370,7 @@ static void judge_once(world *w, bool through)
     CHECK(w->mark == 1 || (w->mark == 2 && !through));
 }
 
-TEST_LIMIT(once, 100)
+TEST_LIMIT(once, 300)
 {
     at_every_step(NULL, run_once, judge_once);
 }
@@ -393,7 +393,7 @@ static void judge_read(world *w, bool through)
     CHECK_INT(yoke_rwlock_done(&w->rwlock), 0);
 }
 
-TEST_LIMIT(reader, 100)
+TEST_LIMIT(reader, 300)
 {
     at_every_step(NULL, use_read, judge_read);
 }
@@ -418,7 +418,7 @@ static void judge_write(world *w, bool through)
     CHECK_INT(yoke_rwlock_read_release(&w->rwlock), 0);
 }
 
-TEST_LIMIT(writer, 100)
+TEST_LIMIT(writer, 300)
 {
     at_every_step(NULL, use_write, judge_write);
 }
@@ -441,7 +441,7 @@ static void judge_write_by_reading(world *w, bool through)
     CHECK_INT(yoke_rwlock_read_release(&w->rwlock), 0);
 }
 
-TEST_LIMIT(writer_before_readers, 100)
+TEST_LIMIT(writer_before_readers, 300)
 {
     at_every_step(NULL, use_write, judge_write_by_reading);
 }
@@ -479,7 +479,7 @@ static void judge_condition(world *w, bool through)
     CHECK_INT(yoke_condition_done(&w->condition), 0);
 }
 
-TEST_LIMIT(condition_waiter, 100)
+TEST_LIMIT(condition_waiter, 300)
 {
     at_every_step(NULL, wait_a_moment, judge_condition);
 }
@@ -500,7 +500,7 @@ static void judge_notified(world *w, bool through)
     CHECK_INT(yoke_lock_release(&w->lock), 0);
 }
 
-TEST_LIMIT(condition_notifier, 100)
+TEST_LIMIT(condition_notifier, 300)
 {
     at_every_step(NULL, notify_all, judge_notified);
 }
@@ -583,7 +583,7 @@ static void one_has_arrived(world *w)
     w->barrier.word = UINT64_C(1) << 32;
 }
 
-TEST_LIMIT(barrier, 100)
+TEST_LIMIT(barrier, 300)
 {
     at_every_step(one_has_arrived, arrive_last, judge_barrier);
 }

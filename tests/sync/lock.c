@@ -279,7 +279,7 @@ static void *count(void *arg)
     return NULL;
 }
 
-TEST_LIMIT(excludes, 60)
+TEST_LIMIT(excludes, 300)
 {
     crew_run(THREADS, count, NULL);
     CHECK_INT(counter, (long)THREADS * ROUNDS);
@@ -301,14 +301,14 @@ static void *count_twice(void *arg)
     return NULL;
 }
 
-TEST_LIMIT(excludes_recursively, 60)
+TEST_LIMIT(excludes_recursively, 300)
 {
     crew_run(THREADS, count_twice, NULL);
     CHECK_INT(counter, (long)THREADS * (ROUNDS / 4));
 }
 
 /* Without membarrier(2), as under some sandboxes. */
-TEST_LIMIT(excludes_without_the_fence, 60)
+TEST_LIMIT(excludes_without_the_fence, 300)
 {
     yk_fence_broken = true;
     CHECK(!yk_fence_all(false));
@@ -331,7 +331,7 @@ static void *play(void *arg)
     return NULL;
 }
 
-TEST_LIMIT(no_wake_up_is_lost, 120)
+TEST_LIMIT(no_wake_up_is_lost, 300)
 {
     CHECK_INT(yoke_lock_acquire(&side[0]), 0);
     CHECK_INT(yoke_lock_acquire(&side[1]), 0);
@@ -358,7 +358,7 @@ static void *impatient(void *arg)
     RETURN(got);
 }
 
-TEST_LIMIT(time_and_wake_up_at_once, 60)
+TEST_LIMIT(time_and_wake_up_at_once, 300)
 {
     long got = crew_run(THREADS, impatient, NULL);
     CHECK_INT(counter, got);
@@ -395,7 +395,7 @@ TEST(the_rules_while_watching)
     CHECK(yk_name_of(&l.core) == NULL);
 }
 
-TEST_LIMIT(excludes_while_watching, 60)
+TEST_LIMIT(excludes_while_watching, 300)
 {
     yoke_watching_locks = true;
     crew_run(THREADS, count_twice, NULL);

@@ -220,12 +220,12 @@ static void crowd(unsigned flags)
     CHECK_INT(yoke_rwlock_done(busy), 0);
 }
 
-TEST_LIMIT(many, 100)
+TEST_LIMIT(many, 300)
 {
     crowd(0);
 }
 
-TEST_LIMIT(many_shared, 100)
+TEST_LIMIT(many_shared, 300)
 {
     crowd(YOKE_SHARED);
 }

@@ -137,7 +137,7 @@ static void *come_and_go(void *arg)
     return NULL;
 }
 
-TEST_LIMIT(never_more_inside_than_permits, 100)
+TEST_LIMIT(never_more_inside_than_permits, 300)
 {
     crew_run(THREADS, come_and_go, NULL);
     CHECK_INT(yoke_semaphore_permits(&few), 3);
@@ -157,7 +157,7 @@ static void *play(void *arg)
     return NULL;
 }
 
-TEST_LIMIT(no_wake_up_is_lost, 120)
+TEST_LIMIT(no_wake_up_is_lost, 300)
 {
     pthread_t a = crew_start(play, (void *)0), b = crew_start(play, (void *)1);
     CHECK_INT(yoke_semaphore_release(&ball[0], 1), 0);
@@ -256,7 +256,7 @@ static void *ring(void *arg)
     return NULL;
 }
 
-TEST_LIMIT(no_bell_is_missed, 120)
+TEST_LIMIT(no_bell_is_missed, 300)
 {
     pthread_t a = crew_start(ring, (void *)0), b = crew_start(ring, (void *)1);
     CHECK_INT(yoke_event_set(&bell[0]), 0);
@@ -321,7 +321,7 @@ static void *do_part(void *arg)
     RETURN(sum);
 }
 
-TEST_LIMIT(a_latch_publishes, 60)
+TEST_LIMIT(a_latch_publishes, 300)
 {
     for (int round = 0; round < 100 / CREW_SLOWER; round++) {
         memset(parts, 0, sizeof parts);

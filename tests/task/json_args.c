@@ -737,7 +737,7 @@ static size_t random_text(char *to, int depth)
     return (size_t)(p - to);
 }
 
-TEST_LIMIT(python_accepts_the_same_texts, 60)
+TEST_LIMIT(python_accepts_the_same_texts, 300)
 {
     static const char program[] =
         "import json,sys\n"

@@ -306,7 +306,7 @@ TEST(a_source_edited_while_it_is_compiled)
 
 /* ---- Many at once, and those that are killed ---- */
 
-TEST_LIMIT(eight_processes_on_a_cold_file, 60)
+TEST_LIMIT(eight_processes_on_a_cold_file, 300)
 {
     setup();
     int gate[2];
@@ -329,7 +329,7 @@ TEST_LIMIT(eight_processes_on_a_cold_file, 60)
     check_tidy();
 }
 
-TEST_LIMIT(killed_in_the_middle, 60)
+TEST_LIMIT(killed_in_the_middle, 300)
 {
     setup();
     compiler("printf half >\"$object\"\nsleep 3600");
@@ -449,7 +449,7 @@ TEST(a_name_twice)
 }
 
 /* An object with its end missing: never SIGBUS, wherever the cut is. */
-TEST_LIMIT(truncated_objects, 60)
+TEST_LIMIT(truncated_objects, 300)
 {
     setup();
     CHECK_INT(answer("m.c"), 11);

@@ -136,7 +136,7 @@ TEST(a_program_that_ignores_its_children)
 
 /* ---- Damage to the cache ---- */
 
-TEST_LIMIT(damaged_entries_are_made_again, 60)
+TEST_LIMIT(damaged_entries_are_made_again, 300)
 {
     setup();
     static const char *const suffixes[] = {".so", ".deps", ".lock"};
@@ -337,7 +337,7 @@ static void with_failure(const char *entry, int n, int error, bool warm)
         test_fail(__FILE__, __LINE__, "%s %d: afterwards %d: %s", entry, n, got, text);
 }
 
-TEST_LIMIT(every_call_fails_once, 120)
+TEST_LIMIT(every_call_fails_once, 300)
 {
     setup();
     quick_compiler();

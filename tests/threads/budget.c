@@ -240,7 +240,7 @@ TEST(places_follow_the_affinity)
 }
 
 /* One job at a time, so that everybody sleeps in between, while places come and go. */
-TEST_LIMIT(no_wake_up_is_lost_to_one_who_parks, 60)
+TEST_LIMIT(no_wake_up_is_lost_to_one_who_parks, 300)
 {
     begin();
     yoke_executor *ex = yoke_open("threads");

@@ -64,7 +64,7 @@ static void *thief(void *arg)
     return NULL;
 }
 
-TEST_LIMIT(every_item_once_under_thieves, 60)
+TEST_LIMIT(every_item_once_under_thieves, 300)
 {
     CHECK_INT(yk_deque_init(&shared), 0);
     pthread_t threads[THIEVES];

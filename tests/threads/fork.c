@@ -166,7 +166,7 @@ YOKE_FORK(long, comb, (uint64_t, seed), (int, depth))
     return a + b + c;
 }
 
-TEST_LIMIT(unbalanced_trees_count_the_same, 60)
+TEST_LIMIT(unbalanced_trees_count_the_same, 300)
 {
     for (uint64_t seed = 1; seed < 30; seed++) {
         yoke_executor *alone = yoke_open("inline");
@@ -189,7 +189,7 @@ YOKE_FORK(void, careless, (int, n))
     yoke_call(careless, n - 1);
 }
 
-TEST_LIMIT(forgotten_joins_do_no_harm, 60)
+TEST_LIMIT(forgotten_joins_do_no_harm, 300)
 {
     EACH_POOL(ex)
         for (int i = 0; i < 200; i++) {
@@ -222,7 +222,7 @@ YOKE_FORK(long, flat, (long, n))
     return sum;
 }
 
-TEST_LIMIT(more_forks_than_slots, 60)
+TEST_LIMIT(more_forks_than_slots, 300)
 {
     enum { N = (1 << 20) + 50000 };
     yoke_executor *ex = yoke_open("threads:2");
@@ -241,7 +241,7 @@ YOKE_FORK(long, flat_fib, (long, n))
     return sum;
 }
 
-TEST_LIMIT(forks_within_forks_that_found_no_slot, 60)
+TEST_LIMIT(forks_within_forks_that_found_no_slot, 300)
 {
     yoke_executor *ex = yoke_open("inline"), *two = yoke_open("threads:2");
     long few = yoke_run(ex, flat_fib, 1200), n = (1 << 20) + 1200 * 20;
@@ -633,7 +633,7 @@ TEST(those_who_wait_for_a_thief_sleep_and_wake)
             CHECK_INT(yoke_run(ex, slow, 4), 16);
 }
 
-TEST_LIMIT(forks_find_sleeping_workers, 60)
+TEST_LIMIT(forks_find_sleeping_workers, 300)
 {
     yoke_executor *ex = yoke_open("threads:4");
     for (int i = 0; i < 300; i++) {

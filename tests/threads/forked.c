@@ -83,7 +83,7 @@ static void fork_and_look(yoke_executor *old)
     CHECK_INT(status, 0);
 }
 
-TEST_LIMIT(while_workers_are_busy, 60)
+TEST_LIMIT(while_workers_are_busy, 300)
 {
     enum { FORKS = 20, TASKS = 3 };
     yoke_executor *ex = yoke_open("threads:3");
@@ -109,7 +109,7 @@ YOKE_TASK(void, forks_itself)
     fork_and_look(outer);
 }
 
-TEST_LIMIT(inside_of_a_task, 60)
+TEST_LIMIT(inside_of_a_task, 300)
 {
     outer = yoke_open("threads:2");
     for (int i = 0; i < 5; i++) {
@@ -131,7 +131,7 @@ YOKE_FORK(void, forks_inside, (int, depth))
     yoke_join(forks_inside);
 }
 
-TEST_LIMIT(inside_of_a_fork_body, 60)
+TEST_LIMIT(inside_of_a_fork_body, 300)
 {
     outer = yoke_open("threads:2");
     yoke_run(outer, forks_inside, 3);

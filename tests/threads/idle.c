@@ -47,7 +47,7 @@ static void *taker(void *arg)
     return NULL;
 }
 
-TEST_LIMIT(each_member_is_taken_by_one, 60)
+TEST_LIMIT(each_member_is_taken_by_one, 300)
 {
     pthread_t threads[TAKERS];
     pthread_barrier_init(&gate, NULL, TAKERS + 1);
@@ -82,7 +82,7 @@ static void *sleeper(void *arg)
     return NULL;
 }
 
-TEST_LIMIT(one_sees_the_other, 60)
+TEST_LIMIT(one_sees_the_other, 300)
 {
     pthread_t thread;
     pthread_barrier_init(&gate, NULL, 2);

@@ -314,7 +314,7 @@ static bool any_ordered(yk_pool *p)
 }
 
 /* Workers that steal, sleep and come and go while the order is made anew all the time. */
-TEST_LIMIT(answers_are_right_whatever_the_order, 60)
+TEST_LIMIT(answers_are_right_whatever_the_order, 300)
 {
     make_machine();
     yk_pool_order_every = 1;
@@ -327,7 +327,7 @@ TEST_LIMIT(answers_are_right_whatever_the_order, 60)
 }
 
 /* The pool itself finds out, when one of its workers has nothing to do. */
-TEST_LIMIT(a_pool_learns, 60)
+TEST_LIMIT(a_pool_learns, 300)
 {
     yk_pool_order_every = 1;
     yoke_executor *ex = yoke_open("threads:4");
@@ -351,7 +351,7 @@ static int no_file(int dir, const char *path, int flags, mode_t mode)
     return -1;
 }
 
-TEST_LIMIT(a_pool_that_cannot_learn_works, 60)
+TEST_LIMIT(a_pool_that_cannot_learn_works, 300)
 {
     yk_pool_order_every = 1;
     yk_sys.openat = no_file;

@@ -113,7 +113,7 @@ TEST(guests_are_used_again)
     yoke_close(ex);
 }
 
-TEST_LIMIT(more_threads_than_guests, 60)
+TEST_LIMIT(more_threads_than_guests, 300)
 {
     enum { THREADS = 400 }; /* more than there is room for: the rest work alone */
     yoke_executor *ex = yoke_open("threads:2");
@@ -417,7 +417,7 @@ TEST(close_ends_every_thread)
 
 /* ---- Wake-ups ---- */
 
-TEST_LIMIT(no_wake_up_is_lost, 100)
+TEST_LIMIT(no_wake_up_is_lost, 300)
 {
     yoke_executor *ex = yoke_open("threads:3");
     for (int i = 0; i < 20000; i++) {
@@ -444,7 +444,7 @@ static void *submits(void *ex)
     return (void *)n;
 }
 
-TEST_LIMIT(jobs_and_forks_from_everywhere_at_once, 60)
+TEST_LIMIT(jobs_and_forks_from_everywhere_at_once, 300)
 {
     yoke_executor *ex = yoke_open("threads:3");
     pthread_t threads[4];

@@ -79,7 +79,7 @@ TEST(idle_costs_nothing)
     yoke_close(ex);
 }
 
-TEST_LIMIT(no_wakeup_is_lost, 120)
+TEST_LIMIT(no_wakeup_is_lost, 300)
 {
     yoke_executor *ex = yoke_open("threads:2");
     for (int i = 0; i < 30000; i++) {
@@ -92,14 +92,14 @@ TEST_LIMIT(no_wakeup_is_lost, 120)
     yoke_close(ex);
 }
 
-TEST_LIMIT(deep_waits_on_one_worker, 60)
+TEST_LIMIT(deep_waits_on_one_worker, 300)
 {
     yoke_executor *ex = yoke_open("threads:1");
     CHECK_INT(yoke_await(yoke_submit(ex, ladder, 1000), long), 1000);
     yoke_close(ex);
 }
 
-TEST_LIMIT(blocked_workers_lend_their_place, 60)
+TEST_LIMIT(blocked_workers_lend_their_place, 300)
 {
     yoke_executor *ex = yoke_open("threads:1");
     other = yoke_open("threads:1");

@@ -171,14 +171,14 @@ static void open_folder(void)
     CHECK(mkdtemp(folder) != NULL);
 }
 
-TEST_LIMIT(plain, 60)
+TEST_LIMIT(plain, 300)
 {
     open_folder();
     yk_map_config c = config(yoke_find("twice"), numbers, YK_COUNT_OF(numbers));
     each_call(&c);
 }
 
-TEST_LIMIT(unordered, 60)
+TEST_LIMIT(unordered, 300)
 {
     open_folder();
     yk_map_config c = config(yoke_find("twice"), numbers, YK_COUNT_OF(numbers));
@@ -186,7 +186,7 @@ TEST_LIMIT(unordered, 60)
     each_call(&c);
 }
 
-TEST_LIMIT(with_a_job_log, 60)
+TEST_LIMIT(with_a_job_log, 300)
 {
     open_folder();
     yk_map_config c = config(yoke_find("twice"), numbers, YK_COUNT_OF(numbers));
@@ -196,7 +196,7 @@ TEST_LIMIT(with_a_job_log, 60)
     free((void *)(uintptr_t)c.joblog);
 }
 
-TEST_LIMIT(with_a_summary_and_json_errors, 60)
+TEST_LIMIT(with_a_summary_and_json_errors, 300)
 {
     open_folder();
     yk_map_config c = config(yoke_find("twice"), numbers, YK_COUNT_OF(numbers));
@@ -204,14 +204,14 @@ TEST_LIMIT(with_a_summary_and_json_errors, 60)
     each_call(&c);
 }
 
-TEST_LIMIT(of_texts, 60)
+TEST_LIMIT(of_texts, 300)
 {
     open_folder();
     yk_map_config c = config(yoke_find("echo"), texts, YK_COUNT_OF(texts));
     each_call(&c);
 }
 
-TEST_LIMIT(halted, 60)
+TEST_LIMIT(halted, 300)
 {
     open_folder();
     yk_map_config c = config(yoke_find("twice"), numbers, YK_COUNT_OF(numbers));
@@ -219,7 +219,7 @@ TEST_LIMIT(halted, 60)
     each_call(&c);
 }
 
-TEST_LIMIT(dry, 60)
+TEST_LIMIT(dry, 300)
 {
     open_folder();
     yk_map_config c = config(yoke_find("twice"), numbers, YK_COUNT_OF(numbers));
