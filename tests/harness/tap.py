@@ -20,6 +20,11 @@ import traceback
 
 __all__ = ["test", "equal", "has", "lacks", "check", "skip", "run", "scratch", "main", "SOURCE", "BUILD"]
 
+# What nohup(1) or a shell's & made ignored would stay ignored in the commands that tests send signals to.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler)  # and the default in those commands
+
 SOURCE = os.environ.get("YOKE_SOURCE") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("YOKE_BUILD") or os.path.join(SOURCE, "build")
 tests = []
