@@ -413,6 +413,7 @@ TEST(close_ends_every_thread)
     }
     while (threads_now() > before) /* a joined thread may take a moment to vanish */
         usleep(1000);
+    CHECK_INT(threads_now(), before);
 }
 
 /* ---- Wake-ups ---- */
