@@ -94,6 +94,8 @@ typedef struct yk_timer {
 /* Calls fn(arg) at time `when`, in the timer's thread; fn must not block, and t must stay until fn has been called or
  * yk_timer_stop() has returned true. 0, -ENOMEM or -EAGAIN. */
 int yk_timer_start(yk_timer *t, int64_t when, void (*fn)(void *arg), void *arg);
+/* Only in fn, and for its own timer, once: the same again at time `when`. Its place has been kept, so this cannot fail. */
+void yk_timer_again(yk_timer *t, int64_t when);
 /* Between enter and leave one may use timers; when the last has left, their thread ends (so not in that thread). */
 void yk_timer_enter(void);
 void yk_timer_leave(void);

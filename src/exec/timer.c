@@ -15,6 +15,7 @@ static struct {
     unsigned users;
     bool running, stop;
     uint64_t calls;       /* odd while one is made */
+    size_t kept;          /* 1 while a call is made: the place of its timer, which may come back */
     pthread_t thread;
     _Atomic uint32_t word; /* changes whenever the thread should look again */
 } timers;
@@ -81,9 +82,11 @@ static void *timer_thread(void *arg)
         void (*fn)(void *arg) = t->fn;
         void *its_arg = t->arg;
         timers.calls++;
+        timers.kept = 1;
         yk_mutex_unlock(&timers.lock);
         fn(its_arg); /* t may be gone from here on */
         yk_mutex_lock(&timers.lock);
+        timers.kept = 0;
         timers.calls++;
     }
     yk_mutex_unlock(&timers.lock);
@@ -129,7 +132,7 @@ int yk_timer_start(yk_timer *t, int64_t when, void (*fn)(void *arg), void *arg)
     *t = (yk_timer){.when = when, .fn = fn, .arg = arg, .at = YK_TIMER_OFF};
     yk_mutex_lock(&timers.lock);
     int err = 0;
-    if (timers.count == timers.cap) {
+    if (timers.count + timers.kept == timers.cap) {
         size_t cap = timers.cap ? timers.cap * 2 : 64;
         yk_timer **grown = yk_sys.realloc(timers.heap, cap * sizeof(*grown));
         if (!grown) {
@@ -152,6 +155,16 @@ int yk_timer_start(yk_timer *t, int64_t when, void (*fn)(void *arg), void *arg)
 out:
     yk_mutex_unlock(&timers.lock);
     return err;
+}
+
+void yk_timer_again(yk_timer *t, int64_t when)
+{
+    yk_mutex_lock(&timers.lock);
+    t->when = when;
+    timers.kept = 0;
+    timers.count++;
+    sift_up(timers.count - 1, t);
+    yk_mutex_unlock(&timers.lock);
 }
 
 bool yk_timer_stop(yk_timer *t)

@@ -145,7 +145,9 @@ static void fire(void *arg)
     if (!t->cancelled) {
         t->over = t->period == 0;
         begin_call(t);
-        again = !t->cancelled && next_due(t) && yk_timer_start(&t->heap, t->due, fire, t) == 0;
+        again = !t->cancelled && next_due(t);
+        if (again)
+            yk_timer_again(&t->heap, t->due);
         t->over = !again;
     }
     yk_mutex_unlock(&t->lock);

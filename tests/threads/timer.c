@@ -330,3 +330,29 @@ TEST(in_a_child_made_by_fork)
     yoke_timer_release(t);
 }
 #endif
+
+/* While its call is made, a periodic timer has no place among those that wait; no other may take it. */
+TEST(a_periodic_timer_goes_on_without_memory)
+{
+    enum { MANY = 200 };
+    yoke_timer *others[MANY];
+    int n = 0, err = 0;
+    yoke_timer_opts how = {.delay = 1000 * YOKE_S};
+    yoke_timer *t = start(0, YOKE_MS, NULL, block);
+    wait_for(&entered, 1);
+    yk_sys_fail("realloc", 1, ENOMEM);
+    while (n < MANY && (err = yoke_timer_start(&how, count, NULL, &others[n])) == 0)
+        n++;
+    CHECK_INT(err, -ENOMEM);
+    CHECK(n >= 50); /* as many as there were places, but for one */
+    yk_sys_fail("realloc", 1, ENOMEM); /* the next one too */
+    atomic_store(&gate, 1);
+    wait_for(&calls, 5);
+    yk_sys_fail("realloc", 0, 0);
+    CHECK_INT(yoke_timer_start(&how, count, NULL, &others[n]), 0);
+    int now = atomic_load(&calls);
+    wait_for(&calls, now + 3);
+    for (int i = 0; i <= n; i++)
+        yoke_timer_release(others[i]);
+    yoke_timer_release(t);
+}
