@@ -11,7 +11,6 @@
 #define WINDOW_NS 200e3
 #define WAKE_NS 20e3
 #define UNKNOWN_NS 1e6 /* what a task is taken to need before one has been seen */
-#define LONG_NS 1e6
 enum { WINDOW_MAX = YK_RING - 8 };
 
 void yk_list_init(yk_job_list *l)
@@ -69,17 +68,10 @@ static double task_ns(const yk_clerk *c)
     return c->task_ns > 0 ? c->task_ns : UNKNOWN_NS;
 }
 
-static unsigned window_of(const yk_clerk *c)
-{
-    if (task_ns(c) >= LONG_NS)
-        return 1; /* what waits behind a long task would wait long, and the pause between two does not matter */
-    double n = 1 + WINDOW_NS / task_ns(c);
-    return n > WINDOW_MAX ? WINDOW_MAX : (unsigned)n;
-}
-
+/* A long task has nothing behind it: that would wait long, and the pause between two does not matter. */
 static bool has_room(const yk_clerk *c)
 {
-    return c->state == YK_PRESENT && !c->doomed && c->outstanding < window_of(c) && c->sent - c->next < WINDOW_MAX;
+    return c->state == YK_PRESENT && !c->doomed && c->outstanding * task_ns(c) <= WINDOW_NS && c->sent - c->next < WINDOW_MAX;
 }
 
 /* A worker with nothing left to do may still have revoked cells ahead of `next`, which then moves only here: without it, a
@@ -119,14 +111,21 @@ static int choose(yk_processes *p)
 typedef struct packing {
     yk_window window; /* first: take() gets this */
     yk_processes *pool;
-    yk_shipment *shipment;
+    yk_job *job;
+    yk_shipment *shipment; /* NULL: all is in the frame, as nearly always */
 } packing;
 
 static void *take_block(yk_window *w, size_t size)
 {
     packing *k = (packing *)(void *)w;
     yk_shipment *s = k->shipment;
-    if (!s || s->block_count == YK_COUNT_OF(s->blocks))
+    if (!s) {
+        s = k->shipment = yk_region_alloc(&k->job->region, sizeof *s);
+        if (!s)
+            return NULL;
+        s->block_count = s->out_count = 0;
+    }
+    if (s->block_count == YK_COUNT_OF(s->blocks))
         return NULL;
     void *block = yk_arena_take(&k->pool->arena, size);
     if (block)
@@ -189,14 +188,10 @@ static uint32_t find_lasting(const yk_processes *p, const yoke_task *t, const ch
 static int pack_pointing(yk_processes *p, yk_job *job, yk_request *q, yk_shipment **ret, yk_error *e)
 {
     const yoke_task *t = job->task;
-    yk_shipment *s = yk_region_alloc(&job->region, sizeof *s);
     _Alignas(16) char args[16 * sizeof(yk_any_view) + 64], *moved = args;
     if (t->args_size > sizeof args && !(moved = yk_region_alloc(&job->region, t->args_size)))
-        s = NULL;
-    if (!s)
         return yk_errorf(e, ENOMEM, "out of memory");
-    s->block_count = s->out_count = 0;
-    packing k = {.window = p->window, .pool = p, .shipment = s};
+    packing k = {.window = p->window, .pool = p, .job = job};
     k.window.take = take_block;
     memcpy(moved, job->args, t->args_size);
     q->lasting = t->info->ret_points ? find_lasting(p, t, moved) : 0;
@@ -214,11 +209,12 @@ static int pack_pointing(yk_processes *p, yk_job *job, yk_request *q, yk_shipmen
     if (err == 0)
         err = yk_frame_put(t, YK_ARGS, moved, &k.window, frame, cap, &len, e);
     if (err < 0) {
-        yk_free_shipment(p, s);
+        if (k.shipment)
+            yk_free_shipment(p, k.shipment);
         return err;
     }
     q->frame_len = (uint32_t)len;
-    *ret = s;
+    *ret = k.shipment;
     return 0;
 }
 

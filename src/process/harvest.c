@@ -124,6 +124,14 @@ static void conclude(yk_processes *p, unsigned slot, uint64_t number, yk_outcome
     yk_list_push(&o->finished, job);
 }
 
+/* Of the frame as much as there is. */
+static void copy_cell(yk_completion_cell *to, const yk_completion_cell *from)
+{
+    memcpy(to, from, offsetof(yk_completion_cell, frame));
+    size_t len = to->in_block ? 0 : YK_MIN(to->frame_len, (uint32_t)YK_FRAME_CELL);
+    memcpy(to->frame, from->frame, YK_ALIGN_UP(len, 16));
+}
+
 void yk_harvest_one(yk_processes *p, unsigned slot, yk_outcome *o)
 {
     yk_clerk *c = &p->clerks[slot];
@@ -132,7 +140,8 @@ void yk_harvest_one(yk_processes *p, unsigned slot, yk_outcome *o)
     bool trusted = true, full = done - c->seen >= YK_RING;
     while (c->seen != done && trusted) {
         /* Read once: what is checked must be what is used, though the worker may write on. */
-        const yk_completion_cell copy = d->completions[c->seen % YK_RING], *cell = &copy;
+        yk_completion_cell copy, *cell = &copy;
+        copy_cell(cell, &d->completions[c->seen % YK_RING]);
         atomic_signal_fence(memory_order_acq_rel);
         uint64_t number = skip_revoked(c);
         trusted = number < c->sent && cell->number == number;

@@ -60,8 +60,8 @@ typedef struct yk_desk {
     _Alignas(YK_LINES) _Atomic uint64_t done;      /* completions */
     _Atomic uint64_t taken;                        /* requests */
     _Atomic uint64_t returns_taken;
-    _Alignas(YK_LINES) _Atomic uint32_t sleeping;  /* or about to */
-    _Atomic int64_t claimed_at;                    /* when the running request was claimed; 0: none runs */
+    _Alignas(YK_LINES) _Atomic uint32_t sleeping;  /* or about to; the parent looks with each request */
+    _Alignas(YK_LINES) _Atomic int64_t claimed_at;                    /* when the running request was claimed; 0: none runs */
     _Atomic uint64_t claimed;                      /* its number */
     _Atomic double progress[2];
     _Alignas(YK_LINES) yk_request requests[YK_RING];
