@@ -31,11 +31,12 @@ const char *yk_nearest(const char *word, const char *(*next)(void *ctx, size_t i
 
 /* ---- Text buffers (buf.c) ---- */
 
-/* Bytes that grow. `failed` sticks once memory ran out; what is appended after that is dropped. {0} is empty. */
+/* Bytes that grow. `failed` sticks once memory ran out; what is appended after that is dropped. {0} is empty. It may begin in
+ * memory of the caller's: {.ptr, .cap, .borrowed = true}. */
 typedef struct yk_buf {
     char *ptr;
     size_t len, cap;
-    bool failed;
+    bool failed, borrowed;
 } yk_buf;
 
 /* Makes room for n more bytes and returns where they go, or NULL (failed is set). */

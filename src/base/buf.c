@@ -15,11 +15,14 @@ char *yk_buf_room(yk_buf *b, size_t n)
         return NULL;
     }
     cap = YK_MAX(cap, b->len + n);
-    char *grown = yk_sys.realloc(b->ptr, cap);
+    char *grown = yk_sys.realloc(b->borrowed ? NULL : b->ptr, cap);
     if (!grown) {
         b->failed = true;
         return NULL;
     }
+    if (b->borrowed)
+        memcpy(grown, b->ptr, b->len);
+    b->borrowed = false;
     b->ptr = grown;
     b->cap = cap;
     return b->ptr + b->len;
@@ -67,7 +70,8 @@ const char *yk_buf_str(yk_buf *b)
 
 void yk_buf_done(yk_buf *b)
 {
-    free(b->ptr);
+    if (!b->borrowed)
+        free(b->ptr);
     *b = (yk_buf){0};
 }
 

@@ -31,7 +31,7 @@ typedef struct yk_run {
 
     int code;                        /* 0 or the negative code of yoke_fail() */
     const char *error;               /* its text, in region or static */
-    int64_t retry_after;             /* >= 0: yoke_retry() asked for another attempt after this long; else -1 */
+    int64_t retry_after;             /* >= 0: yoke_retry() asked for another attempt after this long; else -1, or YK_NO_RETRY */
     int64_t started, ended;          /* yoke_now(), if timed or if there is a deadline */
     struct yk_run *outer;            /* the run this one interrupted on the same thread, for inline executors */
 
@@ -43,6 +43,9 @@ typedef struct yk_run {
 
 /* Calls the task; returns run->code. */
 int yk_job_run(yk_run *run);
+/* For a task's thunk: the current run has failed with exactly this text, and another attempt would fare no better. */
+void yk_run_refuse(int code, const char *text);
+#define YK_NO_RETRY (-2)
 /* The run of this thread, or NULL. */
 yk_run *yk_current_run(void);
 /* Makes this thread part of another run, or of none; returns the one it was part of. */
@@ -202,7 +205,7 @@ void yk_job_unclaim(yk_job *job);
 /* Runs a claimed job here and now, in this thread, and ends it; worker is for traces. */
 void yk_job_execute(yk_job *job, uint32_t worker);
 /* Ends a claimed job, or arranges its retry. On success *ret (job->ret) has been written. error is copied unless it is in
- * job->region or static. retry_after as in yk_run, -1 for none. Consumes the executor's reference. */
+ * job->region or static. retry_after as in yk_run. Consumes the executor's reference. */
 void yk_job_finish(yk_job *job, int code, const char *error, int64_t retry_after);
 /* Ends a job that has not started with an error; false when it had started or ended. Does not consume a reference. */
 bool yk_job_abort_unstarted(yk_job *job, int code, const char *error);

@@ -682,7 +682,8 @@ static void pause_over(void *arg)
 /* The pause before attempt + 1, or -1 when there is none to come. */
 static int64_t next_attempt_in(const yk_job *job, int code, int64_t retry_after)
 {
-    if (code == 0 || code == -ECANCELED || (atomic_load_explicit(&job->state, memory_order_relaxed) & YK_CANCEL))
+    if (code == 0 || code == -ECANCELED || retry_after == YK_NO_RETRY ||
+        (atomic_load_explicit(&job->state, memory_order_relaxed) & YK_CANCEL))
         return -1;
     if (retry_after >= 0)
         return retry_after;

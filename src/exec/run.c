@@ -138,6 +138,16 @@ int yk_fail(const char *file, int line, int code, const char *format, ...)
     return code;
 }
 
+void yk_run_refuse(int code, const char *text)
+{
+    yk_run *run = current;
+    if (run->code != 0)
+        return;
+    const char *copy = yk_region_copy(run->region, text, strlen(text));
+    run->retry_after = YK_NO_RETRY;
+    end_early(run, code, copy ? copy : "out of memory while another error was reported");
+}
+
 int yoke_retry(int64_t delay)
 {
     yk_run *run = current;

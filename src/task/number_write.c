@@ -137,6 +137,10 @@ static char *with_exponent(char *p, const char *digits, int n, int ten)
 /* Exponents begin below 1e-4 and at 1e16; else there is a point with at least one digit on each side. */
 static unsigned write_decimal(char *text, bool negative, decimal d)
 {
+    if (d.digits % 100000000 == 0) { /* most numbers that people write have few digits */
+        d.digits /= 100000000;
+        d.exponent += 8;
+    }
     char all[20], *p = text, *digits = digits_before(all + 20, d.digits);
     int n = (int)(all + 20 - digits), point = n + d.exponent; /* the point's place, counted from the first digit */
     while (n > 1 && digits[n - 1] == '0')

@@ -19,10 +19,17 @@ static _Thread_local yk_error loading_error;
 /* The first error of a load is kept for yk_registry_end(). */
 #define REMEMBER(err, ...) ((void)(loading_error.code == 0 ? yk_errorf(&loading_error, err, __VA_ARGS__) : 0))
 
+/* One that users may find. */
+static bool is_open(const yk_task_info *info)
+{
+    return info && !info->hidden;
+}
+
 static bool is_known(const char *name, const yoke_module *module)
 {
     for (uint32_t i = 0; i < registry.count; i++)
-        if (registry.infos[i] && registry.infos[i]->module == module && strcmp(registry.infos[i]->task->name, name) == 0)
+        if (is_open(registry.infos[i]) && registry.infos[i]->module == module &&
+            strcmp(registry.infos[i]->task->name, name) == 0)
             return true;
     return false;
 }
@@ -82,6 +89,19 @@ static bool add(yk_task_info *info)
     return true;
 }
 
+int yk_register_hidden(yoke_task *task)
+{
+    yk_task_info *info = describe(task);
+    if (info)
+        info->hidden = true;
+    yk_mutex_lock(&registry.lock);
+    bool added = info && add(info);
+    yk_mutex_unlock(&registry.lock);
+    if (!added && info)
+        free_info(info);
+    return added ? 0 : -ENOMEM;
+}
+
 void yoke_register(yoke_task *task)
 {
     if (task->abi != YOKE_ABI) {
@@ -137,7 +157,7 @@ const yoke_task *yoke_find(const char *name)
     yk_mutex_lock(&registry.lock);
     for (uint32_t i = 0; i < registry.count; i++) {
         yk_task_info *info = registry.infos[i];
-        if (!info || strcmp(info->task->name, name) != 0)
+        if (!is_open(info) || strcmp(info->task->name, name) != 0)
             continue;
         found = info->task; /* the module loaded last, unless the program has it */
         if (!info->module)
@@ -152,7 +172,7 @@ int yoke_each_task(int (*fn)(const yoke_task *task, void *arg), void *arg)
     int stop = 0;
     for (uint32_t i = 0; i < yk_task_count() && stop == 0; i++) {
         const yoke_task *task = yk_task_by_id(i);
-        if (task)
+        if (task && is_open(task->info))
             stop = fn(task, arg);
     }
     return stop;

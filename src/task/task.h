@@ -15,6 +15,7 @@ typedef struct yk_task_info {
     bool has_out;      /* some parameter is an out or inout view */
     bool has_struct;   /* some parameter or the result is a struct by value */
     bool has_result;   /* not void */
+    bool hidden;       /* found by its id alone */
     uint64_t hash;     /* of the signature */
     const char *signature;
     yoke_module *module; /* NULL: the program itself */
@@ -38,6 +39,8 @@ bool yk_view_is_contiguous(const yk_any_view *v);
 void yk_view_copy(yk_any_view *to, const yk_any_view *from, size_t element_size);
 
 /* ---- Registry (registry.c) ---- */
+/* Enters a task that only its id leads to, so that its name may be another's too. 0 or -ENOMEM. */
+int yk_register_hidden(yoke_task *task);
 /* The task with that id, or NULL. */
 const yoke_task *yk_task_by_id(uint32_t id);
 /* One more than the largest id ever given. */

@@ -1,7 +1,7 @@
 /* joblog: GNU parallel's job log, written.
  *
- * A row costs no call and no printf: integers are written by hand into one buffer, which goes out in large pieces. Source of
- * the format: parallel(1), --joblog. */
+ * A row costs no call and no printf: integers are written by hand into one buffer, which goes out in large pieces; the
+ * second in which it began is kept from the row before. Source of the format: parallel(1), --joblog. */
 #include "tools/joblog.h"
 #include <fcntl.h>
 #include <limits.h>
@@ -37,16 +37,31 @@ int yk_write_all(int fd, const char *bytes, size_t len, const _Atomic int *stop)
     return 0;
 }
 
-static char *put_u64(char *p, uint64_t v)
+static const char pairs[201] =
+    "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
+    "5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+
+static char *put_long(char *p, uint64_t v)
 {
-    char digits[20];
-    int n = 0;
-    do
-        digits[n++] = (char)('0' + v % 10);
-    while ((v /= 10) > 0);
-    while (n > 0)
-        *p++ = digits[--n];
-    return p;
+    char digits[20], *end = digits + sizeof digits, *first = end;
+    for (; v >= 10; v /= 100) {
+        first -= 2;
+        memcpy(first, pairs + v % 100 * 2, 2);
+    }
+    if (v > 0)
+        *--first = (char)('0' + v);
+    size_t n = (size_t)(end - first);
+    memcpy(p, first, n);
+    return p + n;
+}
+
+/* Most have one digit. */
+static inline char *put_u64(char *p, uint64_t v)
+{
+    if (v >= 10)
+        return put_long(p, v);
+    *p = (char)('0' + v);
+    return p + 1;
 }
 
 static char *put_int(char *p, int v)
@@ -56,25 +71,60 @@ static char *put_int(char *p, int v)
     return put_u64(p, (uint64_t)(v < 0 ? -(int64_t)v : v));
 }
 
-/* Milliseconds as seconds with three decimals, filled with blanks on the left to width. */
-static char *put_seconds(char *p, int64_t ms, int width)
+/* A point and three decimals. */
+static char *put_milliseconds(char *p, unsigned ms)
 {
-    char text[32], *t = put_u64(text, (uint64_t)(ms < 0 ? 0 : ms) / 1000);
-    unsigned rest = (unsigned)((ms < 0 ? 0 : ms) % 1000);
-    *t++ = '.';
-    *t++ = (char)('0' + rest / 100);
-    *t++ = (char)('0' + rest / 10 % 10);
-    *t++ = (char)('0' + rest % 10);
-    for (int n = (int)(t - text); n < width; n++)
-        *p++ = ' ';
-    memcpy(p, text, (size_t)(t - text));
-    return p + (t - text);
+    p[0] = '.';
+    p[1] = (char)('0' + ms / 100);
+    memcpy(p + 2, pairs + ms % 100 * 2, 2);
+    return p + 4;
+}
+
+/* Since 1970. The seconds are those of the row before, nearly always. */
+static char *put_start(char *p, yk_joblog *log, int64_t when)
+{
+    uint64_t ns = (uint64_t)YK_MAX(when, 0), second = ns / YOKE_S;
+    if (YK_UNLIKELY(second != log->second || log->second_len == 0)) {
+        log->second = second;
+        log->second_len = (unsigned)(put_u64(log->second_text, second) - log->second_text);
+    }
+    memcpy(p, log->second_text, sizeof log->second_text); /* all of it: a copy of fixed size is two moves */
+    return put_milliseconds(p + log->second_len, (unsigned)(ns % YOKE_S / YOKE_MS));
+}
+
+/* Rounded, and filled with blanks on the left. */
+static char *put_duration(char *p, int64_t ns)
+{
+    enum { SECONDS = 6 };
+    uint64_t ms = ((uint64_t)YK_MAX(ns, 0) + YOKE_MS / 2) / YOKE_MS;
+    char text[20];
+    size_t n = (size_t)(put_u64(text, ms / 1000) - text), blanks = n < SECONDS ? SECONDS - n : 0;
+    memset(p, ' ', SECONDS);
+    memcpy(p + blanks, text, n);
+    return put_milliseconds(p + blanks + n, (unsigned)(ms % 1000));
 }
 
 static bool is_safe(unsigned char c)
 {
     static const char others[] = "@%_+=:,./-";
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr(others, c));
+}
+
+/* As it stands, or in quotes. */
+static bool needs_quotes(const char *word, size_t len)
+{
+    size_t safe = 0;
+    while (safe < len && is_safe((unsigned char)word[safe]))
+        safe++;
+    return safe < len || len == 0;
+}
+
+static size_t count_apostrophes(const char *word, size_t len)
+{
+    size_t n = 0;
+    for (const char *end = word + len; (word = memchr(word, '\'', (size_t)(end - word))); word++)
+        n++;
+    return n;
 }
 
 /* Ends at `end`, so that quotes cost one search and not one per byte. */
@@ -98,16 +148,11 @@ static char *quote(char *p, const char *word, const char *end)
 
 void yk_shell_quote(yk_buf *out, const char *word, size_t len)
 {
-    size_t safe = 0, apostrophes = 0;
-    while (safe < len && is_safe((unsigned char)word[safe]))
-        safe++;
-    if (safe == len && len > 0) {
+    if (!needs_quotes(word, len)) {
         yk_buf_put(out, word, len);
         return;
     }
-    for (size_t i = safe; i < len; i++)
-        apostrophes += word[i] == '\'';
-    char *p = yk_buf_room(out, len + 3 * apostrophes + 2);
+    char *p = yk_buf_room(out, len + 3 * count_apostrophes(word, len) + 2);
     if (p)
         out->len += (size_t)(quote(p, word, word + len) - p);
 }
@@ -119,9 +164,9 @@ void yk_joblog_add(yk_joblog *log, const yk_joblog_row *row)
         return;
     p = put_u64(p, row->seq);
     memcpy(p, "\t:\t", 3);
-    p = put_seconds(p + 3, (row->started + log->to_epoch) / YOKE_MS, 0);
+    p = put_start(p + 3, log, row->started + log->to_epoch);
     *p++ = '\t';
-    p = put_seconds(p, (row->ended - row->started + YOKE_MS / 2) / YOKE_MS, 10);
+    p = put_duration(p, row->ended - row->started);
     memcpy(p, "\t0\t", 3);
     p = put_u64(p + 3, row->receive);
     *p++ = '\t';

@@ -40,6 +40,9 @@ typedef struct yk_joblog {
     char *command;     /* the words before the record, quoted and ended by a blank */
     size_t command_len;
     yk_buf rows;       /* not written yet */
+    uint64_t second;   /* of the row before; its text, and how long that is; 0: none yet */
+    unsigned second_len;
+    char second_text[20];
     bool empty;        /* until begin: what is in the file goes, or there is nothing */
 } yk_joblog;
 

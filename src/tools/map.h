@@ -50,7 +50,7 @@ typedef struct yk_output {
 } yk_output;
 
 /* The line and the row of a record whose job has ended. True when it succeeded. */
-bool yk_output_add(yk_output *o, yk_job *job, uint64_t number, const char *text, size_t len);
+bool yk_output_add(yk_output *o, yk_job *job, uint64_t number);
 /* True when much is waiting to be written. */
 bool yk_output_is_full(const yk_output *o);
 /* Writes everything out. 0, or a negative code with its text. */
@@ -63,8 +63,13 @@ void yk_output_done(yk_output *o);
 
 /* ---- map_record.c: what a record means ---- */
 
-/* Reads a record into the job's arguments by the rule of --input. 0 or a negative code with its text. */
-int yk_map_args(const yk_map_config *c, const yoke_task *t, const yk_record *r, yk_region *region, void *args, yk_error *e);
+/* Reads a record into the task's arguments by the rule of --input. 0 or a negative code with its text. */
+int yk_map_args(const yk_map_config *c, const char *text, size_t len, yk_region *region, void *args, yk_error *e);
+/* Whether there is a text to be read. 0 or a negative code with its text. */
+int yk_map_check(const yk_record *r, yk_error *e);
+/* The task that runs a record of c: from its text (yoke_str) to the line of its result, with the newline (yoke_str). Before
+ * executors are opened, and c must live on. 0 or -ENOMEM. */
+int yk_map_record_task(const yk_map_config *c, const yoke_task **ret);
 /* A record or word for a task of one string that is JSON beyond doubt: true when it has been read into args. */
 bool yk_map_json_text(const yoke_task *t, const char *text, size_t len, unsigned flags, yk_region *region, void *args);
 /* Appends the command that runs one record: "yoke map FILE:TASK ::: ", to be followed by the quoted record. With the options
@@ -101,6 +106,7 @@ enum yk_map_stop { YK_MAP_RUNS, YK_MAP_SOON, YK_MAP_NOW };
 typedef struct yk_map {
     const yk_map_config *c;
     yoke_executor *ex;
+    const yoke_task *record;  /* see yk_map_record_task() */
     yk_input in;
     yk_joblog log;
     yk_seqset done;

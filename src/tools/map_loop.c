@@ -1,6 +1,6 @@
 /* map_loop: records in, jobs on their way, results in order.
  *
- * One thread does it all: it reads a record, decodes it into a job and submits it; every so often it writes out what has
+ * One thread does it all: it finds a record, copies it into a job and submits it; every so often it writes out what has
  * ended at the head of the window. The window bounds everything: at most YK_MAP_WINDOW records, and YK_MAP_BYTES of text and
  * (expected) results, are between the reader and the writer. It sleeps only when it can neither read nor write:
  *
@@ -24,8 +24,7 @@ typedef struct map_slot {
     struct map_window *window;
     struct map_slot *next; /* in the list of those that have ended, or of those that are free */
     yk_job *job;
-    const char *text;      /* of the record, in the job's region; for the job log */
-    size_t len;
+    size_t len;            /* of the record */
     size_t taken;          /* bytes of the input that it was, its separator too */
     uint64_t number;
     bool hooked;
@@ -263,7 +262,7 @@ static void write_slot(yk_map *m, map_slot *s)
     if (s->job->code == -ECANCELED && m->stop != YK_MAP_RUNS)
         m->tally.cancelled++;
     else
-        yk_output_add(&m->out, s->job, s->number, s->text, s->len);
+        yk_output_add(&m->out, s->job, s->number);
     w->last_ended = YK_MAX(w->last_ended, s->job->ended);
     yoke_release(s->job);
     s->job = NULL;
@@ -339,7 +338,7 @@ static void write_rest(yk_map *m)
         map_slot *s = &w->slots[i % YK_MAP_WINDOW];
         if (!slot_ended(w, s) || s->job->code == -ECANCELED)
             continue;
-        yk_output_add(&m->out, s->job, s->number, s->text, s->len);
+        yk_output_add(&m->out, s->job, s->number);
         s->job = yoke_release(s->job);
         w->taken--;
     }
@@ -457,10 +456,10 @@ static void submit(yk_map *m, yk_job *job)
 
 static yk_job *new_job(yk_map *m)
 {
-    yk_job *job = yk_job_new(m->ex, m->c->task);
+    yk_job *job = yk_job_new(m->ex, m->record);
     while (!job && m->window->taken > 0) {
         wait_for_job(m); /* frees some */
-        job = yk_job_new(m->ex, m->c->task);
+        job = yk_job_new(m->ex, m->record);
     }
     if (!job) {
         yk_error e;
@@ -477,16 +476,14 @@ static void run_record(yk_map *m, const yk_record *r)
     yk_job *job = new_job(m);
     if (!job)
         return;
-    int err = yk_map_args(m->c, m->c->task, r, &job->region, job->args, &e);
-    const char *text = "";
-    if (m->log.fd >= 0 && !(text = yk_region_copy(&job->region, r->text, r->len))) {
-        text = "";
+    int err = yk_map_check(r, &e);
+    const char *text = yk_region_copy(&job->region, r->text, r->len);
+    *(yoke_str *)job->args = text ? (yoke_str){text, r->len} : (yoke_str){"", 0};
+    if (YK_UNLIKELY(!text && err == 0))
         err = yk_errorf(&e, ENOMEM, "out of memory for the record");
-    }
     map_slot *s = take_slot(w);
     s->job = job;
-    s->text = text;
-    s->len = *text ? r->len : 0;
+    s->len = r->len;
     s->number = job->user = r->number;
     s->taken = r->len + 1;
     w->bytes += s->len + SLOT_BYTES;

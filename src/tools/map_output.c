@@ -63,27 +63,18 @@ static void set_exit(yk_joblog_row *row, const yk_job *job, int code)
     }
 }
 
-/* The result line; on failure the error's, with the code returned. */
+/* The result line, or on failure the error's. */
 static int put_line(yk_output *o, yk_job *job, uint64_t number)
 {
-    yk_error e;
-    size_t start = o->results.len;
-    int code = job->code;
-    const char *text = code != 0 ? yoke_error(job) : NULL;
-    if (code == 0) {
-        code = yk_json_result(job->task, job->args, job->ret, o->c->json_flags, &o->results, &e);
-        text = e.text;
-    }
-    if (YK_LIKELY(code == 0)) {
-        yk_buf_char(&o->results, '\n');
-        return 0;
-    }
-    o->results.len = start;
-    put_error(o, job, number, code, text);
-    return code;
+    const yoke_str *line = job->ret;
+    if (YK_LIKELY(job->code == 0))
+        yk_buf_put(&o->results, line->ptr, line->len);
+    else
+        put_error(o, job, number, job->code, yoke_error(job));
+    return job->code;
 }
 
-bool yk_output_add(yk_output *o, yk_job *job, uint64_t number, const char *text, size_t len)
+bool yk_output_add(yk_output *o, yk_job *job, uint64_t number)
 {
     size_t start = o->results.len;
     int code = put_line(o, job, number);
@@ -97,8 +88,9 @@ bool yk_output_add(yk_output *o, yk_job *job, uint64_t number, const char *text,
     if (job->ended >= job->started && job->started > 0)
         yk_tally_time(o->tally, job->ended - job->started);
     if (o->log) {
-        yk_joblog_row row = {.seq = number, .started = job->started, .ended = job->ended, .receive = line, .record = text,
-                             .len = len};
+        const yoke_str *record = job->args;
+        yk_joblog_row row = {.seq = number, .started = job->started, .ended = job->ended, .receive = line,
+                             .record = record->ptr, .len = record->len};
         if (row.started == 0)
             row.started = row.ended = yoke_now();
         if (row.ended < row.started)

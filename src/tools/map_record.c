@@ -1,5 +1,8 @@
 /* map_record: what a record means: arguments, or with --dry-run a command.
  *
+ * What is submitted is the record's text: a task made here reads it, calls the user's task and writes the result line, so that
+ * reading and writing numbers is done where the jobs run, by as many as there are, and the loop only moves bytes.
+ *
  * A record is JSON, read straight into the argument struct. For a task of one string, where nearly every line is meant as it
  * stands, --input auto takes a record as JSON only if it is beyond doubt: a whole array of one string, or an object with
  * the parameter's name. */
@@ -40,18 +43,88 @@ bool yk_map_json_text(const yoke_task *t, const char *text, size_t len, unsigned
     return looks_like_json(text, len) && yk_json_args(t, text, len, flags, region, args, &e) == 0;
 }
 
-int yk_map_args(const yk_map_config *c, const yoke_task *t, const yk_record *r, yk_region *region, void *args, yk_error *e)
+int yk_map_args(const yk_map_config *c, const char *text, size_t len, yk_region *region, void *args, yk_error *e)
 {
-    if (YK_UNLIKELY(r->too_long))
-        return yk_errorf(e, EMSGSIZE, "the record is longer than %zu MiB", YK_RECORD_MAX >> 20);
+    const yoke_task *t = c->task;
     if (c->input != YK_INPUT_JSON && yk_map_takes_text(t)) {
-        if (c->input == YK_INPUT_AUTO && yk_map_json_text(t, r->text, r->len, c->json_flags, region, args))
+        if (c->input == YK_INPUT_AUTO && yk_map_json_text(t, text, len, c->json_flags, region, args))
             return 0;
-        return yk_json_word(t, 0, r->text, r->len, c->json_flags, region, args, e);
+        return yk_json_word(t, 0, text, len, c->json_flags, region, args, e);
     }
-    if (YK_UNLIKELY(skip_blanks(r->text, r->len, 0) == r->len))
+    if (YK_UNLIKELY(skip_blanks(text, len, 0) == len))
         return yk_errorf(e, EINVAL, "the record is empty");
-    return yk_json_args(t, r->text, r->len, c->json_flags, region, args, e);
+    return yk_json_args(t, text, len, c->json_flags, region, args, e);
+}
+
+int yk_map_check(const yk_record *r, yk_error *e)
+{
+    return YK_LIKELY(!r->too_long) ? 0 : yk_errorf(e, EMSGSIZE, "the record is longer than %zu MiB", YK_RECORD_MAX >> 20);
+}
+
+/* ---- The task that runs a record ---- */
+
+/* What the records of this command are for; set before there are workers. */
+static const yk_map_config *config;
+static const yoke_param record_params[] = {
+    {.name = "record", .type = "yoke_str", .doc = "", .code = YOKE_STR, .size = sizeof(yoke_str)}};
+static yoke_task record_task;
+
+/* In the region of the run. NULL: it has failed. */
+static void *take(yk_run *run, size_t size)
+{
+    void *memory = yk_region_alloc(run->region, YK_MAX(size, (size_t)1));
+    if (!memory)
+        yk_run_refuse(-ENOMEM, "out of memory for the record");
+    return memory;
+}
+
+static void put_line(yk_run *run, const void *args, const void *values, yoke_str *ret)
+{
+    char room[512];
+    yk_buf line = {.ptr = room, .cap = sizeof room, .borrowed = true};
+    yk_error e;
+    int err = yk_json_result(config->task, args, values, config->json_flags, &line, &e);
+    yk_buf_char(&line, '\n');
+    char *text = err < 0 || line.failed ? NULL : yk_region_copy(run->region, line.ptr, line.len);
+    if (err == 0 && !text)
+        err = yk_errorf(&e, ENOMEM, "result of %s: out of memory", config->task->name);
+    if (err < 0)
+        yk_run_refuse(err, e.text);
+    else
+        *ret = (yoke_str){text, line.len};
+    yk_buf_done(&line);
+}
+
+static void run_record(const void *in, void *ret)
+{
+    const yoke_task *t = config->task;
+    const yoke_str *text = in;
+    yk_run *run = yk_current_run();
+    void *args = take(run, t->args_size), *values = take(run, t->ret_size);
+    yk_error e;
+    *(yoke_str *)ret = (yoke_str){"", 0};
+    if (!args || !values)
+        return;
+    memset(args, 0, t->args_size);
+    int err = yk_map_args(config, text->ptr, text->len, run->region, args, &e);
+    if (err < 0) {
+        yk_run_refuse(err, e.text);
+        return;
+    }
+    t->call(args, values);
+    if (run->code == 0)
+        put_line(run, args, values, ret);
+}
+
+/* To all who look it is the user's task: it has its name and its place. */
+int yk_map_record_task(const yk_map_config *c, const yoke_task **ret)
+{
+    config = c;
+    record_task = (yoke_task){.abi = YOKE_ABI, .line = c->task->line, .name = c->task->name, .ret = "yoke_str",
+                              .file = c->task->file, .ret_code = YOKE_STR, .ret_size = sizeof(yoke_str),
+                              .args_size = sizeof(yoke_str), .nparams = 1, .params = record_params, .call = run_record};
+    *ret = &record_task;
+    return yk_register_hidden(&record_task);
 }
 
 /* ---- Commands ---- */
@@ -127,7 +200,7 @@ void yk_map_dry_run(yk_map *m)
         yk_region region;
         yk_region_init(&region, NULL, 0, NULL);
         m->tally.records++;
-        if (yk_map_args(m->c, m->c->task, &r, &region, args, &e) < 0) {
+        if (yk_map_check(&r, &e) < 0 || yk_map_args(m->c, r.text, r.len, &region, args, &e) < 0) {
             m->tally.failed++;
             yk_output_say(&m->out, "record %llu: %s", (unsigned long long)r.number, e.text);
         } else {

@@ -245,6 +245,8 @@ static int start(yk_map *m)
     m->tracing = c->trace && !c->dry_run;
     if (c->dry_run)
         return 0;
+    if (yk_map_record_task(c, &m->record) < 0)
+        return refuse(m, 1, "out of memory");
     m->ex = yoke_open(c->uri);
     if (yoke_executor_status(m->ex) < 0)
         return refuse(m, yoke_executor_status(m->ex) == -EINVAL ? 2 : 3, yoke_executor_error(m->ex));
