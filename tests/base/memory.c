@@ -65,6 +65,27 @@ TEST(growth_is_not_quadratic)
     yk_buf_done(&b);
 }
 
+TEST(a_buffer_begins_in_borrowed_memory)
+{
+    char room[16];
+    for (size_t n = 0; n < 40; n++) {
+        yk_buf b = {.ptr = room, .cap = sizeof room, .borrowed = true};
+        for (size_t i = 0; i < n; i++)
+            yk_buf_char(&b, (char)('a' + i % 26));
+        CHECK(b.borrowed == (n <= sizeof room));
+        CHECK((b.ptr == room) == b.borrowed);
+        CHECK_INT(b.len, n);
+        for (size_t i = 0; i < n; i++)
+            CHECK_INT(b.ptr[i], 'a' + i % 26);
+        yk_buf_done(&b);
+        CHECK(!b.ptr && !b.borrowed);
+    }
+    yk_buf b = {.ptr = room, .cap = sizeof room, .borrowed = true};
+    yk_sys_fail("realloc", 1, ENOMEM);
+    CHECK(!yk_buf_room(&b, sizeof room + 1) && b.failed && b.ptr == room);
+    yk_buf_done(&b); /* which frees nothing that is not its own */
+}
+
 TEST(an_empty_buffer_is_an_empty_text)
 {
     yk_buf b = {0};

@@ -127,6 +127,50 @@ TEST(ids_are_not_given_again)
     CHECK(yoke_find("first") != NULL);
 }
 
+static int is_named_first(const yoke_task *task, void *arg)
+{
+    *(int *)arg += strcmp(task->name, "first") == 0;
+    return 0;
+}
+
+TEST(a_hidden_task_is_found_by_its_id_alone)
+{
+    static yoke_task same, later;
+    int count = 0;
+    same = make("first");
+    CHECK_INT(yk_register_hidden(&same), 0);
+    CHECK(same.info && same.info->hidden && !yoke_task_first.info->hidden);
+    CHECK(yk_task_by_id(same.info->id) == &same);
+    CHECK(yoke_find("first") == &yoke_task_first);
+    yoke_each_task(is_named_first, &count);
+    CHECK_INT(count, 1);
+    static yoke_task alone;
+    alone = make("nobody");
+    CHECK_INT(yk_register_hidden(&alone), 0);
+    CHECK(yoke_find("nobody") == NULL);
+    yk_error e;
+    later = make("nobody"); /* is not twice there */
+    CHECK_INT(load(NULL, &later, &e), 0);
+    CHECK(yoke_find("nobody") == &later);
+}
+
+TEST(a_hidden_task_without_memory)
+{
+    static yoke_task t;
+    uint32_t before = yk_task_count();
+    for (int n = 1; n < 10; n++) {
+        t = make("poor");
+        yk_sys_fail("calloc", n, ENOMEM);
+        int err = yk_register_hidden(&t);
+        if (err == 0)
+            break;
+        CHECK_INT(err, -ENOMEM);
+        CHECK_INT(yk_task_count(), before);
+        CHECK(t.info == NULL);
+    }
+    CHECK_INT(yk_task_count(), before + 1);
+}
+
 TEST(no_memory_is_remembered)
 {
     static const char *const calls[] = {"calloc", "realloc", "malloc"};

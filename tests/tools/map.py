@@ -338,6 +338,13 @@ def retries():
         equal(status, expected)
         equal(os.path.getsize(counter), min(n, int(retries) + 1))
     lacks(yoke("nap", "--retries", "1", ":::", "13")[2], "record 2")
+    # Neither a wrong record nor a result without a form is helped by another attempt, of which twelve would take half a minute.
+    for on in ("inline", "threads:2", "processes:2"):
+        status, out, err = yoke("add3", "--on", on, "--retries", "12", ":::", '[1,"x"]', "[1e308,1e308]", "[1,2]", "[]")
+        equal((status, out), (1, "4.0\n"))
+        for part in ('1: argument 2 "b" of add3: expected number, got "x" at byte 4', "2: result of add3: Infinity",
+                     '4: argument 1 "a" of add3: missing'):
+            has(err, "record " + part)
 
 
 @test
