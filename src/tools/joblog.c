@@ -229,7 +229,7 @@ int yk_joblog_open(yk_joblog *log, const char *path, enum yk_resume resume, cons
     char *copy = err < 0 ? NULL : yk_sys.malloc(len + 1);
     if (err == 0 && !copy)
         err = yk_errorf(e, ENOMEM, "out of memory");
-    if (err < 0) {
+    if (err < 0 || !copy) {
         close(fd);
         free(copy);
         return err;
