@@ -52,7 +52,7 @@ static void become_another(void)
         memmove(forebears, forebears + 1, --yk_self_forebears * sizeof *forebears);
     if (before != 0)
         forebears[yk_self_forebears++] = before;
-    yk_self.id = 0; /* what it holds in private memory it holds still; what it held in shared memory is the parent's, but counts */
+    yk_self.id = 0; /* the count stays: private locks are held still; shared ones are the parent's, but do no harm in it */
     forebears_of = yk_self_id();
 }
 

@@ -328,7 +328,7 @@ static void tell(const void *slot, char *text, size_t size)
 
 static const yk_wish_kind join_wish = {.holder = holder, .tell = tell, .by = "run by"};
 
-/* Others may see who waits for whom. A join cannot be refused, so if this one would never be over, all there is is to report it. */
+/* Others may see who waits for whom. A join cannot be refused: one that would never be over is reported, and waits. */
 static void begin_wish(yk_wish *wish, const yk_fork_slot *s)
 {
     if (!yoke_watching_locks || yk_wish_begin(wish, &join_wish, s, YOKE_FOREVER) < 0)
