@@ -198,7 +198,7 @@ static void run_early(yk_forks *f, yk_fork_slot *top, yk_fork_fn *run, const voi
     yk_fork_done *d = yk_sys.malloc(sizeof *d);
     if (!d) {
         static const char what[] = "one more fork without a join, beyond all slots";
-        if (!f->frame->run)
+        if (!f->frame->run || !yk_run_is_task(f->frame->run))
             yk_forks_give_up(sizeof *d, what);
         yk_fail(__FILE__, __LINE__, -ENOMEM, "out of memory: %zu bytes for %s", sizeof *d, what);
         return;

@@ -21,13 +21,15 @@ enum {
 
 typedef struct yk_pool yk_pool;
 
+enum { YK_HERE, YK_LEAVING, YK_AWAY }; /* of a worker's own set of CPUs */
+
 typedef struct yk_pool_worker {
     yk_forks forks; /* first, see fork.c */
     yk_deque deque;
     _Alignas(YK_CACHE_LINE) _Atomic uint32_t bell; /* futex word on which it sleeps; changes with each ring */
     _Atomic pid_t tid;                             /* 0: not running yet */
     _Atomic(yk_who *) who;                         /* the thread, or who the guest is; for those who wait for it */
-    _Atomic uint32_t away;                         /* whether its waker has kept it off a CPU, see wake.c */
+    _Atomic uint32_t away;                         /* YK_AWAY: its waker has kept it off a CPU, see wake.c */
     _Atomic int cpu;                               /* where it was seen last, noted by itself; -1: nowhere yet */
     cpu_set_t mask;                                /* its affinity before that */
     struct yk_pool_worker *next_free;              /* among guests that are free, or those without a thread */
@@ -144,9 +146,7 @@ static inline void yk_pool_ring(yk_pool_worker *w)
     yk_futex_wake(&w->bell, 1, false);
 }
 
-/* Wakes w on another CPU than this one, if it may run on any: wake.c. */
-void yk_pool_ring_elsewhere(yk_pool_worker *w);
-/* In w's own thread, when it is awake: it may use all its CPUs again. */
+/* In w's own thread, when it is awake: it may use all its CPUs again, see wake.c. */
 void yk_pool_come_back(yk_pool_worker *w);
 
 /* A counter with one writer. */

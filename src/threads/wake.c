@@ -7,36 +7,46 @@
  * good: who waits for it gives up the CPU at once. */
 #include "threads/pool.h"
 
-/* A sleeper may wake up for another reason, and go to sleep again, while its waker is still at it; then there is a second waker.
- * LEAVING gives the mask to one of them, AWAY to the worker. */
-enum { HERE, LEAVING, AWAY };
+/* YK_LEAVING is said before the sleeper is taken out of the set. So one that wakes up for another reason and finds itself taken
+ * sees it, and waits for the mask: no task ever runs while a waker is at it. It also gives the mask to one waker of several. */
+static bool begin_leaving(yk_pool_worker *w)
+{
+    uint32_t here = YK_HERE;
+    /* Sequentially consistent: before the sleeper is taken out; pairs with yk_pool_come_back(). */
+    return atomic_compare_exchange_strong_explicit(&w->away, &here, YK_LEAVING, memory_order_seq_cst, memory_order_relaxed);
+}
 
-static bool send_away(yk_pool_worker *w, pid_t tid, int cpu)
+/* Takes the caller's CPU out of the sleeper's affinity. */
+static bool send_away(yk_pool_worker *w)
 {
     cpu_set_t mask;
-    if (sched_getaffinity(tid, sizeof mask, &mask) < 0 || !CPU_ISSET(cpu, &mask) || CPU_COUNT(&mask) < 2)
+    int cpu = sched_getcpu();
+    pid_t tid = atomic_load_explicit(&w->tid, memory_order_relaxed);
+    if (tid <= 0 || cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(tid, sizeof mask, &mask) < 0 || !CPU_ISSET(cpu, &mask) ||
+        CPU_COUNT(&mask) < 2)
         return false;
     w->mask = mask;
     CPU_CLR(cpu, &mask);
     return sched_setaffinity(tid, sizeof mask, &mask) == 0;
 }
 
-void yk_pool_ring_elsewhere(yk_pool_worker *w)
+static void end_leaving(yk_pool_worker *w, bool taken)
 {
-    int cpu = sched_getcpu();
-    pid_t tid = atomic_load_explicit(&w->tid, memory_order_relaxed);
-    uint32_t here = HERE;
-    /* Acquire and release pair with those of yk_pool_come_back(). */
-    if (tid > 0 && cpu >= 0 && cpu < CPU_SETSIZE &&
-        atomic_compare_exchange_strong_explicit(&w->away, &here, LEAVING, memory_order_acquire, memory_order_relaxed))
-        atomic_store_explicit(&w->away, send_away(w, tid, cpu) ? AWAY : HERE, memory_order_release);
-    yk_pool_ring(w);
+    /* Release: the mask is noted; pairs with yk_pool_come_back(). */
+    atomic_store_explicit(&w->away, taken && send_away(w) ? YK_AWAY : YK_HERE, memory_order_release);
+}
+
+static uint32_t where_is(yk_pool_worker *w)
+{
+    return atomic_load_explicit(&w->away, memory_order_acquire);
 }
 
 void yk_pool_come_back(yk_pool_worker *w)
 {
     cpu_set_t now, both;
-    if (YK_LIKELY(atomic_load_explicit(&w->away, memory_order_acquire) != AWAY))
+    while (YK_UNLIKELY(where_is(w) == YK_LEAVING))
+        sched_yield();
+    if (YK_LIKELY(where_is(w) != YK_AWAY))
         return;
     /* Unless somebody has given it another mask meanwhile, as taskset(1) does. */
     if (sched_getaffinity(0, sizeof now, &now) == 0) {
@@ -44,23 +54,31 @@ void yk_pool_come_back(yk_pool_worker *w)
         if (CPU_EQUAL(&both, &now) && CPU_COUNT(&now) + 1 == CPU_COUNT(&w->mask))
             sched_setaffinity(0, sizeof w->mask, &w->mask);
     }
-    atomic_store_explicit(&w->away, HERE, memory_order_release);
+    atomic_store_explicit(&w->away, YK_HERE, memory_order_release);
 }
 
-/* Takes one out of the set and rings for it: the lowest number, so that a pool with little to do uses few threads, whose caches
- * are warm. False when all are awake. */
-static bool wake_from(yk_pool *p, yk_idle *set, void (*ring)(yk_pool_worker *w))
+/* Takes this one out of the set, unless somebody else has, and rings for it. */
+static bool wake_one(yk_idle *set, yk_pool_worker *w, bool elsewhere)
+{
+    bool leaving = elsewhere && begin_leaving(w);
+    bool taken = yk_idle_leave(set, w->index);
+    if (leaving)
+        end_leaving(w, taken);
+    if (taken)
+        yk_pool_ring(w);
+    return taken;
+}
+
+/* Wakes one out of the set: the lowest number, so that a pool with little to do uses few threads, whose caches are warm. False
+ * when all are awake. */
+static bool wake_from(yk_pool *p, yk_idle *set, bool elsewhere)
 {
     uint32_t count = atomic_load_explicit(&p->worker_count, memory_order_acquire);
     for (uint32_t i = 0; i * 64 < count && yk_idle_any(set); i++) {
         uint64_t word = atomic_load_explicit(&set->words[i], memory_order_seq_cst);
-        for (; word != 0; word &= word - 1) {
-            yk_pool_worker *w = p->workers[i * 64 + (uint32_t)__builtin_ctzll(word)];
-            if (yk_idle_leave(set, w->index)) {
-                ring(w);
+        for (; word != 0; word &= word - 1)
+            if (wake_one(set, p->workers[i * 64 + (uint32_t)__builtin_ctzll(word)], elsewhere))
                 return true;
-            }
-        }
     }
     return false;
 }
@@ -74,7 +92,7 @@ static bool somebody_searches(yk_pool *p)
 void yk_pool_wake(yk_pool *p)
 {
     if (!somebody_searches(p) && yk_idle_any(&p->sleepers))
-        wake_from(p, &p->sleepers, yk_pool_self(p) ? yk_pool_ring_elsewhere : yk_pool_ring);
+        wake_from(p, &p->sleepers, yk_pool_self(p) != NULL);
 }
 
 /* Guests take the places of as many sleepers. */
@@ -93,7 +111,7 @@ bool yk_pool_wake_for_forks(yk_pool *p)
 {
     if (somebody_searches(p))
         return false;
-    if (!(has_place(p) && wake_from(p, &p->sleepers, yk_pool_ring_elsewhere)) && !wake_from(p, &p->joiners, yk_pool_ring))
+    if (!(has_place(p) && wake_from(p, &p->sleepers, true)) && !wake_from(p, &p->joiners, false))
         return false;
     return yk_pool_wants_forks(p);
 }

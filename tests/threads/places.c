@@ -306,6 +306,33 @@ TEST(a_woken_worker_may_use_every_cpu_again)
     yoke_close(ex);
 }
 
+static int all_cpus(void)
+{
+    cpu_set_t mask = mask_of(0);
+    return CPU_COUNT(&mask);
+}
+
+YOKE_TASK(int, cpus, (int, unused))
+{
+    return all_cpus();
+}
+
+/* Whatever wakes it, a worker that is being sent away runs nothing until that is over. */
+TEST(nothing_runs_while_a_waker_changes_the_mask)
+{
+    yoke_executor *ex = yoke_open("threads:1");
+    CHECK_INT(yoke_await(yoke_submit(ex, cpus, 0), int), all_cpus());
+    await_sleepers(ex);
+    yk_pool_worker *w = pool_of(ex)->workers[0];
+    atomic_store(&w->away, YK_LEAVING);
+    yoke_future *f = yoke_submit(ex, cpus, 0);
+    usleep(20000); /* nothing is to be seen, and nothing will be */
+    CHECK(!yoke_done(f));
+    atomic_store(&w->away, YK_HERE);
+    CHECK_INT(yoke_await(f, int), all_cpus());
+    yoke_close(ex);
+}
+
 TEST(a_mask_that_somebody_else_sets_stays)
 {
     cpu_set_t all = mask_of(0), one;
