@@ -461,8 +461,9 @@ enum {
 
 /* Many readers or one writer. A writer that waits keeps new readers out, so a reader must not read-lock
  * again, and releases in the same thread. Readers do not starve writers: the one whose turn it is waits for
- * those that were in before it. Writers can starve readers: when one releases, all readers that wait are woken, and compete with the next writer; as long as
- * there always is one, nothing bounds how long they lose. No order among writers or among readers is promised. */
+ * those that were in before it. Writers can starve readers: when one releases, all readers that wait are woken,
+ * and compete with the next writer; as long as there always is one, nothing bounds how long they lose. No
+ * order among writers or among readers is promised. */
 typedef struct yoke_rwlock {
     yk_lock_core writer;
     uint32_t gate;    /* private: how many read; bits: a writer, (shared) somebody may sleep here; written by all */
