@@ -28,6 +28,8 @@
  *     something that is. The same holds for jobs: one that is waited for under a lock is submitted under it.)
  *   - No part of it takes a lock that is held over its join: it would wait for itself, or, where it happens to run in the
  *     holder's own thread, be let in by an rlock. YOKE_DEBUG=locks reports that, and many a breach of the other rule.
+ * Await in a task's own body a job that forks itself, not in a fork or a loop: that could run in a thread that joins in that very
+ * job, which then waits for itself; the await returns -EDEADLK.
  * A task that others wait for under a lock in another way, by an event or a queue, may fork between yoke_isolate_begin() and
  * yoke_isolate_end(), so that nothing strange keeps it from going on.
  *
