@@ -1,56 +1,22 @@
 /* cpus.c - the CPU budget, with file trees as they are found on real machines and in containers. */
 #include "topo/topo.h"
-#include "test.h"
+#include "tree.h"
 #include <sched.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-static char root[64];
-
-/* Writes root/path, making its folders. */
-static void put(const char *path, const char *text)
-{
-    char full[400];
-    snprintf(full, sizeof full, "%s%s", root, path);
-    for (char *p = full + strlen(root) + 1; *p; p++)
-        if (*p == '/') {
-            *p = '\0';
-            mkdir(full, 0700);
-            *p = '/';
-        }
-    FILE *f = fopen(full, "w");
-    CHECK(f != NULL);
-    fputs(text, f);
-    fclose(f);
-}
-
-static void begin(void)
-{
-    snprintf(root, sizeof root, "/tmp/yoke-cpus-XXXXXX");
-    CHECK(mkdtemp(root) != NULL);
-}
-
-static void end(void)
-{
-    char command[100];
-    snprintf(command, sizeof command, "rm -rf %s", root);
-    CHECK_INT(system(command), 0);
-}
 
 #define V2_MOUNT "31 23 0:28 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 
 TEST(version_2_least_on_the_way_up)
 {
     begin();
-    put("/proc/self/cgroup", "0::/user.slice/app.scope\n");
-    put("/proc/self/mountinfo", "1 1 8:1 / / rw - ext4 /dev/sda rw\n" V2_MOUNT);
-    put("/sys/fs/cgroup/user.slice/app.scope/cpu.max", "max 100000\n");
+    grow("proc/self/cgroup", "0::/user.slice/app.scope\n");
+    grow("proc/self/mountinfo", "1 1 8:1 / / rw - ext4 /dev/sda rw\n" V2_MOUNT);
+    grow("sys/fs/cgroup/user.slice/app.scope/cpu.max", "max 100000\n");
     CHECK_NEAR(yk_cgroup_quota(root), 0, 0);
-    put("/sys/fs/cgroup/user.slice/cpu.max", "150000 100000\n");
+    grow("sys/fs/cgroup/user.slice/cpu.max", "150000 100000\n");
     CHECK_NEAR(yk_cgroup_quota(root), 1.5, 1e-9);
-    put("/sys/fs/cgroup/user.slice/app.scope/cpu.max", "50000 100000\n");
+    grow("sys/fs/cgroup/user.slice/app.scope/cpu.max", "50000 100000\n");
     CHECK_NEAR(yk_cgroup_quota(root), 0.5, 1e-9);
-    put("/sys/fs/cgroup/user.slice/app.scope/cpu.max", "400000 100000\n");
+    grow("sys/fs/cgroup/user.slice/app.scope/cpu.max", "400000 100000\n");
     CHECK_NEAR(yk_cgroup_quota(root), 1.5, 1e-9);
     end();
 }
@@ -58,9 +24,9 @@ TEST(version_2_least_on_the_way_up)
 TEST(version_2_in_a_container)
 {
     begin();
-    put("/proc/self/cgroup", "0::/\n");
-    put("/proc/self/mountinfo", V2_MOUNT);
-    put("/sys/fs/cgroup/cpu.max", "200000 100000\n");
+    grow("proc/self/cgroup", "0::/\n");
+    grow("proc/self/mountinfo", V2_MOUNT);
+    grow("sys/fs/cgroup/cpu.max", "200000 100000\n");
     CHECK_NEAR(yk_cgroup_quota(root), 2, 1e-9);
     end();
 }
@@ -68,12 +34,12 @@ TEST(version_2_in_a_container)
 TEST(version_1_with_mount_root)
 {
     begin();
-    put("/proc/self/cgroup", "4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n0::/docker/abc\n");
-    put("/proc/self/mountinfo", "32 31 0:29 /docker/abc /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n");
-    put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
-    put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
+    grow("proc/self/cgroup", "4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n0::/docker/abc\n");
+    grow("proc/self/mountinfo", "32 31 0:29 /docker/abc /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n");
+    grow("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
+    grow("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
     CHECK_NEAR(yk_cgroup_quota(root), 0, 0);
-    put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "250000\n");
+    grow("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "250000\n");
     CHECK_NEAR(yk_cgroup_quota(root), 2.5, 1e-9);
     end();
 }
@@ -81,11 +47,11 @@ TEST(version_1_with_mount_root)
 TEST(both_versions_mounted)
 {
     begin();
-    put("/proc/self/cgroup", "1:cpu:/a\n0::/\n");
-    put("/proc/self/mountinfo", "32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n"
+    grow("proc/self/cgroup", "1:cpu:/a\n0::/\n");
+    grow("proc/self/mountinfo", "32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n"
                                 "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
-    put("/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", "300000\n");
-    put("/sys/fs/cgroup/cpu/a/cpu.cfs_period_us", "100000\n");
+    grow("sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", "300000\n");
+    grow("sys/fs/cgroup/cpu/a/cpu.cfs_period_us", "100000\n");
     CHECK_NEAR(yk_cgroup_quota(root), 3, 1e-9);
     end();
 }
@@ -94,11 +60,11 @@ TEST(strange_files)
 {
     begin();
     CHECK_NEAR(yk_cgroup_quota(root), 0, 0);
-    put("/proc/self/cgroup", "garbage\n::\n0::\n7:\n");
-    put("/proc/self/mountinfo", "garbage\n - cgroup2\n1 2 3 4 - cgroup2 x y\n" V2_MOUNT "cut off - cgroup2");
-    put("/sys/fs/cgroup/cpu.max", "lots of it\n");
+    grow("proc/self/cgroup", "garbage\n::\n0::\n7:\n");
+    grow("proc/self/mountinfo", "garbage\n - cgroup2\n1 2 3 4 - cgroup2 x y\n" V2_MOUNT "cut off - cgroup2");
+    grow("sys/fs/cgroup/cpu.max", "lots of it\n");
     CHECK_NEAR(yk_cgroup_quota(root), 0, 0);
-    put("/sys/fs/cgroup/cpu.max", "100 0\n");
+    grow("sys/fs/cgroup/cpu.max", "100 0\n");
     CHECK_NEAR(yk_cgroup_quota(root), 0, 0);
     end();
 }

@@ -1,45 +1,19 @@
 /* distance.c - how far apart CPUs are: by file trees as kernels show them, by hwloc's descriptions of the same machines, and by
  * text that is neither. */
 #include "topo/distance.h"
-#include "test.h"
+#include "tree.h"
 #include <limits.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-static char root[64];
-
-/* Writes root/sys/devices/system/PATH, making its folders. */
+/* Writes root/sys/devices/system/PATH. */
 __attribute__((format(printf, 2, 3))) static void put(const char *text, const char *path, ...)
 {
-    char full[400];
-    int n = snprintf(full, sizeof full, "%s/sys/devices/system/", root);
+    char full[300];
+    int n = snprintf(full, sizeof full, "sys/devices/system/");
     va_list args;
     va_start(args, path);
     vsnprintf(full + n, sizeof full - (size_t)n, path, args);
     va_end(args);
-    for (char *p = full + strlen(root) + 1; *p; p++)
-        if (*p == '/') {
-            *p = '\0';
-            mkdir(full, 0700);
-            *p = '/';
-        }
-    FILE *f = fopen(full, "w");
-    CHECK(f != NULL);
-    fputs(text, f);
-    fclose(f);
-}
-
-static void begin(void)
-{
-    snprintf(root, sizeof root, "/tmp/yoke-distance-XXXXXX");
-    CHECK(mkdtemp(root) != NULL);
-}
-
-static void end(void)
-{
-    char command[100];
-    snprintf(command, sizeof command, "rm -rf %s", root);
-    CHECK_INT(system(command), 0);
+    grow(full, text);
 }
 
 static yk_places places, other;

@@ -1,22 +1,10 @@
 /* algorithm.c - find, count, select, unique, least and greatest, transform, histograms: against plain loops, on every pool, of
  * any type, cancelled, without memory. */
-#include "test.h"
+#include "pools.h"
 #include "base/base.h"
 #include <math.h>
 #include <unistd.h>
 #include <yoke.h>
-
-static const char *const pools[] = {"inline", "threads:1", "threads:2", "threads:3", "threads:8"};
-
-static yoke_executor *close_it(yoke_executor *ex)
-{
-    CHECK_INT(yoke_close(ex), 0);
-    return NULL;
-}
-
-#define EACH_POOL(ex)                                                                                                  \
-    for (size_t pool_at = 0; pool_at < sizeof pools / sizeof *pools; pool_at++)                                        \
-        for (yoke_executor *ex = yoke_open(pools[pool_at]); ex; ex = close_it(ex))
 
 enum { N = 300007 };
 static const size_t lengths[] = {0, 1, 2, 3, 63, 64, 65, 127, 1000, 4095, 4096, 4097, 32768, 65536, 65537, 100000, N};

@@ -1,23 +1,11 @@
 /* loop.c - parallel loops and reductions: every iteration once, on any pool, of any shape; the same result to the last bit. */
-#include "test.h"
+#include "pools.h"
 #include "base/base.h"
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <yoke.h>
-
-static const char *const pools[] = {"inline", "threads:1", "threads:2", "threads:3", "threads:8"};
-
-static yoke_executor *close_it(yoke_executor *ex)
-{
-    CHECK_INT(yoke_close(ex), 0);
-    return NULL;
-}
-
-#define EACH_POOL(ex)                                                                                                  \
-    for (size_t pool_at = 0; pool_at < sizeof pools / sizeof *pools; pool_at++)                                        \
-        for (yoke_executor *ex = yoke_open(pools[pool_at]); ex; ex = close_it(ex))
 
 /* ---- Every iteration once ---- */
 

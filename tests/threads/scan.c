@@ -1,23 +1,11 @@
 /* scan.c - scans of any type and length: against a plain loop, the same to the last bit on every pool, in place, without memory,
  * cancelled. */
-#include "test.h"
+#include "pools.h"
 #include "base/base.h"
 #include "threads/crew.h"
 #include <math.h>
 #include <unistd.h>
 #include <yoke.h>
-
-static const char *const pools[] = {"inline", "threads:1", "threads:2", "threads:3", "threads:8"};
-
-static yoke_executor *close_it(yoke_executor *ex)
-{
-    CHECK_INT(yoke_close(ex), 0);
-    return NULL;
-}
-
-#define EACH_POOL(ex)                                                                                                  \
-    for (size_t pool_at = 0; pool_at < sizeof pools / sizeof *pools; pool_at++)                                        \
-        for (yoke_executor *ex = yoke_open(pools[pool_at]); ex; ex = close_it(ex))
 
 enum { N = 400003 };
 static const size_t lengths[] = {0, 1, 2, 3, 5, 1000, 16383, 16384, 16385, 32768, 32769, 65536, 65537, 131072, 131073, N};

@@ -1,24 +1,12 @@
 /* sort.c - sorting by orders, by functions and by keys: every kind of input, stable, the same on every pool; out of memory,
  * cancelled, inside of jobs. */
-#include "test.h"
+#include "pools.h"
 #include "base/base.h"
 #include <limits.h>
 #include <math.h>
 #include <pthread.h>
 #include <unistd.h>
 #include <yoke.h>
-
-static const char *const pools[] = {"inline", "threads:1", "threads:2", "threads:3", "threads:8"};
-
-static yoke_executor *close_it(yoke_executor *ex)
-{
-    CHECK_INT(yoke_close(ex), 0);
-    return NULL;
-}
-
-#define EACH_POOL(ex)                                                                                                  \
-    for (size_t pool_at = 0; pool_at < sizeof pools / sizeof *pools; pool_at++)                                        \
-        for (yoke_executor *ex = yoke_open(pools[pool_at]); ex; ex = close_it(ex))
 
 enum { N = 150001 };
 static const size_t lengths[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 24, 25, 31, 64, 100, 1000, 1023, 1025, 4096, 20000, 65536, 65537, N};
