@@ -86,7 +86,7 @@ typedef struct yk_fork_worker {
 typedef struct yk_fork_visit {
     yk_fork_worker *worker;
     yk_fork_slot *top;
-    void *hidden[40];
+    void *hidden[40] __attribute__((aligned(16)));
 } yk_fork_visit;
 
 /* Makes the calling thread a worker of ex's pool, or of what NULL means, for the time until it leaves again. */

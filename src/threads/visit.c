@@ -16,6 +16,7 @@ typedef struct visit {
     yk_outside outside;
 } visit;
 _Static_assert(sizeof(visit) <= sizeof(((yk_fork_visit *)0)->hidden), "yk_fork_visit is too small");
+_Static_assert(_Alignof(visit) <= 16 && offsetof(yk_fork_visit, hidden) % 16 == 0, "and lies as it must");
 
 /* ---- The process's own pool ---- */
 
