@@ -281,6 +281,7 @@ bool yk_forks_steal_from(yk_pool_worker *w, yk_pool_worker *victim, yk_fork_slot
     /* Acquire pairs with the owner's addition in share(). */
     if (!atomic_compare_exchange_strong_explicit(&f->open, &open, open + 1, memory_order_acquire, memory_order_relaxed))
         return false;
+    yk_pool_stop_searching(w);
     if (tail_of(open) + 1 < split_of(open))
         yk_pool_wake_for_forks(w->pool);
     yk_count(&w->steals);

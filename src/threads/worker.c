@@ -155,7 +155,7 @@ static bool is_one_too_many(yk_pool *p)
 
 /* ---- Searching and sleeping ---- */
 
-static void stop_searching(yk_pool_worker *w)
+void yk_pool_stop_searching(yk_pool_worker *w)
 {
     if (w->searching) {
         w->searching = false;
@@ -207,7 +207,7 @@ static bool work(yk_pool_worker *w, bool idle)
     yk_job *job = yk_pool_find(w);
     if (!job)
         return has_place(w->pool) && yk_forks_steal(w, w->forks.base);
-    stop_searching(w);
+    yk_pool_stop_searching(w);
     if (idle && yk_pool_has_work(w->pool))
         yk_pool_wake(w->pool);
     run(w, job);
@@ -249,7 +249,7 @@ static bool search(yk_pool_worker *w)
         watch(p);
         found = work(w, true);
     } while (!found && yk_spin_more(&spin) && !atomic_load_explicit(&p->stopping, memory_order_relaxed));
-    stop_searching(w);
+    yk_pool_stop_searching(w);
     learn(w, found);
     return found;
 }

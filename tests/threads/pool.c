@@ -3,6 +3,7 @@
 #include "exec/exec.h"
 #include "test.h"
 #include <dirent.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -126,6 +127,54 @@ TEST(work_spreads)
         fs[i] = yoke_submit(ex, meets, 4);
     for (int i = 0; i < 4; i++)
         CHECK_INT(yoke_wait(fs[i]), 0);
+    yoke_close(ex);
+}
+
+static _Atomic int thieves;
+
+YOKE_FORK(void, comes, (int, expected))
+{
+    atomic_fetch_add(&thieves, 1);
+    while (atomic_load(&thieves) < expected)
+        sched_yield();
+}
+
+YOKE_FORK(void, nothing)
+{
+}
+
+/* Each fork that is stolen stays with its thief until all are. The owner goes on forking, so that it hears who asks. */
+YOKE_FORK(void, all_at_once, (int, n))
+{
+    if (n > 0) {
+        yoke_fork(comes, 3);
+        yoke_call(all_at_once, n - 1);
+        yoke_join(comes);
+    } else {
+        while (atomic_load(&thieves) < 3) {
+            yoke_fork(nothing);
+            yoke_join(nothing);
+        }
+    }
+}
+
+YOKE_TASK(void, draws_thieves, (int, n))
+{
+    all_at_once(n);
+}
+
+/* A thief that has found something while it searched does not keep others asleep. */
+TEST(forks_spread)
+{
+    yoke_executor *ex = yoke_open("threads:4");
+    for (int i = 0; i < 200; i++) {
+        atomic_store(&thieves, 0);
+        yoke_future *f = yoke_submit(ex, draws_thieves, 3);
+        CHECK_INT(yoke_wait(f), 0);
+        yoke_release(f);
+        if (i % 4 == 0)
+            usleep(test_random() % 300);
+    }
     yoke_close(ex);
 }
 
