@@ -39,7 +39,8 @@
  * keep its result for the join. When there is no memory for that the job fails with -ENOMEM; where there is no job, or no memory
  * to begin at all, the program is ended by abort() after a line on stderr that says what for, and how many bytes. A body sees the
  * job that it is part of: yoke_cancelled(), yoke_alloc() and yoke_fail() work in every fork. When the job fails or is
- * cancelled, forks that have not begun are not run any more, and their joins return zero; the job's result is dropped.
+ * cancelled, forks that have not begun are not run any more, and their joins return zero; the job's result is dropped, and
+ * it ends with -ECANCELED whatever its body returns.
  * yoke_fail() where there is no job does the same to the call from outside, whose result is worthless then, and the error is
  * reported as one that nobody looked at (yoke_on_lost_error()): work that may fail belongs in a job, whose future tells.
  *

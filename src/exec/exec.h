@@ -38,6 +38,7 @@ typedef struct yk_run {
     /* Parts of the task that run on other threads (threads/fork.c) have the same yk_run. */
     _Atomic bool shared;             /* there are such parts: lock before region, code and error are touched */
     _Atomic bool failed;             /* code is not 0 */
+    _Atomic bool cut;                /* a part has been left out because the run was over */
     yk_mutex lock;
 } yk_run;
 
@@ -82,6 +83,15 @@ static inline bool yk_run_is_over(const yk_run *run)
 {
     return atomic_load_explicit(&run->failed, memory_order_relaxed) ||
            (atomic_load_explicit(run->cancel, memory_order_relaxed) & YK_CANCEL);
+}
+
+/* The same for who then leaves a part of it out. */
+static inline bool yk_run_cut(yk_run *run)
+{
+    bool over = yk_run_is_over(run);
+    if (YK_UNLIKELY(over))
+        atomic_store_explicit(&run->cut, true, memory_order_relaxed); /* whoever waits for the part synchronises */
+    return over;
 }
 
 /* ---- Timer (timer.c): one thread for all deadlines and pauses, started when first needed ---- */

@@ -665,7 +665,11 @@ void yk_job_execute(yk_job *job, uint32_t worker)
     }
     /* Who waits for the job looks at its runner: future.c. An attempt in an attempt (help) is of the same thread. */
     atomic_store_explicit(&job->runner, yk_who_self(), memory_order_relaxed);
+    /* What was submitted under a lock may be waited for under it: then it is isolated, as a fork is (threads/fork.c). */
+    bool isolated = job->isolated;
+    yk_self.held += isolated;
     int code = yk_job_run(&run);
+    yk_self.held -= isolated;
     atomic_store_explicit(&job->runner, NULL, memory_order_relaxed);
     if (job->abortable && job->opts.timeout != 0)
         stop_timer(job, &job->attempt_timer);

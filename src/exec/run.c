@@ -83,6 +83,16 @@ static void note_lateness(yk_run *run)
         run->error = "timed out";
 }
 
+/* A part was left out because of a cancel, so there is no result, even if the task did not look whether it was to stop. */
+static void note_cut(yk_run *run)
+{
+    const yoke_task *t = run->task;
+    run->code = -ECANCELED;
+    run->error = yk_region_printf(run->region, "%s: cancelled (%s:%u)", t->name, base_name(t->file), t->line);
+    if (!run->error)
+        run->error = "cancelled";
+}
+
 int yk_job_run(yk_run *run)
 {
     run->code = 0;
@@ -90,6 +100,7 @@ int yk_job_run(yk_run *run)
     run->retry_after = -1;
     atomic_store_explicit(&run->shared, false, memory_order_relaxed);
     atomic_store_explicit(&run->failed, false, memory_order_relaxed);
+    atomic_store_explicit(&run->cut, false, memory_order_relaxed);
     run->lock = (yk_mutex){0};
     run->outer = current;
     current = run;
@@ -100,6 +111,8 @@ int yk_job_run(yk_run *run)
     if (timed)
         run->ended = yoke_now();
     current = run->outer;
+    if (YK_UNLIKELY(atomic_load_explicit(&run->cut, memory_order_relaxed) && run->code == 0))
+        note_cut(run);
     if (YK_UNLIKELY(timed && run->ended >= run->deadline))
         note_lateness(run);
     return run->code;

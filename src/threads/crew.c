@@ -21,7 +21,7 @@ enum { LARGE_PAGE = 2 << 20 };
 bool yk_is_over(void)
 {
     yk_run *run = yk_current_run();
-    return run && yk_run_is_over(run);
+    return run && yk_run_cut(run);
 }
 
 unsigned yk_width_of(yoke_executor *ex)

@@ -115,9 +115,15 @@ static bool is_cancelled(const yk_forks *f)
     return f->frame && is_over(f->frame->run);
 }
 
+/* For who then leaves something out. */
+static bool is_cut(const yk_forks *f)
+{
+    return f->frame && f->frame->run && yk_run_cut(f->frame->run);
+}
+
 bool yk_forks_is_over(const yk_fork_worker *w)
 {
-    return is_cancelled((const yk_forks *)(const void *)w);
+    return is_cut((const yk_forks *)(const void *)w);
 }
 
 /* Sets what the macros compare with. While results of early runs wait, or the job is cancelled, each join takes the slow way;
@@ -163,7 +169,7 @@ void yk_forks_ask_one(yk_forks *f)
 
 void yk_forks_ask(yk_pool *p)
 {
-    uint32_t count = atomic_load_explicit(&p->worker_count, memory_order_acquire);
+    uint32_t count = yk_pool_reach(p);
     for (uint32_t i = 0; i < count; i++)
         yk_forks_ask_one(&p->workers[i]->forks);
 }
@@ -215,7 +221,7 @@ yk_fork_slot *yk_fork_slow(yk_fork_worker *w, yk_fork_slot *top, yk_fork_fn *run
 {
     yk_forks *f = (yk_forks *)(void *)w;
     w->head = top + 1;
-    if (is_cancelled(f)) {
+    if (is_cut(f)) {
         refresh(f);
         return top + 1; /* the join gives zero */
     }
@@ -260,7 +266,7 @@ static void run_stolen(yk_pool_worker *w, yk_pool_worker *victim, yk_fork_slot *
     yk_forks_begin(&w->forks, &frame, top, run);
     yk_self.held += isolated;
     yk_run *before = yk_run_enter(run);
-    if (is_over(run))
+    if (run && yk_run_cut(run))
         memset(s->bytes, 0, sizeof s->bytes);
     else
         s->run(&w->forks.own, top, s);
@@ -345,41 +351,63 @@ static bool is_asleep_for(yk_fork_slot *s)
     return false;
 }
 
-/* Sleeps until the thief has finished or there are forks to steal. */
-static void sleep_for(yk_pool_worker *w, yk_fork_slot *s)
+/* A guest has the place of a worker that sleeps; a worker lends its own by yk_wait(). */
+static void lend(yk_pool_worker *w)
+{
+    if (w->guest)
+        atomic_fetch_sub_explicit(&w->pool->guests, 1, memory_order_seq_cst); /* before the looks: see has_place() in wake.c */
+}
+
+static void take_again(yk_pool_worker *w)
+{
+    if (w->guest)
+        atomic_fetch_add_explicit(&w->pool->guests, 1, memory_order_relaxed);
+}
+
+static void sleep_on_bell(yk_pool_worker *w, const yk_fork_slot *s, uint32_t seen, bool lent)
 {
     yk_wish wish;
+    begin_wish(&wish, s);
+    (lent ? yk_wait : yk_futex_wait)(&w->bell, seen, YOKE_FOREVER, false);
+    yk_wish_end(&wish);
+}
+
+static void sleep_and_lend(yk_pool_worker *w, const yk_fork_slot *s, uint32_t seen)
+{
+    lend(w);
+    yk_forks_ask(w->pool);
+    if (yk_pool_has_forks(w->pool))
+        yk_pool_wake_for_forks(w->pool);
+    sleep_on_bell(w, s, seen, true);
+    take_again(w);
+}
+
+/* Sleeps until the thief has finished or there are forks to steal. A job that waits to be begun gets this thread's place, and
+ * those of others who sleep so, until somebody begins it: the thief may be waiting for that job. */
+static void sleep_for(yk_pool_worker *w, yk_fork_slot *s)
+{
+    yk_pool *p = w->pool;
     uint32_t seen = atomic_load_explicit(&w->bell, memory_order_acquire);
-    yk_idle_enter(&w->pool->joiners, w->index);
-    if (is_asleep_for(s)) {
-        yk_forks_ask(w->pool);
-        if (!yk_pool_has_forks(w->pool)) {
-            begin_wish(&wish, s);
-            yk_futex_wait(&w->bell, seen, YOKE_FOREVER, false);
-            yk_wish_end(&wish);
-        }
+    yk_idle_enter(&p->joiners, w->index);
+    bool asleep = is_asleep_for(s), jobs = yk_pool_has_work(p);
+    if (asleep && !jobs) {
+        yk_forks_ask(p);
+        if (!yk_pool_has_forks(p))
+            sleep_on_bell(w, s, seen, false);
     }
-    yk_idle_leave(&w->pool->joiners, w->index);
+    yk_idle_leave(&p->joiners, w->index);
+    if (asleep && jobs) {
+        yk_pool_wake(p);
+        sleep_and_lend(w, s, seen);
+    }
 }
 
 /* Sleeps until the thief has finished, while others do what there is to do. */
 static void sleep_isolated(yk_pool_worker *w, yk_fork_slot *s)
 {
-    yk_wish wish;
-    yk_pool *p = w->pool;
     uint32_t seen = atomic_load_explicit(&w->bell, memory_order_acquire);
-    if (!is_asleep_for(s))
-        return;
-    if (w->guest)
-        atomic_fetch_sub_explicit(&p->guests, 1, memory_order_seq_cst); /* before the looks: see has_place() in wake.c */
-    yk_forks_ask(p);
-    if (yk_pool_has_forks(p))
-        yk_pool_wake_for_forks(p);
-    begin_wish(&wish, s);
-    yk_wait(&w->bell, seen, YOKE_FOREVER, false);
-    yk_wish_end(&wish);
-    if (w->guest)
-        atomic_fetch_add_explicit(&p->guests, 1, memory_order_relaxed);
+    if (is_asleep_for(s))
+        sleep_and_lend(w, s, seen);
 }
 
 /* Runs a part of what slot s waits for, or anything else. */
@@ -466,5 +494,5 @@ const void *yk_fork_reclaim(yk_fork_worker *own, yk_fork_slot *top)
         return top->bytes;
     }
     refresh(f);
-    return is_cancelled(f) ? zero : NULL;
+    return is_cut(f) ? zero : NULL;
 }

@@ -46,7 +46,7 @@ void yk_pool_note_cpu(yk_pool_worker *w)
 void yk_pool_learn_order(yk_pool *p)
 {
     if (!atomic_load_explicit(&yk_this_machine, memory_order_relaxed) && yoke_now() - p->opened >= yk_pool_order_every &&
-        atomic_load_explicit(&p->worker_count, memory_order_relaxed) > 2)
+        yk_pool_reach(p) > 2)
         yk_this_machine_learn();
 }
 
@@ -61,7 +61,7 @@ static void insert(yk_pool_worker *w, unsigned group, uint32_t index)
 void yk_pool_order_from(yk_pool_worker *w, int cpu)
 {
     yk_pool *p = w->pool;
-    uint32_t count = atomic_load_explicit(&p->worker_count, memory_order_acquire);
+    uint32_t count = yk_pool_reach(p);
     memset(w->group_end, 0, sizeof w->group_end);
     for (uint32_t i = 0; i < count; i++)
         if (i != w->index)
@@ -75,11 +75,11 @@ static void maybe_order(yk_pool_worker *w)
     w->rounds_to_order = ROUNDS;
     yk_pool_note_cpu(w);
     if (!atomic_load_explicit(&yk_this_machine, memory_order_relaxed) ||
-        atomic_load_explicit(&w->pool->worker_count, memory_order_relaxed) <= 2)
+        yk_pool_reach(w->pool) <= 2)
         return;
     int cpu = atomic_load_explicit(&w->cpu, memory_order_relaxed);
     int64_t now = yoke_now(), wait = cpu == w->ordered_cpu ? yk_pool_order_every * OTHERS_MOVE : yk_pool_order_every;
-    if (w->ordered > 0 && now - w->ordered_at < wait)
+    if (w->ordered > 0 && w->ordered <= yk_pool_reach(w->pool) && now - w->ordered_at < wait)
         return;
     w->ordered_at = now;
     yk_pool_order_from(w, cpu);
@@ -122,7 +122,7 @@ void yk_round_begin(yk_round *r, yk_pool_worker *thief)
     if (YK_UNLIKELY(--thief->rounds_to_order == 0))
         maybe_order(thief);
     *r = (yk_round){.thief = thief, .drawn = YK_DISTANCES, .from = thief->victim, .size = 1};
-    r->count = atomic_load_explicit(&thief->pool->worker_count, memory_order_acquire);
+    r->count = yk_pool_reach(thief->pool);
 }
 
 static void enter(yk_round *r, uint32_t from, uint32_t end)

@@ -40,7 +40,9 @@ static int pool_open(const char *arg, yoke_executor **ret, yk_error *e)
         return yk_errorf(e, ENOMEM, "out of memory");
     }
     for (unsigned i = 0; i < width; i++) {
+        yk_mutex_lock(&p->park_lock);
         err = yk_pool_add_worker(p);
+        yk_mutex_unlock(&p->park_lock);
         if (err < 0) {
             yk_pool_stop(p);
             pool_free(p);
@@ -65,7 +67,7 @@ static bool pool_help(yoke_executor *ex, yk_job *job)
     if (!w || !yk_job_claim(job))
         return false;
     yoke_ref(job); /* the queue's entry keeps the executor's reference; finish consumes this one */
-    yk_pool_execute(w, job);
+    yk_job_execute(job, w->index);
     return yk_job_ended(job); /* not when it is to be tried again */
 }
 

@@ -48,6 +48,7 @@ typedef struct yk_pool_worker {
     bool has_thread;        /* of its own */
     bool guest;             /* for a thread from outside */
     bool searching;         /* counted in pool->searching */
+    bool unused;            /* parked, or a guest that is away, or without a thread; guarded by park_lock */
     unsigned blocked_depth; /* waits nest: only the outermost gives the place away */
     /* The order in which it steals, see order.c. */
     int64_t ordered_at;
@@ -85,20 +86,21 @@ struct yk_pool {
     unsigned places_max;
     int64_t opened;            /* when it was opened */
     _Atomic int64_t looked_at; /* when affinity and quota were last read */
-    yk_mutex park_lock;       /* guards parked_tokens, idle_spares and starting threads */
+    yk_mutex park_lock;       /* guards who is parked, and starting threads */
     _Atomic int32_t active;   /* workers that hold a place */
-    uint32_t parked;          /* spares asleep on park_word */
-    uint32_t unpark;          /* spares that may get up */
+    yk_idle parked;           /* spares that sleep until somebody takes them out; changed under park_lock */
     _Atomic uint32_t missing; /* places of blocked workers for which no thread could be had; written under park_lock */
     _Atomic uint64_t unfilled; /* how often that was so; counted under park_lock */
-    _Atomic uint32_t park_word;
     uint32_t room;            /* of `workers` */
     _Atomic uint32_t worker_count;
+    _Atomic uint32_t reach;    /* workers from here on have nothing that could be found: who searches stops there */
     yk_pool_worker *workers[]; /* worker_count of them; never shrinks before close */
 };
 
 /* ---- queue.c: finding work ---- */
 void yk_pool_put(yk_pool *p, yk_job *job);
+/* The same for a job that has been in a worker's own queue, without waking anybody. */
+void yk_pool_put_back(yk_pool *p, yk_job *job);
 /* The next job for this worker, or NULL when there was none anywhere. */
 yk_job *yk_pool_find(yk_pool_worker *w);
 /* True when some queue seems to hold a job. */
@@ -184,8 +186,12 @@ yk_pool_worker *yk_pool_become(yk_pool_worker *w);
 /* The worker that this thread is, of whatever pool, or NULL. */
 yk_pool_worker *yk_pool_anybody(void);
 void yk_pool_stop(yk_pool *p);
-/* Runs a claimed job in worker w, which this thread is. */
-void yk_pool_execute(yk_pool_worker *w, yk_job *job);
+/* Under park_lock: whether w may have anything that others could find. */
+void yk_pool_set_used(yk_pool_worker *w, bool used);
+static inline uint32_t yk_pool_reach(yk_pool *p)
+{
+    return atomic_load_explicit(&p->reach, memory_order_seq_cst); /* after entering a set of idle; pairs with set_used() */
+}
 /* Lets a spare run in a place that is free: a parked one, else a new thread. */
 void yk_pool_fill_place(yk_pool *p);
 /* Tries again for the places that are missing. */

@@ -54,6 +54,11 @@ static void put_outside(yk_pool *p, yk_job *job, int32_t priority)
         put_list(p, job, priority);
 }
 
+void yk_pool_put_back(yk_pool *p, yk_job *job)
+{
+    put_outside(p, job, priority_of(job));
+}
+
 void yk_pool_put(yk_pool *p, yk_job *job)
 {
     yk_pool_worker *w = yk_pool_self(p);
@@ -128,7 +133,7 @@ bool yk_pool_has_work(yk_pool *p)
 {
     if (!yk_inbox_is_empty(&p->inbox) || atomic_load_explicit(&p->listed, memory_order_seq_cst) > 0)
         return true;
-    uint32_t count = atomic_load_explicit(&p->worker_count, memory_order_acquire);
+    uint32_t count = yk_pool_reach(p);
     for (uint32_t i = 0; i < count; i++)
         if (!yk_deque_is_empty(&p->workers[i]->deque))
             return true;
@@ -137,7 +142,7 @@ bool yk_pool_has_work(yk_pool *p)
 
 bool yk_pool_has_forks(yk_pool *p)
 {
-    uint32_t count = atomic_load_explicit(&p->worker_count, memory_order_acquire);
+    uint32_t count = yk_pool_reach(p);
     for (uint32_t i = 0; i < count; i++)
         if (yk_forks_open(&p->workers[i]->forks))
             return true;

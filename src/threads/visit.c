@@ -72,6 +72,8 @@ static yk_pool_worker *take_guest(yk_pool *p)
         p->free_guests = w->next_free;
     else
         w = yk_pool_add_guest(p);
+    if (w)
+        yk_pool_set_used(w, true);
     yk_mutex_unlock(&p->park_lock);
     if (w)
         atomic_fetch_add_explicit(&p->guests, 1, memory_order_relaxed);
@@ -85,6 +87,7 @@ static void give_guest(yk_pool_worker *w)
     yk_mutex_lock(&p->park_lock);
     w->next_free = p->free_guests;
     p->free_guests = w;
+    yk_pool_set_used(w, false);
     yk_mutex_unlock(&p->park_lock);
 }
 

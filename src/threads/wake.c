@@ -89,10 +89,13 @@ static bool somebody_searches(yk_pool *p)
     return atomic_load_explicit(&p->searching, memory_order_seq_cst) > 0;
 }
 
+/* Who sleeps in a join holds a place that the job could have, and lends it when woken: see sleep_for() in fork.c. */
 void yk_pool_wake(yk_pool *p)
 {
-    if (!somebody_searches(p) && yk_idle_any(&p->sleepers))
-        wake_from(p, &p->sleepers, yk_pool_self(p) != NULL);
+    if (somebody_searches(p))
+        return;
+    if (!yk_idle_any(&p->sleepers) || !wake_from(p, &p->sleepers, yk_pool_self(p) != NULL))
+        wake_from(p, &p->joiners, false);
 }
 
 /* Guests take the places of as many sleepers. */

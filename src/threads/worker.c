@@ -51,11 +51,39 @@ static __attribute__((constructor)) void watch_forks(void)
 
 /* ---- Places ---- */
 
+/* Parked spares are many after tasks have blocked, and for ever. They have nothing, so that nobody need look at them: the lowest
+ * get up first, and those above the highest that is up are out of reach. */
+void yk_pool_set_used(yk_pool_worker *w, bool used)
+{
+    yk_pool *p = w->pool;
+    uint32_t reach = atomic_load_explicit(&p->reach, memory_order_relaxed);
+    w->unused = !used;
+    if (used)
+        reach = YK_MAX(reach, w->index + 1);
+    while (reach > 0 && p->workers[reach - 1]->unused)
+        reach--;
+    /* Sequentially consistent: before w makes anything public and looks for sleepers; pairs with yk_pool_reach(). */
+    atomic_store_explicit(&p->reach, reach, memory_order_seq_cst);
+}
+
+static yk_pool_worker *lowest(yk_pool *p, yk_idle *set)
+{
+    for (uint32_t i = 0; yk_idle_any(set) && i * 64 < p->room; i++) {
+        uint64_t word = atomic_load_explicit(&set->words[i], memory_order_relaxed);
+        if (word != 0)
+            return p->workers[i * 64 + (uint32_t)__builtin_ctzll(word)];
+    }
+    return NULL;
+}
+
 static bool fill_one(yk_pool *p)
 {
-    if (p->parked <= p->unpark)
+    yk_pool_worker *w = lowest(p, &p->parked);
+    if (!w)
         return yk_pool_add_worker(p) == 0;
-    p->unpark++;
+    yk_idle_leave(&p->parked, w->index);
+    yk_pool_set_used(w, true);
+    yk_pool_ring(w);
     return true;
 }
 
@@ -64,18 +92,13 @@ static bool fill_one(yk_pool *p)
 static void fill(yk_pool *p, uint32_t places)
 {
     yk_mutex_lock(&p->park_lock);
-    uint32_t unpark = p->unpark, empty = places + atomic_load_explicit(&p->missing, memory_order_relaxed);
+    uint32_t empty = places + atomic_load_explicit(&p->missing, memory_order_relaxed);
     while (empty > 0 && fill_one(p))
         empty--;
     atomic_store_explicit(&p->missing, empty, memory_order_relaxed);
     if (empty > 0 && places > 0)
         yk_count(&p->unfilled);
-    uint32_t woken = p->unpark - unpark;
     yk_mutex_unlock(&p->park_lock);
-    if (woken > 0) {
-        atomic_fetch_add_explicit(&p->park_word, 1, memory_order_release);
-        yk_futex_wake(&p->park_word, (int)woken, false);
-    }
 }
 
 void yk_pool_fill_place(yk_pool *p)
@@ -121,26 +144,36 @@ static void end_block(yk_blocking *b)
         miss_one_less(w->pool);
 }
 
-/* A worker too many sleeps until a place is free. False when its pool stops. */
-static bool park(yk_pool *p)
+static bool is_stopping(yk_pool *p)
 {
+    return atomic_load_explicit(&p->stopping, memory_order_seq_cst);
+}
+
+/* A worker too many sleeps until a place is free. False when its pool stops. */
+static bool park(yk_pool_worker *w)
+{
+    yk_pool *p = w->pool;
+    for (yk_job *job; (job = yk_deque_take(&w->deque));)
+        yk_pool_put_back(p, job); /* nobody will look here */
     /* It may have been woken for a job that it will not look for now: hand the wake-up on. */
     if (yk_pool_has_work(p) || yk_pool_has_forks(p))
         yk_pool_wake(p);
     yk_mutex_lock(&p->park_lock);
-    p->parked++;
-    while (p->unpark == 0 && !atomic_load_explicit(&p->stopping, memory_order_acquire)) {
-        uint32_t seen = atomic_load_explicit(&p->park_word, memory_order_acquire);
+    yk_idle_enter(&p->parked, w->index);
+    yk_pool_set_used(w, false);
+    for (;;) {
+        uint32_t seen = atomic_load_explicit(&w->bell, memory_order_acquire); /* before the look: who stops needs no lock */
+        if (!w->unused || is_stopping(p))
+            break;
         yk_mutex_unlock(&p->park_lock);
-        yk_futex_wait(&p->park_word, seen, YOKE_FOREVER, false);
+        yk_futex_wait(&w->bell, seen, YOKE_FOREVER, false);
         yk_mutex_lock(&p->park_lock);
     }
-    if (p->unpark > 0)
-        p->unpark--;
-    p->parked--;
+    yk_idle_leave(&p->parked, w->index); /* when it stops */
+    yk_pool_set_used(w, true);
     yk_mutex_unlock(&p->park_lock);
     atomic_fetch_add_explicit(&p->active, 1, memory_order_acq_rel);
-    return !atomic_load_explicit(&p->stopping, memory_order_acquire);
+    return !is_stopping(p);
 }
 
 /* Gives its place up if there are more active workers than places. */
@@ -174,20 +207,11 @@ static void learn(yk_pool_worker *w, bool spinning_pays)
         w->spin_credit--;
 }
 
-/* What was submitted under a lock may be waited for under it: then it is isolated, as a fork is (fork.c). */
-void yk_pool_execute(yk_pool_worker *w, yk_job *job)
-{
-    bool isolated = job->isolated; /* the job may be gone afterwards */
-    yk_self.held += isolated;
-    yk_job_execute(job, w->index);
-    yk_self.held -= isolated;
-}
-
 static void run(yk_pool_worker *w, yk_job *job)
 {
     yk_count(&w->jobs);
     if (yk_job_claim(job))
-        yk_pool_execute(w, job);
+        yk_job_execute(job, w->index);
     else
         yk_job_drop(job);
 }
@@ -254,11 +278,6 @@ static bool search(yk_pool_worker *w)
     return found;
 }
 
-static bool is_stopping(yk_pool *p)
-{
-    return atomic_load_explicit(&p->stopping, memory_order_seq_cst);
-}
-
 /* Sleeps until there may be work. */
 static void sleep_until_work(yk_pool_worker *w)
 {
@@ -293,7 +312,7 @@ static void *worker_thread(void *arg)
     if (yk_thread_hook)
         yk_thread_hook();
     bool idle = false;
-    while (!is_one_too_many(p) || park(p)) {
+    while (!is_one_too_many(p) || park(w)) {
         if (work(w, idle) || search(w)) {
             idle = false;
             if (YK_UNLIKELY(--w->jobs_until_look == 0))
@@ -350,6 +369,7 @@ static yk_pool_worker *enlist(yk_pool *p)
     if (!w)
         return NULL;
     p->workers[index] = w;
+    w->unused = true;
     /* Pairs with the acquire of those who steal: the worker must be there before it counts. */
     atomic_store_explicit(&p->worker_count, index + 1, memory_order_release);
     return w;
@@ -372,6 +392,7 @@ int yk_pool_add_worker(yk_pool *p)
         p->threadless = w->next_free;
     else if (!(w = enlist(p)))
         return -EAGAIN;
+    yk_pool_set_used(w, true);
     atomic_fetch_add_explicit(&p->active, 1, memory_order_acq_rel);
     int err = yk_thread_start(&w->thread, STACK, worker_thread, w);
     if (err < 0)
@@ -379,6 +400,7 @@ int yk_pool_add_worker(yk_pool *p)
     w->has_thread = err == 0;
     if (err < 0) { /* thieves may look at it already, so it stays, empty, for the next try */
         atomic_fetch_sub_explicit(&p->active, 1, memory_order_acq_rel);
+        yk_pool_set_used(w, false);
         w->next_free = p->threadless;
         p->threadless = w;
     }
@@ -388,8 +410,6 @@ int yk_pool_add_worker(yk_pool *p)
 void yk_pool_stop(yk_pool *p)
 {
     atomic_store_explicit(&p->stopping, true, memory_order_seq_cst);
-    atomic_fetch_add_explicit(&p->park_word, 1, memory_order_seq_cst);
-    yk_futex_wake(&p->park_word, INT_MAX, false);
     uint32_t count = atomic_load_explicit(&p->worker_count, memory_order_acquire);
     for (uint32_t i = 0; i < count; i++) {
         yk_pool_worker *w = p->workers[i];

@@ -578,11 +578,36 @@ TEST(a_cancelled_job_forks_no_more)
         while (!atomic_load(&begun))
             sched_yield();
         CHECK_INT(yoke_cancel(f), -EINPROGRESS);
-        yoke_wait(f);
+        CHECK_INT(yoke_wait(f), -ECANCELED); /* what its joins gave is no result */
+        CHECK_HAS(yoke_error(f), "endless_task: cancelled (fork.c:");
         yoke_release(f);
         CHECK_INT(yoke_run(ex, fib, 20), 6765);
         yoke_close(ex);
     }
+}
+
+YOKE_LOOP(begins, i)
+{
+    atomic_store(&begun, true);
+}
+
+YOKE_TASK(int, looks_at_no_code)
+{
+    yoke_for(NULL, (size_t)1 << 60, begins);
+    return 1;
+}
+
+TEST(a_cancelled_job_that_does_not_look_at_its_loop_has_no_result)
+{
+    yoke_executor *ex = yoke_open("threads:2");
+    atomic_store(&begun, false);
+    yoke_future *f = yoke_submit(ex, looks_at_no_code);
+    while (!atomic_load(&begun))
+        sched_yield();
+    yoke_cancel(f);
+    CHECK_INT(yoke_wait(f), -ECANCELED);
+    yoke_release(f);
+    yoke_close(ex);
 }
 
 YOKE_FORK(void, allocs, (int, n))

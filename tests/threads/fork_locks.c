@@ -4,6 +4,7 @@
 #include "test.h"
 #include "threads/pool.h"
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <yoke.h>
@@ -507,3 +508,80 @@ static void by_chance(const char *uri, int kind)
 BY_CHANCE(two_workers, "threads:2")
 BY_CHANCE(eight_workers, "threads:8")
 BY_CHANCE(sixteen_workers, "threads:16")
+
+/* ---- Jobs that have not begun, and threads ---- */
+
+/* Forks of one job that all want the lock, each joined by somebody who sleeps. */
+YOKE_FORK(int, all_want, (int, n))
+{
+    if (n == 0) {
+        yoke_lock_acquire(&a_lock);
+        sched_yield();
+        return yoke_lock_release(&a_lock);
+    }
+    yoke_fork(all_want, n - 1);
+    int err = yoke_call(all_want, n - 1);
+    return yoke_join(all_want) | err;
+}
+
+YOKE_TASK(int, all_want_job, (int, n))
+{
+    return yoke_run(yoke_current_executor(), all_want, n);
+}
+
+YOKE_FORK(int, leaves, (int, n))
+{
+    if (n == 0) {
+        sched_yield();
+        return 1;
+    }
+    yoke_fork(leaves, n - 1);
+    int right = yoke_call(leaves, n - 1);
+    return yoke_join(leaves) + right;
+}
+
+static yoke_executor *crowded;
+
+YOKE_TASK(int, leaves_job, (int, n))
+{
+    return yoke_run(crowded, leaves, n);
+}
+
+static int in_a_job(void)
+{
+    return yoke_await(yoke_submit(crowded, leaves_job, 4), int);
+}
+
+static int in_a_thread(void)
+{
+    int sum = 0;
+    yoke_thread *t = yoke_thread_start("leaves", leaves_job, 4);
+    CHECK_INT(yoke_thread_try(t, &sum), 0);
+    yoke_thread_release(t);
+    return sum;
+}
+
+/* While everybody in the pool waits for the lock, or joins one who does, its holder waits for something that is yet to begin. */
+static void wait_under_a_lock(int (*something)(void))
+{
+    crowded = yoke_open("threads:4");
+    yoke_future *f = yoke_submit(crowded, all_want_job, 8);
+    do {
+        CHECK_INT(yoke_lock_acquire(&a_lock), 0);
+        CHECK_INT(something(), 16);
+        CHECK_INT(yoke_lock_release(&a_lock), 0);
+        usleep(200);
+    } while (!yoke_done(f));
+    CHECK_INT(yoke_wait(f), 0);
+    yoke_close(crowded);
+}
+
+TEST_LIMIT(a_job_that_is_waited_for_under_a_lock_is_begun, 300)
+{
+    wait_under_a_lock(in_a_job);
+}
+
+TEST_LIMIT(a_thread_that_is_joined_under_a_lock_is_isolated, 300)
+{
+    wait_under_a_lock(in_a_thread);
+}

@@ -53,6 +53,7 @@ static void add(yk_pool *p, int cpu)
     CHECK(p->workers[index] != NULL);
     atomic_store(&p->workers[index]->cpu, cpu);
     atomic_store(&p->worker_count, index + 1);
+    atomic_store(&p->reach, index + 1);
 }
 
 static void drop_pool(yk_pool *p)
