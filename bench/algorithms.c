@@ -10,6 +10,8 @@ void peer_std_sort(int32_t *v, size_t n);
 void peer_std_stable_sort(int32_t *v, size_t n);
 void peer_tbb_sort(int32_t *v, size_t n);
 void peer_gnu_sort(int32_t *v, size_t n);
+void peer_std_nth(int32_t *v, size_t n, size_t k);
+void peer_gnu_nth(int32_t *v, size_t n, size_t k);
 void peer_tbb_scan(const float *x, size_t n, float *y);
 double peer_tbb_sum(const float *x, size_t n);
 void peer_tbb_saxpy(float a, const float *x, size_t n, float *y);
@@ -90,6 +92,34 @@ static void sorts(void)
                                {"libstdc++ __gnu_parallel::sort", shuffle, gnu_sort, check_sorted, "none"},
                                {"std::sort, alone", shuffle, std_sort, check_sorted, "none"}};
     compare("sort 10^7 random int32", ways, 6);
+}
+
+/* ---- The n-th element ---- */
+
+/* The median is where a full sort puts it, the sides are right, and nothing is lost. */
+static void check_nth(void)
+{
+    size_t k = keys / 2;
+    int64_t sum = 0;
+    BENCH_CHECK(v[k] == sorted[k]);
+    for (size_t i = 0; i < keys; i++) {
+        BENCH_CHECK(i < k ? v[i] <= v[k] : v[i] >= v[k]);
+        sum += (int64_t)v[i] - sorted[i];
+    }
+    BENCH_CHECK(sum == 0);
+}
+static void std_nth(void) { peer_std_nth(v, keys, keys / 2); }
+static void gnu_nth(void) { peer_gnu_nth(v, keys, keys / 2); }
+static void nth_i32(void) { BENCH_CHECK(yoke_nth_i32(ex, v, keys, keys / 2) == 0); }
+static void nth_any(void) { BENCH_CHECK(yoke_nth(ex, v, keys, keys / 2, up) == 0); }
+
+static void medians(void)
+{
+    static const way ways[] = {{"std::nth_element, alone", shuffle, std_nth, check_nth, NULL},
+                               {"yoke_nth_i32", shuffle, nth_i32, check_nth, "<= 1.0"},
+                               {"yoke_nth (YOKE_ORDER)", shuffle, nth_any, check_nth, "<= 1.0"},
+                               {"libstdc++ __gnu_parallel::nth_element", shuffle, gnu_nth, check_nth, "none"}};
+    compare("median of 10^7 random int32", ways, 4);
 }
 
 /* ---- Scans ---- */
@@ -377,6 +407,7 @@ int main(int argc, char **argv)
     peer_threads(WORKERS);
     set_up();
     sorts();
+    medians();
     scans();
     searches();
     loops();

@@ -16,6 +16,8 @@ void peer_std_sort(int32_t *v, size_t n);
 void peer_std_stable_sort(int32_t *v, size_t n);
 void peer_tbb_sort(int32_t *v, size_t n);
 void peer_gnu_sort(int32_t *v, size_t n);
+void peer_std_nth(int32_t *v, size_t n, size_t k);
+void peer_gnu_nth(int32_t *v, size_t n, size_t k);
 void peer_tbb_scan(const float *x, size_t n, float *y);
 double peer_tbb_sum(const float *x, size_t n);
 void peer_tbb_saxpy(float a, const float *x, size_t n, float *y);
@@ -48,6 +50,16 @@ void peer_tbb_sort(int32_t *v, size_t n)
 void peer_gnu_sort(int32_t *v, size_t n)
 {
     __gnu_parallel::sort(v, v + n);
+}
+
+void peer_std_nth(int32_t *v, size_t n, size_t k)
+{
+    std::nth_element(v, v + k, v + n);
+}
+
+void peer_gnu_nth(int32_t *v, size_t n, size_t k)
+{
+    __gnu_parallel::nth_element(v, v + k, v + n);
 }
 
 void peer_tbb_scan(const float *x, size_t n, float *y)

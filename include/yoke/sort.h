@@ -1,4 +1,5 @@
-/* yoke/sort.h - stable parallel sorting of any C data: by an order that you write, or, faster, by the bits of a key.
+/* yoke/sort.h - stable parallel sorting of any C data: by an order that you write, or, faster, by the bits of a key; and the
+ * n-th element without sorting all.
  *
  *     YOKE_ORDER(struct person, by_name, a, b)          // a and b are const struct person *
  *     {
@@ -15,6 +16,7 @@
  *     err = yoke_radix_sort(ex, people, n, age_of);
  *     err = yoke_sort_f64(ex, numbers, n);              // numbers alone, of any size: nothing to write
  *     err = yoke_qsort(ex, base, n, size, compare, arg);        // as qsort_r(), and stable
+ *     err = yoke_nth_f64(ex, numbers, n, n / 2);                // numbers[n / 2] is the median
  *
  * All are stable: elements that are equal stay in the order they were in, so the result is the same whatever the number of
  * workers. Orders and keys are compiled into the loops that use them and may take parameters, as YOKE_LOOP does: they must not
@@ -33,7 +35,8 @@
  *
  * Algorithms: merge sort with forks, merges split by co-ranking (Odeh, Green, Mwassi, Shmueli, Birk, "Merge Path", 2012), runs
  * of equal length merged from both ends without branches; radix sort: by the highest bits in which keys differ into parts that
- * fit the cache, through buffers of a cache line a bucket, then from the lowest bits up within each.
+ * fit the cache, through buffers of a cache line a bucket, then from the lowest bits up within each; n-th element: two pivots
+ * out of a sample, on either side of it (Floyd, Rivest, "Expected Time Bounds for Selection", 1975).
  */
 #ifndef YOKE_SORT_H
 #define YOKE_SORT_H
@@ -61,6 +64,11 @@ typedef struct yk_order {
     size_t (*best)(const char *base, size_t lo, size_t hi, bool greatest, size_t size, const void *args);
     /* Sets bit i - lo for each i in [lo, hi) that differs from i - 1 or is 0; returns how many. hi - lo <= 64. */
     uint64_t (*differ)(const char *base, size_t lo, size_t hi, size_t size, const void *args);
+    /* How many of n elements belong before `low`, and how many of the others after `high`. */
+    void (*tally)(const char *from, size_t n, const char *low, const char *high, size_t counts[2], size_t size, const void *args);
+    /* Those before `low` go to `before` upwards, those after `high` to `end` downwards, the rest to the beginning of `from`. */
+    void (*split)(char *from, size_t n, const char *low, const char *high, char *before, char *end, size_t counts[2], size_t size,
+                  const void *args);
 } yk_order;
 
 /* Keys of `bits` bits. from, to: elements. */
@@ -83,6 +91,8 @@ YOKE_API size_t yk_best(struct yoke_executor *ex, const void *base, size_t n, bo
                         const void *args);
 YOKE_API int yk_unique(struct yoke_executor *ex, const void *from, size_t n, void *to, size_t *ret, size_t size,
                        const yk_order *order, const void *args);
+YOKE_API int yk_nth(struct yoke_executor *ex, void *base, size_t n, size_t k, size_t size, const yk_order *order,
+                    const void *args);
 YOKE_API int yk_radix_sort(struct yoke_executor *ex, void *base, size_t n, const yk_keys *keys, const void *args);
 
 /* ---- Merging, compiled for each order ---- */
@@ -221,6 +231,42 @@ YK_INLINE uint64_t yk_differ_of(const char *base, size_t lo, size_t hi, size_t s
         bits |= (uint64_t)(i == 0 || less(x, y, args) || less(y, x, args)) << (i - lo);
     }
     return bits;
+}
+
+/* ---- Parting by two pivots, compiled for each order ---- */
+
+YK_INLINE void yk_tally_of(const char *from, size_t n, const char *low, const char *high, size_t counts[2], size_t size,
+                           yk_less *less, const void *args)
+{
+    size_t before = 0, after = 0;
+    for (size_t i = 0; i < n; i++) {
+        const bool is_before = less(from + i * size, low, args), is_after = less(high, from + i * size, args) & !is_before;
+        before += is_before;
+        after += is_after;
+    }
+    counts[0] = before;
+    counts[1] = after;
+}
+
+YK_INLINE void yk_split_of(char *from, size_t n, const char *low, const char *high, char *before, char *end, size_t counts[2],
+                           size_t size, yk_less *less, const void *args)
+{
+    size_t to_before = 0, to_after = 0;
+    char *between = from;
+    end -= size;
+    for (size_t i = 0; i < n; i++) {
+        const char *x = from + i * size;
+        const bool is_before = less(x, low, args), is_after = less(high, x, args) & !is_before;
+        char *to = is_after ? end - to_after * size : between;
+        to = is_before ? before + to_before * size : to;
+        if (to != x)
+            memcpy(to, x, size);
+        to_before += is_before;
+        to_after += is_after;
+        between += !(is_before | is_after) * size;
+    }
+    counts[0] = to_before;
+    counts[1] = to_after;
 }
 
 /* ---- Digits, compiled for each key ---- */
@@ -404,7 +450,9 @@ extern "C" {
     YK_ORDER_CALL(N, yk_order_most, (T const *yk_base, size_t yk_n YK_UNWRAP PARAMS), (yk_base, yk_n, true), size_t,   \
                   yk_best, sizeof(T), VALUES)                                                                          \
     YK_ORDER_CALL(N, yk_order_unique, (T const *yk_from, size_t yk_n, T *yk_to, size_t *yk_kept YK_UNWRAP PARAMS),     \
-                  (yk_from, yk_n, yk_to, yk_kept), int, yk_unique, sizeof(T), VALUES)
+                  (yk_from, yk_n, yk_to, yk_kept), int, yk_unique, sizeof(T), VALUES)                                  \
+    YK_ORDER_CALL(N, yk_order_nth, (T *yk_base, size_t yk_n, size_t yk_k YK_UNWRAP PARAMS), (yk_base, yk_n, yk_k), int, \
+                  yk_nth, sizeof(T), VALUES)
 
 /* The functions of an order named N; SIZE is constant, or `yk_size` for one that is known only when it runs. */
 #define YK_ORDER_FUNCTIONS(N, SIZE, LESS)                                                                              \
@@ -431,12 +479,25 @@ extern "C" {
         (void)yk_size;                                                                                                 \
         return yk_differ_of(yk_b, yk_lo, yk_hi, SIZE, LESS, yk_v);                                                     \
     }                                                                                                                  \
+    static YK_MAYBE void yk_order_tally_##N(const char *yk_f, size_t yk_n, const char *yk_l, const char *yk_h, size_t *yk_c, \
+                                            size_t yk_size, const void *yk_v)                                          \
+    {                                                                                                                  \
+        (void)yk_size;                                                                                                 \
+        yk_tally_of(yk_f, yk_n, yk_l, yk_h, yk_c, SIZE, LESS, yk_v);                                                   \
+    }                                                                                                                  \
+    static YK_MAYBE void yk_order_split_##N(char *yk_f, size_t yk_n, const char *yk_l, const char *yk_h, char *yk_b,   \
+                                            char *yk_e, size_t *yk_c, size_t yk_size, const void *yk_v)                \
+    {                                                                                                                  \
+        (void)yk_size;                                                                                                 \
+        yk_split_of(yk_f, yk_n, yk_l, yk_h, yk_b, yk_e, yk_c, SIZE, LESS, yk_v);                                       \
+    }                                                                                                                  \
     static YK_MAYBE bool yk_order_compare_##N(const void *yk_x, const void *yk_y, const void *yk_v)                    \
     {                                                                                                                  \
         return LESS(yk_x, yk_y, yk_v);                                                                                 \
     }                                                                                                                  \
     static YK_MAYBE const yk_order yk_order_##N = {yk_order_compare_##N, yk_order_sort_##N, yk_order_merge_##N,        \
-                                                   yk_order_best_##N, yk_order_differ_##N};
+                                                   yk_order_best_##N, yk_order_differ_##N, yk_order_tally_##N,         \
+                                                   yk_order_split_##N};
 
 /* yoke_sort(ex, base, n, order, arguments...) */
 #define yoke_sort(...) YK_APPLY(YK_SORT_OF, __VA_ARGS__)
@@ -464,6 +525,14 @@ extern "C" {
     ((void)yk_an_order_named_##N, yk_order_unique_##N((ex), (from), (n), (to), (kept)))
 #define YK_UNIQUE_1(ex, from, n, to, kept, N, ...)                                                                     \
     ((void)yk_an_order_named_##N, yk_order_unique_##N((ex), (from), (n), (to), (kept), __VA_ARGS__))
+
+/* yoke_nth(ex, base, n, k, order, arguments...): afterwards element k is the one that yoke_sort() would put there, none before it
+ * belongs after it and none after it before it; where those are is the same for every number of workers. Some passes over the
+ * elements, mostly two, where sorting takes log2(n); with k = n / 2, the median. 0; -EINVAL when k >= n, too; else as above. */
+#define yoke_nth(...) YK_APPLY(YK_NTH_OF, __VA_ARGS__)
+#define YK_NTH_OF(ex, base, n, k, ...) YK_CAT(YK_NTH_, YK_HAS_MORE(__VA_ARGS__))(ex, base, n, k, __VA_ARGS__)
+#define YK_NTH_0(ex, base, n, k, N) ((void)yk_an_order_named_##N, yk_order_nth_##N((ex), (base), (n), (k)))
+#define YK_NTH_1(ex, base, n, k, N, ...) ((void)yk_an_order_named_##N, yk_order_nth_##N((ex), (base), (n), (k), __VA_ARGS__))
 
 /* Stable, with the comparison function of qsort_r(): less than, equal to or greater than 0 as x belongs before y, with it or
  * after it. Slower than yoke_sort(), since each comparison is a call. size > 0. */
@@ -539,6 +608,18 @@ YOKE_API int yoke_sort_u32(struct yoke_executor *ex, uint32_t *base, size_t n);
 YOKE_API int yoke_sort_u64(struct yoke_executor *ex, uint64_t *base, size_t n);
 YOKE_API int yoke_sort_f32(struct yoke_executor *ex, float *base, size_t n);
 YOKE_API int yoke_sort_f64(struct yoke_executor *ex, double *base, size_t n);
+
+/* Numbers alone: yoke_nth() in the order of yoke_sort_T(), that of floats too. */
+YOKE_API int yoke_nth_i8(struct yoke_executor *ex, int8_t *base, size_t n, size_t k);
+YOKE_API int yoke_nth_i16(struct yoke_executor *ex, int16_t *base, size_t n, size_t k);
+YOKE_API int yoke_nth_i32(struct yoke_executor *ex, int32_t *base, size_t n, size_t k);
+YOKE_API int yoke_nth_i64(struct yoke_executor *ex, int64_t *base, size_t n, size_t k);
+YOKE_API int yoke_nth_u8(struct yoke_executor *ex, uint8_t *base, size_t n, size_t k);
+YOKE_API int yoke_nth_u16(struct yoke_executor *ex, uint16_t *base, size_t n, size_t k);
+YOKE_API int yoke_nth_u32(struct yoke_executor *ex, uint32_t *base, size_t n, size_t k);
+YOKE_API int yoke_nth_u64(struct yoke_executor *ex, uint64_t *base, size_t n, size_t k);
+YOKE_API int yoke_nth_f32(struct yoke_executor *ex, float *base, size_t n, size_t k);
+YOKE_API int yoke_nth_f64(struct yoke_executor *ex, double *base, size_t n, size_t k);
 
 #ifdef __cplusplus
 }

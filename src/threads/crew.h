@@ -69,6 +69,11 @@ typedef struct yk_ordered {
 /* Does all blocks of o->chain. 0, -ENOMEM before anything was done, or -ECANCELED. */
 int yk_ordered_run(yoke_executor *ex, yk_ordered *o);
 
+struct yk_order;
+/* Sorts by an order, with room for as many elements at spare (merge.c). 0 or -ECANCELED. */
+int yk_sort_through(yoke_executor *ex, char *base, char *spare, size_t n, size_t size, const struct yk_order *order,
+                    const void *args);
+
 /* Scratch memory for an algorithm, on a cache line; large pages where the system has them. Free it with free(). NULL: none. */
 void *yk_scratch(size_t n, size_t size);
 

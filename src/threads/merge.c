@@ -68,12 +68,22 @@ YOKE_FORK(void, yk_sort_range, (const void *, arg), (char *, base), (char *, spa
     yoke_call(yk_merge_range, s, from, half, from + at, n - half, into_spare ? spare : base);
 }
 
-static int sort_all(yoke_executor *ex, void *base, size_t n, size_t size, const yk_order *order, const void *args)
+int yk_sort_through(yoke_executor *ex, char *base, char *spare, size_t n, size_t size, const yk_order *order, const void *args)
 {
-    _Alignas(YK_CACHE_LINE) char few[ON_STACK];
     sorter s = {.order = order, .args = args, .size = size};
     s.leaf = YK_MAX((size_t)LEAF_BYTES / size, 64);
     s.grain = YK_MAX((size_t)MERGE_BYTES / size, 64);
+    if (n <= s.leaf) {
+        order->sort(base, spare, n, false, size, args);
+        return 0;
+    }
+    yoke_run(ex, yk_sort_range, &s, base, spare, n, false);
+    return yk_is_over() ? -ECANCELED : 0;
+}
+
+static int sort_all(yoke_executor *ex, void *base, size_t n, size_t size, const yk_order *order, const void *args)
+{
+    _Alignas(YK_CACHE_LINE) char few[ON_STACK];
     if (n < 2 && (n == 0 || base))
         return 0;
     if (!base)
@@ -87,12 +97,9 @@ static int sort_all(yoke_executor *ex, void *base, size_t n, size_t size, const 
     char *spare = yk_scratch(n, size);
     if (!spare)
         return -ENOMEM;
-    if (n <= s.leaf)
-        order->sort(base, spare, n, false, size, args);
-    else
-        yoke_run(ex, yk_sort_range, &s, base, spare, n, false);
+    int err = yk_sort_through(ex, base, spare, n, size, order, args);
     free(spare);
-    return n > s.leaf && yk_is_over() ? -ECANCELED : 0;
+    return err;
 }
 
 int yk_sort(yoke_executor *ex, void *base, size_t n, size_t size, const yk_order *order, const void *args)

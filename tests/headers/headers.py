@@ -17,7 +17,7 @@ BEHIND_MACROS = {"yk_best", "yk_condition_notify", "yk_condition_timed", "yk_con
                  "yk_condition_wait_for_timed",
                  "yk_count_if", "yk_fail", "yk_find", "yk_fork_enter", "yk_fork_leave", "yk_fork_reclaim",
                  "yk_fork_slow", "yk_histogram", "yk_local_make", "yk_lock_consistent", "yk_lock_done", "yk_lock_drop",
-                 "yk_lock_init", "yk_lock_name", "yk_lock_owned", "yk_lock_wait", "yk_lock_wake", "yk_loop", "yk_must",
+                 "yk_lock_init", "yk_lock_name", "yk_lock_owned", "yk_lock_wait", "yk_lock_wake", "yk_loop", "yk_must", "yk_nth",
                  "yk_once_run", "yk_once_try", "yk_radix_sort", "yk_reduce", "yk_result", "yk_rwlock_read", "yk_rwlock_write",
                  "yk_scan", "yk_select", "yk_self", "yk_sort", "yk_thread_executor", "yk_thread_of", "yk_thread_plain",
                  "yk_unique"}
