@@ -187,7 +187,7 @@ static void choose_pivots(parting *p, size_t k, unsigned round, bool one)
     for (size_t limit = (size_t)SAMPLE_MOST / 4; limit > 16 && limit * limit > p->n; limit /= 2)
         sample /= 2;
     for (size_t i = sample; i >= 4; i /= 4)
-        apart *= 2; /* twice the square root: four standard deviations of a rank, at most */
+        apart *= 2; /* about twice the square root: three or four standard deviations of a rank */
     size_t stretch = p->n / sample;
     for (size_t i = 0; i < sample; i++)
         memcpy(p->spare + i * size, p->base + (i * stretch + mixed(i * ROUNDS + round) % stretch) * size, size);
@@ -204,7 +204,7 @@ static void choose_pivots(parting *p, size_t k, unsigned round, bool one)
 
 /* ---- All ---- */
 
-/* p: the range, and its k. The low pivot must not come after the high one. */
+/* Narrows p down to the part that holds its k-th, then sorts that. */
 static int find(yoke_executor *ex, parting *p, size_t k)
 {
     bool one = false;
@@ -264,7 +264,7 @@ int yk_nth(yoke_executor *ex, void *base, size_t n, size_t k, size_t size, const
 
 /* ---- Numbers alone ---- */
 
-/* By key_bits for floats, in the total order; integers compare as they are. */
+/* Floats by their bits, which is the total order; integers as they are. */
 #define NUMBERS(suffix, T, BEFORE)                                                                                     \
     YK_INLINE bool before_##suffix(const void *x, const void *y, const void *args)                                     \
     {                                                                                                                  \
