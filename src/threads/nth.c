@@ -161,6 +161,7 @@ static int part(yoke_executor *ex, parting *p)
     int err = -ENOMEM;
     if (p->blocks > 1 && yk_chain_init(&o.chain, p->blocks, sizeof(sides), add_sides, no_sides) == 0) {
         err = part_together(ex, p, &o);
+        p->chain = NULL;
         yk_chain_done(&o.chain);
     }
     if (err != -ENOMEM)
