@@ -9,7 +9,9 @@
  * descriptor `yoke_task_integrate` from which arguments are encoded, decoded, checked, documented and given defaults.
  * Use it at file scope. In C++, put it inside extern "C" { }.
  *
- * A parameter is (type, name), (type, name, "doc") or (type, name, "doc", default); there may be none, or up to 16.
+ * A parameter is (type, name), (type, name, "doc") or (type, name, "doc", default); there may be none, or up to 16. A default
+ * with commas in it, as a struct's, is written in parentheses: (options, how, "limits", ((options){2, 3})),
+ * in C++ (options{2, 3}).
  * Types: bool, every integer type, float, double, const char *, yoke_str, yoke_bytes, yoke_json, the array views
  * below, and plain structs by value (these travel between processes of one machine only). The result may be any of
  * these or void. A raw pointer does not compile.
@@ -252,7 +254,7 @@ extern "C" {
     ((v).ptr[(ptrdiff_t)(i) * (v).step[0] + (ptrdiff_t)(j) * (v).step[1] + (ptrdiff_t)(k) * (v).step[2]                \
              + (ptrdiff_t)(l) * (v).step[3]])
 
-/* yoke_elements(v): how many elements v has: the product of its lengths.
+/* yoke_elements(v): how many elements v has: the product of its lengths. SIZE_MAX when that is more than there can be.
  *
  * yoke_data(v): v.ptr, if the elements lie one after the other in the order of their indices (last dimension fastest), so that
  * they are an array; NULL if they do not. Sorts, selections and others that move elements want such an array, and return -EINVAL
@@ -269,10 +271,12 @@ extern "C" {
 static inline size_t yk_view_elements(size_t ndim, const size_t *shape)
 {
     size_t yk_n = 1;
-    for (size_t yk_d = 0; yk_d < ndim && yk_d < YOKE_DIMS; yk_d++)
-        if (__builtin_mul_overflow(yk_n, shape[yk_d], &yk_n))
-            return SIZE_MAX; /* more than there can be */
-    return yk_n;
+    bool yk_over = false, yk_none = false; /* no length of 0 is too late to make it none */
+    for (size_t yk_d = 0; yk_d < ndim && yk_d < YOKE_DIMS; yk_d++) {
+        yk_over |= __builtin_mul_overflow(yk_n, shape[yk_d], &yk_n);
+        yk_none |= shape[yk_d] == 0;
+    }
+    return yk_none ? 0 : yk_over ? SIZE_MAX : yk_n; /* SIZE_MAX: more than there can be */
 }
 static inline bool yk_view_is_flat(size_t ndim, const size_t *shape, const ptrdiff_t *step)
 {

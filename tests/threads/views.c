@@ -78,6 +78,15 @@ TEST(views_that_cannot_be)
 {
     yoke_in_i32 v = {.ptr = NULL, .ndim = 2, .shape = {SIZE_MAX / 2, 3}, .step = {3, 1}};
     CHECK_INT(yoke_elements(v), SIZE_MAX);
+    v.shape[1] = 0;
+    CHECK_INT(yoke_elements(v), 0);
+    v = (yoke_in_i32){.ndim = 4, .shape = {3, (size_t)1 << 40, (size_t)1 << 40, 5}};
+    CHECK_INT(yoke_elements(v), SIZE_MAX); /* where the product wraps to 0, too */
+    for (int zero = 0; zero < 4; zero++) {
+        yoke_in_i32 none = v;
+        none.shape[zero] = 0;
+        CHECK_INT(yoke_elements(none), 0); /* wherever the empty dimension stands */
+    }
     v = (yoke_in_i32){.ptr = (const int32_t[1]){7}, .ndim = 0};
     CHECK_INT(yoke_elements(v), 1); /* a single element */
     CHECK_INT(*yoke_data(v), 7);
