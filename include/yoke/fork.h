@@ -24,8 +24,9 @@
  * but not while it holds a lock of yoke/sync.h, or is between yoke_isolate_begin() and yoke_isolate_end(), which stand for any
  * other lock. Then it sleeps, and a spare thread has its place; and so do the thief, and whoever steals from that one. So under
  * a lock one may fork, join, loop and sort: nothing comes in but the parts of what was forked there. Two rules remain:
- *   - What is joined under a lock is forked under it. (What was stolen before may by then be waiting for that lock, or be under
- *     something that is. The same holds for jobs: one that is waited for under a lock is submitted under it.)
+ *   - What is joined under a lock is forked under the same holding of it. (What was stolen before may by then be waiting for that
+ *     lock, or be under something that is; so may what was forked under it, if it was released and taken again since. The same
+ *     holds for jobs: one that is waited for under a lock is submitted under the same holding of it.)
  *   - No part of it takes a lock that is held over its join: it would wait for itself, or, where it happens to run in the
  *     holder's own thread, be let in by an rlock. YOKE_DEBUG=locks reports that, and many a breach of the other rule.
  * Await in a task's own body a job that forks itself, not in a fork or a loop: that could run in a thread that joins in that very

@@ -80,7 +80,9 @@
  * barrier, a latch, an initialisation, a queue. A thread in one of these counts as one that will go on. Rings by way of
  * other processes: each process sees its own threads only. There use the forms with a time limit, and take -ETIMEDOUT
  * for the report. A ring of more than 32 threads, an order of more than 8 locks. A read lock must be released by the
- * thread that acquired it, or the reports are wrong.
+ * thread that acquired it, or the reports are wrong. Locks are known by their addresses: one in memory that is used again (of a
+ * stack, of malloc) begins with X_init(), or the one before ended with X_done(); else it is taken for that one, and inherits its
+ * orders and its name.
  *
  * It costs each acquire and each release a lock that all threads share, and sleepers wake up every 80 ms to look. Joins
  * and awaits are looked at always, without YOKE_DEBUG; joins of threads, awaits, an rwlock in its writer and
@@ -123,6 +125,8 @@ typedef struct yk_self_of_thread {
     uint32_t held, spare;
 } yk_self_of_thread;
 extern __attribute__((tls_model("initial-exec"))) YOKE_API __thread yk_self_of_thread yk_self;
+/* One less is held. Never below 0, though others' read locks were released here too. */
+static inline void yk_hold_less(void) { yk_self.held -= yk_self.held > 0; }
 /* True when YOKE_DEBUG says so: then every call goes the slow way, past the diagnosis. */
 extern YOKE_API bool yoke_watching_locks;
 /* All ways to acquire and to release that are not inline. */
@@ -151,7 +155,7 @@ static inline int yk_lock_take(yk_lock_core *l, unsigned how, int64_t limit, con
  * makes up for that. */
 static inline int yk_lock_give(yk_lock_core *l)
 {
-    yk_self.held--;
+    yk_hold_less();
     __atomic_store_n(&l->word, 0, __ATOMIC_RELEASE);
     __asm__ __volatile__("" ::: "memory");
     if (__builtin_expect(__atomic_load_n(&l->sleepers, __ATOMIC_RELAXED), 0))
@@ -489,7 +493,8 @@ YOKE_API int yoke_rwlock_done(yoke_rwlock *l);
 /* Behind the macros. */
 YOKE_API int yk_rwlock_read(yoke_rwlock *l, unsigned how, int64_t limit, const char *file, int line);
 YOKE_API int yk_rwlock_write(yoke_rwlock *l, unsigned how, int64_t limit, const char *file, int line);
-/* By the thread that acquired. 0; -EPERM: nobody reads (shared: the caller does not); the caller is not the writer. */
+/* By the thread that acquired, which else is taken to hold it for ever, and the other to hold one lock less (see Isolation).
+ * 0; -EPERM: nobody reads (shared: the caller does not); the caller is not the writer. */
 YOKE_API int yoke_rwlock_read_release(yoke_rwlock *l);
 YOKE_API int yoke_rwlock_write_release(yoke_rwlock *l);
 /* By the writer after -EOWNERDEAD. */
@@ -510,19 +515,25 @@ static inline void yoke_rwlock_name(yoke_rwlock *l, const char *name) { yk_lock_
  *     }
  *
  * break and continue end the block, not a loop around it. What ends the thread inside the block (pthread_exit(), in C), and
- * longjmp() out of it, leave it held. Do not jump into the block.
+ * longjmp() out of it, leave it held. Do not jump into the block. As the block may be left out, a function whose only return is
+ * inside one has a way without (-Wreturn-type says so): return a value after the block, too.
+ *
+ * At the end a lock is given back only if this thread has it still: not after it was released inside, nor after a wait for a
+ * condition that returned -EDEADLK or -EINVAL, when somebody else may have it. A permit counts as a lock while the block runs:
+ * joins in it are isolated (see below). The rules of yoke/fork.h, "Locks", are those of the block then.
  *
  * yoke_with(&l, &err): err is what the taking returned. Without a lock (-EINVAL, -EDEADLK) the block is left out. After
  * -EOWNERDEAD, of a shared lock, it is run and may repair what the lock protects: see yoke_lock_consistent(). Without &err it is
- * left out then too, and the lock goes to the next one who asks, as it was. A private lock that is neither ended nor watched can
- * always be taken. */
+ * left out then too, and the lock goes to the next one who asks, as it was. A private lock, rlock or semaphore that is neither
+ * ended nor watched can always be taken; not so an rwlock: yoke_with_read or yoke_with_write inside one's own yoke_with_write is
+ * -EDEADLK, and the block left out. */
 #define yoke_with(...) YK_WITH(YK_WITH_OF, __VA_ARGS__, NULL, ~)
 #define yoke_with_read(...) YK_WITH(YK_WITH_READER, __VA_ARGS__, NULL, ~)
 #define yoke_with_write(...) YK_WITH(YK_WITH_WRITER, __VA_ARGS__, NULL, ~)
 #define YK_WITH(TAKE, ...) YK_WITH_AS(TAKE, __VA_ARGS__)
 #define YK_WITH_AS(TAKE, l, err, ...)                                                                                  \
-    for (__attribute__((cleanup(yk_with_end))) yk_with yk_w = TAKE(l)((l), (err), __FILE__, __LINE__); yk_w.runs;      \
-         yk_w.runs = false)
+    for (__attribute__((cleanup(yk_with_end))) yk_with yk_holding = TAKE(l)((l), (err), __FILE__, __LINE__);           \
+         yk_holding.runs; yk_holding.runs = false)
 
 /* What is held, to be given back, and whether the block is still to be run. */
 enum yk_with_kind { YK_WITH_NOTHING, YK_WITH_LOCK, YK_WITH_RLOCK, YK_WITH_READ, YK_WITH_WRITE, YK_WITH_PERMIT };
@@ -532,35 +543,59 @@ typedef struct yk_with {
     bool runs;
 } yk_with;
 
+/* Only what this thread still holds: a wait for a condition may have ended without the lock, which others hold by now. */
+static inline void yk_with_unlock(yoke_lock *l)
+{
+    if (__builtin_expect(!yoke_watching_locks && __atomic_load_n(&l->core.word, __ATOMIC_RELAXED) == yk_self.id, 1))
+        yk_lock_give(&l->core);
+    else if (yk_lock_owned(&l->core))
+        yk_lock_drop(&l->core, YK_LOCK_PLAIN);
+}
+
+/* A permit of nobody, which counts as a lock for as long as the block runs. */
+static inline int yk_with_acquire(yoke_semaphore *s)
+{
+    int yk_taken = yoke_semaphore_acquire(s);
+    yk_self.held += yk_taken == 0;
+    return yk_taken;
+}
+static inline void yk_with_give(yoke_semaphore *s)
+{
+    yk_hold_less();
+    yoke_semaphore_release(s, 1);
+}
+
 static inline void yk_with_end(yk_with *w)
 {
+    void *yk_held = w->held;
+    __asm__("" : "+r"(yk_held)); /* GCC, which knows the struct, would warn of the cases for the other kinds */
     switch (w->kind) {
     case YK_WITH_NOTHING: break;
-    case YK_WITH_LOCK: yoke_lock_release((yoke_lock *)w->held); break;
-    case YK_WITH_RLOCK: yoke_rlock_release((yoke_rlock *)w->held); break;
-    case YK_WITH_READ: yoke_rwlock_read_release((yoke_rwlock *)w->held); break;
-    case YK_WITH_WRITE: yoke_rwlock_write_release((yoke_rwlock *)w->held); break;
-    case YK_WITH_PERMIT: yoke_semaphore_release((yoke_semaphore *)w->held, 1); break;
+    case YK_WITH_LOCK: yk_with_unlock((yoke_lock *)yk_held); break;
+    case YK_WITH_RLOCK: yoke_rlock_release((yoke_rlock *)yk_held); break;
+    case YK_WITH_READ: yoke_rwlock_read_release((yoke_rwlock *)yk_held); break;
+    case YK_WITH_WRITE: yoke_rwlock_write_release((yoke_rwlock *)yk_held); break;
+    case YK_WITH_PERMIT: yk_with_give((yoke_semaphore *)yk_held); break;
     }
 }
 
 #define YK_WITH_KIND(NAME, T, KIND, TAKEN)                                                                             \
     static inline yk_with NAME(T *l, int *err, const char *file, int line)                                             \
     {                                                                                                                  \
-        yk_with yk_w = {l, YK_WITH_NOTHING, false};                                                                    \
+        yk_with yk_holding = {l, YK_WITH_NOTHING, false};                                                              \
         const int yk_taken = TAKEN;                                                                                    \
         (void)file, (void)line;                                                                                        \
         if (err)                                                                                                       \
             *err = yk_taken;                                                                                           \
         if (yk_taken == 0 || yk_taken == -EOWNERDEAD) {                                                                \
-            yk_w.kind = KIND;                                                                                          \
-            yk_w.runs = yk_taken == 0 || err;                                                                          \
+            yk_holding.kind = KIND;                                                                                    \
+            yk_holding.runs = yk_taken == 0 || err;                                                                    \
         }                                                                                                              \
-        return yk_w;                                                                                                   \
+        return yk_holding;                                                                                             \
     }
 YK_WITH_KIND(yk_with_lock, yoke_lock, YK_WITH_LOCK, yk_lock_acquire_at(l, YK_LOCK_PLAIN, YOKE_FOREVER, file, line))
 YK_WITH_KIND(yk_with_rlock, yoke_rlock, YK_WITH_RLOCK, yk_rlock_acquire_at(l, YK_LOCK_AGAIN, YOKE_FOREVER, file, line))
-YK_WITH_KIND(yk_with_permit, yoke_semaphore, YK_WITH_PERMIT, yoke_semaphore_acquire(l))
+YK_WITH_KIND(yk_with_permit, yoke_semaphore, YK_WITH_PERMIT, yk_with_acquire(l))
 YK_WITH_KIND(yk_with_read, yoke_rwlock, YK_WITH_READ, yk_rwlock_read(l, YK_LOCK_PLAIN, YOKE_FOREVER, file, line))
 YK_WITH_KIND(yk_with_write, yoke_rwlock, YK_WITH_WRITE, yk_rwlock_write(l, YK_LOCK_PLAIN, YOKE_FOREVER, file, line))
 #undef YK_WITH_KIND
@@ -591,10 +626,10 @@ extern "C" {
 /* While a thread holds one of the locks above, or runs an initialisation or a barrier's action, it is isolated: a
  * join, a loop or an algorithm that has to wait there runs nothing that is not part of it, so that nothing comes
  * in that wants the lock (yoke/fork.h, "Locks"). Between these two calls, by one thread, the same holds for
- * whatever yoke does not know to be a lock: a mutex of another library, a semaphore's only permit, a value of the
- * thread that is half changed. They nest. */
+ * whatever yoke does not know to be a lock: a mutex of another library, a semaphore's only permit (yoke_with() sees to
+ * that itself), a value of the thread that is half changed. They nest. */
 static inline void yoke_isolate_begin(void) { yk_self.held++; }
-static inline void yoke_isolate_end(void) { yk_self.held--; }
+static inline void yoke_isolate_end(void) { yk_hold_less(); }
 
 #ifdef __cplusplus
 }

@@ -196,7 +196,7 @@ int yk_lock_drop(yk_lock_core *l, unsigned how)
     if (!free_word(l, word))
         return -EPERM;
     if (mine)
-        yk_self.held--;
+        yk_hold_less();
     else
         yk_who_returned(word & YK_LOCK_ID);
     return 0;
@@ -207,14 +207,24 @@ void yk_lock_leave(yk_lock_core *l)
     l->depth = 0;
     if (yoke_watching_locks)
         yk_watch_drop(l);
-    yk_self.held--;
+    yk_hold_less();
     free_word(l, __atomic_load_n(&l->word, __ATOMIC_RELAXED));
+}
+
+/* What is known of the lock, or of another that had its address before. */
+static void forget(const yk_lock_core *l)
+{
+    if (yoke_watching_locks) {
+        yk_watch_forget(l);
+        yk_name_set(l, NULL);
+    }
 }
 
 int yk_lock_init(yk_lock_core *l, unsigned flags)
 {
     if (!yk_flags_fine(flags))
         return -EINVAL;
+    forget(l);
     *l = (yk_lock_core){.flags = flags};
     return 0;
 }
@@ -227,10 +237,7 @@ int yk_lock_done(yk_lock_core *l)
             return -EBUSY;
         /* Acquire: pairs with the last release; the memory may become anything now. */
     } while (!__atomic_compare_exchange_n(&l->word, &word, YK_LOCK_GONE, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
-    if (yoke_watching_locks) {
-        yk_watch_forget(l);
-        yk_name_set(l, NULL);
-    }
+    forget(l);
     return 0;
 }
 

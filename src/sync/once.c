@@ -49,7 +49,7 @@ static int run(yoke_once *o, int (*fn)(void *arg), void *arg)
 {
     yk_self.held++; /* whoever wants it waits for this thread, as for a lock */
     int err = fn(arg);
-    yk_self.held--;
+    yk_hold_less();
     finish(o, err < 0 ? FRESH : DONE);
     return err < 0 ? err : 0;
 }

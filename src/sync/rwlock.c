@@ -227,18 +227,12 @@ static int leave_table(yoke_rwlock *l)
         if (__atomic_load_n(&l->reader[i], __ATOMIC_RELAXED) != yk_self_id())
             continue;
         __atomic_store_n(&l->reader[i], 0, __ATOMIC_SEQ_CST); /* pairs with drain() */
-        yk_self.held--;
+        yk_hold_less();
         if (__atomic_load_n(&l->gate, __ATOMIC_SEQ_CST) & WRITER)
             tell_writer(l);
         return 0;
     }
     return -EPERM;
-}
-
-/* A private lock does not know its readers: at least the count does not fall below zero when another thread releases. */
-static void one_less_held(void)
-{
-    yk_self.held -= yk_self.held > 0;
 }
 
 static int leave_count(yoke_rwlock *l)
@@ -249,7 +243,7 @@ static int leave_count(yoke_rwlock *l)
             return -EPERM;
         /* Release: pairs with the acquire in drain(). */
     } while (!__atomic_compare_exchange_n(&l->gate, &gate, gate - 1, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
-    one_less_held();
+    yk_hold_less();
     if (gate & WRITER && (gate & READERS) == 1)
         tell_writer(l);
     return 0;
@@ -268,7 +262,7 @@ int yoke_rwlock_read_release(yoke_rwlock *l)
     /* Release: as in leave_count(). 0 less 1 is more than READERS. */
     if (YK_LIKELY(gate - 1 < READERS && !shared(l) && !yoke_watching_locks
                   && __atomic_compare_exchange_n(&l->gate, &gate, gate - 1, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))) {
-        one_less_held();
+        yk_hold_less();
         return 0;
     }
     return leave_slowly(l);

@@ -32,6 +32,7 @@ enum { FOREBEARS = 16 };
 /* The ids, oldest first, of a thread in the processes from which it has come by fork(): private locks that it held say so still.
  * Written by after_fork() alone, when there is no other thread. After more forks than fit the oldest is forgotten. */
 unsigned yk_self_forebears;
+void (*yk_self_renewed)(uint64_t id);
 static uint64_t forebears[FOREBEARS], forebears_of;
 
 bool yk_self_was_slow(uint64_t id)
@@ -54,6 +55,8 @@ static void become_another(void)
         forebears[yk_self_forebears++] = before;
     yk_self.id = 0; /* the count stays: private locks are held still; shared ones are the parent's, but do no harm in it */
     forebears_of = yk_self_id();
+    if (yk_self_renewed)
+        yk_self_renewed(forebears_of);
 }
 
 /* ---- The dead ---- */

@@ -22,6 +22,8 @@ static inline bool yk_self_was(uint64_t id)
 {
     return YK_UNLIKELY(yk_self_forebears > 0) && yk_self_was_slow(id);
 }
+/* Called in a child made by fork() with its thread's new id, for the part that keeps ids. */
+extern void (*yk_self_renewed)(uint64_t id);
 /* True when the thread with this id has ended, whatever way. closely (some 5 us instead of 0.2): also when it
  * is a zombie, or its TID has a new holder. The flags in a lock's word are ignored. */
 bool yk_self_dead(uint64_t id, bool closely);

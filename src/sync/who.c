@@ -64,14 +64,21 @@ static void in_child(void)
         if (w != yk_who_mine && atomic_load_explicit(&w->tid, memory_order_relaxed) != 0)
             give_up(w, false);
     if (yk_who_mine) {
-        yk_who_mine->wish = NULL;
-        yk_who_mine->id = 0; /* it is another thread now, and goes on holding what it held */
+        yk_who_mine->wish = NULL; /* it is another thread now, and goes on holding what it held; its id: renew_id() */
         atomic_store_explicit(&yk_who_mine->tid, gettid(), memory_order_relaxed);
     }
 }
 
+/* self.c has a handler of its own, and which of the two runs first is the linker's affair; so that one calls this. */
+static void renew_id(uint64_t id)
+{
+    if (yk_who_mine)
+        yk_who_mine->id = id;
+}
+
 static __attribute__((constructor)) void watch_threads(void)
 {
+    yk_self_renewed = renew_id;
     has_thread_end = pthread_key_create(&thread_end, thread_ended) == 0;
     pthread_atfork(before_fork, in_parent, in_child);
 }
@@ -136,7 +143,8 @@ void yk_who_returned(uint64_t id)
 uint32_t yk_self_holds(void)
 {
     yk_who *me = yk_who_mine;
-    return yk_self.held - (me ? atomic_load_explicit(&me->returned, memory_order_relaxed) : 0);
+    uint32_t returned = me ? atomic_load_explicit(&me->returned, memory_order_relaxed) : 0;
+    return yk_self.held > returned ? yk_self.held - returned : 0;
 }
 
 /* The kernel's name of another thread, without the library's help, as its pthread_t may be gone. */

@@ -277,6 +277,68 @@ TEST(a_reader_released_by_another_thread_takes_nothing_from_it)
     HOLDS(1); /* against the rules: the count errs on the safe side */
 }
 
+static void *take_read(void *l)
+{
+    return (void *)(intptr_t)yoke_rwlock_read(l);
+}
+
+/* Against the rules too. The count may be too small then, but is never below 0, whichever way the rest is given back. */
+static void give_anothers_read_lock(void)
+{
+    static yoke_rwlock book, other;
+    static yoke_lock l;
+    CHECK_INT(crew_ask(take_read, &book), 0);
+    CHECK_INT(yoke_lock_acquire(&l), 0);
+    CHECK_INT(yoke_rwlock_read_release(&book), 0);
+    HOLDS(0);
+    CHECK_INT(yoke_lock_release(&l), 0);
+    CHECK_INT(yk_self.held, 0);
+    CHECK_INT(crew_ask(take_read, &book), 0);
+    CHECK_INT(yoke_rwlock_write(&other), 0);
+    CHECK_INT(yoke_rwlock_read_release(&book), 0);
+    CHECK_INT(yoke_rwlock_write_release(&other), 0);
+    CHECK_INT(yk_self.held, 0);
+    CHECK_INT(crew_ask(take_read, &book), 0);
+    yoke_isolate_begin();
+    CHECK_INT(yoke_rwlock_read_release(&book), 0);
+    yoke_isolate_end();
+    CHECK_INT(yk_self.held, 0);
+    CHECK(!yk_is_isolated());
+    CHECK_INT(yoke_lock_acquire(&l), 0); /* and counts on from there */
+    HOLDS(1);
+    CHECK_INT(yoke_lock_release(&l), 0);
+    HOLDS(0);
+}
+
+TEST(what_another_thread_read_is_never_less_than_nothing)
+{
+    give_anothers_read_lock();
+}
+
+TEST(nor_while_watching)
+{
+    yoke_watching_locks = true;
+    give_anothers_read_lock();
+}
+
+TEST(nor_beside_what_another_thread_released)
+{
+    static yoke_rwlock book;
+    yoke_lock l = YOKE_LOCK_INIT;
+    CHECK(yk_who_self() != NULL);
+    CHECK_INT(yoke_lock_acquire(&l), 0);
+    CHECK_INT(crew_ask(give_lock, &l), 0);
+    CHECK_INT(crew_ask(take_read, &book), 0);
+    CHECK_INT(yoke_rwlock_read_release(&book), 0);
+    CHECK_INT(yk_self.held, 0); /* less than what was returned */
+    HOLDS(0);
+    CHECK(!yk_is_isolated());
+    CHECK_INT(yoke_lock_acquire(&l), 0);
+    HOLDS(0); /* too small, as it was told */
+    CHECK_INT(yoke_lock_release(&l), 0);
+    HOLDS(0);
+}
+
 /* ---- The dead, and children ---- */
 
 TEST(an_heir_holds_what_it_inherits)
@@ -317,6 +379,24 @@ TEST(a_child_holds_what_its_thread_held)
     CHECK_INT(status, 0);
     HOLDS(1);
     CHECK_INT(yoke_lock_release(&l), 0);
+    HOLDS(0);
+}
+
+/* In a child its thread has another id, by which it is known there. */
+static int hand_over_in_child(void *generations)
+{
+    yoke_lock l = YOKE_LOCK_INIT;
+    int left = (int)(intptr_t)generations, bad = yk_self_holds() != 0;
+    bad |= !yk_who_mine || yk_who_mine->id != yk_self_id();
+    bad |= yoke_lock_acquire(&l) != 0 || yk_self_holds() != 1;
+    bad |= crew_ask(give_lock, &l) != 0 || yk_self_holds() != 0;
+    return bad || left == 0 ? bad : crew_reap(crew_fork(hand_over_in_child, (void *)(intptr_t)(left - 1)));
+}
+
+TEST(what_is_handed_over_in_a_child_is_not_held_there)
+{
+    CHECK(yk_who_self() != NULL);
+    CHECK_INT(crew_reap(crew_fork(hand_over_in_child, (void *)2)), 0);
     HOLDS(0);
 }
 

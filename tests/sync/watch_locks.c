@@ -257,6 +257,28 @@ TEST(a_lock_that_is_made_anew)
     check_quiet(made_anew);
 }
 
+/* Where its memory was used for something else meanwhile, nobody ended the lock before. */
+static void made_over_another(void)
+{
+    in_thread(a_then_b);
+    memset(&A, 0, sizeof A);
+    CHECK_INT(yoke_lock_init(&A, 0), 0);
+    in_thread(b_then_a);
+    CHECK_INT(yoke_lock_acquire(&B), 0);
+    fprintf(stderr, "A is another: ");
+    CHECK_INT(yoke_lock_acquire(&A), 0);
+    CHECK_INT(yoke_lock_acquire(&B), -EDEADLK); /* for its report, which names A no more */
+}
+
+TEST(a_lock_that_is_made_over_another)
+{
+    child_end end = watched(made_over_another);
+    CHECK_INT(end.status, 0);
+    CHECK(strncmp(end.text, "A is another: ", 14) == 0);
+    CHECK_INT(count_of(end.text, "lock order inversion"), 0);
+    CHECK_INT(count_of(end.text, "\"A\""), 0);
+}
+
 /* ---- Deadlocks ---- */
 
 static int ring_size;

@@ -156,6 +156,45 @@ static int codes(void)
     return 0;
 }
 
+/* ---- In the body of a fork ---- */
+
+YOKE_FORK(int, leaves, (int, depth))
+{
+    if (depth == 0)
+        return 1;
+    yoke_fork(leaves, depth - 1);
+    int right = yoke_call(leaves, depth - 1);
+    return yoke_join(leaves) + right;
+}
+
+YOKE_FORK(int, under_each, (int, depth))
+{
+    int sum = 0;
+    yoke_fork(leaves, 1);
+    yoke_with(&lock) {
+        yoke_fork(leaves, depth);
+        sum += yoke_call(leaves, depth);
+        yoke_with_read(&book) yoke_with(&rlock) {
+            yoke_fork(leaves, depth);
+            sum += yoke_call(leaves, depth);
+            sum += yoke_join(leaves);
+        }
+        sum += yoke_join(leaves);
+    }
+    yoke_with_write(&book) yoke_with(&permits) {
+        yoke_fork(leaves, depth);
+        sum += yoke_join(leaves);
+    }
+    return sum + yoke_join(leaves);
+}
+
+static int forks(void)
+{
+    CHECK(under_each(3) == 5 * 8 + 2);
+    CHECK(!yoke_lock_held(&lock) && !yoke_rlock_mine(&rlock) && can_write() && yoke_semaphore_permits(&permits) == 2);
+    return 0;
+}
+
 /* ---- Several threads ---- */
 
 enum { THREADS = 4, TURNS = 20000 };
@@ -224,7 +263,7 @@ static int exceptions(void)
 
 int main(void)
 {
-    int (*const parts[])(void) = {ways_out, all_kinds, codes, threads, exceptions};
+    int (*const parts[])(void) = {ways_out, all_kinds, codes, forks, threads, exceptions};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         int line = parts[i]();
         if (line)

@@ -17,7 +17,7 @@ static yoke_rwlock an_rwlock;
 static pthread_mutex_t a_mutex = PTHREAD_MUTEX_INITIALIZER;
 static yoke_semaphore a_semaphore = YOKE_SEMAPHORE_INIT(1);
 
-enum { LOCK, RLOCK, RLOCK_TWICE, RWLOCK, MUTEX, SEMAPHORE, KINDS };
+enum { LOCK, RLOCK, RLOCK_TWICE, RWLOCK, MUTEX, SEMAPHORE, KINDS, PERMIT = KINDS /* of yoke_with() */ };
 
 static int acquire(int kind)
 {
@@ -68,18 +68,28 @@ static struct {
     long inside, entered, bad;
 } room;
 
-static void enter(int kind)
+static void come_in(void)
 {
-    CHECK_INT(acquire(kind), 0);
     room.bad += room.inside != 0;
     room.inside = 1;
     room.entered++;
 }
 
-static void leave(int kind)
+static void go_out(void)
 {
     room.bad += room.inside != 1;
     room.inside = 0;
+}
+
+static void enter(int kind)
+{
+    CHECK_INT(acquire(kind), 0);
+    come_in();
+}
+
+static void leave(int kind)
+{
+    go_out();
     CHECK_INT(release(kind), 0);
 }
 
@@ -158,20 +168,40 @@ YOKE_FORK(void, child, (int, deep))
     yoke_join(grandchild); /* not to be filled with the stranger: the thread that holds the lock waits for this one */
 }
 
-YOKE_FORK(void, holder, (int, kind), (int, deep))
+YOKE_FORK(void, under_lock, (int, deep))
 {
-    enter(kind);
     CHECK_INT(yk_self_holds() > 0, 1);
     yoke_fork(child, deep);
     yoke_call(until_stolen, &child_runs);
     yoke_join(child); /* not to be filled with the stranger: this thread holds the lock */
+}
+
+YOKE_FORK(void, holder, (int, kind), (int, deep))
+{
+    enter(kind);
+    yoke_call(under_lock, deep);
     leave(kind);
+    CHECK_INT(yk_self_holds(), 0);
+}
+
+YOKE_FORK(void, holder_of_permit, (int, deep))
+{
+    yoke_with(&a_semaphore) {
+        come_in();
+        yoke_fork(nothing);
+        yoke_call(under_lock, deep);
+        yoke_join(nothing);
+        go_out();
+    }
     CHECK_INT(yk_self_holds(), 0);
 }
 
 YOKE_TASK(void, holder_job, (int, kind), (int, deep))
 {
-    holder(kind, deep);
+    if (kind == PERMIT)
+        holder_of_permit(deep);
+    else
+        holder(kind, deep);
 }
 
 /* The holder of a lock waits for its child (deep: which waits for its own), while a fork that wants the lock is to be had. */
@@ -199,6 +229,12 @@ TEST(nor_does_a_thief_that_somebody_waits_for_under_a_lock)
 {
     for (int kind = 0; kind < KINDS; kind++)
         step_by_step(kind, 1);
+}
+
+TEST(nor_do_joins_in_a_block_with_a_permit)
+{
+    step_by_step(PERMIT, 0);
+    step_by_step(PERMIT, 1);
 }
 
 /* ---- What is isolated ---- */
