@@ -25,8 +25,9 @@ typedef struct yk_error {
 /* Fills e (which may be NULL) and returns code, made negative. An error already there is replaced. */
 int yk_errorf(yk_error *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* The known word nearest to `word` (Damerau-Levenshtein, at most a third of its length away), or NULL. Words come from
- * next(ctx, i), NULL at the end. */
+/* The known word nearest to `word` (Damerau-Levenshtein, at most a third of its length and one more away, and less than the
+ * shorter of the two is long; any change of case alone counts as one), or NULL. Words come from next(ctx, i), NULL at the end;
+ * "" is passed over. */
 const char *yk_nearest(const char *word, const char *(*next)(void *ctx, size_t i), void *ctx);
 
 /* ---- Text buffers (buf.c) ---- */

@@ -1,6 +1,7 @@
 /* error: texts for codes, the error carrier, and the nearest known word for people who mistyped one. */
 #include "base/base.h"
 #include <stdio.h>
+#include <strings.h>
 
 int yk_errorf(yk_error *e, int code, const char *format, ...)
 {
@@ -72,10 +73,14 @@ static size_t distance(const char *a, const char *b)
 const char *yk_nearest(const char *word, const char *(*next)(void *ctx, size_t i), void *ctx)
 {
     const char *best = NULL, *candidate;
-    size_t least = strlen(word) / 3 + 2; /* must stay below this */
+    size_t len = strlen(word), least = len / 3 + 2; /* must stay below this */
     for (size_t i = 0; (candidate = next(ctx, i)); i++) {
         size_t d = distance(word, candidate);
-        if (d < least) {
+        bool same = *candidate && strcasecmp(word, candidate) == 0;
+        if (same)
+            d = YK_MIN(d, (size_t)1);
+        /* With all its letters replaced a word is no likeness of another: P is not x, though it may have been meant as p. */
+        if (d < least && (same || d < YK_MIN(len, strlen(candidate)))) {
             least = d;
             best = candidate;
         }

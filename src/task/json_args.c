@@ -8,6 +8,9 @@
 #include "task/json.h"
 #include <stdio.h>
 
+/* Of a value that is quoted in an error. */
+enum { SHOWN_VALUE = 40 };
+
 static inline const char *read_param(yk_reader *r, const char *p, unsigned i, char *args)
 {
     const yoke_param *param = &r->task->params[i];
@@ -65,10 +68,16 @@ static const char *read_positional(yk_reader *r, const char *p, char *args)
     return n == count ? p + 1 : check_missing(r, p, (1u << n) - 1);
 }
 
+/* The parameters that a mistyped name may have been meant as: those that have not been given yet. */
+typedef struct free_names {
+    const yoke_task *task;
+    uint32_t seen;
+} free_names;
+
 static const char *next_name(void *ctx, size_t i)
 {
-    const yoke_task *t = ctx;
-    return i < t->nparams ? t->params[i].name : NULL;
+    const free_names *names = ctx;
+    return i == names->task->nparams ? NULL : names->seen >> i & 1 ? "" : names->task->params[i].name;
 }
 
 /* The first parameter that is a struct and must be given; or -1. No JSON at all can call such a task. */
@@ -80,7 +89,7 @@ static int first_struct(const yoke_task *t)
     return -1;
 }
 
-static __attribute__((cold)) const char *unknown_name(yk_reader *r, const char *p, const yk_json_span *key)
+static __attribute__((cold)) const char *unknown_name(yk_reader *r, const char *p, const yk_json_span *key, uint32_t seen)
 {
     r->param = first_struct(r->task);
     if (r->param >= 0) /* most likely the fields of that struct */
@@ -88,7 +97,8 @@ static __attribute__((cold)) const char *unknown_name(yk_reader *r, const char *
     char word[64] = "";
     if (key->len < sizeof word && !key->has_nul)
         yk_unescape(key, word);
-    const char *near = *word ? yk_nearest(word, next_name, (void *)(uintptr_t)r->task) : NULL;
+    free_names names = {r->task, seen};
+    const char *near = *word ? yk_nearest(word, next_name, &names) : NULL;
     char hint[160];
     snprintf(hint, sizeof hint, near ? "an argument it does not have (did you mean \"%s\"?)" : "an argument it does not have",
              near);
@@ -120,7 +130,7 @@ static const char *read_named(yk_reader *r, const char *p, char *args, uint32_t 
         return NULL;
     unsigned i = find_name(r->task, &key, *param + 1);
     if (i == r->task->nparams)
-        return unknown_name(r, begin, &key);
+        return unknown_name(r, begin, &key, *seen);
     r->param = (int)i;
     if (*seen >> i & 1)
         return yk_fail_at(r, begin, EINVAL, "given twice");
@@ -150,6 +160,24 @@ static const char *read_object(yk_reader *r, const char *p, char *args)
     return check_missing(r, p, seen);
 }
 
+/* The text begins like neither an array nor an object, and the task does not take exactly one argument. If it takes more, and
+ * the text is a whole value, that is shown as it should have been written. */
+static __attribute__((cold)) const char *lone_value(yk_reader *r, const char *p, const char *what)
+{
+    yk_error ignored;
+    yk_reader scan = *r;
+    scan.e = &ignored;
+    const yoke_task *t = r->task;
+    const char *end = t->nparams > 1 ? yk_skip_value(&scan, p) : NULL;
+    if (!end || !yk_read_end(&scan, end) || end - p > SHOWN_VALUE)
+        return yk_expected(r, p, what);
+    bool more = false;
+    for (unsigned i = 1; i < t->nparams; i++)
+        more |= !t->params[i].has_default;
+    int len = (int)(end - p);
+    return yk_fail_at(r, p, EINVAL, "expected %s, got %.*s (write [%.*s%s])", what, len, p, len, p, more ? ", ..." : "");
+}
+
 int yk_json_args(const yoke_task *t, const char *text, size_t len, unsigned flags, yk_region *region, void *args, yk_error *e)
 {
     yk_reader r = {.text = text, .end = text + len, .task = t, .param = -1, .flags = flags, .region = region, .e = e};
@@ -164,7 +192,7 @@ int yk_json_args(const yoke_task *t, const char *text, size_t len, unsigned flag
     else if (*p == '{')
         p = read_object(&r, p, args);
     else
-        p = t->nparams == 1 ? read_param(&r, p, 0, args) : yk_expected(&r, p, what);
+        p = t->nparams == 1 ? read_param(&r, p, 0, args) : lone_value(&r, p, what);
     r.param = -1;
     if (p)
         p = yk_read_end(&r, p);

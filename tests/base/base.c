@@ -17,6 +17,17 @@ TEST(nearest_word)
     CHECK_STR(yk_nearest("procesess", word_at, words), "processes");
     CHECK(yk_nearest("cuda", word_at, words) == NULL);
     CHECK(yk_nearest("", word_at, words) == NULL);
+    CHECK_STR(yk_nearest("INLINE", word_at, words), "inline");
+    /* Of short ones that share no letter, none is near. */
+    const char *letters[] = {"", "x", "n", "ab", "path", NULL};
+    CHECK_STR(yk_nearest("X", word_at, letters), "x");
+    CHECK_STR(yk_nearest("N", word_at, letters), "n");
+    CHECK_STR(yk_nearest("aB", word_at, letters), "ab");
+    CHECK_STR(yk_nearest("ba", word_at, letters), "ab");
+    CHECK_STR(yk_nearest("abc", word_at, letters), "ab");
+    CHECK_STR(yk_nearest("patj", word_at, letters), "path");
+    for (const char *const *none = (const char *const[]){"P", "y", "xy", "cd", "", NULL}; *none; none++)
+        CHECK(yk_nearest(*none, word_at, letters) == NULL);
     char huge[300];
     memset(huge, 'a', sizeof huge - 1);
     huge[sizeof huge - 1] = '\0';

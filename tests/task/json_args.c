@@ -120,11 +120,23 @@ TEST(arguments_that_do_not_match_the_signature)
     REFUSED(integrate, "{\"a\":1,\"a\":2}", -EINVAL, "argument 1 \"a\" of integrate: given twice at byte 8");
     REFUSED(two, "{\"nmae\":\"x\",\"x\":[1]}", -EINVAL,
             "arguments of two: got \"nmae\", an argument it does not have (did you mean \"name\"?) at byte 2");
+    REFUSED(two, "{\"name\":\"x\",\"nmae\":\"x\"}", -EINVAL,
+            "arguments of two: got \"nmae\", an argument it does not have at byte 13");
+    REFUSED(two, "{\"X\":[1]}", -EINVAL,
+            "arguments of two: got \"X\", an argument it does not have (did you mean \"x\"?) at byte 2");
+    REFUSED(two, "{\"P\":[1]}", -EINVAL, "arguments of two: got \"P\", an argument it does not have at byte 2");
     REFUSED(two, "{\"completely\":\"x\"}", -EINVAL,
             "arguments of two: got \"completely\", an argument it does not have at byte 2");
     REFUSED(nothing, "{\"a\":1}", -EINVAL, "arguments of nothing: got \"a\", an argument it does not have at byte 2");
-    REFUSED(integrate, "5", -EINVAL, "arguments of integrate: expected an array or an object, got 5 at byte 1");
-    REFUSED(integrate, "null", -EINVAL, "arguments of integrate: expected an array or an object, got null at byte 1");
+    REFUSED(integrate, "5", -EINVAL, "arguments of integrate: expected an array or an object, got 5 (write [5, ...]) at byte 1");
+    REFUSED(integrate, "null", -EINVAL,
+            "arguments of integrate: expected an array or an object, got null (write [null, ...]) at byte 1");
+    REFUSED(two, " \"x\\n\" ", -EINVAL,
+            "arguments of two: expected an array or an object, got \"x\\n\" (write [\"x\\n\"]) at byte 2");
+    REFUSED(integrate, "1 2", -EINVAL, "arguments of integrate: expected an array or an object, got 1 at byte 1");
+    REFUSED(integrate, "tru", -EINVAL, "arguments of integrate: expected an array or an object, got tru at byte 1");
+    REFUSED(integrate, "\"0123456789012345678901234567890123456789\"", -EINVAL,
+            "arguments of integrate: expected an array or an object, got \"012345678901234567890123...\" at byte 1");
     REFUSED(integrate, "[null,1]", -EINVAL, "argument 1 \"a\" of integrate: expected number, got null at byte 2");
     REFUSED(structs, "{\"x\":1,\"y\":2}", -ENOTSUP, "argument 1 \"p\" of structs: a struct has no JSON form at byte 2");
     REFUSED(structs, "[{\"x\":1,\"y\":2}]", -ENOTSUP, "argument 1 \"p\" of structs: a struct has no JSON form at byte 2");
