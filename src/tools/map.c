@@ -36,12 +36,12 @@ static const yk_option map_options[] = {
     {.name = "retries", .kind = YK_OPT_NUMBER, .metavar = "N", AT(retries),
      .help = "try a failed record up to N times more (GNU parallel counts all tries)"},
     {.name = "timeout", .letter = 't', .kind = YK_OPT_DURATION, .metavar = "TIME", AT(timeout),
-     .help = "longest time one try may take: 500ms, 10s, 5m, 2h, or seconds; 0: any"},
+     .help = "longest time of one try: 500ms, 10s, 5m, 2h, or seconds; 0: any; see man for threads"},
     {.name = "delay", .kind = YK_OPT_DURATION, .metavar = "TIME", AT(delay),
      .help = "pause between two starts, as for --timeout"},
     {.name = "halt", .kind = YK_OPT_TEXT, .metavar = "WHEN", AT(halt),
      .likely = "soon,fail=1|now,fail=1|soon,success=1|now,success=1|soon,done=1|now,done=1|never",
-     .help = "stop early: now|soon,fail|success|done=N or N%"},
+     .help = "stop early: now|soon,fail|success|done=N or N% of the records; never: do not"},
     {.name = "dry-run", .letter = 'n', .kind = YK_OPT_FLAG, AT(dry_run),
      .help = "print the commands that would run the records one by one"},
     {.name = "progress", .kind = YK_OPT_FLAG, AT(progress), .help = "show progress even if stderr is not a terminal"},
@@ -110,6 +110,9 @@ static int set_modes(const map_values *v, yk_map_config *c)
     yk_error e;
     if (v->halt && yk_halt_parse(&c->halt, v->halt, &e) < 0)
         return yk_complain(2, "%s (see yoke map --help)", e.text);
+    if (c->halt.when != YK_HALT_NEVER && c->halt.why == YK_HALT_DONE && c->halt.count == 0 && !c->words)
+        return yk_complain(2, "--halt %s: how many records there are is known only of those after :::; write done=N, not a "
+                           "percentage, for records from stdin or -a FILE", v->halt);
     if ((v->resume || v->resume_failed) && !v->joblog)
         return yk_complain(2, "--resume needs --joblog FILE, the log to go on from");
     return 0;
@@ -201,7 +204,8 @@ const yk_command yk_command_map = {
         "JSON value for a task "
         "of one parameter, or plain text for a task of one string. For such a task a line is taken as text unless it "
         "is exactly an array "
-        "of one string, or an object with the parameter's name as its one key; --input says otherwise.\n\n"
+        "of one string, or an object with the parameter's name as its one key; --input says otherwise. "
+        "When such JSON says what the task cannot be given, as a NUL for const char *, the record fails.\n\n"
         "Stdout holds results and nothing else: what a task prints there (printf) goes to stderr, on every executor. So does "
         "/dev/stdout as the FILE of an option; --summary=- is the real one. "
         "A reader that closes it early, as head does, ends the run with a line on stderr and status 1, since records may have "
@@ -214,6 +218,15 @@ const yk_command yk_command_map = {
         "The first interrupt (SIGINT, SIGHUP) finishes what runs and writes the job log, the second stops at once, as the first "
         "SIGTERM does; results of what has ended are written all the same. With --halt no more records are under way than run at "
         "once, when the next may be the last: where records take microseconds, it is slower.\n\n"
+        "--timeout ends what it can. On processes the worker is killed. On threads the record fails, and its thread goes on "
+        "until the task returns, since nothing can end it: a task that may take long asks yoke_cancelled(). When all threads "
+        "are held by such records, and others wait, for as long again (and for 1 s at least), the command ends with status 1 "
+        "and says how many records were not run. On inline a timeout is noticed when the task returns or asks "
+        "yoke_cancelled().\n\n"
+        "--halt now,fail=1 stops all at the first failure, and soon lets what runs end; success counts what succeeds, done "
+        "both. N% is of all records when these follow :::. Of records from stdin or -a FILE nobody knows how many there are: "
+        "then it is of those that have ended, and not before 3 have ended, as one failure of one would be 100%; and done=N% "
+        "is refused. never, the default, runs all.\n\n"
         "A TIME is a number with ns, us, ms, s, m, h or d after it, or a number of seconds; 0 as --timeout is no limit.\n\n"
         "--dry-run shows how each record would run: with the options that say what the record means, and those of its executor. "
         "The Command of a job log has only the former.\n\n"

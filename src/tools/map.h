@@ -70,8 +70,10 @@ int yk_map_check(const yk_record *r, yk_error *e);
 /* The task that runs a record of c: from its text (yoke_str) to the line of its result, with the newline (yoke_str). Before
  * executors are opened, and c must live on. 0 or -ENOMEM. */
 int yk_map_record_task(const yk_map_config *c, const yoke_task **ret);
-/* A record or word for a task of one string that is JSON beyond doubt: true when it has been read into args. */
-bool yk_map_json_text(const yoke_task *t, const char *text, size_t len, unsigned flags, yk_region *region, void *args);
+/* A record or word for a task of one string that may be JSON beyond doubt. 1: it has been read into args. 0: it is text. A
+ * negative code with its text: it is JSON, of a string that the task cannot be given. */
+int yk_map_json_text(const yoke_task *t, const char *text, size_t len, unsigned flags, yk_region *region, void *args,
+                     yk_error *e);
 /* Appends the command that runs one record: "yoke map FILE:TASK ::: ", to be followed by the quoted record. With the options
  * that say what the record means; for --dry-run, which tells people how it would run, with those of the executor too. */
 void yk_map_command_line(const yk_map_config *c, yk_buf *out);
@@ -87,8 +89,9 @@ int yk_signals_open(void);
 int yk_signals_count(void);
 /* Becomes 1 with the second: a blocked write gives up. */
 extern _Atomic int yk_signals_hard;
-/* A function for the second interrupt while the loop itself is inside a task; NULL: none. */
-void yk_signals_rescue(void (*fn)(void *arg), void *arg);
+/* A function for the end of the process while the loop itself is inside a task; NULL: none. It is told by what the process is
+ * interrupted, as people are told it; NULL: the task itself ends it. */
+void yk_signals_rescue(void (*fn)(void *arg, const char *why), void *arg);
 /* A task in another thread is ending the process and waits for what has ended to be written; yk_signals_saved() lets it, and
  * does not return. */
 bool yk_signals_dying(void);
@@ -117,6 +120,7 @@ typedef struct yk_map {
     enum yk_map_stop stop;
     bool tracing;             /* a trace is being recorded */
     const char *stopped;      /* why it stopped early, or NULL */
+    unsigned all_held;        /* it stopped as so many threads, which are all, go on with records that timed out */
     int status;               /* exit code so far */
     struct map_window *window;
 } yk_map;

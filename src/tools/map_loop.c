@@ -7,8 +7,12 @@
  *     no input yet     poll() on the input and an eventfd, which a hook on the head's job writes to
  *     window full      yoke_wait_until() on the head: no hook, so that executors need not notice ends by themselves
  *
- * With --unordered, --halt and --delay every job gets a hook, which puts its slot on a list of those that have ended. */
+ * With --unordered, --halt and --delay every job gets a hook, which puts its slot on a list of those that have ended.
+ *
+ * A record that has timed out has ended, but the thread that runs it goes on until the task returns, if it ever does. When all
+ * threads are held so for long enough, the run ends and not the wait. */
 #include "tools/map.h"
+#include "base/line.h"
 #include <unistd.h>
 
 #define DRAIN_EVERY 64
@@ -16,6 +20,8 @@
 #define FLUSH_EVERY (50 * YOKE_MS)
 #define NAP YOKE_MS
 #define TICK (50 * YOKE_MS)
+/* How long all threads must be held by records that timed out before they are given up: as long as --timeout, or this. */
+#define GIVE_UP (1 * YOKE_S)
 /* What a slot costs besides its text. */
 #define SLOT_BYTES 512
 
@@ -32,6 +38,19 @@ typedef struct map_slot {
     _Atomic bool fired;    /* the hook has run; written by whoever ends the job */
 } map_slot;
 
+/* Jobs that timed out while the thread that runs them goes on, and what was seen of them at the last look. */
+typedef struct map_held {
+    bool possible;         /* the executor cannot kill, and there is a timeout */
+    bool told;
+    yk_job **jobs;         /* those that have been written; each is referred to */
+    size_t n, cap;
+    int64_t next_look;
+    uint64_t first;        /* lowest record among them, or 0 */
+    size_t count;          /* of those in the window, too */
+    uint64_t ended;        /* records */
+    int64_t all_since;     /* nothing runs, all threads are held */
+} map_held;
+
 /* The loop's thread writes everything but: slots' fired, ended_list and sleeping (atomic). */
 typedef struct map_window {
     map_slot slots[YK_MAP_WINDOW];
@@ -47,6 +66,7 @@ typedef struct map_window {
     int64_t start_at;      /* --delay: not before */
     int64_t last_ended;    /* of the latest job written */
     uint64_t halt_ok, halt_failed;
+    map_held held;
     int wake;
     _Atomic(map_slot *) ended_list;
     _Atomic bool sleeping;
@@ -98,6 +118,7 @@ static map_window *open_window(yk_map *m)
     w->unordered = m->c->unordered;
     w->hook_all = m->c->unordered || m->c->halt.when != YK_HALT_NEVER || m->c->delay > 0;
     w->synchronous = m->ex->type->capabilities & YK_SYNCHRONOUS;
+    w->held.possible = m->c->opts.timeout > 0 && !(m->ex->type->capabilities & (YK_CAN_KILL | YK_SYNCHRONOUS));
     w->width = YK_MAX(yoke_executor_width(m->ex), 1u);
     for (size_t i = 0; i < YK_MAP_WINDOW; i++) {
         w->slots[i].window = w;
@@ -254,6 +275,99 @@ static void look_at_halt(yk_map *m)
     stop(m, when == YK_HALT_NOW ? YK_MAP_NOW : YK_MAP_SOON, "halt", 0);
 }
 
+/* ---- Records that timed out, and whose threads go on ---- */
+
+/* The executor lets go of a job when its task has returned, however long ago it was ended. */
+static bool goes_on(const yk_job *job)
+{
+    /* Pairs with the release of yk_job_unref(). */
+    return job->code == -ETIMEDOUT && atomic_load_explicit(&job->refs, memory_order_acquire) > 1;
+}
+
+/* Takes over the reference to a job that has been written. */
+static void let_go(map_window *w, yk_job *job)
+{
+    map_held *h = &w->held;
+    if (YK_LIKELY(!h->possible || !goes_on(job))) {
+        yoke_release(job);
+        return;
+    }
+    if (h->n == h->cap) {
+        size_t cap = h->cap ? h->cap * 2 : 16;
+        yk_job **grown = yk_sys.realloc(h->jobs, cap * sizeof *grown);
+        if (!grown) {
+            yoke_release(job);
+            return;
+        }
+        h->jobs = grown;
+        h->cap = cap;
+    }
+    h->jobs[h->n++] = job;
+}
+
+/* Those that are written, less those whose threads have come back meanwhile. */
+static void look_at_written(map_held *h, map_held *seen)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < h->n; i++) {
+        yk_job *job = h->jobs[i];
+        if (goes_on(job)) {
+            seen->first = seen->first ? YK_MIN(seen->first, job->user) : job->user;
+            h->jobs[kept++] = job;
+        } else {
+            yoke_release(job);
+        }
+    }
+    h->n = seen->count = kept;
+}
+
+/* True when none of the window's jobs runs, and at least one waits to. */
+static bool all_wait(const map_window *w, map_held *seen)
+{
+    size_t n = w->unordered ? YK_MAP_WINDOW : (size_t)(w->tail - w->head), waiting = 0;
+    for (size_t i = 0; i < n; i++) {
+        const yk_job *job = w->slots[(w->unordered ? i : w->head + i) % YK_MAP_WINDOW].job;
+        if (!job)
+            continue;
+        bool ended = yk_job_ended(job);
+        seen->count += ended && goes_on(job);
+        if (!ended && (atomic_load_explicit(&job->state, memory_order_relaxed) & YK_PHASE) > YK_QUEUED)
+            return false;
+        waiting += !ended;
+    }
+    return waiting > 0;
+}
+
+/* Tells once of a thread that goes on: not one that is about to see that it should stop, so only at the second look. Gives up
+ * when nothing at all has happened for long enough; a pool may have spares for threads that sleep. */
+static void look_at_held(yk_map *m)
+{
+    map_held *h = &m->window->held, seen = {.ended = m->tally.ok + m->tally.failed};
+    int64_t now = h->possible ? yoke_now() : 0;
+    if (YK_LIKELY(!h->possible) || now < h->next_look || m->stop == YK_MAP_NOW)
+        return;
+    h->next_look = now + TICK;
+    look_at_written(h, &seen);
+    bool wait = all_wait(m->window, &seen) && seen.count >= m->window->width;
+    if (!h->told && seen.first > 0 && seen.first == h->first) {
+        h->told = true;
+        if (!m->c->quiet) {
+            flush(m);
+            yk_output_say(&m->out, "record %llu timed out, but its thread goes on: only --on processes can end a task",
+                          (unsigned long long)seen.first);
+        }
+    }
+    if (!wait || seen.count != h->count || seen.ended != h->ended)
+        h->all_since = now;
+    h->first = seen.first;
+    h->count = seen.count;
+    h->ended = seen.ended;
+    if (now - h->all_since < YK_MAX(m->c->opts.timeout, GIVE_UP))
+        return;
+    m->all_held = m->window->width;
+    stop(m, YK_MAP_NOW, "timeouts", 1);
+}
+
 /* ---- Results ---- */
 
 static void write_slot(yk_map *m, map_slot *s)
@@ -264,7 +378,7 @@ static void write_slot(yk_map *m, map_slot *s)
     else
         yk_output_add(&m->out, s->job, s->number);
     w->last_ended = YK_MAX(w->last_ended, s->job->ended);
-    yoke_release(s->job);
+    let_go(w, s->job);
     s->job = NULL;
     give_slot(w, s);
 }
@@ -385,9 +499,12 @@ static bool sleep_until(yk_map *m, bool watch_input, int64_t deadline)
     return n > 0 && p[1].revents;
 }
 
-/* How long a sleep may be: until the progress line is due. */
+/* How long a sleep may be: until the progress line is due, or a look at threads that may go on. */
 static int64_t next_tick(const yk_map *m)
 {
+    const map_window *w = m->window;
+    if (w->held.possible && (w->held.n > 0 || w->taken > 0))
+        return yoke_now() + TICK;
     return m->progress.on ? yoke_now() + YK_PROGRESS_EVERY : YOKE_FOREVER;
 }
 
@@ -439,16 +556,34 @@ static void wait_for_start(yk_map *m)
 
 /* ---- Records ---- */
 
-static void rescue(void *arg)
+/* In a signal handler, so that nothing may be called that takes a lock. */
+static void rescue(void *arg, const char *why)
 {
-    yk_output_rescue(arg);
+    yk_map *m = arg;
+    const yk_tally *t = &m->tally;
+    yk_line line = {.len = 0};
+    uint64_t done = t->ok + t->failed + t->skipped;
+    yk_output_rescue(&m->out);
+    if (!why)
+        return;
+    yk_line_text(&line, "yoke: ");
+    yk_line_text(&line, why);
+    yk_line_text(&line, ": stopping now\n");
+    if (t->records > done && !m->c->quiet) {
+        yk_line_text(&line, "yoke: ");
+        yk_line_number(&line, t->records - done);
+        yk_line_text(&line, " of ");
+        yk_line_number(&line, t->records);
+        yk_line_text(&line, " records read were not run\n");
+    }
+    yk_line_tell(&line);
 }
 
 /* With an executor that runs jobs in this thread, the second interrupt has to end the process from within the task. */
 static void submit(yk_map *m, yk_job *job)
 {
     if (m->window->synchronous)
-        yk_signals_rescue(rescue, &m->out);
+        yk_signals_rescue(rescue, m);
     yk_job_submit(job, &m->c->opts);
     if (m->window->synchronous)
         yk_signals_rescue(NULL, NULL);
@@ -505,6 +640,7 @@ static void finish(yk_map *m)
 {
     while (m->window->taken > 0 && m->stop != YK_MAP_NOW) {
         look_at_signals(m);
+        look_at_held(m);
         wait_for_job(m);
     }
     if (m->stop == YK_MAP_NOW)
@@ -545,6 +681,7 @@ void yk_map_loop(yk_map *m)
     while (m->stop == YK_MAP_RUNS) {
         yk_record r;
         look_at_signals(m);
+        look_at_held(m);
         if (m->stop != YK_MAP_RUNS)
             break;
         if (!has_room(m, m->window)) {

@@ -5,8 +5,9 @@
  *
  * A record is JSON, read straight into the argument struct. For a task of one string, where nearly every line is meant as it
  * stands, --input auto takes a record as JSON only if it is beyond doubt: a whole array of one string, or an object with
- * the parameter's name. */
+ * the parameter's name. Then it is JSON also where the task cannot be given what it says, and an error. */
 #include "tools/map.h"
+#include <ctype.h>
 #include <stdlib.h>
 
 static bool is_blank(char c)
@@ -27,6 +28,53 @@ static size_t skip_blanks(const char *text, size_t len, size_t from)
     return from;
 }
 
+/* ---- JSON for a task of one string ---- */
+
+static const char *after_blanks(const char *p, const char *end)
+{
+    return p + skip_blanks(p, (size_t)(end - p), 0);
+}
+
+/* The place after a string by JSON's grammar, its opening quote at p; NULL: it is none. What it says may be nonsense. */
+static const char *after_string(const char *p, const char *end)
+{
+    if (p == end || *p != '"')
+        return NULL;
+    for (p++; p < end && *p != '"'; p++) {
+        if ((unsigned char)*p < ' ')
+            return NULL;
+        if (*p != '\\')
+            continue;
+        if (++p == end || !memchr("\"\\/bfnrtu", *p, 9))
+            return NULL;
+        for (int digits = *p == 'u' ? 4 : 0; digits > 0; digits--)
+            if (++p == end || !isxdigit((unsigned char)*p))
+                return NULL;
+    }
+    return p < end ? p + 1 : NULL;
+}
+
+/* By its grammar a whole array of one string, or an object whose one member has the parameter's name and is a string. */
+static bool is_one_string(const yoke_task *t, const char *text, size_t len)
+{
+    const char *end = text + len, *p = after_blanks(text, end);
+    char close = *p == '[' ? ']' : '}';
+    p = after_blanks(p + 1, end);
+    if (close == '}') {
+        const char *key = p + 1, *name = t->params[0].name;
+        p = after_string(p, end);
+        if (!p || (size_t)(p - key) != strlen(name) + 1 || memcmp(key, name, strlen(name)) != 0)
+            return false;
+        p = after_blanks(p, end);
+        if (p == end || *p != ':')
+            return false;
+        p = after_blanks(p + 1, end);
+    }
+    p = after_string(p, end);
+    p = p ? after_blanks(p, end) : end;
+    return p < end && *p == close && after_blanks(p + 1, end) == end;
+}
+
 /* Begins like an array or an object that holds something. */
 static bool looks_like_json(const char *text, size_t len)
 {
@@ -37,18 +85,25 @@ static bool looks_like_json(const char *text, size_t len)
     return i < len && text[i] == '"';
 }
 
-bool yk_map_json_text(const yoke_task *t, const char *text, size_t len, unsigned flags, yk_region *region, void *args)
+int yk_map_json_text(const yoke_task *t, const char *text, size_t len, unsigned flags, yk_region *region, void *args,
+                     yk_error *e)
 {
-    yk_error e;
-    return looks_like_json(text, len) && yk_json_args(t, text, len, flags, region, args, &e) == 0;
+    if (!looks_like_json(text, len))
+        return 0;
+    int err = yk_json_args(t, text, len, flags, region, args, e);
+    if (err == 0)
+        return 1;
+    /* Bytes that are not UTF-8 are no JSON, but may be a file's name. */
+    return err != -EILSEQ && is_one_string(t, text, len) ? err : 0;
 }
 
 int yk_map_args(const yk_map_config *c, const char *text, size_t len, yk_region *region, void *args, yk_error *e)
 {
     const yoke_task *t = c->task;
     if (c->input != YK_INPUT_JSON && yk_map_takes_text(t)) {
-        if (c->input == YK_INPUT_AUTO && yk_map_json_text(t, text, len, c->json_flags, region, args))
-            return 0;
+        int json = c->input == YK_INPUT_AUTO ? yk_map_json_text(t, text, len, c->json_flags, region, args, e) : 0;
+        if (json != 0)
+            return YK_MIN(json, 0);
         return yk_json_word(t, 0, text, len, c->json_flags, region, args, e);
     }
     if (YK_UNLIKELY(skip_blanks(text, len, 0) == len))

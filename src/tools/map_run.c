@@ -5,10 +5,11 @@
  *
  * The signal handler counts and writes to an eventfd, nothing more, so that it may run in any thread. One case needs more:
  * when a task runs inside the loop's own thread (the inline executor), the loop cannot look at the count; there the second
- * interrupt writes out what is complete and ends the process from the handler. */
+ * interrupt writes out what is complete, says so, and ends the process from the handler. */
 #include "tools/map.h"
 #include "tools/commands.h"
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/eventfd.h>
@@ -22,7 +23,7 @@
 _Atomic int yk_signals_hard;
 static _Atomic int arrived;
 static int wake_fd = -1;
-static void (*_Atomic rescue_fn)(void *arg);
+static void (*_Atomic rescue_fn)(void *arg, const char *why);
 static void *rescue_arg;
 static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
 static struct sigaction before[YK_COUNT_OF(caught)];
@@ -33,9 +34,9 @@ static void interrupted(int number)
     int more = number == SIGTERM ? 2 : 1, count = atomic_fetch_add(&arrived, more) + more; /* who terminates does not ask twice */
     if (count > 1)
         atomic_store(&yk_signals_hard, 1);
-    void (*rescue)(void *) = atomic_load(&rescue_fn);
+    void (*rescue)(void *, const char *) = atomic_load(&rescue_fn);
     if (count > 1 && rescue) {
-        rescue(rescue_arg);
+        rescue(rescue_arg, count > more ? "interrupted again" : "interrupted");
         yk_end_command(130);
     }
     uint64_t one = 1;
@@ -66,7 +67,7 @@ int yk_signals_count(void)
     return atomic_load_explicit(&arrived, memory_order_relaxed);
 }
 
-void yk_signals_rescue(void (*fn)(void *arg), void *arg)
+void yk_signals_rescue(void (*fn)(void *arg, const char *why), void *arg)
 {
     rescue_arg = arg;
     atomic_store(&rescue_fn, fn);
@@ -80,9 +81,9 @@ static _Atomic int wish;
 /* In the loop's own thread what is complete can be written at once; from another one the loop is asked to, and may be unable. */
 static void make_last_wish(void)
 {
-    void (*rescue)(void *) = atomic_load(&rescue_fn);
+    void (*rescue)(void *, const char *) = atomic_load(&rescue_fn);
     if (rescue) {
-        rescue(rescue_arg);
+        rescue(rescue_arg, NULL);
         return;
     }
     uint64_t one = 1;
@@ -175,8 +176,13 @@ static void last_words(yk_map *m)
     const yk_tally *t = &m->tally;
     yk_progress_state s = {.done = t->ok + t->failed + t->skipped, .total = m->in.nwords, .failed = t->failed, .share = -1};
     yk_progress_close(&m->progress, &s, yoke_now());
-    if (m->stopped && t->cancelled > 0 && !m->c->quiet)
-        yk_output_say(&m->out, "%llu of %llu records read were not run", (unsigned long long)t->cancelled,
+    char why[100] = "";
+    if (m->all_held > 1)
+        snprintf(why, sizeof why, "all %u threads are held by records that timed out; ", m->all_held);
+    else if (m->all_held == 1)
+        snprintf(why, sizeof why, "the only thread is held by a record that timed out; ");
+    if (m->stopped && t->cancelled > 0 && (!m->c->quiet || *why))
+        yk_output_say(&m->out, "%s%llu of %llu records read were not run", why, (unsigned long long)t->cancelled,
                       (unsigned long long)t->records);
     if (t->failed > 0 && m->c->quiet && !m->c->errors_inline)
         yk_output_say(&m->out, "%llu of %llu records failed", (unsigned long long)t->failed, (unsigned long long)t->records);

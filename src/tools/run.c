@@ -17,10 +17,16 @@ typedef struct run_values {
 
 /* ---- Arguments ---- */
 
+/* The parameters that may be meant: those that have no argument yet. */
+typedef struct free_params {
+    const yoke_task *task;
+    const bool *given;
+} free_params;
+
 static const char *param_name_at(void *ctx, size_t i)
 {
-    const yoke_task *t = ctx;
-    return i < t->nparams ? t->params[i].name : NULL;
+    const free_params *f = ctx;
+    return i == f->task->nparams ? NULL : f->given[i] ? "" : f->task->params[i].name;
 }
 
 static int param_index(const yoke_task *t, const char *name, size_t len)
@@ -32,12 +38,13 @@ static int param_index(const yoke_task *t, const char *name, size_t len)
 }
 
 /* A word like nett=5 that is no argument by name. */
-static int no_such_name(const yoke_task *t, const char *word, yk_error *e)
+static int no_such_name(const yoke_task *t, const char *word, const bool *given, yk_error *e)
 {
     char name[64] = "";
     size_t len = strcspn(word, "=");
     memcpy(name, word, YK_MIN(len, sizeof name - 1));
-    const char *near = yk_nearest(name, param_name_at, (void *)(uintptr_t)t);
+    free_params names = {t, given};
+    const char *near = yk_nearest(name, param_name_at, &names);
     if (near)
         return yk_errorf(e, EINVAL, "%s has no argument \"%s\"; did you mean \"%s\"?", t->name, name, near);
     return yk_errorf(e, EINVAL, "%s has no argument \"%s\" (it is %s)", t->name, name, yoke_signature(t));
@@ -65,7 +72,7 @@ static int fill_words(const yoke_task *t, yk_job *job, const char *const *words,
             while (position < t->nparams && given[position])
                 position++;
             if (position == t->nparams && is_name_first(words[i]))
-                return no_such_name(t, words[i], e);
+                return no_such_name(t, words[i], given, e);
             if (position == t->nparams)
                 return yk_errorf(e, EINVAL, "%s takes %u argument%s; \"%s\" is too many", t->name, t->nparams,
                                  t->nparams == 1 ? "" : "s", words[i]);
@@ -73,10 +80,10 @@ static int fill_words(const yoke_task *t, yk_job *job, const char *const *words,
         }
         if (given[index])
             return yk_errorf(e, EINVAL, "argument \"%s\" of %s is given twice", t->params[index].name, t->name);
-        given[index] = true;
         int err = yk_json_word(t, (unsigned)index, text, strlen(text), flags, &job->region, job->args, e);
         if (err < 0)
-            return text == words[i] && is_name_first(text) ? no_such_name(t, text, e) : err;
+            return text == words[i] && is_name_first(text) ? no_such_name(t, text, given, e) : err;
+        given[index] = true;
     }
     for (unsigned i = 0; i < t->nparams; i++)
         if (!given[i] && !t->params[i].has_default)
@@ -111,9 +118,9 @@ static bool is_list(const yoke_task *t, const char *word)
 }
 
 /* Arguments given at once: as one JSON word; the rule for a task of one string is that of `yoke map`. */
-static bool is_whole(const yoke_task *t, yk_job *job, const char *word, unsigned flags)
+static int read_whole(const yoke_task *t, yk_job *job, const char *word, unsigned flags, yk_error *e)
 {
-    return yk_map_takes_text(t) && yk_map_json_text(t, word, strlen(word), flags, &job->region, job->args);
+    return yk_map_takes_text(t) ? yk_map_json_text(t, word, strlen(word), flags, &job->region, job->args, e) : 0;
 }
 
 static int fill(const yoke_task *t, yk_job *job, const char *const *words, size_t n, unsigned flags, yk_error *e)
@@ -128,8 +135,9 @@ static int fill(const yoke_task *t, yk_job *job, const char *const *words, size_
         yk_buf_done(&text);
         return err;
     }
-    if (n == 1 && is_whole(t, job, words[0], flags))
-        return 0;
+    int whole = n == 1 ? read_whole(t, job, words[0], flags, e) : 0;
+    if (whole != 0)
+        return YK_MIN(whole, 0);
     if (n == 1 && is_list(t, words[0]))
         return yk_json_args(t, words[0], strlen(words[0]), flags, &job->region, job->args, e);
     return fill_words(t, job, words, n, flags, e);

@@ -36,7 +36,7 @@ typedef struct yk_halt {
     enum yk_halt_when when;
     enum yk_halt_why why;
     uint64_t count;  /* that many; 0: percent counts */
-    double percent;  /* of the records that have ended, once there are at least three */
+    double percent;  /* of all records, or when their number is unknown of those that have ended, once they are three */
 } yk_halt;
 
 /* Reads "never" or "soon|now,fail|success|done=N|N%". */

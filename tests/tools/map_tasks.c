@@ -43,6 +43,27 @@ YOKE_TASK(long, holds, (const char *, began), (const char *, gate), (long, n))
     return waits_for(gate, n);
 }
 
+/* An even one never returns, whatever it is asked. */
+YOKE_TASK(long, hang, (long, n))
+{
+    while (n % 2 == 0)
+        pause();
+    return n;
+}
+
+/* As waits_for(), and stops when it is asked to. */
+YOKE_TASK(long, asks, (const char *, path), (long, n))
+{
+    while (access(path, F_OK) != 0 && !yoke_cancelled())
+        nap(1);
+    return n;
+}
+
+YOKE_TASK(double, power, (double, x), (double, p, "exponent", 2))
+{
+    return pow(x, p);
+}
+
 YOKE_TASK(yoke_str, echo, (const char *, text))
 {
     return (yoke_str){text, strlen(text)};
