@@ -36,7 +36,7 @@ static const yk_option map_options[] = {
     {.name = "retries", .kind = YK_OPT_NUMBER, .metavar = "N", AT(retries),
      .help = "try a failed record up to N times more (GNU parallel counts all tries)"},
     {.name = "timeout", .letter = 't', .kind = YK_OPT_DURATION, .metavar = "TIME", AT(timeout),
-     .help = "longest time of one try: 500ms, 10s, 5m, 2h, or seconds; 0: any; see man for threads"},
+     .help = "longest time of one try: 500ms, 10s, 5m or seconds; 0: any; only on processes is it killed"},
     {.name = "delay", .kind = YK_OPT_DURATION, .metavar = "TIME", AT(delay),
      .help = "pause between two starts, as for --timeout"},
     {.name = "halt", .kind = YK_OPT_TEXT, .metavar = "WHEN", AT(halt),

@@ -42,7 +42,7 @@ typedef struct map_slot {
 typedef struct map_held {
     bool possible;         /* the executor cannot kill, and there is a timeout */
     bool told;
-    yk_job **jobs;         /* those that have been written; each is referred to */
+    yk_job **jobs;         /* those that have been written, each referred to; such a process ends by _exit(): map_run.c */
     size_t n, cap;
     int64_t next_look;
     uint64_t first;        /* lowest record among them, or 0 */
