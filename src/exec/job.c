@@ -669,7 +669,8 @@ void yk_job_execute(yk_job *job, uint32_t worker)
     bool isolated = job->isolated;
     yk_self.held += isolated;
     int code = yk_job_run(&run);
-    yk_self.held -= isolated;
+    if (isolated)
+        yk_hold_less();
     atomic_store_explicit(&job->runner, NULL, memory_order_relaxed);
     if (job->abortable && job->opts.timeout != 0)
         stop_timer(job, &job->attempt_timer);

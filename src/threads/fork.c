@@ -272,7 +272,8 @@ static void run_stolen(yk_pool_worker *w, yk_pool_worker *victim, yk_fork_slot *
         s->run(&w->forks.own, top, s);
     yk_run_enter(before);
     yk_forks_end(&w->forks, &frame, top); /* waits for forks without a join, isolated too */
-    yk_self.held -= isolated;
+    if (isolated)
+        yk_hold_less();
     /* Release: the result is there before the state says so. The slot is the owner's again from here on. */
     if (__atomic_exchange_n(&s->state, FINISHED, __ATOMIC_SEQ_CST) & OWNER_SLEEPS)
         yk_pool_ring(victim);
