@@ -2,6 +2,7 @@
  *
  * Locks are found by address in a table that grows; a thread's part hangs on its record (who.h). When memory runs out a lock or
  * a thread is not watched: less is seen, nothing goes wrong. */
+#include "sync/self.h"
 #include "sync/watching.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +96,47 @@ void yk_watched_each(void (*fn)(yk_watched *lock, void *arg), void *arg)
     for (size_t i = 0; i < table.size; i++)
         for (yk_watched *l = table.buckets[i]; l; l = l->next)
             fn(l, arg);
+}
+
+/* ---- Places ---- */
+
+/* The name of a file, for good: what is remembered of a place may be told when the module that came with the name is unloaded.
+ * More names than NAMES, or than there is memory for, are not known. */
+enum { NAME_BUCKETS = 256, NAMES = 8192 };
+
+typedef struct file_name {
+    struct file_name *next; /* in its bucket */
+    char text[];
+} file_name;
+
+static file_name *names[NAME_BUCKETS];
+static unsigned name_count;
+
+static const char *keep(const char *file)
+{
+    uint64_t hash = 14695981039346656037u;
+    size_t size = 1;
+    for (const char *c = file; *c; c++, size++)
+        hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+    file_name **bucket = &names[(hash >> 32) % NAME_BUCKETS], *n = *bucket;
+    while (n && strcmp(n->text, file) != 0)
+        n = n->next;
+    if (n)
+        return n->text;
+    n = name_count < NAMES ? yk_sys.malloc(sizeof *n + size) : NULL;
+    if (!n)
+        return NULL;
+    memcpy(n->text, file, size);
+    n->next = *bucket;
+    *bucket = n;
+    name_count++;
+    return n->text;
+}
+
+/* The only way to a place that is remembered. */
+static yk_site site_of(const char *file, int line)
+{
+    return (yk_site){file ? keep(file) : NULL, line};
 }
 
 /* ---- Threads ---- */
@@ -195,12 +237,12 @@ static void remember(yk_keeper *k, const yk_who *me, const void *lock, const cha
 }
 
 /* Whether this thread, which holds the lock, is the one that will release it. */
-static bool is_sure(const yk_watched *l, const yk_who *me)
+static bool is_sure(const yk_watched *l)
 {
     if (l->owned || l->returned >= YK_CERTAIN)
         return true;
     for (size_t i = 0; i < YK_USERS; i++)
-        if (l->users[i] == me)
+        if (l->users[i] == yk_self_id() || (l->users[i] != 0 && yk_self_was(l->users[i])))
             return true;
     return false;
 }
@@ -228,7 +270,7 @@ static int check_again(yk_keeper *k, yk_who *me, const yk_held *h)
 {
     if (h->shared && k->want.shared)
         yk_report_read_again(k, h);
-    if (h->lock->recursive || (h->shared && k->want.shared) || !is_sure(h->lock, h->who))
+    if (h->lock->recursive || (h->shared && k->want.shared) || !is_sure(h->lock))
         return 0;
     return waits_for_itself(k, me, h);
 }
@@ -240,7 +282,7 @@ int yk_watch_want(const void *lock, const char *kind, const char *name, const ch
     yk_mutex_lock(&yk_who_lock);
     yk_keeper *k = keeper(me);
     if (k) {
-        remember(k, me, lock, kind, name, (yk_site){file, line});
+        remember(k, me, lock, kind, name, site_of(file, line));
         yk_watched *l = k->want.lock;
         yk_held *h = l ? held_by(l, me) : NULL;
         if (l && !l->passed_on) {
@@ -260,7 +302,7 @@ void yk_watch_try(const void *lock, const char *kind, const char *name, const ch
     yk_mutex_lock(&yk_who_lock);
     yk_keeper *k = keeper(me);
     if (k)
-        remember(k, me, lock, kind, name, (yk_site){file, line});
+        remember(k, me, lock, kind, name, site_of(file, line));
     yk_mutex_unlock(&yk_who_lock);
 }
 
@@ -412,11 +454,11 @@ void yk_watch_have(const void *lock)
     yk_mutex_unlock(&yk_who_lock);
 }
 
-static void note_return(yk_watched *l, const yk_who *me)
+static void note_return(yk_watched *l)
 {
     if (l->owned || l->passed_on || l->returned == YK_CERTAIN)
         return;
-    l->users[l->returned % YK_USERS] = me;
+    l->users[l->returned % YK_USERS] = yk_self_id();
     if (l->returned++ == 0)
         yk_order_settle(l);
 }
@@ -445,7 +487,7 @@ void yk_watch_drop(const void *lock)
     if (k && h)
         k->dropped = (yk_want){.address = lock, .lock = l, .site = h->site, .shared = h->shared};
     if (h)
-        note_return(l, me);
+        note_return(l);
     if (h && --h->count == 0)
         take_out(h);
     else if (l && !h && (l->holders ? !l->holders->shared : l->left.is))

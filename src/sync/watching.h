@@ -13,7 +13,7 @@ enum {
 };
 
 typedef struct yk_site {
-    const char *file; /* NULL: not known */
+    const char *file; /* NULL: not known; else watch.c's own, for good */
     int line;
 } yk_site;
 
@@ -39,7 +39,7 @@ typedef struct yk_watched {
     bool between;            /* in memory that processes share: others may hold it, and inherit it */
     bool passed_on;          /* somebody else has: it is out of this */
     uint32_t returned;       /* how often its holder has released it */
-    const yk_who *users[YK_USERS]; /* who did, of late */
+    uint64_t users[YK_USERS]; /* who did, of late: ids, as records are used again; 0: nobody */
     struct yk_held *holders;
     yk_left left;
     struct yk_edge *edges;   /* to the locks that were acquired while this one was held */

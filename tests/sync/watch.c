@@ -1,5 +1,6 @@
 /* watch.c - what is reported of locks while YOKE_DEBUG has "locks", and what is not: orders, kinds, hand-over, memory. */
 #include "fake.h"
+#include <sys/mman.h>
 
 static pthread_barrier_t all_hold;
 
@@ -421,6 +422,65 @@ TEST(taken_twice_by_who_has_released_it_before)
     CHECK_HAS(end.text, "acquires lock \"A\" at bank.c:12\n    and holds it already, acquired at bank.c:11\n");
 }
 
+/* One after another, so that the second has the first one's record. */
+static void *uses_as_a_lock(void *arg)
+{
+    acquire(&A, 10);
+    release(&A);
+    *(yk_who **)arg = yk_who_mine;
+    return NULL;
+}
+
+static _Atomic int told_to_wait;
+
+static void *waits_for_a_signal(void *first)
+{
+    acquire(&A, 20);
+    CHECK(yk_who_mine == *(yk_who **)first);
+    CHECK_INT(yk_watch_want(&A, "lock", "A", "bank.c", 21), 0); /* it has not released it before */
+    atomic_store(&told_to_wait, 1);
+    while (atomic_load(&A.taken))
+        usleep(200);
+    yk_watch_have(&A);
+    return NULL;
+}
+
+static void one_record_two_threads(void)
+{
+    yk_who *first = NULL;
+    pthread_t t;
+    in_thread("first", uses_as_a_lock, &first);
+    CHECK_INT(pthread_create(&t, NULL, waits_for_a_signal, &first), 0);
+    while (!atomic_load(&told_to_wait))
+        usleep(200);
+    release(&A);
+    pthread_join(t, NULL);
+}
+
+TEST(a_thread_is_not_taken_for_one_that_had_its_record)
+{
+    check_quiet(one_record_two_threads);
+}
+
+static void taken_twice_after_a_fork(void)
+{
+    take(&A, "lock", 10);
+    drop(&A);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(take(&A, "lock", 11) == 0 && take(&A, "lock", 12) == -EDEADLK ? 0 : 1);
+    int status;
+    waitpid(pid, &status, 0);
+    CHECK_INT(status, 0);
+}
+
+TEST(who_has_released_it_before_is_known_after_a_fork)
+{
+    child_end end = in_child(taken_twice_after_a_fork);
+    CHECK_INT(end.status, 0);
+    CHECK_HAS(end.text, "acquires lock \"A\" at bank.c:12\n    and holds it already, acquired at bank.c:11\n");
+}
+
 static void reuse(void)
 {
     take_sides(&A, "lock", 10, &B, "lock");
@@ -495,10 +555,133 @@ TEST(drops_of_what_is_not_held)
     check_quiet(strange_drops);
 }
 
+/* ---- Files that are unloaded ---- */
+
+static char *page; /* as of a module: names lie in it */
+
+static void load(void)
+{
+    page = mmap(page, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | (page ? MAP_FIXED : 0), -1, 0);
+    CHECK(page != MAP_FAILED);
+    snprintf(page, 4096, "plugins/gone.c");
+}
+
+/* Not unmapped, so that nothing else can come to lie there. */
+static void unload(void)
+{
+    CHECK_INT(mprotect(page, 4096, PROT_NONE), 0);
+}
+
+static void want_from_page(fake *l, int line)
+{
+    CHECK_INT(yk_watch_want(l, l->kind, NULL, page, line), 0);
+    yk_watch_have(l);
+}
+
+static void *orders_and_an_orphan(void *arg)
+{
+    want_from_page(&A, 1);
+    want_from_page(&B, 2);
+    drop(&B);
+    drop(&A);
+    want_from_page(&R, 3);
+    return NULL;
+}
+
+static void after_the_module(void)
+{
+    load();
+    in_thread("plugin", orders_and_an_orphan, NULL);
+    want_from_page(&C, 4);
+    drop(&C);
+    unload();
+    yk_watch_have(&C); /* taken back: the place is where it was taken before */
+    CHECK_INT(take(&C, "lock", 19), -EDEADLK);
+    take(&B, "lock", 20);
+    take(&A, "lock", 21);
+    drop(&A);
+    drop(&B);
+    CHECK_INT(yk_watch_want(&R, "rlock", NULL, "bank.c", 22), 0);
+    CHECK_INT(yk_watch_blocked_until(&R, YOKE_FOREVER), -EDEADLK);
+}
+
+TEST(places_outlive_the_module_that_they_are_in)
+{
+    child_end end = in_child(after_the_module);
+    CHECK_INT(end.status, 0);
+    CHECK_HAS(end.text, "ended holding rlock #3 (first acquired at gone.c:3), acquired at gone.c:3\n");
+    CHECK_HAS(end.text, "acquired lock #2 (first acquired at gone.c:2) at gone.c:2\n"
+                        "    while it held lock #1 (first acquired at gone.c:1), acquired at gone.c:1\n");
+    CHECK_HAS(end.text, "held when it ended, acquired at gone.c:3\n");
+    CHECK_HAS(end.text, "at bank.c:19\n    and holds it already, acquired at gone.c:4\n");
+}
+
+static void same_place_again(void)
+{
+    load();
+    want_from_page(&A, 1);
+    const char *first = yk_keeper_of(yk_who_mine)->held->site.file;
+    CHECK(first != page);
+    CHECK_STR(first, "plugins/gone.c");
+    drop(&A);
+    for (int i = 0; i < 3; i++) {
+        unload();
+        load(); /* at the same place or not, the name is the same */
+        want_from_page(&A, 1);
+        CHECK(yk_keeper_of(yk_who_mine)->held->site.file == first);
+        drop(&A);
+    }
+    page[0] = 'P'; /* the same address, another name */
+    want_from_page(&A, 1);
+    CHECK_STR(yk_keeper_of(yk_who_mine)->held->site.file, "Plugins/gone.c");
+    CHECK_STR(first, "plugins/gone.c");
+}
+
+TEST(a_name_is_copied_once)
+{
+    check_quiet(same_place_again);
+}
+
+static void more_names_than_are_kept(void)
+{
+    char name[40];
+    const char *file = "";
+    int known = 0;
+    for (int i = 0; i < 20000 && file; i++) {
+        snprintf(name, sizeof name, "src/%d.c", i);
+        CHECK_INT(yk_watch_want(&A, "lock", "A", name, i), 0);
+        yk_watch_have(&A);
+        file = yk_keeper_of(yk_who_mine)->held->site.file;
+        if (file)
+            CHECK_STR(file, name);
+        known += file != NULL;
+        drop(&A);
+    }
+    CHECK(known >= 1000 && known < 20000);
+    take(&A, "lock", 1); /* in a file that is not known */
+    CHECK_INT(take(&A, "lock", 2), -EDEADLK);
+    drop(&A);
+    CHECK_INT(yk_watch_want(&A, "lock", "A", "src/0.c", 7), 0); /* in one that is */
+    yk_watch_have(&A);
+    CHECK_STR(yk_keeper_of(yk_who_mine)->held->site.file, "src/0.c");
+}
+
+TEST(names_of_files_are_bounded)
+{
+    child_end end = in_child(more_names_than_are_kept);
+    CHECK_INT(end.status, 0);
+    CHECK_HAS(end.text, "acquires lock \"A\" at an unknown place\n");
+}
+
 /* ---- Memory, fork, many ---- */
 
 static void short_of_memory(void)
 {
+    yk_sys_fail("malloc", 1, ENOMEM);
+    take_sides(&A, "lock", 10, &B, "lock"); /* the file has no name */
+    yk_sys_fail("malloc", 0, 0);
+    yk_watch_forget(&A);
+    yk_watch_forget(&B);
     for (int n = 1; n < 12; n++) {
         yk_sys_fail("calloc", n, ENOMEM);
         take_sides(&A, "lock", 10, &B, "lock");
