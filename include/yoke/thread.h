@@ -5,7 +5,7 @@
  *     yoke_thread *t = yoke_thread_start("left half", integrate, 0, 0.5, 1000000);
  *     double v;
  *     if (yoke_thread_try(t, &v) < 0)                      // joins
- *         fprintf(stderr, "%s\n", yoke_thread_error(t));   // "left half: ...", who failed, why and where
+ *         fprintf(stderr, "%s\n", yoke_thread_error(t));   // 'thread "left half": integrate: ...': who, what, why
  *     yoke_thread_release(t);
  *
  * A thread runs a task (yoke_thread_start) or a plain function (yoke_thread_call). Use threads for what goes on beside the
@@ -181,7 +181,13 @@ YOKE_API void yk_local_make(void **mine, size_t size, void (*start)(void *value)
 /* ---- Timers ---- */
 
 /* A function that is called later, once or again and again. All timers of a process share one thread; a function that runs in it
- * must not block, or the others are late; one that takes its time belongs on an executor. */
+ * must not block, or the others are late; one that takes its time belongs on an executor.
+ *
+ * A child made by fork() begins without timers: the parent's are never called there, go on in the parent, cannot be cancelled
+ * (false), and are given back by yoke_timer_release(), which waits for nothing; it may start its own. A function that runs in the
+ * timers' thread may fork itself: in the child that is the only thread, which ends when the function returns, and with it, unless
+ * others were started, the process, as by exit(0). One that runs on an executor and forks ends the child itself, with _exit() or
+ * execve(). */
 typedef struct yoke_timer yoke_timer;
 
 /* How a timer is to be; zero is the default of each. Times are in nanoseconds. */

@@ -64,8 +64,10 @@ static void wake_thread(void)
     yk_futex_wake(&timers.word, 1, false);
 }
 
+/* One whose fn forks is the only thread of the child, and there it ends: the child's timers are of another. */
 static void *timer_thread(void *arg)
 {
+    uint32_t generation = atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
     pthread_setname_np(pthread_self(), "yoke-timer");
     yk_mutex_lock(&timers.lock);
     while (!timers.stop) {
@@ -85,6 +87,8 @@ static void *timer_thread(void *arg)
         timers.kept = 1;
         yk_mutex_unlock(&timers.lock);
         fn(its_arg); /* t may be gone from here on */
+        if (atomic_load_explicit(&yk_fork_generation, memory_order_relaxed) != generation)
+            return NULL;
         yk_mutex_lock(&timers.lock);
         timers.kept = 0;
         timers.calls++;

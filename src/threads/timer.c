@@ -5,7 +5,10 @@
  * yk_timer_stop(), which call nothing.
  *
  * The thread of exec/timer.c lives as long as somebody has entered; a timer enters for its user, from start to release. It
- * cannot leave in that very thread, so what is released there leaves with the next that is released elsewhere. */
+ * cannot leave in that very thread, so what is released there leaves with the next that is released elsewhere.
+ *
+ * A call may fork. In the child the timer is the parent's: its lock may be held by a thread that is not there, so from then on
+ * nothing but the references is touched. */
 #include "exec/exec.h"
 #include <limits.h>
 #include <stdlib.h>
@@ -47,6 +50,25 @@ static void ref(yoke_timer *t)
     atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
 }
 
+/* Else it is the parent's of this process. */
+static bool is_ours(const yoke_timer *t)
+{
+    return t && t->generation == atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
+}
+
+/* In a child made by fork() no thread is the timers' yet, whoever it was in the parent. */
+static void forget_parent(void)
+{
+    is_timer_thread = false;
+    in_call = NULL;
+    atomic_store_explicit(&owed, 0, memory_order_relaxed);
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_parent);
+}
+
 /* ---- Calls ---- */
 
 static void call(yoke_timer *t)
@@ -78,9 +100,11 @@ static const yoke_task call_task = {.abi = YOKE_ABI, .name = "yoke_timer", .ret 
 static void job_ended(yk_hook *hook, yoke_future *job)
 {
     yoke_timer *t = (yoke_timer *)(void *)((char *)hook - offsetof(yoke_timer, hook));
-    yk_mutex_lock(&t->lock);
-    call_ended(t);
-    yk_mutex_unlock(&t->lock);
+    if (is_ours(t)) {
+        yk_mutex_lock(&t->lock);
+        call_ended(t);
+        yk_mutex_unlock(&t->lock);
+    }
     unref(t);
 }
 
@@ -99,12 +123,12 @@ static bool submit_call(yoke_timer *t)
     return true;
 }
 
-/* Locked, when a call is due. Returns with the lock held, given up meanwhile. */
-static void begin_call(yoke_timer *t)
+/* Locked, when a call is due. Returns with the lock held, given up meanwhile; false: without it, in a child that the call made. */
+static bool begin_call(yoke_timer *t)
 {
     if (t->calling) { /* only on an executor */
         atomic_fetch_add_explicit(&t->skipped, 1, memory_order_relaxed);
-        return;
+        return true;
     }
     t->calling = true;
     yk_mutex_unlock(&t->lock);
@@ -113,11 +137,14 @@ static void begin_call(yoke_timer *t)
         made = submit_call(t);
     else
         call(t);
+    if (!is_ours(t))
+        return false;
     yk_mutex_lock(&t->lock);
     if (!t->on || !made)
         call_ended(t);
     if (!made)
         atomic_fetch_add_explicit(&t->skipped, 1, memory_order_relaxed);
+    return true;
 }
 
 /* Locked. The next time that has not passed; those that have are counted. False: there is none. */
@@ -144,7 +171,10 @@ static void fire(void *arg)
     bool again = false;
     if (!t->cancelled) {
         t->over = t->period == 0;
-        begin_call(t);
+        if (!begin_call(t)) {
+            unref(t);
+            return;
+        }
         again = !t->cancelled && next_due(t);
         if (again)
             yk_timer_again(&t->heap, t->due);
@@ -197,11 +227,6 @@ int yoke_timer_start(const yoke_timer_opts *how, void (*fn)(void *arg), void *ar
         free(t);
     }
     return err;
-}
-
-static bool is_ours(const yoke_timer *t)
-{
-    return t && t->generation == atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
 }
 
 /* No further call is made. Returns how many references are to be given up: the heap's, if it was in it. */

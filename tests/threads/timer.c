@@ -1,6 +1,7 @@
 /* timer.c - timers: one call or many, cancel, drift, skipped calls, on the timer's thread and on executors. */
 #include "child.h"
 #include "exec/exec.h"
+#include <sys/stat.h>
 #include <yoke.h>
 
 static _Atomic int calls, entered, gate;
@@ -328,6 +329,94 @@ TEST(in_a_child_made_by_fork)
     CHECK_INT(status, 0);
     CHECK(yoke_timer_cancel(t));
     yoke_timer_release(t);
+}
+#endif
+
+/* ---- Calls that fork ---- */
+
+static _Atomic int child_status;
+static yoke_timer *forks_itself;
+
+/* The first call forks; the child's returns. */
+static void fork_once(void *arg)
+{
+    if (atomic_fetch_add(&entered, 1) != 0) {
+        atomic_fetch_add(&calls, 1);
+        return;
+    }
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (arg)
+            ((void (*)(void))arg)();
+        return;
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    atomic_store(&child_status, status);
+}
+
+static int status_of_child(int64_t period, yoke_executor *on, void (*in_the_child)(void))
+{
+    atomic_store(&entered, 0);
+    atomic_store(&calls, 0);
+    atomic_store(&child_status, -1);
+    yoke_timer_opts how = {.delay = 20 * YOKE_MS, .period = period, .on = on};
+    CHECK_INT(yoke_timer_start(&how, fork_once, (void *)in_the_child, &forks_itself), 0);
+    while (atomic_load(&child_status) == -1)
+        usleep(200);
+    if (period > 0)
+        wait_for(&calls, 3); /* the parent's goes on */
+    forks_itself = yoke_timer_release(forks_itself);
+    return atomic_load(&child_status);
+}
+
+TEST(a_child_made_in_a_call_ends_when_the_call_returns)
+{
+    yoke_timer *other = start(0, YOKE_MS, NULL, count);
+    CHECK_INT(status_of_child(YOKE_MS, NULL, NULL), 0);
+    CHECK_INT(status_of_child(0, NULL, NULL), 0);
+    yoke_executor *ex = yoke_open("inline"); /* a job that runs in the timers' thread */
+    CHECK_INT(status_of_child(YOKE_MS, ex, NULL), 0);
+    yoke_timer_release(other);
+    yoke_close(ex);
+}
+
+static void give_it_back(void)
+{
+    if (yoke_timer_cancel(forks_itself))
+        _exit(2);
+    forks_itself = yoke_timer_release(forks_itself);
+}
+
+TEST(the_child_may_release_the_timer_of_its_call)
+{
+    CHECK_INT(status_of_child(YOKE_MS, NULL, give_it_back), 0);
+    CHECK_INT(status_of_child(0, NULL, give_it_back), 0);
+}
+
+#ifndef __SANITIZE_THREAD__
+/* It is no timers' thread any more: it waits for a call of another's, and its release lets that thread end. */
+static void has_timers_of_its_own(void)
+{
+    yoke_executor *ex = yoke_open("inline");
+    yoke_timer *slow = start(0, 0, NULL, block), *fast = start(0, YOKE_MS, ex, count);
+    wait_for(&entered, 2);
+    atomic_store(&gate, 1);
+    yoke_timer_release(slow);
+    int n = atomic_load(&calls);
+    wait_for(&calls, n + 3);
+    yoke_timer_release(fast);
+    yoke_close(ex); /* waits for the timers' thread: it has nothing to do any more */
+    struct stat other;
+    while (stat("/proc/self/task", &other) == 0 && other.st_nlink > 3)
+        usleep(200);
+}
+
+TEST(the_child_may_have_timers_of_its_own)
+{
+    atomic_store(&shared_timer, start(0, 0, NULL, release_myself)); /* its leave is owed in the parent, not in the child */
+    wait_for(&calls, 1);
+    CHECK_INT(status_of_child(YOKE_MS, NULL, has_timers_of_its_own), 0);
 }
 #endif
 
