@@ -73,9 +73,9 @@ static inline bool yk_run_is_task(const yk_run *run)
 /* Called when a run has failed, for whoever has parts of it. */
 extern void (*yk_run_failed_hook)(yk_run *run);
 
-/* The process's own pool, where there is one; set by the part that has it. */
-extern yoke_executor *(*yk_own_executor_hook)(void);
-/* ex; for NULL what it means in every call: the executor of the task that asks, outside of tasks the process's own pool. */
+/* What NULL means; set by the part that has loops and the process's own pool. */
+extern yoke_executor *(*yk_default_executor_hook)(void);
+/* ex; for NULL what it means in every call: the executor of the body that asks, else of the task, else the process's own pool. */
 yoke_executor *yk_executor_or_default(yoke_executor *ex);
 
 /* True when nobody wants the rest of what a run does: it has failed, or is to stop. */

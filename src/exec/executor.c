@@ -170,13 +170,13 @@ yoke_executor *yoke_open(const char *uri)
 
 /* ---- Which ---- */
 
-yoke_executor *(*yk_own_executor_hook)(void);
+yoke_executor *(*yk_default_executor_hook)(void);
 
 yoke_executor *yk_executor_or_default(yoke_executor *ex)
 {
-    if (!ex)
-        ex = yoke_current_executor();
-    return ex || !yk_own_executor_hook ? ex : yk_own_executor_hook();
+    if (ex)
+        return ex;
+    return yk_default_executor_hook ? yk_default_executor_hook() : yoke_current_executor();
 }
 
 int yoke_executor_status(yoke_executor *ex)

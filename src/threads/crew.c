@@ -26,8 +26,7 @@ bool yk_is_over(void)
 
 unsigned yk_width_of(yoke_executor *ex)
 {
-    if (!ex)
-        ex = yoke_current_executor() ? yoke_current_executor() : yoke_own_threads();
+    ex = yk_executor_or_default(ex);
     return ex && yk_pool_of(ex) ? YK_MAX(yoke_executor_width(ex), 1) : 1;
 }
 

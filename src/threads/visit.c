@@ -14,6 +14,7 @@ typedef struct visit {
     yk_pool_worker *worker, *before; /* before: what the thread was */
     bool guest;
     yk_outside outside;
+    yoke_executor *executor; /* the one that the call is on */
 } visit;
 _Static_assert(sizeof(visit) <= sizeof(((yk_fork_visit *)0)->hidden), "yk_fork_visit is too small");
 _Static_assert(_Alignof(visit) <= 16 && offsetof(yk_fork_visit, hidden) % 16 == 0, "and lies as it must");
@@ -121,16 +122,24 @@ static yk_pool_worker *take_alone(void)
 
 /* ---- Coming and going ---- */
 
-/* The pool on which forks may spread, or NULL. */
-static yk_pool *pool_for(yoke_executor *ex, const yk_run *run)
+/* That of the body which this thread is in, NULL when it is in none of this run. Who works alone has visits only, no thefts. */
+static yoke_executor *executor_of_body(const yk_run *run)
 {
+    yk_pool_worker *w = yk_pool_anybody();
+    const yk_fork_frame *frame = w ? w->forks.frame : NULL;
+    if (!frame || frame->run != run)
+        return NULL;
+    return w->pool ? &w->pool->base : ((const visit *)(const void *)frame)->executor;
+}
+
+/* What NULL means in place of an executor. */
+static yoke_executor *meant(void)
+{
+    const yk_run *run = yk_current_run();
+    yoke_executor *ex = executor_of_body(run);
     if (!ex && run && run->executor && !yk_is_of_parent(run->executor))
         ex = yoke_current_executor();
-    if (!ex && yk_pool_anybody())
-        return yk_pool_anybody()->pool;
-    if (!ex)
-        ex = yoke_own_threads();
-    return ex ? yk_pool_of(ex) : NULL;
+    return ex ? ex : yoke_own_threads();
 }
 
 void yk_fork_enter(yk_fork_visit *v, yoke_executor *ex)
@@ -138,7 +147,8 @@ void yk_fork_enter(yk_fork_visit *v, yoke_executor *ex)
     visit *h = (visit *)(void *)v->hidden;
     yk_outside_begin(&h->outside);
     yk_run *run = yk_current_run();
-    yk_pool *p = pool_for(ex, run);
+    h->executor = yk_executor_or_default(ex);
+    yk_pool *p = h->executor ? yk_pool_of(h->executor) : NULL; /* on which forks may spread */
     h->before = yk_pool_anybody();
     h->worker = h->before && h->before->pool == p ? h->before : NULL;
     h->guest = false;
@@ -184,5 +194,5 @@ static void stop_parts(yk_run *run)
 static __attribute__((constructor)) void watch_failures(void)
 {
     yk_run_failed_hook = stop_parts;
-    yk_own_executor_hook = yoke_own_threads;
+    yk_default_executor_hook = meant;
 }

@@ -336,3 +336,84 @@ TEST(null_outside_of_tasks_is_the_own_pool)
     CHECK_INT(yoke_close(NULL), 0); /* nothing to close */
     CHECK(yoke_await(yoke_submit(NULL, where), uintptr_t) == (uintptr_t)own);
 }
+
+/* ---- Inside bodies ---- */
+
+typedef struct looked {
+    yoke_executor *expected;
+    unsigned places;
+    _Atomic int wrong;
+} looked;
+
+YOKE_LOOP(checks_places, i, (looked *, l))
+{
+    if (yoke_pool_places(NULL) != l->places)
+        atomic_fetch_add(&l->wrong, 1);
+}
+
+YOKE_TASK(unsigned, places_of_null)
+{
+    return yoke_pool_places(NULL);
+}
+
+static void check_null(looked *l)
+{
+    bool wrong = yoke_pool_places(NULL) != l->places || yoke_executor_width(NULL) != yoke_executor_width(l->expected)
+                 || yoke_await(yoke_submit(NULL, where), uintptr_t) != (uintptr_t)l->expected
+                 || yoke_await(yoke_submit(NULL, places_of_null), unsigned) != l->places
+                 || yoke_for(NULL, 20, checks_places, l) != 0;
+    if (wrong)
+        atomic_fetch_add(&l->wrong, 1);
+}
+
+YOKE_LOOP(null_in_a_loop, i, (looked *, l))
+{
+    check_null(l);
+}
+
+YOKE_FORK(void, null_in_forks, (int, depth), (looked *, l))
+{
+    check_null(l);
+    if (depth == 0)
+        return;
+    yoke_fork(null_in_forks, depth - 1, l);
+    yoke_call(null_in_forks, depth - 1, l);
+    yoke_join(null_in_forks);
+}
+
+static const char *const others[] = {"inline", "threads:1", "threads:7"};
+
+TEST(null_in_a_body_is_the_pool_that_runs_it)
+{
+    for (size_t i = 0; i < YK_COUNT_OF(others); i++) {
+        yoke_executor *ex = yoke_open(others[i]);
+        looked l = {.expected = ex, .places = yoke_pool_places(ex)};
+        CHECK_INT(yoke_for(ex, 30, null_in_a_loop, &l), 0);
+        yoke_run(ex, null_in_forks, 3, &l);
+        CHECK_INT(atomic_load(&l.wrong), 0);
+        CHECK(yoke_await(yoke_submit(NULL, where), uintptr_t) == (uintptr_t)yoke_own_threads()); /* and outside again */
+        yoke_close(ex);
+    }
+    looked l = {.expected = yoke_own_threads(), .places = yoke_pool_places(yoke_own_threads())};
+    CHECK_INT(yoke_for(NULL, 30, null_in_a_loop, &l), 0);
+    CHECK_INT(atomic_load(&l.wrong), 0);
+}
+
+YOKE_TASK(int, loops_on, (uintptr_t, on), (uintptr_t, own))
+{
+    looked l = {.expected = (yoke_executor *)on, .places = yoke_pool_places((yoke_executor *)on)};
+    int err = yoke_for(l.expected, 30, null_in_a_loop, &l);
+    looked mine = {.expected = (yoke_executor *)own, .places = yoke_pool_places((yoke_executor *)own)};
+    check_null(&mine);
+    return err != 0 ? err : atomic_load(&l.wrong) + atomic_load(&mine.wrong);
+}
+
+TEST(null_in_a_body_of_a_task_that_goes_elsewhere)
+{
+    yoke_executor *on = yoke_open("threads:5");
+    EACH_POOL(ex) {
+        CHECK_INT(yoke_await(yoke_submit(ex, loops_on, (uintptr_t)on, (uintptr_t)ex), int), 0);
+        CHECK_INT(yoke_await(yoke_submit(on, loops_on, (uintptr_t)ex, (uintptr_t)on), int), 0);
+    }
+    yoke_close(on);
+}
