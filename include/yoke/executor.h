@@ -12,12 +12,12 @@
  *                     own and after loading modules: workers are made by fork().
  *
  * NULL in place of an executor means, in every call but yoke_close() and yoke_close_now(), for which it is nothing to close: in
- * the body of a fork, a loop or an algorithm the executor that the innermost such call is on, whose pool runs the body; elsewhere
- * in a task the executor that runs it (yoke_current_executor()); anywhere else the process's own pool, `threads` with its defaults
- * (yoke_own_threads()). In a child that a task makes by fork() it is the child's own pool.
+ * the body of a fork, a loop or an algorithm the executor that the innermost such call is on, whose pool runs the body;
+ * elsewhere in a task the executor that runs it (yoke_current_executor()); anywhere else the process's own pool, `threads` with
+ * its defaults (yoke_own_threads()). In a child that a task makes by fork() it is the child's own pool.
  *
  * In C++ an exception that leaves a task's body ends the program on `inline` and `threads`, as it does in a thread of
- * yoke/thread.h; on `processes` it is the job's error, as any crash of the worker.
+ * yoke/thread.h, even if somebody above would catch it; on `processes` it is the job's error, as any crash of the worker.
  *
  * Every job ends exactly once, with a value or an error that names task, cause and place. An executor belongs to the
  * process that opened it: in a child made by fork() every submit fails with -ECHILD; open another one there.

@@ -15,10 +15,12 @@
  * of threads, which is started by the first such call. yoke_run(ex, fib, 40) names the pool.
  *
  * In the body, each yoke_fork() needs its yoke_join() before the function returns, newest first, as for parentheses; a join
- * names the same function as its fork. (One that has none is a mistake: it may be dropped, or run
- * late.) What is forked has its arguments copied (at most YOKE_FORK_BYTES, as its result); what
- * they point to must stay until the join. Forks of different functions may be mixed; declare one that is used before its
- * body, or in other files, with YOKE_FORK_DECL in place of a prototype and write YOKE_FORK_IMPL for its body.
+ * names the same function as its fork. Nothing reports the three mistakes there are: a fork without a join (it may be dropped,
+ * or run late), joins in another order or of another function than their forks (they give results, and run arguments, that are
+ * another's), and a join without a fork (it takes what is left in the slot, or a fork of the caller's). What is forked has its
+ * arguments copied (at most YOKE_FORK_BYTES, as its result); what they point to must stay until the join. Forks of different
+ * functions may be mixed; declare one that is used before its body, or in other files, with YOKE_FORK_DECL in place of a
+ * prototype and write YOKE_FORK_IMPL for its body.
  *
  * Locks. While a join, a loop or an algorithm waits for a thief, its thread runs other forks that are ready, of other calls too;
  * but not while it holds a lock of yoke/sync.h, or is between yoke_isolate_begin() and yoke_isolate_end(), which stand for any
@@ -36,12 +38,16 @@
  *
  * In C++ a body is noexcept: an exception that leaves it, or the body of a loop or an algorithm, ends the program.
  *
- * Depth and number of forks are limited by memory alone: when a worker's slots are full, a fork runs at once, and some 100 bytes
- * keep its result for the join. When there is no memory for that the job fails with -ENOMEM; where there is no job, or no memory
- * to begin at all, the program is ended by abort() after a line on stderr that says what for, and how many bytes. A body sees the
- * job that it is part of: yoke_cancelled(), yoke_alloc() and yoke_fail() work in every fork. When the job fails or is
- * cancelled, forks that have not begun are not run any more, and their joins return zero; the job's result is dropped, and
- * it ends with -ECANCELED whatever its body returns.
+ * The number of forks is limited by memory alone: when a worker's slots are full, a fork runs at once, and some 100 bytes keep
+ * its result for the join. Their depth is limited by the stack, too, as that of any recursion: workers have 64 MiB (less where
+ * the system refuses that), and a call from outside has what is left of its own thread's. When there is no memory for a result
+ * the job fails with -ENOMEM; where there is no job, or no memory to begin at all, the program is ended by abort() after a line
+ * on stderr that says what for, and how many bytes. A body sees the job that it is part of: yoke_cancelled(), yoke_alloc() and
+ * yoke_fail() work in every fork. When the job fails or is cancelled, forks that have not begun are not run any more, and their
+ * joins return zero; the job's result is dropped, and it ends with -ECANCELED whatever its body returns. Of a cancel, or a deadline that has passed, only forks on the pool of the job
+ * itself are told. Where the job's executor is another, as on `inline` and `processes`, the calls under way go on: a body must
+ * ask yoke_cancelled() and return. A fork function, loop or algorithm that the job calls later does see it: none of its forks
+ * and iterations are begun.
  * yoke_fail() where there is no job does the same to the call from outside, whose result is worthless then, and the error is
  * reported as one that nobody looked at (yoke_on_lost_error()): work that may fail belongs in a job, whose future tells.
  *

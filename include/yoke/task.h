@@ -330,7 +330,8 @@ extern "C" {
 
 #define YK_MAYBE __attribute__((unused))
 #define YK_ALWAYS_INLINE __attribute__((always_inline, unused))
-/* Bodies of forks, loops and algorithms: an exception that left one would leave other threads at work on what it destroys. */
+/* Bodies of forks, loops and algorithms: an exception that left one would leave other threads at work on what it destroys. And
+ * calls of tasks: on `inline` somebody above might catch it, and the job would never end. */
 #ifdef __cplusplus
 #define YK_NOEXCEPT noexcept
 #else
@@ -455,7 +456,7 @@ extern "C" {
 
 #define YK_IMPL_0(RET, N)                                                                                              \
     YK_CHECK_SIZES(RET, N, 0)                                                                                          \
-    static void yk_call_##N(const void *yk_v, void *yk_r)                                                              \
+    static void yk_call_##N(const void *yk_v, void *yk_r) YK_NOEXCEPT                                                  \
     {                                                                                                                  \
         (void)yk_v;                                                                                                    \
         (void)yk_r;                                                                                                    \
@@ -465,7 +466,7 @@ extern "C" {
     RET N(void)
 #define YK_IMPL_1_1(RET, N, ...)                                                                                       \
     YK_CHECK_SIZES(RET, N, sizeof(struct yoke_args_##N))                                                               \
-    static void yk_call_##N(const void *yk_v, void *yk_r)                                                              \
+    static void yk_call_##N(const void *yk_v, void *yk_r) YK_NOEXCEPT                                                  \
     {                                                                                                                  \
         const struct yoke_args_##N *yk_a = (const struct yoke_args_##N *)yk_v;                                         \
         (void)yk_r;                                                                                                    \

@@ -14,10 +14,10 @@
  *
  * kind is "lock" (one holder; any thread may release it), "rlock" (one holder, again and again), "read" or "write" (the two
  * sides of a read-write lock; "rwlock" is "write"); any other is taken as "lock". "shared " before it says that the lock lies
- * in memory that processes share: there a lock has an owner too. It must be the library's own and static. NULL: the lock
- * is taken back, and of the kind that it had; if it is not known by now it is not watched. name and file may be NULL; they
- * are copied, as the module that they are of may be unloaded. A writer that keeps new readers out while it waits for those that are in has the lock; it calls
- * yk_watch_try() again and yk_watch_blocked_until() for that wait, and yk_watch_quit() after it.
+ * in memory that processes share: there a lock has an owner too. It must be the library's own and static. NULL: the lock is
+ * taken back, and of the kind that it had; if it is not known by now it is not watched. name and file may be NULL; they are
+ * copied, as the module that they are of may be unloaded. A writer that keeps new readers out while it waits for those that are
+ * in has the lock; it calls yk_watch_try() again and yk_watch_blocked_until() for that wait, and yk_watch_quit() after it.
  *
  * What is no alarm: a try, or an acquire with a time limit, which comes loose by itself; an rlock taken again by its holder; a
  * cycle at one lock of which both sides are shared; orders that are reversed only under one more lock that all take first; a

@@ -123,7 +123,7 @@ static bool submit_call(yoke_timer *t)
     return true;
 }
 
-/* Locked, when a call is due. Returns with the lock held, given up meanwhile; false: without it, in a child that the call made. */
+/* Locked, when a call is due. Returns with the lock held, given up meanwhile; false: without it, in a child that it made. */
 static bool begin_call(yoke_timer *t)
 {
     if (t->calling) { /* only on an executor */

@@ -68,6 +68,22 @@ def compile_alone(compiler, standard):
     check(not complaints, "\n".join(complaints))
 
 
+CALLS_OF_TASKS = """#include <yoke.h>
+YOKE_TASK(int, one, (int, x)) { return x; }
+YOKE_TASK(void, none) { }
+static_assert(noexcept(yk_call_one(nullptr, nullptr)) && noexcept(yk_call_none(nullptr, nullptr)), "");
+"""
+
+
+@test
+def no_exception_leaves_a_task():
+    for compiler, standard in LANGUAGES:
+        if "++" in compiler:
+            done = run([compiler, f"-std={standard}", *WARNINGS, "-I", INCLUDE, "-x", "c++", "-fsyntax-only", "-"],
+                       stdin=pipe_of(CALLS_OF_TASKS))
+            check(done[0] == 0 and not done[2], f"{compiler} {standard}: {done[2]}")
+
+
 def pipe_of(text):
     reader, writer = os.pipe()
     os.write(writer, text.encode())
