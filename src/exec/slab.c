@@ -132,7 +132,7 @@ static struct {
 /* In a child made by fork() the pools are the parent's, and another thread may have held a lock. */
 static void forget_parent(void)
 {
-    static void *volatile left_behind; /* so that leak checkers find nothing */
+    static void *volatile left_behind __attribute__((unused)); /* so that leak checkers find nothing */
     if (pools.open)
         left_behind = pools.open;
     cache = (struct cache){0};

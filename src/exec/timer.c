@@ -123,7 +123,8 @@ int yk_thread_start(pthread_t *thread, size_t stack, void *(*fn)(void *), void *
 /* In a child made by fork() the thread and whatever it guarded belong to the parent: start from nothing. */
 static void forget_parent(void)
 {
-    static yk_timer **volatile left_behind; /* so that leak checkers find nothing: freeing it would need the parent's lock */
+    /* So that leak checkers find nothing: freeing it would need the parent's lock. */
+    static yk_timer **volatile left_behind __attribute__((unused));
     if (timers.heap)
         left_behind = timers.heap;
     memset(&timers, 0, sizeof timers);
