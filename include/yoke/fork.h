@@ -44,10 +44,10 @@
  * the job fails with -ENOMEM; where there is no job, or no memory to begin at all, the program is ended by abort() after a line
  * on stderr that says what for, and how many bytes. A body sees the job that it is part of: yoke_cancelled(), yoke_alloc() and
  * yoke_fail() work in every fork. When the job fails or is cancelled, forks that have not begun are not run any more, and their
- * joins return zero; the job's result is dropped, and it ends with -ECANCELED whatever its body returns. Of a cancel, or a deadline that has passed, only forks on the pool of the job
- * itself are told. Where the job's executor is another, as on `inline` and `processes`, the calls under way go on: a body must
- * ask yoke_cancelled() and return. A fork function, loop or algorithm that the job calls later does see it: none of its forks
- * and iterations are begun.
+ * joins return zero; the job's result is dropped, and it ends with -ECANCELED whatever its body returns. Of a cancel, or a
+ * deadline that has passed, only forks on the pool of the job itself are told. Where the job's executor is another, as on
+ * `inline` and `processes`, the calls under way go on: a body must ask yoke_cancelled() and return. A fork function, loop or
+ * algorithm that the job calls later does see it: none of its forks and iterations are begun.
  * yoke_fail() where there is no job does the same to the call from outside, whose result is worthless then, and the error is
  * reported as one that nobody looked at (yoke_on_lost_error()): work that may fail belongs in a job, whose future tells.
  *
