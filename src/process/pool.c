@@ -334,12 +334,17 @@ static void processes_wake(yoke_executor *ex)
 static void processes_kill(yoke_executor *ex)
 {
     yk_processes *p = (yk_processes *)(void *)ex;
+    yk_outcome o;
+    yk_list_init(&o.finished);
+    yk_list_init(&o.dropped);
     yk_mutex_lock(&p->lock);
     p->no_restart = true;
     for (unsigned i = 0; i < p->base.width; i++)
         if (p->clerks[i].state == YK_PRESENT && p->clerks[i].outstanding > 0)
             yk_end_worker(p, i);
+    yk_give_up(p, &o);
     yk_mutex_unlock(&p->lock);
+    yk_settle(p, &o);
 }
 
 static void *processes_shared_alloc(yoke_executor *ex, size_t size)

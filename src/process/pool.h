@@ -156,6 +156,8 @@ void yk_drop_block(yk_processes *p, uint64_t offset);
 /* ---- supervise.c: starting, watching and replacing workers ---- */
 /* Asks for a worker. Never waits: on failure the supervisor asks again. Locked, or before there are threads. */
 int yk_start_worker(yk_processes *p, unsigned slot);
+/* Ends what has never begun, if there is nobody who could begin it. Locked; while no worker is started again. */
+void yk_give_up(yk_processes *p, yk_outcome *o);
 /* Ends the worker that is there: now, or as soon as the system lets us. Locked. */
 void yk_end_worker(yk_processes *p, unsigned slot);
 /* Handles one report from the zygote; false at the end of the socket. */

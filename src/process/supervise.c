@@ -150,6 +150,8 @@ static void wipe(yk_processes *p, unsigned slot)
 
 /* ---- Deaths ---- */
 
+static const char closed[] = "stopped, because its executor is being closed";
+
 static void fail(yk_processes *p, yk_job *job, const yk_clerk *c, const yk_zygote_report *r, yk_outcome *o)
 {
     job->owner.number = 0;
@@ -159,7 +161,7 @@ static void fail(yk_processes *p, yk_job *job, const yk_clerk *c, const yk_zygot
         job->found_error = yk_job_text(job, "timed out after %.6g s", (double)job->opts.timeout / 1e9);
     } else if (p->no_restart) {
         job->found_code = -ECANCELED;
-        job->found_error = yk_job_text(job, "stopped, because its executor is being closed");
+        job->found_error = yk_job_text(job, closed);
     } else if (r->code == CLD_EXITED) {
         job->found_code = -EOWNERDEAD;
         job->cause = 256 + r->status;
@@ -211,7 +213,8 @@ static void give_up_backlog(yk_processes *p, int error, yk_outcome *o)
                 continue;
             }
             job->found_code = error;
-            job->found_error = yk_job_text(job, "no worker process can be started: %s", yoke_strerror(error));
+            job->found_error = error == -ECANCELED ? yk_job_text(job, closed)
+                                                   : yk_job_text(job, "no worker process can be started: %s", yoke_strerror(error));
             job->found_pause = -1;
             yk_list_push(&o->finished, job);
         }
@@ -226,10 +229,21 @@ static bool nobody_left(const yk_processes *p)
     return true;
 }
 
+/* Each job has been cancelled, but one that was with a worker then may have come back when that died. */
+void yk_give_up(yk_processes *p, yk_outcome *o)
+{
+    for (unsigned i = 0; i < p->base.width; i++)
+        if (p->clerks[i].state == YK_STARTING || p->clerks[i].state == YK_PRESENT)
+            return;
+    give_up_backlog(p, -ECANCELED, o);
+}
+
 static void restart(yk_processes *p, unsigned slot, int error, yk_outcome *o)
 {
     yk_clerk *c = &p->clerks[slot];
     c->state = YK_ABSENT;
+    if (p->no_restart)
+        yk_give_up(p, o);
     if (p->stopping || p->no_restart)
         return;
     c->quick_deaths++;
