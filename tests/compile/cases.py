@@ -214,7 +214,7 @@ algorithm('sort: order not given', ORDER, 'int *x', 'yoke_sort(NULL, x, 9)', '(a
 algorithm('min: elements of another type', ORDER, 'double *x', 'yoke_min(NULL, x, 9, up)', 'yk_order_least_up|no matching|(incompatible|convert) .*(int|double)')
 algorithm('unique: elements of another type', ORDER, 'int *x, double *y, size_t *n', 'yoke_unique(NULL, x, 9, y, n, up)', 'yk_order_unique_up|no matching|(incompatible|convert) .*(int|double)')
 algorithm('nth: elements of another type', ORDER, 'double *x', 'yoke_nth(NULL, x, 9, 4, up)', 'yk_order_nth_up|no matching|(incompatible|convert) .*(int|double)')
-algorithm('nth: k not given', ORDER, 'int *x', 'yoke_nth(NULL, x, 9, up)', '(an_order_named|nth)_|YK_NTH_OF|YK_HAS_MORE|macro|argument')
+algorithm('nth: k not given', ORDER, 'int *x', 'yoke_nth(NULL, x, 9, up)', '(an_order_named|nth)_|YK_NTH_OF|YK_HAS_MORE|macro|argument|undeclared identifier .up')
 algorithm('radix sort: no such key', KEY, 'struct point *x', 'yoke_radix_sort(NULL, x, 9, y_of)', '(a_key_named|all)_y_of')
 algorithm('radix sort: an order is no key', ORDER + KEY, 'int *x', 'yoke_radix_sort(NULL, x, 9, up)', '(a_key_named|all)_up')
 algorithm('radix sort: elements of another type', KEY, 'int *x', 'yoke_radix_sort(NULL, x, 9, x_of)', 'yk_key_sort_all_x_of|no matching|(incompatible|convert) .*(int|double)')
