@@ -225,10 +225,10 @@ YK_INLINE size_t yk_best_of(const char *base, size_t lo, size_t hi, bool greates
 
 YK_INLINE uint64_t yk_differ_of(const char *base, size_t lo, size_t hi, size_t size, yk_less *less, const void *args)
 {
-    uint64_t bits = 0;
-    for (size_t i = lo; i < hi; i++) {
-        const char *x = base + i * size, *y = x - size;
-        bits |= (uint64_t)(i == 0 || less(x, y, args) || less(y, x, args)) << (i - lo);
+    uint64_t bits = lo == 0 && hi > 0; /* nothing comes before the first */
+    for (size_t i = lo + (lo == 0); i < hi; i++) {
+        const char *x = base + i * size, *y = base + (i - 1) * size;
+        bits |= (uint64_t)(less(x, y, args) || less(y, x, args)) << (i - lo);
     }
     return bits;
 }

@@ -213,8 +213,9 @@ static void give_up_backlog(yk_processes *p, int error, yk_outcome *o)
                 continue;
             }
             job->found_code = error;
-            job->found_error = error == -ECANCELED ? yk_job_text(job, closed)
-                                                   : yk_job_text(job, "no worker process can be started: %s", yoke_strerror(error));
+            job->found_error = error == -ECANCELED
+                                   ? yk_job_text(job, closed)
+                                   : yk_job_text(job, "no worker process can be started: %s", yoke_strerror(error));
             job->found_pause = -1;
             yk_list_push(&o->finished, job);
         }
