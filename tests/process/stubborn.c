@@ -80,6 +80,15 @@ static void close_and_look(yoke_executor *ex, bool now)
     CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
 }
 
+/* The supervisor writes it when the zygote has died. */
+static pid_t zygote_of(yk_processes *p)
+{
+    yk_mutex_lock(&p->lock);
+    pid_t pid = p->zygote;
+    yk_mutex_unlock(&p->lock);
+    return pid;
+}
+
 /* ---- Out of the group ---- */
 
 TEST(out_of_the_group_and_out_of_time)
@@ -112,7 +121,7 @@ TEST(out_of_the_group_when_the_zygote_dies)
     int64_t *word = shared_word(ex);
     yoke_future *f = yoke_submit(ex, leaves, one(word));
     pid_t pid = await_pid(word);
-    kill(pool_of(ex)->zygote, SIGKILL);
+    kill(zygote_of(pool_of(ex)), SIGKILL);
     CHECK_INT(yoke_wait(f), -EOWNERDEAD);
     while (kill(pid, 0) == 0)
         nap(YOKE_MS);
@@ -131,7 +140,7 @@ TEST(out_of_the_group_when_the_program_dies)
         yoke_executor *ex = yoke_open("processes:1");
         int64_t *word = shared_word(ex);
         yoke_future *f = yoke_submit(ex, leaves, one(word));
-        pid_t pids[2] = {await_pid(word), pool_of(ex)->zygote};
+        pid_t pids[2] = {await_pid(word), zygote_of(pool_of(ex))};
         ssize_t n = write(ends[1], pids, sizeof pids);
         yoke_wait(f);
         _exit(n < 0);
@@ -285,7 +294,7 @@ TEST_LIMIT(one_that_lives_on_keeps_its_desk, 300)
     unsigned slot = p->clerks[0].pid == pid ? 0 : 1;
     CHECK_INT(p->clerks[slot].pid, pid);
     uint64_t claimed = atomic_load(&p->desks[slot].claimed);
-    kill(p->zygote, SIGKILL);
+    kill(zygote_of(p), SIGKILL);
     CHECK_INT(yoke_wait(f), -EOWNERDEAD);
     CHECK_INT(state_of(p, slot), YK_LINGERING);
     for (int i = 0; i < 100; i++)
@@ -311,7 +320,7 @@ TEST_LIMIT(only_one_that_lives_on, 300)
     int64_t *word = shared_word(ex);
     yoke_future *f = yoke_submit(ex, leaves, one(word));
     pid_t pid = await_pid(word);
-    kill(pool_of(ex)->zygote, SIGKILL);
+    kill(zygote_of(pool_of(ex)), SIGKILL);
     CHECK_INT(yoke_wait(f), -EOWNERDEAD);
     CHECK_INT(yoke_wait(yoke_submit(ex, add, 1, 2)), -EOWNERDEAD);
     kill(pid, SIGKILL);

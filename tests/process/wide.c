@@ -79,7 +79,9 @@ TEST_LIMIT(as_many_as_may_be, 300)
     CHECK_INT(yoke_executor_width(ex), YK_PROCESSES_MAX);
     give_one_each(ex, YK_PROCESSES_MAX);
     yk_processes *p = (yk_processes *)(void *)ex;
+    yk_mutex_lock(&p->lock); /* whose supervisor writes it */
     pid_t zygote = p->zygote;
+    yk_mutex_unlock(&p->lock);
     CHECK(all_present(p, 0));
     kill(zygote, SIGKILL);
     while (!all_present(p, zygote))

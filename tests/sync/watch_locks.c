@@ -257,6 +257,7 @@ TEST(a_lock_that_is_made_anew)
     check_quiet(made_anew);
 }
 
+#ifndef __SANITIZE_THREAD__ /* has a thread of its own, which might release B: then nothing is certain */
 /* Where its memory was used for something else meanwhile, nobody ended the lock before. */
 static void made_over_another(void)
 {
@@ -278,6 +279,7 @@ TEST(a_lock_that_is_made_over_another)
     CHECK_INT(count_of(end.text, "lock order inversion"), 0);
     CHECK_INT(count_of(end.text, "\"A\""), 0);
 }
+#endif
 
 /* ---- Deadlocks ---- */
 
