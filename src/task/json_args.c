@@ -160,6 +160,14 @@ static const char *read_object(yk_reader *r, const char *p, char *args)
     return check_missing(r, p, seen);
 }
 
+/* What may be shown on a terminal as it stands. */
+static bool is_plain(const char *p, const char *end)
+{
+    while (p < end && *p >= ' ' && *p < 0x7f)
+        p++;
+    return p == end;
+}
+
 /* The text begins like neither an array nor an object, and the task does not take exactly one argument. If it takes more, and
  * the text is a whole value, that is shown as it should have been written. */
 static __attribute__((cold)) const char *lone_value(yk_reader *r, const char *p, const char *what)
@@ -169,7 +177,7 @@ static __attribute__((cold)) const char *lone_value(yk_reader *r, const char *p,
     scan.e = &ignored;
     const yoke_task *t = r->task;
     const char *end = t->nparams > 1 ? yk_skip_value(&scan, p) : NULL;
-    if (!end || !yk_read_end(&scan, end) || end - p > SHOWN_VALUE)
+    if (!end || !yk_read_end(&scan, end) || end - p > SHOWN_VALUE || !is_plain(p, end))
         return yk_expected(r, p, what);
     bool more = false;
     for (unsigned i = 1; i < t->nparams; i++)
