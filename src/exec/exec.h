@@ -179,7 +179,7 @@ typedef struct yoke_future {
     yoke_opts opts;
     int64_t queued, started, ended; /* of the last attempt; yoke_now(). queued: only when tracing; all: see ex->timed */
     void *held;                 /* the executor's own, given back through type->released() */
-    struct yk_follower *waits;     /* for the job it comes after; guarded by a lock of job.c */
+    struct yk_follower *waits;  /* for the job it comes after; guarded by a lock of job.c */
     void *cargo;                /* the executor's own, while it has the job; see type->unload() */
     int found_code;             /* the executor's own: how an attempt ended, before it is decided that so does the job */
     const char *found_error;
