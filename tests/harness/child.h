@@ -48,4 +48,14 @@ static inline bool died_of(const child_end *end, int number)
         return WEXITSTATUS(end->status) != 0;
     return WIFSIGNALED(end->status) && WTERMSIG(end->status) == number;
 }
+
+/* How often the text has the part. */
+static inline int count_of(const char *text, const char *part)
+{
+    int n = 0;
+    for (; (text = strstr(text, part)); text += strlen(part))
+        n++;
+    return n;
+}
+
 #endif

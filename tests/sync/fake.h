@@ -78,13 +78,4 @@ static inline void check_says(void (*fn)(void), const char *text)
     CHECK_INT(end.status, 0);
 }
 
-static inline int count_of(const char *text, const char *part)
-{
-    int n = 0;
-    while ((text = strstr(text, part))) {
-        n++;
-        text += strlen(part);
-    }
-    return n;
-}
 #endif

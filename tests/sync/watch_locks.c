@@ -34,14 +34,6 @@ static void check_quiet(void (*fn)(void))
     CHECK_INT(end.status, 0);
 }
 
-static int count_of(const char *text, const char *part)
-{
-    int n = 0;
-    for (; (text = strstr(text, part)); text += strlen(part))
-        n++;
-    return n;
-}
-
 static void in_thread(void *(*fn)(void *))
 {
     pthread_t t;
