@@ -1,5 +1,5 @@
 /* algorithms.c - sorts, scans, searches, selections, histograms, pipelines, loops and sums beside oneTBB, OpenMP (libgomp) and
- * libstdc++ with its parallel mode, in the same run, with two workers each: algorithms [ROUNDS [PART OF THE SIZE IN PERCENT]]. */
+ * libstdc++ with its parallel mode, in the same run, with two workers each. */
 #include "bench.h"
 #include <math.h>
 #include <omp.h>
@@ -21,7 +21,7 @@ long peer_tbb_pipeline(long items, size_t tokens, long (*work)(long));
 enum { WORKERS = 2, WAYS = 6, BINS = 256 };
 static yoke_executor *ex;
 static int rounds = 5;
-static size_t keys = 10000000, floats = 100000000;
+static const size_t keys = 10000000, floats = 100000000;
 static int32_t *random_keys, *v, *sorted;
 static float *x, *y;
 
@@ -43,6 +43,7 @@ static void compare(const char *title, const way *ways, int count)
         for (int i = 0; i < count; i++) {
             if (ways[i].prepare)
                 ways[i].prepare();
+            bench_calm();
             double start = bench_now();
             ways[i].run();
             double time = bench_now() - start;
@@ -395,13 +396,9 @@ static void set_up(void)
     }
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    size_t percent = argc > 2 ? strtoul(argv[2], NULL, 10) : 100;
-    if (argc > 1)
-        rounds = (int)strtol(argv[1], NULL, 10);
-    keys = keys / 100 * percent / 64 * 64;
-    floats = floats / 100 * percent / 64 * 64;
+    rounds = bench_rounds(rounds);
     ex = yoke_open("threads:2");
     omp_set_num_threads(WORKERS);
     peer_threads(WORKERS);

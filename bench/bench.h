@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { BENCH_SAMPLES = 4096 };
 
@@ -25,6 +26,24 @@ static inline double bench_now(void)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
+/* BENCH_ROUNDS=N in the environment: how often each measurement is taken, for a quick look or a long one. */
+static inline int bench_rounds(int usual)
+{
+    const char *text = getenv("BENCH_ROUNDS");
+    int rounds = text ? (int)strtol(text, NULL, 10) : usual;
+    if (rounds < 1 || rounds > BENCH_SAMPLES) {
+        fprintf(stderr, "BENCH_ROUNDS: expected 1 to %d, got \"%s\"\n", BENCH_SAMPLES, text);
+        exit(2);
+    }
+    return rounds;
+}
+
+/* Before each measurement: until the threads of the one before sleep. libgomp's spin for some 10 ms after they have finished. */
+static inline void bench_calm(void)
+{
+    usleep(30000);
+}
+
 static inline void sample(samples *s, double v)
 {
     if (s->n < BENCH_SAMPLES)
@@ -37,12 +56,14 @@ static inline int bench_compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The q-th part (0 to 1) of the samples in order. */
+/* The q-th part (0 to 1) of the samples in order. A row of nothing is no figure: it ends the benchmark as a failure. */
 static inline double quantile(const samples *s, double q)
 {
     static double sorted[BENCH_SAMPLES];
-    if (s->n == 0)
-        return 0;
+    if (s->n == 0) {
+        fprintf(stderr, "nothing was measured for the next row\n");
+        exit(1);
+    }
     memcpy(sorted, s->v, (size_t)s->n * sizeof(double));
     qsort(sorted, (size_t)s->n, sizeof(double), bench_compare);
     return sorted[(int)(q * (s->n - 1) + 0.5)];

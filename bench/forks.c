@@ -183,12 +183,6 @@ static double ask(rival *r, int problem)
 
 static const int rounds[PROBLEMS] = {9, 15, 7, 7, 15, 3, 3};
 
-/* libgomp's threads spin for some 10 ms after they have finished. */
-static void calm(void)
-{
-    usleep(30000);
-}
-
 static void show(int problem, int threads, samples *us, samples them[RIVALS], const rival *rivals)
 {
     char name[100];
@@ -223,10 +217,10 @@ int main(int argc, char **argv)
             memset(them, 0, sizeof them);
             ex = pools[threads];
             for (int round = 0; round < rounds[p]; round++) {
-                calm();
+                bench_calm();
                 sample(&us[p][threads], solve(p));
                 for (int i = 0; i < RIVALS; i++) {
-                    calm();
+                    bench_calm();
                     sample(&them[i], ask(&rivals[threads][i], p));
                 }
             }

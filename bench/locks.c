@@ -137,6 +137,54 @@ static double meetings(void *(*fn)(void *))
     return (bench_now() - start) / MEETINGS;
 }
 
+/* Two threads hand a turn back and forth, by a condition and by semaphores. */
+static yoke_condition turn_over = YOKE_CONDITION_INIT;
+static pthread_cond_t pthread_turn_over = PTHREAD_COND_INITIALIZER;
+static yoke_semaphore turns[2] = {YOKE_SEMAPHORE_INIT(1), YOKE_SEMAPHORE_INIT(0)};
+static sem_t sem_turns[2];
+static int whose, comers;
+#define IN_TURNS(name, take, await, hand, give)                                                                        \
+    static void *name(void *arg)                                                                                       \
+    {                                                                                                                  \
+        int me = __atomic_fetch_add(&comers, 1, __ATOMIC_RELAXED) % 2;                                                 \
+        for (int i = 0; i < MEETINGS; i++) {                                                                           \
+            take;                                                                                                      \
+            while (whose != me)                                                                                        \
+                await;                                                                                                 \
+            whose = !me;                                                                                               \
+            hand;                                                                                                      \
+            give;                                                                                                      \
+        }                                                                                                              \
+        return NULL;                                                                                                   \
+    }
+
+IN_TURNS(yoke_turn, yoke_lock_acquire(&private_lock), yoke_condition_wait(&turn_over, &private_lock),
+         yoke_condition_notify(&turn_over, &private_lock, 1), yoke_lock_release(&private_lock))
+IN_TURNS(pthread_turn, pthread_mutex_lock(&normal), pthread_cond_wait(&pthread_turn_over, &normal),
+         pthread_cond_signal(&pthread_turn_over), pthread_mutex_unlock(&normal))
+IN_TURNS(permit_turn, yoke_semaphore_acquire(&turns[me]), BENCH_CHECK(false), yoke_semaphore_release(&turns[!me], 1), )
+IN_TURNS(sem_turn, sem_wait(&sem_turns[me]), BENCH_CHECK(false), sem_post(&sem_turns[!me]), )
+
+static double turn_yoke(void)
+{
+    return meetings(yoke_turn);
+}
+
+static double turn_pthread(void)
+{
+    return meetings(pthread_turn);
+}
+
+static double turn_permit(void)
+{
+    return meetings(permit_turn);
+}
+
+static double turn_sem(void)
+{
+    return meetings(sem_turn);
+}
+
 static double met_yoke(void)
 {
     return meetings(meet);
@@ -159,8 +207,10 @@ static kind kinds[] = {
     {"yoke_once, done", free_once, {{0}, 0}}, {"pthread_once, done", free_pthread_once, {{0}, 0}},
     {"yoke_lock, 2 threads fight", fought_yoke, {{0}, 0}}, {"pthread_mutex normal", fought_normal, {{0}, 0}},
     {"yoke_lock YOKE_SHARED, 2 threads fight", fought_yoke_shared, {{0}, 0}}, {"pthread_mutex robust", fought_robust, {{0}, 0}},
-    {"yoke_barrier of 2, a round", met_yoke, {{0}, 0}}, {"pthread_barrier of 2", met_pthread, {{0}, 0}}};
-static const char *const goals[] = {"0.52", "0.52", "0.53", "1", "1", "1", "1", "1", "1", "1", "1", "1"};
+    {"yoke_barrier of 2, a round", met_yoke, {{0}, 0}}, {"pthread_barrier of 2", met_pthread, {{0}, 0}},
+    {"yoke_condition, two in turns", turn_yoke, {{0}, 0}}, {"pthread_cond", turn_pthread, {{0}, 0}},
+    {"yoke_semaphore, two in turns", turn_permit, {{0}, 0}}, {"sem_t", turn_sem, {{0}, 0}}};
+static const char *const goals[] = {"0.52", "0.52", "0.53", "1", "1", "1", "1", "1", "1", "1", "1", "1", "1", "1"};
 
 static void prepare(void)
 {
@@ -174,6 +224,8 @@ static void prepare(void)
     pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
     pthread_mutex_init(&robust, &a);
     sem_init(&sem, 0, 1);
+    sem_init(&sem_turns[0], 0, 1);
+    sem_init(&sem_turns[1], 0, 0);
     pthread_barrier_init(&pthread_barrier, NULL, 2);
     BENCH_CHECK(yoke_lock_init(&shared_lock, YOKE_SHARED) == 0);
 }

@@ -2,7 +2,6 @@
  * floats, with one worker and with two. */
 #include "bench.h"
 #include <omp.h>
-#include <unistd.h>
 #include <yoke.h>
 
 enum { FLOATS = 10000000 };
@@ -80,9 +79,9 @@ static void pair(const char *name, double (*ours)(yoke_executor *), double (*the
     samples us = {.n = 0}, them = {.n = 0};
     char row_name[100];
     for (int i = 0; i < rounds; i++) {
-        usleep(30000); /* until the other's threads sleep: libgomp's spin for some 10 ms after they have finished */
+        bench_calm();
         sample(&us, ours(ex));
-        usleep(30000);
+        bench_calm();
         sample(&them, theirs(threads));
     }
     snprintf(row_name, sizeof row_name, "%s, yoke, %d", name, threads);

@@ -7,6 +7,7 @@
  * with a join after each step; and, as the peer, tasks with `depend` in OpenMP, that
  * of the compiler this is built with. */
 #include "bench.h"
+#include <math.h>
 #include <omp.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -211,11 +212,11 @@ static void metg(stencil *run, yoke_executor *ex, int width, samples *ret)
         if (half && took / STEPS < least)
             least = took / STEPS;
     }
-    if (least < 1e18) /* else even the largest tasks were not worth while: the machine is busy with something else */
-        sample(ret, least);
+    /* None: even the largest tasks were not worth while, as the machine is busy with something else. */
+    sample(ret, least < 1e18 ? least : INFINITY);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
     static const struct {
         const char *name;
@@ -223,7 +224,7 @@ int main(int argc, char **argv)
     } ways[] = {{"yoke, points that go on by themselves", ours},
                 {"yoke, a fork for each point and step", joined},
                 {OPENMP ", tasks with depend", openmp}};
-    int rounds = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 5;
+    int rounds = bench_rounds(5);
     head("stencil of as many points as workers, 1000 steps: METG(50 %)");
     for (int width = 1; width <= 2; width++) {
         static samples s[3];

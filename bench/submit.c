@@ -72,13 +72,13 @@ static double awake(yoke_executor *ex)
     return (bench_now() - start) / TIMES;
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
     static samples s[4][2];
     static const char *const names[] = {"submit and release 10^6, then the last has run", "submit 10^6, then await each",
                                         "submit + await in windows of 1000", "submit + await, one at a time, worker awake"};
     double (*const measure[])(yoke_executor *) = {detached, kept, window, awake};
-    int rounds = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 9;
+    int rounds = bench_rounds(9);
     for (int threads = 1; threads <= 2; threads++) {
         char uri[32];
         snprintf(uri, sizeof uri, "threads:%d", threads);

@@ -43,8 +43,11 @@ typedef struct yk_predicate {
     /* Bit i - lo says whether it holds for i. hi - lo <= 64. */
     uint64_t (*mark)(size_t lo, size_t hi, const void *args);
 } yk_predicate;
-/* Counts the bins of [lo, hi). */
-typedef void yk_bins(size_t lo, size_t hi, size_t bins, uint64_t *counts, const void *args);
+/* Counts the bins of [lo, hi), four indices at a time, each into a table of its own, `apart` counts from the one before: a
+ * processor that has seen two increments of one bin meet may let every increment wait for the one before it, which takes twice
+ * as long. apart = 0: one table is enough. */
+enum { YK_BIN_TABLES = 4 };
+typedef void yk_bins(size_t lo, size_t hi, size_t bins, uint64_t *counts, size_t apart, const void *args);
 /* What yoke_find_first(), yoke_count(), yoke_select() and yoke_histogram() do. */
 YOKE_API size_t yk_find(struct yoke_executor *ex, size_t n, const yk_predicate *p, const void *args);
 YOKE_API size_t yk_count_if(struct yoke_executor *ex, size_t n, const yk_predicate *p, const void *args);
@@ -188,6 +191,12 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
 
 /* ---- Histograms ---- */
 
+static inline void yk_bin_add(uint64_t *counts, size_t bins, size_t bin)
+{
+    if (bin < bins)
+        counts[bin]++;
+}
+
 /* YOKE_BIN(name, i, (type, parameter)...) { body }: at file scope; the body returns the number of the bin for index i. */
 #define YOKE_BIN(N, ...)                                                                                               \
     YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_BIN_OVER, (N, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
@@ -198,15 +207,22 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
     };                                                                                                                 \
     YK_LOOP_ARGS(N, FIELDS)                                                                                            \
     static inline YK_MAYBE size_t yk_bin_body_##N(size_t I YK_UNWRAP PARAMS) YK_NOEXCEPT;                              \
-    static YK_MAYBE void yk_bin_fill_##N(size_t yk_lo, size_t yk_hi, size_t yk_bins, uint64_t *yk_counts, const void *yk_v) \
+    static YK_MAYBE void yk_bin_fill_##N(size_t yk_lo, size_t yk_hi, size_t yk_bins, uint64_t *yk_counts, size_t yk_apart, \
+                                         const void *yk_v)                                                             \
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_l = *(const struct yk_loop_args_##N *)yk_v, *const yk_a = &yk_l;              \
         (void)yk_a;                                                                                                    \
-        for (size_t yk_i = yk_lo; yk_i < yk_hi; yk_i++) {                                                              \
-            const size_t yk_bin = yk_bin_body_##N(yk_i YK_UNWRAP LOADS);                                               \
-            if (yk_bin < yk_bins)                                                                                      \
-                yk_counts[yk_bin]++;                                                                                   \
+        size_t yk_i = yk_lo;                                                                                           \
+        for (; yk_hi - yk_i >= YK_BIN_TABLES; yk_i += YK_BIN_TABLES) {                                                 \
+            const size_t yk_0 = yk_bin_body_##N(yk_i YK_UNWRAP LOADS), yk_1 = yk_bin_body_##N(yk_i + 1 YK_UNWRAP LOADS); \
+            const size_t yk_2 = yk_bin_body_##N(yk_i + 2 YK_UNWRAP LOADS), yk_3 = yk_bin_body_##N(yk_i + 3 YK_UNWRAP LOADS); \
+            yk_bin_add(yk_counts, yk_bins, yk_0);                                                                      \
+            yk_bin_add(yk_counts + yk_apart, yk_bins, yk_1);                                                           \
+            yk_bin_add(yk_counts + 2 * yk_apart, yk_bins, yk_2);                                                       \
+            yk_bin_add(yk_counts + 3 * yk_apart, yk_bins, yk_3);                                                       \
         }                                                                                                              \
+        for (; yk_i < yk_hi; yk_i++)                                                                                   \
+            yk_bin_add(yk_counts, yk_bins, yk_bin_body_##N(yk_i YK_UNWRAP LOADS));                                     \
     }                                                                                                                  \
     static inline YK_MAYBE int yk_bin_all_##N(struct yoke_executor *yk_ex, size_t yk_n, size_t yk_bins,                \
                                               uint64_t *yk_counts YK_UNWRAP PARAMS)                                    \

@@ -17,16 +17,15 @@
  * out has n elements of type T. It may be what the body reads, if that is element i alone (a scan in place); else it must not
  * overlap it. The body may be called twice for an element.
  *
- * The result does not depend on the number of workers or on who does what, not even in its last bit: blocks are always cut in
- * the same places (which depend on sizeof(T) alone), and combined from left to right.
+ * The result does not depend on the number of workers or on who does what, not even in its last bit: blocks and their
+ * quarters are always cut in the same places (which depend on n and sizeof(T) alone), and combined from left to right.
  *
  * Array views: as parameters of the body, whatever their steps; yoke_data(v) for out, yoke_flat(v) for from and n of the typed
  * forms (yoke/task.h).
  *
  * 0; -EINVAL: a pointer is NULL, as for a view with gaps, and n is not 0; -ENOMEM, with out as it was (some bytes for each block
- * are needed, none for a single one); -ECANCELED when the surrounding
- * job has failed or was cancelled before the end: then some elements of out have been written, the others have not. ex: as for
- * yoke_for(). Any thread, any context.
+ * are needed, none for a single one); -ECANCELED when the surrounding job has failed or was cancelled before the end: then some
+ * elements of out have been written, the others have not. ex: as for yoke_for(). Any thread, any context.
  *
  * The algorithm reads and writes each element once where the block fits a core's cache: a member of a crew reduces its block,
  * publishes the sum, and writes the block as soon as the sums of all before it are known, instead of waiting for them it takes
@@ -46,8 +45,12 @@ extern "C" {
 
 /* ---- What the macros use ---- */
 
+/* A block's elements are taken together in four lanes, a quarter of it each, which are then combined in order: four chains of
+ * operations go on at a time where one would wait for itself. write does the lanes one after the other, with the same bits. */
+enum { YK_SCAN_LANES = 4 };
+
 typedef struct yk_scanning {
-    /* Elements [lo, hi) into *acc, which has the identity. */
+    /* Elements [lo, hi), a whole block, into *acc, which has the identity. */
     void (*fold)(size_t lo, size_t hi, void *acc, const void *args);
     void (*combine)(void *acc, const void *other);
     void (*identity)(void *acc);
@@ -89,35 +92,56 @@ YOKE_API int yk_scan(struct yoke_executor *ex, size_t n, const yk_scanning *s, v
     static YK_MAYBE void yk_scan_fold_##N(size_t yk_lo, size_t yk_hi, void *yk_to, const void *yk_v) YK_NOEXCEPT       \
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_l = *(const struct yk_loop_args_##N *)yk_v, *const yk_a = &yk_l;              \
-        T yk_acc = *(T *)yk_to;                                                                                        \
+        const size_t yk_lane = (yk_hi - yk_lo) / YK_SCAN_LANES;                                                        \
+        size_t yk_i = yk_lo;                                                                                           \
+        T yk_0, yk_1, yk_2, yk_3;                                                                                      \
         (void)yk_a;                                                                                                    \
-        for (size_t yk_i = yk_lo; yk_i < yk_hi; yk_i++)                                                                \
-            yk_loop_body_##N(yk_i, &yk_acc YK_UNWRAP LOADS);                                                           \
-        *(T *)yk_to = yk_acc;                                                                                          \
+        yk_scan_identity_##N(&yk_0);                                                                                   \
+        yk_scan_identity_##N(&yk_1);                                                                                   \
+        yk_scan_identity_##N(&yk_2);                                                                                   \
+        yk_scan_identity_##N(&yk_3);                                                                                   \
+        for (; yk_i < yk_lo + yk_lane; yk_i++) {                                                                       \
+            yk_loop_body_##N(yk_i, &yk_0 YK_UNWRAP LOADS);                                                             \
+            yk_loop_body_##N(yk_i + yk_lane, &yk_1 YK_UNWRAP LOADS);                                                   \
+            yk_loop_body_##N(yk_i + 2 * yk_lane, &yk_2 YK_UNWRAP LOADS);                                               \
+            yk_loop_body_##N(yk_i + 3 * yk_lane, &yk_3 YK_UNWRAP LOADS);                                               \
+        }                                                                                                              \
+        for (yk_i += 3 * yk_lane; yk_i < yk_hi; yk_i++)                                                                \
+            yk_loop_body_##N(yk_i, &yk_3 YK_UNWRAP LOADS);                                                             \
+        yk_scan_into_##N((T *)yk_to, &yk_0);                                                                           \
+        yk_scan_into_##N((T *)yk_to, &yk_1);                                                                           \
+        yk_scan_into_##N((T *)yk_to, &yk_2);                                                                           \
+        yk_scan_into_##N((T *)yk_to, &yk_3);                                                                           \
     }                                                                                                                  \
-    static YK_MAYBE void yk_scan_write_##N(size_t yk_lo, size_t yk_hi, const void *yk_before, void *yk_to, void *yk_o,  \
+    static YK_MAYBE void yk_scan_write_##N(size_t yk_lo, size_t yk_hi, const void *yk_before, void *yk_to, void *yk_o, \
                                            bool yk_exclusive, const void *yk_v)                                        \
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_l = *(const struct yk_loop_args_##N *)yk_v, *const yk_a = &yk_l;              \
-        T yk_acc = *(T *)yk_to, *const yk_out = (T *)yk_o;                                                             \
-        const T yk_prefix = *(const T *)yk_before;                                                                     \
+        const size_t yk_lane = (yk_hi - yk_lo) / YK_SCAN_LANES;                                                        \
+        T *const yk_out = (T *)yk_o;                                                                                   \
         (void)yk_a;                                                                                                    \
-        if (yk_exclusive) {                                                                                            \
-            for (size_t yk_i = yk_lo; yk_i < yk_hi; yk_i++) {                                                          \
-                T yk_here = yk_prefix;                                                                                 \
-                yk_scan_into_##N(&yk_here, &yk_acc);                                                                   \
-                yk_loop_body_##N(yk_i, &yk_acc YK_UNWRAP LOADS);                                                       \
-                yk_out[yk_i] = yk_here;                                                                                \
+        for (int yk_k = 0; yk_k < YK_SCAN_LANES; yk_k++) {                                                             \
+            const size_t yk_from = yk_lo + (size_t)yk_k * yk_lane, yk_end = yk_k < 3 ? yk_from + yk_lane : yk_hi;      \
+            T yk_prefix = *(const T *)yk_before, yk_acc;                                                               \
+            yk_scan_into_##N(&yk_prefix, (const T *)yk_to);                                                            \
+            yk_scan_identity_##N(&yk_acc);                                                                             \
+            if (yk_exclusive) {                                                                                        \
+                for (size_t yk_i = yk_from; yk_i < yk_end; yk_i++) {                                                   \
+                    T yk_here = yk_prefix;                                                                             \
+                    yk_scan_into_##N(&yk_here, &yk_acc);                                                               \
+                    yk_loop_body_##N(yk_i, &yk_acc YK_UNWRAP LOADS);                                                   \
+                    yk_out[yk_i] = yk_here;                                                                            \
+                }                                                                                                      \
+            } else {                                                                                                   \
+                for (size_t yk_i = yk_from; yk_i < yk_end; yk_i++) {                                                   \
+                    T yk_here = yk_prefix;                                                                             \
+                    yk_loop_body_##N(yk_i, &yk_acc YK_UNWRAP LOADS);                                                   \
+                    yk_scan_into_##N(&yk_here, &yk_acc);                                                               \
+                    yk_out[yk_i] = yk_here;                                                                            \
+                }                                                                                                      \
             }                                                                                                          \
-        } else {                                                                                                       \
-            for (size_t yk_i = yk_lo; yk_i < yk_hi; yk_i++) {                                                          \
-                T yk_here = yk_prefix;                                                                                 \
-                yk_loop_body_##N(yk_i, &yk_acc YK_UNWRAP LOADS);                                                       \
-                yk_scan_into_##N(&yk_here, &yk_acc);                                                                   \
-                yk_out[yk_i] = yk_here;                                                                                \
-            }                                                                                                          \
+            yk_scan_into_##N((T *)yk_to, &yk_acc);                                                                     \
         }                                                                                                              \
-        *(T *)yk_to = yk_acc;                                                                                          \
     }                                                                                                                  \
     static inline YK_MAYBE int yk_scan_all_##N(struct yoke_executor *yk_ex, size_t yk_n, T *yk_out,                     \
                                                bool yk_exclusive YK_UNWRAP PARAMS)                                     \

@@ -12,7 +12,10 @@
 #include "sync/lock.h"
 #include "sync/watch.h"
 
-/* word: 0, then 1; the rest under the users' lock. */
+/* A waiter's word. */
+enum { AWAKE, NOTIFIED, ASLEEP };
+
+/* The rest under the users' lock. */
 typedef struct yk_waiter {
     struct yk_waiter *next;
     uint32_t word;
@@ -20,13 +23,24 @@ typedef struct yk_waiter {
 
 static bool is_notified(uint32_t *word)
 {
-    return __atomic_load_n(word, __ATOMIC_RELAXED) != 0; /* ordered by the lock */
+    return __atomic_load_n(word, __ATOMIC_RELAXED) == NOTIFIED; /* ordered by the lock */
 }
 
 static void set_word(uint32_t *word, bool shared)
 {
-    __atomic_store_n(word, 1, __ATOMIC_RELAXED); /* ordered by the lock */
-    yk_wake_word(word, 1, shared);
+    if (__atomic_exchange_n(word, NOTIFIED, __ATOMIC_RELAXED) == ASLEEP) /* ordered by the lock */
+        yk_wake_word(word, 1, shared);
+}
+
+/* Waits on the word until a notification comes, or as yk_nap_more(). */
+static int sleep_on(yk_nap *nap, uint32_t *word)
+{
+    uint32_t was = AWAKE;
+    if (yk_nap_awake(nap, word, AWAKE))
+        return 0;
+    if (!__atomic_compare_exchange_n(word, &was, ASLEEP, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) && was == NOTIFIED)
+        return 0;
+    return yk_nap_more(nap, word, ASLEEP);
 }
 
 /* ---- The list of private waiters ---- */
@@ -158,11 +172,11 @@ static int take_back(yk_lock_core *l, uint32_t depth, yk_place place)
 
 static int wait_in_list(yoke_condition *c, yk_lock_core *l, int64_t deadline, yk_place place)
 {
-    yk_waiter w = {NULL, 0};
+    yk_waiter w = {NULL, AWAKE};
     yk_nap nap = yk_nap_begin(deadline, false);
     append(c, &w);
     uint32_t depth = give_up(l);
-    while (!is_notified(&w.word) && yk_nap_more(&nap, &w.word, 0) != -ETIMEDOUT)
+    while (!is_notified(&w.word) && sleep_on(&nap, &w.word) != -ETIMEDOUT)
         ;
     int err = take_back(l, depth, place);
     bool notified = is_notified(&w.word);
@@ -194,11 +208,11 @@ static int wait_in_table(yoke_condition *c, yk_lock_core *l, int64_t deadline, y
         return -ENOSPC;
     yk_nap nap = yk_nap_begin(deadline, true);
     w->ticket = c->tickets++;
-    __atomic_store_n(&w->word, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&w->word, AWAKE, __ATOMIC_RELAXED);
     __atomic_store_n(&w->who, yk_self_id(), __ATOMIC_RELEASE); /* last: from here on the entry is taken; sees_dead() */
     uint32_t depth = give_up(l);
     while (!is_notified(&w->word)) {
-        int err = yk_nap_more(&nap, &w->word, 0);
+        int err = sleep_on(&nap, &w->word);
         if (err == -ETIMEDOUT)
             break;
         if (err == -EAGAIN)

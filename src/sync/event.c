@@ -71,7 +71,9 @@ static int event_wait_slow(yoke_event *e, int64_t deadline)
     for (int slept = 0; !(word & FLAG) && (word & ~(uint32_t)(GENERATION - 1)) == first;) {
         if (slept == -ETIMEDOUT)
             return 0;
-        if (word & ASLEEP
+        if (yk_nap_awake(&nap, &e->word, word))
+            slept = 0;
+        else if (word & ASLEEP
             || __atomic_compare_exchange_n(&e->word, &word, word | ASLEEP, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
             slept = yk_nap_more(&nap, &e->word, word | ASLEEP);
         word = __atomic_load_n(&e->word, __ATOMIC_ACQUIRE); /* pairs with yoke_event_set() */
@@ -150,7 +152,9 @@ static int latch_wait_slow(yoke_latch *l, int64_t deadline)
     for (int slept = 0; word != 0;) {
         if (slept == -ETIMEDOUT)
             return -ETIMEDOUT;
-        if (word & LATCH_ASLEEP
+        if (yk_nap_awake(&nap, &l->word, word))
+            slept = 0;
+        else if (word & LATCH_ASLEEP
             || __atomic_compare_exchange_n(&l->word, &word, word | LATCH_ASLEEP, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
             slept = yk_nap_more(&nap, &l->word, word | LATCH_ASLEEP);
         word = __atomic_load_n(&l->word, __ATOMIC_ACQUIRE); /* pairs with yoke_latch_down() */

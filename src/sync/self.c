@@ -3,6 +3,8 @@
  * A thread is dead when the kernel has no such TID, when the TID's state is zombie, or when its holder was
  * born later than the id. Where proc(5) cannot be read a TID that exists is taken for its owner. */
 #include "sync/self.h"
+#include "base/spin.h"
+#include "topo/topo.h"
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <stdlib.h>
@@ -133,6 +135,29 @@ static __attribute__((constructor)) void begin(void)
 }
 
 /* ---- Naps ---- */
+
+/* A thread that has spun in vain several times in a row does so only now and then. */
+static bool is_worth_spinning(unsigned missed)
+{
+    return yk_cpus_to_spare() && (missed < 4 || missed % 16 == 0);
+}
+
+bool yk_nap_awake(yk_nap *n, const uint32_t *word, uint32_t value)
+{
+    static _Thread_local unsigned missed;
+    if (n->spun)
+        return false;
+    n->spun = true;
+    bool changed = false;
+    if (is_worth_spinning(missed)) {
+        yk_spin spin = {.allowed = true, .end = YK_MIN(n->deadline, yk_after(YK_SPIN_NS))};
+        do
+            changed = __atomic_load_n(word, __ATOMIC_RELAXED) != value;
+        while (!changed && yk_spin_more(&spin));
+    }
+    missed = changed ? 0 : missed + 1;
+    return changed;
+}
 
 int yk_nap_more(yk_nap *n, uint32_t *word, uint32_t value)
 {

@@ -40,7 +40,7 @@ extern bool yk_fence_broken;
 enum { YK_NAP_MIN = 10 * 1000 * 1000, YK_NAP_MAX = 80 * 1000 * 1000 };
 typedef struct yk_nap {
     int64_t deadline, piece;
-    bool shared, plain;
+    bool shared, plain, spun;
 } yk_nap;
 
 static inline yk_nap yk_nap_begin(int64_t deadline, bool shared)
@@ -48,6 +48,8 @@ static inline yk_nap yk_nap_begin(int64_t deadline, bool shared)
     return (yk_nap){.deadline = deadline, .piece = YK_NAP_MIN, .shared = shared,
                     .plain = !shared && !yoke_watching_locks};
 }
+/* Before the first sleep: waits awake while *word == value, for about as long as a wake-up would take. True when it has changed. */
+bool yk_nap_awake(yk_nap *n, const uint32_t *word, uint32_t value);
 /* Sleeps while *word == value. 0: woken, or for no reason, look again. -EAGAIN: a piece is over, look closer,
  * at the dead too. -ETIMEDOUT: the deadline has passed. */
 int yk_nap_more(yk_nap *n, uint32_t *word, uint32_t value);

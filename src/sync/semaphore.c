@@ -60,17 +60,22 @@ static int acquire_slow(yoke_semaphore *s, int64_t deadline)
     yk_nap nap = yk_nap_begin(deadline, yk_is_shared(flags));
     if (flags & YK_FLAG_GONE)
         return -EINVAL;
+    uint32_t others = 0; /* ASLEEP once this thread has slept: it cannot know whether it was the last that did */
     for (int slept = 0;;) {
-        if (take(s, ASLEEP, &left)) {
-            if (left > 0)
+        if (take(s, others, &left)) {
+            if (left > 0 && others)
                 yk_wake_word(&s->word, 1, nap.shared);
             return 0;
         }
         if (slept == -ETIMEDOUT)
             return -ETIMEDOUT;
+        if (yk_nap_awake(&nap, &s->word, 0)) /* while others sleep it is their turn */
+            continue;
         uint32_t none = 0;
-        if (__atomic_compare_exchange_n(&s->word, &none, ASLEEP, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) || none == ASLEEP)
+        if (__atomic_compare_exchange_n(&s->word, &none, ASLEEP, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) || none == ASLEEP) {
             slept = yk_nap_more(&nap, &s->word, ASLEEP);
+            others = ASLEEP;
+        }
     }
 }
 

@@ -249,8 +249,8 @@ size_t yk_best(yoke_executor *ex, const void *base, size_t n, bool greatest, siz
 typedef struct tally {
     yk_bins *fill;
     const void *args;
-    size_t n, bins, parts;
-    uint64_t *counts, *ret; /* parts of `bins` each */
+    size_t n, bins, parts, tables; /* of each part */
+    uint64_t *counts, *ret;        /* parts of `tables` tables of `bins` each */
 } tally;
 
 static void fill_parts(size_t lo, size_t hi, const void *arg)
@@ -259,8 +259,9 @@ static void fill_parts(size_t lo, size_t hi, const void *arg)
     for (size_t part = lo; part < hi; part++) {
         size_t begin = t->n / t->parts * part + YK_MIN(part, t->n % t->parts);
         size_t end = begin + t->n / t->parts + (part < t->n % t->parts);
-        memset(t->counts + part * t->bins, 0, t->bins * sizeof *t->counts);
-        t->fill(begin, end, t->bins, t->counts + part * t->bins, t->args);
+        size_t all = t->tables * t->bins;
+        memset(t->counts + part * all, 0, all * sizeof *t->counts);
+        t->fill(begin, end, t->bins, t->counts + part * all, t->tables > 1 ? t->bins : 0, t->args);
     }
 }
 
@@ -269,15 +270,15 @@ static void add_parts(size_t lo, size_t hi, const void *arg)
     const tally *t = *(tally *const *)arg;
     for (size_t bin = lo; bin < hi; bin++) {
         uint64_t sum = 0;
-        for (size_t part = 0; part < t->parts; part++)
-            sum += t->counts[part * t->bins + bin];
+        for (size_t table = 0; table < t->parts * t->tables; table++)
+            sum += t->counts[table * t->bins + bin];
         t->ret[bin] = sum;
     }
 }
 
 static int histogram(yoke_executor *ex, size_t n, size_t bins, uint64_t *counts, yk_bins *fill, const void *args)
 {
-    enum { PART = 32768 };
+    enum { PART = 32768, FEW_BINS = 512 }; /* few: their tables stay in the first level of the cache */
     tally t = {.fill = fill, .args = args, .n = n, .bins = bins, .ret = counts}, *self = &t;
     if (bins == 0)
         return 0;
@@ -285,8 +286,9 @@ static int histogram(yoke_executor *ex, size_t n, size_t bins, uint64_t *counts,
         return -ECANCELED;
     /* Adding the parts up should cost little beside counting. */
     t.parts = YK_MAX(YK_MIN(n / YK_MAX((size_t)PART, bins > SIZE_MAX / 4 ? bins : 4 * bins), 8 * (size_t)yk_width_of(ex)), 1);
+    t.tables = bins <= FEW_BINS ? YK_BIN_TABLES : 1;
     size_t all;
-    t.counts = __builtin_mul_overflow(t.parts, bins, &all) ? NULL : yk_scratch(all, sizeof *t.counts);
+    t.counts = __builtin_mul_overflow(t.parts * t.tables, bins, &all) ? NULL : yk_scratch(all, sizeof *t.counts);
     if (!t.counts)
         return -ENOMEM;
     yk_loop(ex, t.parts, fill_parts, &self);
