@@ -48,7 +48,7 @@ static inline yk_nap yk_nap_begin(int64_t deadline, bool shared)
     return (yk_nap){.deadline = deadline, .piece = YK_NAP_MIN, .shared = shared,
                     .plain = !shared && !yoke_watching_locks};
 }
-/* Before the first sleep: waits awake while *word == value, for about as long as a wake-up would take. True when it has changed. */
+/* Before the first sleep: waits awake while *word == value, for about as long as a wake-up would take. True: it has changed. */
 bool yk_nap_awake(yk_nap *n, const uint32_t *word, uint32_t value);
 /* Sleeps while *word == value. 0: woken, or for no reason, look again. -EAGAIN: a piece is over, look closer,
  * at the dead too. -ETIMEDOUT: the deadline has passed. */
