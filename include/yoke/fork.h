@@ -22,8 +22,9 @@
  * functions may be mixed; declare one that is used before its body, or in other files, with YOKE_FORK_DECL in place of a
  * prototype and write YOKE_FORK_IMPL for its body.
  *
- * Locks. While a join, a loop or an algorithm waits for a thief, its thread runs other forks that are ready, of other calls too;
- * but not while it holds a lock of yoke/sync.h, or is between yoke_isolate_begin() and yoke_isolate_end(), which stand for any
+ * Locks. While a join, a loop or an algorithm waits for a thief, its thread runs other forks of the same job that are ready, of
+ * other calls too (so a body may await any job but its own); but not while it holds a lock of yoke/sync.h, or is between
+ * yoke_isolate_begin() and yoke_isolate_end(), which stand for any
  * other lock. Then it sleeps, and a spare thread has its place; and so do the thief, and whoever steals from that one. So under
  * a lock one may fork, join, loop and sort: nothing comes in but the parts of what was forked there. Two rules remain:
  *   - What is joined under a lock is forked under the same holding of it. (What was stolen before may by then be waiting for that
@@ -31,8 +32,6 @@
  *     holds for jobs: one that is waited for under a lock is submitted under the same holding of it.)
  *   - No part of it takes a lock that is held over its join: it would wait for itself, or, where it happens to run in the
  *     holder's own thread, be let in by an rlock. YOKE_DEBUG=locks reports that, and many a breach of the other rule.
- * Await in a task's own body a job that forks itself, not in a fork or a loop: that could run in a thread that joins in that very
- * job, which then waits for itself; the await returns -EDEADLK.
  * A task that others wait for under a lock in another way, by an event or a queue, may fork between yoke_isolate_begin() and
  * yoke_isolate_end(), so that nothing strange keeps it from going on.
  *

@@ -4,12 +4,13 @@
  *
  * The owner pushes at the head and joins there. Thieves take at the tail, up to the split. `open` holds tail and split in one
  * word: thieves add to the tail with compare and swap, the owner raises the split by an atomic addition and lowers it with
- * compare and swap, so neither can overlook the other. A thief may hold an old value of the word that comes back: no harm,
- * for it reads the slot only after its swap has succeeded.
+ * compare and swap, so neither can overlook the other. The word also counts how often slots were made public: who has read a
+ * slot and then swaps knows that the slot is still what it read.
  *
  * A public slot's state is the job it belongs to (a yk_run or NULL), then the thief, then FINISHED. The owner that waits for a
- * thief helps it first: what the thief has public are parts of what the owner waits for (Wagner and Calder, "Leapfrogging",
- * PPoPP 1993).
+ * thief helps it first: what the thief has public are mostly parts of what the owner waits for (Wagner and Calder,
+ * "Leapfrogging", PPoPP 1993). It takes forks of its own job only. A stranger might await the very job that lies below it on
+ * this stack, and so itself. When there are others to be had, it sleeps and lends its place to somebody who takes them.
  *
  * An owner that holds a lock must not help: what it stole could want the lock. It sleeps, lending its place, and the thief must
  * not get stuck behind the lock either, with something on its stack above the fork. So forks that become public while their
@@ -77,19 +78,27 @@ void yk_forks_give_up(size_t bytes, const char *what)
     abort(); /* there is nobody to tell, and going on would be a wrong answer */
 }
 
+/* `open`, from the lowest bit on: tail, split, and how often slots were made public. */
+enum { INDEX_BITS = 21 };
+#define INDEX_MASK (((uint64_t)1 << INDEX_BITS) - 1)
+#define ONE_SPLIT ((uint64_t)1 << INDEX_BITS)
+#define ONE_TIME ((uint64_t)1 << 2 * INDEX_BITS)
+_Static_assert(SLOTS_MAX <= INDEX_MASK, "every place has a number");
+
 static uint32_t tail_of(uint64_t open)
 {
-    return (uint32_t)open;
+    return (uint32_t)(open & INDEX_MASK);
 }
 
 static uint32_t split_of(uint64_t open)
 {
-    return (uint32_t)(open >> 32);
+    return (uint32_t)(open / ONE_SPLIT & INDEX_MASK);
 }
 
-static uint64_t both(uint32_t tail, uint32_t split)
+/* The same with another tail and split. */
+static uint64_t with(uint64_t open, uint32_t tail, uint32_t split)
 {
-    return (uint64_t)split << 32 | tail;
+    return (open & ~(ONE_TIME - 1)) | split * ONE_SPLIT | tail;
 }
 
 bool yk_forks_open(const yk_forks *f)
@@ -183,7 +192,7 @@ static void share(yk_forks *f, uint32_t head)
     name_owners(f, f->split, f->split + more);
     f->split += more;
     /* Release: the slots are there before they can be stolen. Sequentially consistent because of the look at the sleepers. */
-    atomic_fetch_add_explicit(&f->open, (uint64_t)more << 32, memory_order_seq_cst);
+    atomic_fetch_add_explicit(&f->open, ONE_TIME + more * ONE_SPLIT, memory_order_seq_cst);
 }
 
 /* Somebody has asked. */
@@ -244,7 +253,7 @@ static bool take_back(yk_forks *f, uint32_t i)
     uint64_t open = atomic_load_explicit(&f->open, memory_order_relaxed);
     while (tail_of(open) <= i) {
         uint32_t tail = tail_of(open), split = tail + (i - tail) / 2;
-        if (atomic_compare_exchange_weak_explicit(&f->open, &open, both(tail, split), memory_order_acq_rel,
+        if (atomic_compare_exchange_weak_explicit(&f->open, &open, with(open, tail, split), memory_order_acq_rel,
                                                   memory_order_relaxed)) {
             f->split = split;
             return true;
@@ -253,12 +262,24 @@ static bool take_back(yk_forks *f, uint32_t i)
     return false;
 }
 
+/* Nothing from slot i on is public any more. No thief can be at it: for all of them tail == split. */
+static void close_from(yk_forks *f, uint32_t i)
+{
+    f->split = i;
+    atomic_store_explicit(&f->open, with(atomic_load_explicit(&f->open, memory_order_relaxed), i, i), memory_order_relaxed);
+}
+
 /* ---- Stealing ---- */
+
+static yk_run *run_of(uintptr_t state)
+{
+    return (yk_run *)(state & ~(uintptr_t)STATE_FLAGS);
+}
 
 static void run_stolen(yk_pool_worker *w, yk_pool_worker *victim, yk_fork_slot *s, yk_fork_slot *top)
 {
     uintptr_t state = __atomic_load_n(&s->state, __ATOMIC_RELAXED);
-    yk_run *run = (yk_run *)(state & ~(uintptr_t)STATE_FLAGS);
+    yk_run *run = run_of(state);
     uint32_t isolated = state & ISOLATED ? 1 : 0;
     if (__atomic_exchange_n(&s->state, (uintptr_t)w | BY_THIEF, __ATOMIC_ACQ_REL) & OWNER_SLEEPS)
         __atomic_fetch_or(&s->state, OWNER_SLEEPS, __ATOMIC_RELAXED);
@@ -279,13 +300,15 @@ static void run_stolen(yk_pool_worker *w, yk_pool_worker *victim, yk_fork_slot *
         yk_pool_ring(victim);
 }
 
-bool yk_forks_steal_from(yk_pool_worker *w, yk_pool_worker *victim, yk_fork_slot *top)
+bool yk_forks_steal_from(yk_pool_worker *w, yk_pool_worker *victim, yk_fork_slot *top, const yk_run *only)
 {
     yk_forks *f = &victim->forks;
-    uint64_t open = atomic_load_explicit(&f->open, memory_order_relaxed);
+    /* Acquire pairs with the owner's addition in share(), and the swap does. */
+    uint64_t open = atomic_load_explicit(&f->open, memory_order_acquire);
     if (tail_of(open) >= split_of(open))
         return false;
-    /* Acquire pairs with the owner's addition in share(). */
+    if (only && run_of(__atomic_load_n(&f->base[tail_of(open)].state, __ATOMIC_RELAXED)) != only)
+        return false;
     if (!atomic_compare_exchange_strong_explicit(&f->open, &open, open + 1, memory_order_acquire, memory_order_relaxed))
         return false;
     yk_pool_stop_searching(w);
@@ -296,12 +319,12 @@ bool yk_forks_steal_from(yk_pool_worker *w, yk_pool_worker *victim, yk_fork_slot
     return true;
 }
 
-bool yk_forks_steal(yk_pool_worker *w, yk_fork_slot *top)
+bool yk_forks_steal(yk_pool_worker *w, yk_fork_slot *top, const yk_run *only)
 {
     yk_round round;
     yk_round_begin(&round, w);
     for (yk_pool_worker *victim; (victim = yk_round_next(&round));)
-        if (yk_forks_steal_from(w, victim, top)) {
+        if (yk_forks_steal_from(w, victim, top, only)) {
             w->victim = victim->index;
             return true;
         }
@@ -383,21 +406,28 @@ static void sleep_and_lend(yk_pool_worker *w, const yk_fork_slot *s, uint32_t se
     take_again(w);
 }
 
-/* Sleeps until the thief has finished or there are forks to steal. A job that waits to be begun gets this thread's place, and
- * those of others who sleep so, until somebody begins it: the thief may be waiting for that job. */
+/* Runs a part of what slot s waits for, or else another part of the same job. */
+static bool help(yk_pool_worker *w, yk_fork_slot *s)
+{
+    const yk_run *job = w->forks.frame->run;
+    yk_pool_worker *thief = thief_of(s);
+    return (thief && yk_forks_steal_from(w, thief, s + 1, job)) || yk_forks_steal(w, s + 1, job);
+}
+
+/* Sleeps until the thief has finished or there are forks to steal. A job that waits to be begun, and forks of other jobs, get
+ * this thread's place, and those of others who sleep so, until somebody takes them: the thief may be waiting for that job. */
 static void sleep_for(yk_pool_worker *w, yk_fork_slot *s)
 {
     yk_pool *p = w->pool;
     uint32_t seen = atomic_load_explicit(&w->bell, memory_order_acquire);
     yk_idle_enter(&p->joiners, w->index);
-    bool asleep = is_asleep_for(s), jobs = yk_pool_has_work(p);
-    if (asleep && !jobs) {
-        yk_forks_ask(p);
-        if (!yk_pool_has_forks(p))
-            sleep_on_bell(w, s, seen, false);
-    }
+    bool asleep = is_asleep_for(s);
+    yk_forks_ask(p);
+    bool others = yk_pool_has_work(p) || yk_pool_has_forks(p);
+    if (asleep && !others)
+        sleep_on_bell(w, s, seen, false);
     yk_idle_leave(&p->joiners, w->index);
-    if (asleep && jobs) {
+    if (asleep && others && !help(w, s)) {
         yk_pool_wake(p);
         sleep_and_lend(w, s, seen);
     }
@@ -409,13 +439,6 @@ static void sleep_isolated(yk_pool_worker *w, yk_fork_slot *s)
     uint32_t seen = atomic_load_explicit(&w->bell, memory_order_acquire);
     if (is_asleep_for(s))
         sleep_and_lend(w, s, seen);
-}
-
-/* Runs a part of what slot s waits for, or anything else. */
-static bool help(yk_pool_worker *w, yk_fork_slot *s)
-{
-    yk_pool_worker *thief = thief_of(s);
-    return (thief && yk_forks_steal_from(w, thief, s + 1)) || yk_forks_steal(w, s + 1);
 }
 
 /* Waits until the thief of slot s has finished, and helps meanwhile unless a lock is held. */
@@ -446,8 +469,7 @@ static void clear_forgotten(yk_forks *f, yk_fork_slot *top)
             continue;
         f->own.head = f->base + f->split;
         wait_for(f, &f->base[i]);
-        f->split = i;
-        atomic_store_explicit(&f->open, both(i, i), memory_order_relaxed);
+        close_from(f, i);
     }
     while (f->done_early && f->done_early->top >= top) {
         yk_fork_done *d = f->done_early;
@@ -488,9 +510,7 @@ const void *yk_fork_reclaim(yk_fork_worker *own, yk_fork_slot *top)
         own->head = top + 1;
         wait_for(f, top);
         own->head = top;
-        /* No thief can be at it: for all of them tail == split. */
-        f->split = i;
-        atomic_store_explicit(&f->open, both(i, i), memory_order_relaxed);
+        close_from(f, i);
         refresh(f);
         return top->bytes;
     }

@@ -22,7 +22,7 @@ typedef struct yk_forks {
     yk_fork_frame *frame;
     yk_fork_done *done_early;     /* results of forks that ran at once because the slots were full, newest first */
     char result[YOKE_FORK_BYTES]; /* of the last of those to be joined */
-    /* tail in the low half: the next to steal; split in the high half. Thieves add to the tail by compare and swap. */
+    /* Tail: the next to steal; split; how often slots were made public. Thieves add to the tail by compare and swap. */
     _Alignas(YK_CACHE_LINE) _Atomic uint64_t open;
 } yk_forks;
 
@@ -36,10 +36,10 @@ void yk_forks_init_without(yk_forks *f);
 void yk_forks_done(yk_forks *f);
 /* There is no memory and no job to fail: says so on stderr and ends the program. */
 void yk_forks_give_up(size_t bytes, const char *what) __attribute__((noreturn));
-/* Runs one fork of another worker's, with `top` as the first free slot of one's own; false when there was none to be had. The
- * first tries one victim, the second all, and asks them for more. */
-bool yk_forks_steal_from(struct yk_pool_worker *w, struct yk_pool_worker *victim, yk_fork_slot *top);
-bool yk_forks_steal(struct yk_pool_worker *w, yk_fork_slot *top);
+/* Runs one fork of another worker's, with `top` as the first free slot of one's own; false when there was none to be had. only:
+ * of this job; NULL: of any. The first tries one victim, the second all, and asks them for more. */
+bool yk_forks_steal_from(struct yk_pool_worker *w, struct yk_pool_worker *victim, yk_fork_slot *top, const yk_run *only);
+bool yk_forks_steal(struct yk_pool_worker *w, yk_fork_slot *top, const yk_run *only);
 /* Anyone: whether there is something to steal; a guess. */
 bool yk_forks_open(const yk_forks *f);
 /* From here to the end, forks from slot `top` on belong to `run`. The frame lies with the caller. */

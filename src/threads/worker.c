@@ -230,7 +230,7 @@ static bool work(yk_pool_worker *w, bool idle)
     yk_pool_come_back(w);
     yk_job *job = yk_pool_find(w);
     if (!job)
-        return has_place(w->pool) && yk_forks_steal(w, w->forks.base);
+        return has_place(w->pool) && yk_forks_steal(w, w->forks.base, NULL);
     yk_pool_stop_searching(w);
     if (idle && yk_pool_has_work(w->pool))
         yk_pool_wake(w->pool);

@@ -261,7 +261,7 @@ YOKE_FORK(void, offer_oldest)
 /* Steals it for the main thread, which is a guest. */
 YOKE_FORK(void, steal_one, (yk_pool_worker *, victim))
 {
-    while (!yk_forks_steal_from(yk_pool_anybody(), victim, yk_top))
+    while (!yk_forks_steal_from(yk_pool_anybody(), victim, yk_top, NULL))
         usleep(100);
 }
 

@@ -210,3 +210,70 @@ TEST(another_lock_in_a_part_is_fine)
     CHECK_INT(end.status, 0);
     CHECK_STR(end.text, "");
 }
+
+/* ---- A part that awaits another job does not run in a thread that joins in that job ---- */
+
+static atomic_bool stranger_begun;
+static atomic_int stranger_got = 1;
+
+YOKE_FORK(void, until_stranger_begun)
+{
+    atomic_store(&stolen, true);
+    while (!atomic_load(&stranger_begun))
+        usleep(100);
+}
+
+YOKE_FORK(void, join_it)
+{
+    yoke_fork(until_stranger_begun);
+    yoke_call(until_stolen);
+    yoke_join(until_stranger_begun); /* helps meanwhile, with what is its own */
+}
+
+YOKE_TASK(void, awaited_job)
+{
+    join_it();
+}
+
+YOKE_FORK(void, stranger)
+{
+    atomic_store(&stranger_begun, true);
+    atomic_store(&stranger_got, yoke_wait(self));
+}
+
+/* Leaves the stranger to others until it has begun. */
+YOKE_FORK(void, offer_stranger)
+{
+    yoke_fork(stranger);
+    while (!atomic_load(&stranger_begun)) {
+        yoke_fork(nothing);
+        yoke_join(nothing);
+        usleep(100);
+    }
+    yoke_join(stranger);
+}
+
+YOKE_TASK(void, offering_job)
+{
+    offer_stranger();
+}
+
+TEST(a_stranger_that_awaits_a_job_does_not_run_in_its_join)
+{
+    for (int i = 0; i < 20; i++) {
+        atomic_store(&stolen, false);
+        atomic_store(&stranger_begun, false);
+        atomic_store(&stranger_got, 1);
+        yoke_executor *ex = yoke_open("threads:3");
+        self = yoke_submit(ex, awaited_job);
+        while (!atomic_load(&stolen))
+            usleep(100);
+        yoke_future *offer = yoke_submit(ex, offering_job);
+        CHECK_INT(yoke_wait(offer), 0);
+        CHECK_INT(atomic_load(&stranger_got), 0);
+        CHECK_INT(yoke_wait(self), 0);
+        yoke_release(offer);
+        yoke_release(self);
+        yoke_close(ex);
+    }
+}
