@@ -80,8 +80,17 @@ static bool die_at(world *w, long n, void (*act)(world *))
 
 /* For each n: a new world, prepare, the death, and the parent's judgement. Far out, in spins and in libc,
  * strides grow; and a slow build takes larger ones from the start. */
+/* This thread and its children do not spin before they sleep: thousands of steps, all alike. It has been in vain too often. */
+static void give_up_spinning(void)
+{
+    yoke_event never = YOKE_EVENT_INIT;
+    for (int i = 0; i < 5; i++)
+        yoke_event_timed(&never, 1);
+}
+
 static void at_every_step(void (*prepare)(world *), void (*act)(world *), void (*judge)(world *, bool through))
 {
+    give_up_spinning();
     bool through = false;
     long n = 1;
     for (; !through; n += (CREW_SLOWER > 1 ? 7 : 1) + (n > 300 ? n / 8 : 0)) {
