@@ -42,10 +42,10 @@ static void call_me(const char *name)
     pthread_setname_np(pthread_self(), name);
 }
 
-static pthread_t start(void *(*fn)(void *arg))
+static pthread_t start(void *(*fn)(void *arg), void *arg)
 {
     pthread_t t;
-    CHECK_INT(pthread_create(&t, NULL, fn, NULL), 0);
+    CHECK_INT(pthread_create(&t, NULL, fn, arg), 0);
     return t;
 }
 
@@ -82,12 +82,14 @@ static void *rescuer(void *arg)
 
 static int line_back, line_other;
 
-static void *notifies_and_wants(void *arg)
+/* arg: whether to notify first. */
+static void *wants_while_it_waits(void *arg)
 {
-    call_me("notifier");
+    call_me("comer");
     await_stage(1);
     CHECK_INT(yoke_lock_acquire(&A), 0); /* not before the other waits */
-    CHECK_INT(yoke_condition_notify(&changed, &A, 1), 1);
+    if (arg)
+        CHECK_INT(yoke_condition_notify(&changed, &A, 1), 1);
     line_other = __LINE__ + 1;
     int err = yoke_rlock_acquire(&R);
     atomic_fetch_add(&refused, err == -EDEADLK);
@@ -101,7 +103,7 @@ static void wait_under_two_locks(void)
 {
     CHECK_INT(yoke_rlock_acquire(&R), 0);
     CHECK_INT(yoke_lock_acquire(&A), 0);
-    pthread_t t = start(notifies_and_wants);
+    pthread_t t = start(wants_while_it_waits, &changed);
     atomic_store(&stage, 1);
     line_back = __LINE__ + 1;
     int err = yoke_condition_wait(&changed, &A);
@@ -125,34 +127,21 @@ TEST(a_lock_that_is_taken_back_is_a_leg)
     const char *lines = strstr(end.text, "back ");
     CHECK(lines && sscanf(lines, "back %d, other %d", &line_back, &line_other) == 2);
     CHECK_HAS(end.text, "yoke: deadlock: 2 threads wait for each other\n");
-    snprintf(part, sizeof part, "  thread \"main\" waits for lock \"A\" at deadlock_locks.c:%d, held by thread \"notifier\"\n",
+    snprintf(part, sizeof part, "  thread \"main\" waits for lock \"A\" at deadlock_locks.c:%d, held by thread \"comer\"\n",
              line_back);
     CHECK_HAS(end.text, part);
-    snprintf(part, sizeof part, "  thread \"notifier\" waits for rlock \"R\" at deadlock_locks.c:%d, held by thread \"main\"\n",
+    snprintf(part, sizeof part, "  thread \"comer\" waits for rlock \"R\" at deadlock_locks.c:%d, held by thread \"main\"\n",
              line_other);
     CHECK_HAS(end.text, part);
     CHECK_INT(count_of(end.text, "lock order inversion"), 1); /* R before A, then A before R */
 }
 
 /* The time is over, nobody has notified, and the waiter must still leave the queue. */
-static void *wants_while_it_waits(void *arg)
-{
-    call_me("holder");
-    await_stage(1);
-    CHECK_INT(yoke_lock_acquire(&A), 0);
-    int err = yoke_rlock_acquire(&R);
-    atomic_fetch_add(&refused, err == -EDEADLK);
-    if (err == 0)
-        yoke_rlock_release(&R);
-    CHECK_INT(yoke_lock_release(&A), 0);
-    return NULL;
-}
-
 static void time_is_over(void)
 {
     CHECK_INT(yoke_rlock_acquire(&R), 0);
     CHECK_INT(yoke_lock_acquire(&A), 0);
-    pthread_t t = start(wants_while_it_waits);
+    pthread_t t = start(wants_while_it_waits, NULL);
     atomic_store(&stage, 1);
     int err;
     while ((err = yoke_condition_timed(&changed, &A, 5 * YOKE_MS)) == 0 && refused == 0)
@@ -240,7 +229,7 @@ TEST(a_join_under_a_lock_that_was_never_released)
 static void join_with_a_rescuer(void)
 {
     CHECK_INT(yoke_lock_acquire(&A), 0);
-    pthread_t r = start(rescuer);
+    pthread_t r = start(rescuer, NULL);
     atomic_store(&stage, 1);
     yoke_thread *t = yoke_thread_call("wanter", wants_a, NULL);
     CHECK_INT(yoke_thread_join(t), 0);
@@ -269,7 +258,7 @@ static void await_with_a_rescuer(void)
 {
     yoke_executor *ex = yoke_open("threads:2");
     CHECK_INT(yoke_lock_acquire(&A), 0);
-    pthread_t r = start(rescuer);
+    pthread_t r = start(rescuer, NULL);
     yoke_future *f = yoke_submit(ex, task_wants_a);
     CHECK_INT(yoke_wait(f), 0);
     yoke_release(f);
@@ -402,7 +391,7 @@ TEST(a_lock_again_by_the_only_thread)
 static void again_with_a_rescuer(void)
 {
     CHECK_INT(yoke_lock_acquire(&A), 0);
-    pthread_t r = start(rescuer);
+    pthread_t r = start(rescuer, NULL);
     CHECK_INT(yoke_lock_acquire(&A), 0);
     pthread_join(r, NULL);
     CHECK_INT(yoke_lock_release(&A), 0);
@@ -497,7 +486,7 @@ static void *leaves_r(void *arg)
 
 static void wait_for_the_dead(void)
 {
-    pthread_join(start(leaves_r), NULL);
+    pthread_join(start(leaves_r, NULL), NULL);
     CHECK_INT(yoke_rlock_timed(&R, YOKE_MS), -ETIMEDOUT);
     CHECK_INT(yoke_rlock_acquire(&R), -EDEADLK);
     CHECK_HAS(yoke_deadlock(), "deadlock: thread \"main\" waits for rlock \"R\" at deadlock_locks.c:");
@@ -534,7 +523,7 @@ static void *leaves_w(void *arg)
 
 static void outlive_a_reader(void)
 {
-    pthread_t t = start(leaves_w);
+    pthread_t t = start(leaves_w, NULL);
     await_stage(1);
     CHECK_INT(yoke_rwlock_write(&W), -EDEADLK);
     pthread_join(t, NULL);
@@ -560,8 +549,8 @@ static void *leaves_a(void *arg)
 
 static void wait_with_a_rescuer(void)
 {
-    pthread_join(start(leaves_a), NULL);
-    pthread_t r = start(rescuer);
+    pthread_join(start(leaves_a, NULL), NULL);
+    pthread_t r = start(rescuer, NULL);
     CHECK_INT(yoke_lock_acquire(&A), 0);
     pthread_join(r, NULL);
 }
@@ -579,7 +568,7 @@ static void hand_over_after_the_end(void)
 {
     CHECK_INT(yoke_lock_acquire(&A), 0);
     CHECK_INT(yoke_lock_release(&A), 0);
-    pthread_join(start(leaves_a), NULL);
+    pthread_join(start(leaves_a, NULL), NULL);
     CHECK_INT(yoke_lock_release(&A), 0);
     CHECK_INT(yoke_lock_acquire(&A), 0);
 }
@@ -600,7 +589,7 @@ static void use_a(int times)
 static void used_and_left(void)
 {
     use_a(YK_CERTAIN);
-    pthread_join(start(leaves_a), NULL);
+    pthread_join(start(leaves_a, NULL), NULL);
     if (is_alone())
         CHECK_INT(yoke_lock_acquire(&A), -EDEADLK);
 }
@@ -635,7 +624,7 @@ static void *leaves_shared(void *arg)
 static void inherit(void)
 {
     between = shared_rlock();
-    pthread_join(start(leaves_shared), NULL);
+    pthread_join(start(leaves_shared, NULL), NULL);
     CHECK_INT(yoke_rlock_acquire(between), -EOWNERDEAD);
     CHECK_INT(yoke_rlock_consistent(between), 0);
     CHECK_INT(yoke_rlock_release(between), 0);
@@ -693,7 +682,7 @@ static void *holds_r_over_fork(void *arg)
 
 static void fork_beside_a_holder(void)
 {
-    pthread_t t = start(holds_r_over_fork);
+    pthread_t t = start(holds_r_over_fork, NULL);
     await_stage(1);
     pid_t pid = fork();
     if (pid == 0)

@@ -1,5 +1,6 @@
 /* budget.c - the number of workers that run follows the affinity mask and the cgroup's quota, which change here while the pool
  * works: the quota in a file tree of the test's own. No job is lost on the way. */
+#include "fib.h"
 #include "test.h"
 #include "threads/pool.h"
 #include "topo/topo.h"
@@ -12,15 +13,6 @@
 YOKE_TASK(long, identity, (long, v))
 {
     return v;
-}
-
-YOKE_FORK(long, fib, (int, n))
-{
-    if (n < 2)
-        return n;
-    yoke_fork(fib, n - 1);
-    long b = yoke_call(fib, n - 2);
-    return yoke_join(fib) + b;
 }
 
 /* ---- The tree ---- */

@@ -1,6 +1,7 @@
 /* fork.c - fork and join: right answers on any number of workers, from anywhere; what a failing or cancelled job does to its
  * parts; full slots. */
 #include "child.h"
+#include "fib.h"
 #include "test.h"
 #include "threads/pool.h"
 #include <pthread.h>
@@ -22,15 +23,6 @@ static yoke_executor *close_it(yoke_executor *ex)
         for (yoke_executor *ex = yoke_open(pools[pool_at]); ex; ex = close_it(ex))
 
 /* ---- Answers ---- */
-
-YOKE_FORK(long, fib, (int, n))
-{
-    if (n < 2)
-        return n;
-    yoke_fork(fib, n - 1);
-    long b = yoke_call(fib, n - 2);
-    return yoke_join(fib) + b;
-}
 
 TEST(fib_on_any_pool)
 {

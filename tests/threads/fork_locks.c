@@ -1,6 +1,7 @@
 /* fork_locks.c - joins under a held lock: whatever waits there lets nothing in that wants the lock, and neither does the thief
  * that it waits for. First the two ways in which that could go wrong, step by step; then the same by chance, with every kind of
  * lock and everything that is made of forks; then jobs. */
+#include "fib.h"
 #include "test.h"
 #include "threads/pool.h"
 #include <pthread.h>
@@ -399,15 +400,6 @@ TEST(only_jobs_submitted_under_a_lock_are_isolated)
 }
 
 /* ---- By chance ---- */
-
-YOKE_FORK(long, fib, (int, n))
-{
-    if (n < 2)
-        return n;
-    yoke_fork(fib, n - 1);
-    long b = yoke_call(fib, n - 2);
-    return yoke_join(fib) + b;
-}
 
 YOKE_LOOP(number, i, (int32_t *, v), (uint32_t, seed))
 {

@@ -1,5 +1,6 @@
 /* forked.c - fork() in the user's program, while workers are busy: the child cannot use the parent's pool, and is told so; a pool
  * of its own, forks, loops and futures all work there, whoever called fork(). */
+#include "fib.h"
 #include "test.h"
 #include <errno.h>
 #include <stdatomic.h>
@@ -10,15 +11,6 @@
 YOKE_TASK(long, identity, (long, v))
 {
     return v;
-}
-
-YOKE_FORK(long, fib, (int, n))
-{
-    if (n < 2)
-        return n;
-    yoke_fork(fib, n - 1);
-    long b = yoke_call(fib, n - 2);
-    return yoke_join(fib) + b;
 }
 
 YOKE_LOOP(mark, i, (char *, at))

@@ -1,5 +1,6 @@
 /* order.c - whom a worker tries to steal from: on machines made up here, with workers that have no threads; then real pools that
  * work while their workers seem to move about such a machine. */
+#include "fib.h"
 #include "test.h"
 #include "threads/pool.h"
 #include <math.h>
@@ -9,15 +10,6 @@
 YOKE_TASK(long, identity, (long, v))
 {
     return v;
-}
-
-YOKE_FORK(long, fib, (int, n))
-{
-    if (n < 2)
-        return n;
-    yoke_fork(fib, n - 1);
-    long b = yoke_call(fib, n - 2);
-    return yoke_join(fib) + b;
 }
 
 /* Two packages, each with two nodes, each with two L3 caches, each of two cores of two threads: 32 CPUs, and one more of which

@@ -1,5 +1,6 @@
 /* places.c - who runs forks and where: guests and their places, affinity, forked programs, the process's own pool, threads that
  * come and go, and that all of it is quiet when there is nothing to do. */
+#include "fib.h"
 #include "test.h"
 #include "threads/pool.h"
 #include <dirent.h>
@@ -9,15 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <yoke.h>
-
-YOKE_FORK(long, fib, (int, n))
-{
-    if (n < 2)
-        return n;
-    yoke_fork(fib, n - 1);
-    long b = yoke_call(fib, n - 2);
-    return yoke_join(fib) + b;
-}
 
 YOKE_TASK(long, fib_task, (int, n))
 {

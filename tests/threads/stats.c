@@ -1,4 +1,5 @@
 /* stats.c - what a pool has counted. */
+#include "fib.h"
 #include "test.h"
 #include <errno.h>
 #include <pthread.h>
@@ -27,15 +28,6 @@ YOKE_TASK(void, be_robbed)
         yoke_release(yoke_submit(yoke_current_executor(), note_other, (int64_t)gettid()));
         sched_yield();
     }
-}
-
-YOKE_FORK(long, fib, (int, n))
-{
-    if (n < 2)
-        return n;
-    yoke_fork(fib, n - 1);
-    long b = yoke_call(fib, n - 2);
-    return yoke_join(fib) + b;
 }
 
 static yoke_pool_counts total(yoke_executor *ex)

@@ -1,6 +1,7 @@
 /* thread.c - starting and joining threads: results, errors, names, ends; the rules of Python's threading.Thread. */
 #include "child.h"
 #include "exec/exec.h"
+#include "fib.h"
 #include <yoke.h>
 #include <pthread.h>
 #include <sched.h>
@@ -378,15 +379,6 @@ TEST(a_task_may_ask_for_another_attempt)
     CHECK_INT(yoke_thread_try(t, &n), 0);
     CHECK_INT(n, 3);
     yoke_thread_release(t);
-}
-
-YOKE_FORK(long, fib, (int, n))
-{
-    if (n < 2)
-        return n;
-    yoke_fork(fib, n - 1);
-    long b = yoke_call(fib, n - 2);
-    return yoke_join(fib) + b;
 }
 
 YOKE_TASK(long, forks_in_a_thread, (int, n))
