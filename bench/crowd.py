@@ -12,7 +12,7 @@ BUILD = sys.argv[1]
 PROBLEMS = ("queens", "uts-t3")
 LEAST = 300  # ms that one measurement takes: some periods of a quota
 RUNTIMES = ("yoke", "libgomp", "oneTBB")
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+ROUNDS = max(1, int(os.environ.get("BENCH_ROUNDS", "3")))
 GROUP = f"yoke-bench-{os.getpid()}"
 
 
@@ -84,11 +84,19 @@ def scene(title, ideal, many, prepare=None):
     """Each runtime with `ideal` workers and with `many`."""
     print(f"\n{title:<56} {'min':>10} {'median':>10} {'max':>10}")
     peers = {(r, n): Peer(r, n, prepare) for r in RUNTIMES for n in (ideal, many)}
+    try:
+        compare(peers, ideal, many)
+    finally:
+        for peer in peers.values():
+            peer.close()
+
+
+def compare(peers, ideal, many):
     for problem in PROBLEMS:
         took = {key: [] for key in peers}
         for _ in range(ROUNDS):
             for key, peer in peers.items():
-                time.sleep(0.03)  # until the threads of the one before sleep; a quota's next period begins
+                time.sleep(0.15)  # until the threads of the one before sleep, and a quota is whole again
                 took[key].append(peer.solve(problem))
         for runtime in RUNTIMES:
             for n in (ideal, many):
@@ -96,8 +104,6 @@ def scene(title, ideal, many, prepare=None):
             ratios = [m / i for i, m in zip(took[runtime, ideal], took[runtime, many])]
             row(f"  {runtime}, {many} / {ideal} workers", ratios,
                 "x   (goal: <= 1.15)" if runtime == "yoke" else "x")
-    for peer in peers.values():
-        peer.close()
 
 
 def main():

@@ -46,7 +46,9 @@ extern "C" {
 /* ---- What the macros use ---- */
 
 /* A block's elements are taken together in four lanes, a quarter of it each, which are then combined in order: four chains of
- * operations go on at a time where one would wait for itself. write does the lanes one after the other, with the same bits. */
+ * operations go on at a time where one would wait for itself. write does the lanes one after the other, with the same bits. An element
+ * is *before combined with (the lanes before combined with its own lane so far): what a block ends with is what the next begins
+ * with, so sums of what is not negative never fall. */
 enum { YK_SCAN_LANES = 4 };
 
 typedef struct yk_scanning {
@@ -94,12 +96,11 @@ YOKE_API int yk_scan(struct yoke_executor *ex, size_t n, const yk_scanning *s, v
         const struct yk_loop_args_##N yk_l = *(const struct yk_loop_args_##N *)yk_v, *const yk_a = &yk_l;              \
         const size_t yk_lane = (yk_hi - yk_lo) / YK_SCAN_LANES;                                                        \
         size_t yk_i = yk_lo;                                                                                           \
-        T yk_0, yk_1, yk_2, yk_3;                                                                                      \
+        T yk_0 = *(const T *)yk_to;                                                                                    \
+        T yk_1 = *(const T *)yk_to;                                                                                    \
+        T yk_2 = *(const T *)yk_to;                                                                                    \
+        T yk_3 = *(const T *)yk_to;                                                                                    \
         (void)yk_a;                                                                                                    \
-        yk_scan_identity_##N(&yk_0);                                                                                   \
-        yk_scan_identity_##N(&yk_1);                                                                                   \
-        yk_scan_identity_##N(&yk_2);                                                                                   \
-        yk_scan_identity_##N(&yk_3);                                                                                   \
         for (; yk_i < yk_lo + yk_lane; yk_i++) {                                                                       \
             yk_loop_body_##N(yk_i, &yk_0 YK_UNWRAP LOADS);                                                             \
             yk_loop_body_##N(yk_i + yk_lane, &yk_1 YK_UNWRAP LOADS);                                                   \
@@ -118,25 +119,31 @@ YOKE_API int yk_scan(struct yoke_executor *ex, size_t n, const yk_scanning *s, v
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_l = *(const struct yk_loop_args_##N *)yk_v, *const yk_a = &yk_l;              \
         const size_t yk_lane = (yk_hi - yk_lo) / YK_SCAN_LANES;                                                        \
+        const T yk_prefix = *(const T *)yk_before;                                                                     \
+        const T yk_identity = *(const T *)yk_to;                                                                       \
         T *const yk_out = (T *)yk_o;                                                                                   \
         (void)yk_a;                                                                                                    \
-        for (int yk_k = 0; yk_k < YK_SCAN_LANES; yk_k++) {                                                             \
-            const size_t yk_from = yk_lo + (size_t)yk_k * yk_lane, yk_end = yk_k < 3 ? yk_from + yk_lane : yk_hi;      \
-            T yk_prefix = *(const T *)yk_before, yk_acc;                                                               \
-            yk_scan_into_##N(&yk_prefix, (const T *)yk_to);                                                            \
-            yk_scan_identity_##N(&yk_acc);                                                                             \
+        for (size_t yk_k = 0; yk_k < YK_SCAN_LANES; yk_k++) {                                                          \
+            const size_t yk_from = yk_lo + yk_k * yk_lane;                                                             \
+            const size_t yk_end = yk_k < YK_SCAN_LANES - 1 ? yk_from + yk_lane : yk_hi;                                \
+            const T yk_lanes = *(const T *)yk_to;                                                                      \
+            T yk_acc = yk_identity;                                                                                    \
             if (yk_exclusive) {                                                                                        \
                 for (size_t yk_i = yk_from; yk_i < yk_end; yk_i++) {                                                   \
+                    T yk_in = yk_lanes;                                                                                \
                     T yk_here = yk_prefix;                                                                             \
-                    yk_scan_into_##N(&yk_here, &yk_acc);                                                               \
+                    yk_scan_into_##N(&yk_in, &yk_acc);                                                                 \
+                    yk_scan_into_##N(&yk_here, &yk_in);                                                                \
                     yk_loop_body_##N(yk_i, &yk_acc YK_UNWRAP LOADS);                                                   \
                     yk_out[yk_i] = yk_here;                                                                            \
                 }                                                                                                      \
             } else {                                                                                                   \
                 for (size_t yk_i = yk_from; yk_i < yk_end; yk_i++) {                                                   \
+                    T yk_in = yk_lanes;                                                                                \
                     T yk_here = yk_prefix;                                                                             \
                     yk_loop_body_##N(yk_i, &yk_acc YK_UNWRAP LOADS);                                                   \
-                    yk_scan_into_##N(&yk_here, &yk_acc);                                                               \
+                    yk_scan_into_##N(&yk_in, &yk_acc);                                                                 \
+                    yk_scan_into_##N(&yk_here, &yk_in);                                                                \
                     yk_out[yk_i] = yk_here;                                                                            \
                 }                                                                                                      \
             }                                                                                                          \

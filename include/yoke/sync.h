@@ -291,7 +291,8 @@ typedef struct yoke_event {
 } yoke_event;
 #define YOKE_EVENT_INIT {0, 0}
 
-/* init: 0 or -EINVAL (unknown flags). done: 0 or -EBUSY (somebody waits). */
+/* init: 0 or -EINVAL (unknown flags). done: 0 or -EBUSY (somebody sleeps in it; who
+ * has only just begun to wait may be overlooked, and gets -EINVAL). */
 YOKE_API int yoke_event_init(yoke_event *e, unsigned flags);
 YOKE_API int yoke_event_done(yoke_event *e);
 /* 0. Setting what is set does nothing. */
@@ -333,7 +334,7 @@ enum {
     YOKE_SHARED_WAITERS = 32 /* the most that can wait on one shared condition at a time */
 };
 
-/* A waiter on a shared condition. who: its id, 0 none; word: 1 once notified; ticket: its place in the queue.
+/* A waiter on a shared condition. who: its id, 0 none; word: 1 once notified, 2 asleep; ticket: its place in the queue.
  * Written under the lock of the condition's users. */
 typedef struct yk_waiting {
     uint64_t who;

@@ -115,7 +115,7 @@ static int wait_for_end(yoke_barrier *b, uint64_t mine, int64_t deadline)
                 return -ETIMEDOUT;
             continue;
         }
-        if (yk_nap_awake(&nap, low_half(b), (uint32_t)word)) {
+        if (yk_nap_awake(&nap, low_half(b), ~(uint32_t)ASLEEP, (uint32_t)word & ~(uint32_t)ASLEEP)) {
             word = load(b);
         } else if (word & ASLEEP || step(b, &word, word | ASLEEP)) {
             slept = yk_nap_more(&nap, low_half(b), (uint32_t)word | ASLEEP);

@@ -36,7 +36,7 @@ static void set_word(uint32_t *word, bool shared)
 static int sleep_on(yk_nap *nap, uint32_t *word)
 {
     uint32_t was = AWAKE;
-    if (yk_nap_awake(nap, word, AWAKE))
+    if (yk_nap_awake(nap, word, UINT32_MAX, AWAKE))
         return 0;
     if (!__atomic_compare_exchange_n(word, &was, ASLEEP, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) && was == NOTIFIED)
         return 0;

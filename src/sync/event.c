@@ -19,17 +19,15 @@ int yoke_event_init(yoke_event *e, unsigned flags)
 
 int yoke_event_done(yoke_event *e)
 {
-    uint32_t word = __atomic_load_n(&e->word, __ATOMIC_RELAXED);
-    if ((word & (FLAG | ASLEEP)) == ASLEEP)
+    if (!yk_end_unless(&e->flags, &e->word, ASLEEP))
         return -EBUSY;
-    __atomic_store_n(&e->flags, YK_FLAG_GONE, __ATOMIC_RELAXED);
-    __atomic_store_n(&e->word, word & ~(uint32_t)FLAG, __ATOMIC_RELAXED); /* so that a wait goes the slow way and sees it */
+    __atomic_fetch_and(&e->word, ~(uint32_t)FLAG, __ATOMIC_RELAXED); /* so that a wait goes the slow way and sees it */
     return 0;
 }
 
 static bool is_gone(const uint32_t *flags)
 {
-    return __atomic_load_n(flags, __ATOMIC_RELAXED) & YK_FLAG_GONE;
+    return __atomic_load_n(flags, __ATOMIC_SEQ_CST) & YK_FLAG_GONE; /* pairs with yk_end_unless() */
 }
 
 int yoke_event_set(yoke_event *e)
@@ -66,15 +64,15 @@ static int event_wait_slow(yoke_event *e, int64_t deadline)
 {
     uint32_t word = __atomic_load_n(&e->word, __ATOMIC_ACQUIRE), first = word & ~(uint32_t)(GENERATION - 1);
     yk_nap nap = yk_nap_begin(deadline, yk_is_shared(e->flags));
-    if (is_gone(&e->flags))
-        return -EINVAL;
     for (int slept = 0; !(word & FLAG) && (word & ~(uint32_t)(GENERATION - 1)) == first;) {
+        if (is_gone(&e->flags))
+            return -EINVAL;
         if (slept == -ETIMEDOUT)
             return 0;
-        if (yk_nap_awake(&nap, &e->word, word))
-            slept = 0;
-        else if (word & ASLEEP
-            || __atomic_compare_exchange_n(&e->word, &word, word | ASLEEP, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        if (!yk_nap_awake(&nap, &e->word, ~(uint32_t)ASLEEP, word & ~(uint32_t)ASLEEP)
+            && (word & ASLEEP
+                || __atomic_compare_exchange_n(&e->word, &word, word | ASLEEP, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+            && !is_gone(&e->flags))
             slept = yk_nap_more(&nap, &e->word, word | ASLEEP);
         word = __atomic_load_n(&e->word, __ATOMIC_ACQUIRE); /* pairs with yoke_event_set() */
     }
@@ -121,9 +119,8 @@ int yoke_latch_left(const yoke_latch *l)
 
 int yoke_latch_done(yoke_latch *l)
 {
-    if (__atomic_load_n(&l->word, __ATOMIC_RELAXED) & LATCH_ASLEEP)
+    if (!yk_end_unless(&l->flags, &l->word, LATCH_ASLEEP))
         return -EBUSY;
-    __atomic_store_n(&l->flags, YK_FLAG_GONE, __ATOMIC_RELAXED);
     __atomic_store_n(&l->word, 1, __ATOMIC_RELAXED); /* so that a wait goes the slow way and sees it */
     return 0;
 }
@@ -147,15 +144,15 @@ static int latch_wait_slow(yoke_latch *l, int64_t deadline)
 {
     uint32_t word = __atomic_load_n(&l->word, __ATOMIC_ACQUIRE);
     yk_nap nap = yk_nap_begin(deadline, yk_is_shared(l->flags));
-    if (is_gone(&l->flags))
-        return -EINVAL;
     for (int slept = 0; word != 0;) {
+        if (is_gone(&l->flags))
+            return -EINVAL;
         if (slept == -ETIMEDOUT)
             return -ETIMEDOUT;
-        if (yk_nap_awake(&nap, &l->word, word))
-            slept = 0;
-        else if (word & LATCH_ASLEEP
-            || __atomic_compare_exchange_n(&l->word, &word, word | LATCH_ASLEEP, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        if (!yk_nap_awake(&nap, &l->word, ~(uint32_t)LATCH_ASLEEP, word & ~(uint32_t)LATCH_ASLEEP)
+            && (word & LATCH_ASLEEP
+                || __atomic_compare_exchange_n(&l->word, &word, word | LATCH_ASLEEP, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+            && !is_gone(&l->flags))
             slept = yk_nap_more(&nap, &l->word, word | LATCH_ASLEEP);
         word = __atomic_load_n(&l->word, __ATOMIC_ACQUIRE); /* pairs with yoke_latch_down() */
     }

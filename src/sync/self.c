@@ -136,32 +136,53 @@ static __attribute__((constructor)) void begin(void)
 
 /* ---- Naps ---- */
 
-/* A thread that has spun in vain several times in a row does so only now and then. */
-static bool is_worth_spinning(unsigned missed)
+/* How often in a row this thread has waited awake, or should have, and then slept. */
+static _Thread_local unsigned missed;
+
+/* Who has done so in vain several times does it only now and then. */
+static bool may_wait_awake(void)
 {
-    return yk_cpus_to_spare() && (missed < 4 || missed % 16 == 0);
+    return (missed < 4 || missed % 16 == 0) && yk_cpus_to_spare() && !(yk_blocked_hook && yk_blocked_hook->wait);
 }
 
-bool yk_nap_awake(yk_nap *n, const uint32_t *word, uint32_t value)
+/* False when the deadline has passed. */
+static bool begin_awake(yk_nap *n)
 {
-    static _Thread_local unsigned missed;
-    if (n->spun)
+    int64_t now = yoke_now();
+    if (n->deadline <= now)
         return false;
-    n->spun = true;
-    bool changed = false;
-    if (is_worth_spinning(missed)) {
-        yk_spin spin = {.allowed = true, .end = YK_MIN(n->deadline, yk_after(YK_SPIN_NS))};
-        do
-            changed = __atomic_load_n(word, __ATOMIC_RELAXED) != value;
-        while (!changed && yk_spin_more(&spin));
-    }
-    missed = changed ? 0 : missed + 1;
-    return changed;
+    n->begun = true;
+    n->missed = missed + 1;
+    n->awake_until = may_wait_awake() ? YK_MIN(n->deadline, now + YK_SPIN_NS) : 0;
+    return true;
+}
+
+static bool is_changed(const uint32_t *word, uint32_t mask, uint32_t value)
+{
+    return (__atomic_load_n(word, __ATOMIC_RELAXED) & mask) != value;
+}
+
+bool yk_nap_awake(yk_nap *n, const uint32_t *word, uint32_t mask, uint32_t value)
+{
+    if (is_changed(word, mask, value))
+        return true;
+    if ((!n->begun && !begin_awake(n)) || n->awake_until == 0)
+        return false;
+    yk_spin spin = {.allowed = true, .end = n->awake_until};
+    while (yk_spin_more(&spin))
+        if (is_changed(word, mask, value)) {
+            missed = 0;
+            return true;
+        }
+    n->awake_until = 0;
+    return false;
 }
 
 int yk_nap_more(yk_nap *n, uint32_t *word, uint32_t value)
 {
     int64_t until = n->deadline;
+    if (n->begun)
+        missed = n->missed;
     if (!n->plain) {
         until = YK_MIN(until, yk_after(n->piece));
         n->piece = YK_MIN(n->piece * 2, YK_NAP_MAX);

@@ -40,7 +40,9 @@ extern bool yk_fence_broken;
 enum { YK_NAP_MIN = 10 * 1000 * 1000, YK_NAP_MAX = 80 * 1000 * 1000 };
 typedef struct yk_nap {
     int64_t deadline, piece;
-    bool shared, plain, spun;
+    int64_t awake_until; /* 0: it does not wait awake */
+    unsigned missed;     /* how often in a row its thread will have waited awake in vain if it sleeps now */
+    bool shared, plain, begun;
 } yk_nap;
 
 static inline yk_nap yk_nap_begin(int64_t deadline, bool shared)
@@ -48,8 +50,9 @@ static inline yk_nap yk_nap_begin(int64_t deadline, bool shared)
     return (yk_nap){.deadline = deadline, .piece = YK_NAP_MIN, .shared = shared,
                     .plain = !shared && !yoke_watching_locks};
 }
-/* Before the first sleep: waits awake while *word == value, for about as long as a wake-up would take. True: it has changed. */
-bool yk_nap_awake(yk_nap *n, const uint32_t *word, uint32_t value);
+/* Before the first sleep: waits awake while (*word & mask) == value, for as long in all as a wake-up would take, if that has paid
+ * lately. True: it has changed. */
+bool yk_nap_awake(yk_nap *n, const uint32_t *word, uint32_t mask, uint32_t value);
 /* Sleeps while *word == value. 0: woken, or for no reason, look again. -EAGAIN: a piece is over, look closer,
  * at the dead too. -ETIMEDOUT: the deadline has passed. */
 int yk_nap_more(yk_nap *n, uint32_t *word, uint32_t value);

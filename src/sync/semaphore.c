@@ -34,9 +34,8 @@ int yoke_semaphore_init_bounded(yoke_semaphore *s, int permits, unsigned flags)
 
 int yoke_semaphore_done(yoke_semaphore *s)
 {
-    if (__atomic_load_n(&s->word, __ATOMIC_RELAXED) & ASLEEP)
+    if (!yk_end_unless(&s->flags, &s->word, ASLEEP))
         return -EBUSY;
-    __atomic_store_n(&s->flags, YK_FLAG_GONE, __ATOMIC_RELAXED);
     __atomic_store_n(&s->word, 0, __ATOMIC_RELAXED);
     return 0;
 }
@@ -54,25 +53,30 @@ static bool take(yoke_semaphore *s, uint32_t bits, uint32_t *left)
     return false;
 }
 
+static bool is_gone(const yoke_semaphore *s)
+{
+    return __atomic_load_n(&s->flags, __ATOMIC_SEQ_CST) & YK_FLAG_GONE; /* pairs with yk_end_unless() */
+}
+
 static int acquire_slow(yoke_semaphore *s, int64_t deadline)
 {
-    uint32_t left, flags = __atomic_load_n(&s->flags, __ATOMIC_RELAXED);
-    yk_nap nap = yk_nap_begin(deadline, yk_is_shared(flags));
-    if (flags & YK_FLAG_GONE)
-        return -EINVAL;
-    uint32_t others = 0; /* ASLEEP once this thread has slept: it cannot know whether it was the last that did */
+    uint32_t left, others = 0; /* others: ASLEEP once this thread has slept: it cannot know whether it was the last that did */
+    yk_nap nap = yk_nap_begin(deadline, yk_is_shared(__atomic_load_n(&s->flags, __ATOMIC_RELAXED)));
     for (int slept = 0;;) {
         if (take(s, others, &left)) {
             if (left > 0 && others)
                 yk_wake_word(&s->word, 1, nap.shared);
             return 0;
         }
+        if (is_gone(s))
+            return -EINVAL;
         if (slept == -ETIMEDOUT)
             return -ETIMEDOUT;
-        if (yk_nap_awake(&nap, &s->word, 0)) /* while others sleep it is their turn */
+        if (yk_nap_awake(&nap, &s->word, ~(uint32_t)ASLEEP, 0))
             continue;
         uint32_t none = 0;
-        if (__atomic_compare_exchange_n(&s->word, &none, ASLEEP, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) || none == ASLEEP) {
+        if ((__atomic_compare_exchange_n(&s->word, &none, ASLEEP, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED) || none == ASLEEP)
+            && !is_gone(s)) {
             slept = yk_nap_more(&nap, &s->word, ASLEEP);
             others = ASLEEP;
         }

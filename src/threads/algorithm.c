@@ -250,7 +250,7 @@ typedef struct tally {
     yk_bins *fill;
     const void *args;
     size_t n, bins, parts, tables; /* of each part */
-    uint64_t *counts, *ret;        /* parts of `tables` tables of `bins` each */
+    uint64_t *counts, *ret;        /* parts of `tables` tables of `bins` each; when filled the first has all of its part */
 } tally;
 
 static void fill_parts(size_t lo, size_t hi, const void *arg)
@@ -260,8 +260,11 @@ static void fill_parts(size_t lo, size_t hi, const void *arg)
         size_t begin = t->n / t->parts * part + YK_MIN(part, t->n % t->parts);
         size_t end = begin + t->n / t->parts + (part < t->n % t->parts);
         size_t all = t->tables * t->bins;
-        memset(t->counts + part * all, 0, all * sizeof *t->counts);
-        t->fill(begin, end, t->bins, t->counts + part * all, t->tables > 1 ? t->bins : 0, t->args);
+        uint64_t *counts = t->counts + part * all;
+        memset(counts, 0, all * sizeof *counts);
+        t->fill(begin, end, t->bins, counts, t->tables > 1 ? t->bins : 0, t->args);
+        for (size_t i = t->bins; i < all; i++)
+            counts[i % t->bins] += counts[i];
     }
 }
 
@@ -270,8 +273,8 @@ static void add_parts(size_t lo, size_t hi, const void *arg)
     const tally *t = *(tally *const *)arg;
     for (size_t bin = lo; bin < hi; bin++) {
         uint64_t sum = 0;
-        for (size_t table = 0; table < t->parts * t->tables; table++)
-            sum += t->counts[table * t->bins + bin];
+        for (size_t part = 0; part < t->parts; part++)
+            sum += t->counts[part * t->tables * t->bins + bin];
         t->ret[bin] = sum;
     }
 }

@@ -1,8 +1,8 @@
 /* scan: prefixes of blocks by a crew (crew.c), and the sums of numbers that need no macro.
  *
  * A thread that works alone writes each block at once. With company it first reduces its block, so that others can go on, and
- * then writes it, from the cache. Both ways give the same bits: a block's elements are always summed from the identity, and
- * combined with the prefix one by one. */
+ * then writes it, from the cache. Both ways give the same bits: what a block's elements come to is always taken together
+ * from the identity, in the same lanes (yoke/scan.h), and combined with the prefix one by one. */
 #include "threads/crew.h"
 #include <yoke/scan.h>
 #if defined(__SSE2__)

@@ -272,6 +272,11 @@ TEST(histograms)
             }
 }
 
+YOKE_BIN(modulo, i, (size_t, n))
+{
+    return i % n;
+}
+
 TEST(histograms_with_many_bins)
 {
     static uint64_t counts[N];
@@ -279,6 +284,14 @@ TEST(histograms_with_many_bins)
     CHECK_INT(yoke_histogram(ex, N, N, counts, itself), 0);
     for (size_t i = 0; i < N; i++)
         CHECK_INT(counts[i], 1);
+    for (size_t bins = 511; bins <= 513; bins++) { /* with several tables, and with one */
+        CHECK_INT(yoke_histogram(ex, N, bins, counts, modulo, bins), 0);
+        for (size_t i = 0; i < bins; i++)
+            CHECK_INT(counts[i], N / bins + (i < N % bins));
+        CHECK_INT(counts[bins], 1);
+        for (size_t i = 0; i < bins; i++)
+            counts[i] = 1;
+    }
     CHECK_INT(yoke_histogram(ex, 10, 0, NULL, itself), 0);
     CHECK_INT(yoke_histogram(ex, 10, SIZE_MAX / 4, counts, itself), -ENOMEM);
     CHECK_INT(counts[N - 1], 1);

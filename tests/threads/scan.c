@@ -125,6 +125,51 @@ YOKE_SCAN(double, harmonic, i, acc, other, (0), (*acc += *other))
     *acc += 1.0 / (double)(i + 1);
 }
 
+/* Rounding must not let what is added to make a sum fall, at the borders of lanes and blocks either; and what is before an
+ * element is what ends with the one before it. */
+YOKE_SCAN(double, tenths, i, acc, other, (0), (*acc += *other), (double, each))
+{
+    *acc += each;
+}
+
+TEST(a_sum_of_what_is_not_negative_never_falls)
+{
+    static double up_to[N], before[N];
+    EACH_POOL(ex)
+        for (size_t k = 0; k < LENGTHS; k++) {
+            size_t n = lengths[k];
+            CHECK_INT(yoke_scan(ex, n, up_to, tenths, 0.1), 0);
+            CHECK_INT(yoke_scan_before(ex, n, before, tenths, 0.1), 0);
+            for (size_t i = 1; i < n; i++) {
+                CHECK(up_to[i] >= up_to[i - 1]);
+                CHECK(before[i] == up_to[i - 1]);
+            }
+        }
+}
+
+/* The macro declares what it needs of a type that is not one word. */
+YOKE_SCAN(const char *, latest, i, acc, other, (NULL), (*acc = *other ? *other : *acc), (const char *, text))
+{
+    if (text[i] == 'x')
+        *acc = text + i;
+}
+
+TEST(pointers)
+{
+    static const char *last[N];
+    static char text[N];
+    for (size_t i = 0; i < N; i++)
+        text[i] = test_random() % 100 == 0 ? 'x' : '-';
+    EACH_POOL(ex) {
+        const char *at = NULL;
+        CHECK_INT(yoke_scan(ex, N, last, latest, text), 0);
+        for (size_t i = 0; i < N; i++) {
+            at = text[i] == 'x' ? text + i : at;
+            CHECK(last[i] == at);
+        }
+    }
+}
+
 TEST(without_parameters)
 {
     static double alone[N], together[N];
