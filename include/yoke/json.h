@@ -13,7 +13,8 @@
  *     yoke_json              any value, kept as text
  *     in and inout views     nested arrays, [[1,2],[3,4]], or {"shape":[2,2],"base64":"..."} (little-endian elements)
  *     out views              the shape alone: 3, [3] or [2,2]; the elements come back with the result
- *     structs                not possible: an error
+ *     structs                none, as C does not say what is in them: such an argument is left out, if it has a default, or
+ *                            given from C, yoke_kw_submit(ex, draw, p = ((point){1, 2})); the error says which
  *
  * A result is written by the same table. A task with out or inout views gives an object: {"return":R,"y":[...]}, without
  * "return" if the task is void. Arrays are written nested, or as base64 with YOKE_JSON_BASE64. A view of no dimensions is

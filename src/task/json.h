@@ -88,6 +88,8 @@ const char *yk_expected(yk_reader *r, const char *p, const char *what) __attribu
 const char *yk_unexpected(yk_reader *r, const char *p, const char *what) __attribute__((cold));
 /* The same for a number at p that yk_decimal_scan() refused. */
 const char *yk_bad_number(yk_reader *r, const char *p, const yk_decimal *d) __attribute__((cold));
+/* The same for the struct that r->param is, or any other that keeps JSON from calling the task. (json_args.c) */
+const char *yk_fail_struct(yk_reader *r, const char *p) __attribute__((cold));
 /* The same for memory that ran out. */
 const char *yk_fail_memory(yk_reader *r) __attribute__((cold));
 

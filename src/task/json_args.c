@@ -18,6 +18,61 @@ static inline const char *read_param(yk_reader *r, const char *p, unsigned i, ch
     return yk_read_value(r, p, param->code, args + param->offset);
 }
 
+/* ---- Structs ---- */
+
+/* The first parameter that is a struct and must be given, when `required`, or any struct; or -1. */
+static int first_struct(const yoke_task *t, bool required)
+{
+    for (unsigned i = 0; i < t->nparams; i++)
+        if (t->params[i].code == YOKE_STRUCT && !(required && t->params[i].has_default))
+            return (int)i;
+    return -1;
+}
+
+/* How to call t, whose structs all have defaults, without its struct `param`: with another argument by name, or with none. */
+static void put_call_without(const yoke_task *t, unsigned param, bool word, char *to, size_t size)
+{
+    unsigned other = 0, left = 0;
+    for (unsigned i = t->nparams; i-- > 0;)
+        if (i != param && t->params[i].code != YOKE_STRUCT) {
+            other = i;
+            left++;
+        }
+    const char *name = t->params[other].name, *more = left > 1 ? word ? " ..." : ",..." : "";
+    if (left == 0)
+        snprintf(to, size, "%s", word ? "" : ", as in {}");
+    else if (word)
+        snprintf(to, size, ", as in %s=...%s", name, more);
+    else
+        snprintf(to, size, ", as in {\"%s\":...%s}", name, more);
+}
+
+int yk_json_struct_hint(const yoke_task *t, unsigned param, bool word, char *to, size_t size)
+{
+    int needed = first_struct(t, true);
+    if (needed >= 0) {
+        const yoke_param *p = &t->params[needed];
+        snprintf(to, size,
+                 "a struct has no JSON form (give it from C: yoke_kw_submit(ex, %s, %s = ((%s){...})), or let the task take its "
+                 "members as arguments)",
+                 t->name, p->name, p->type);
+        return needed;
+    }
+    char call[80];
+    put_call_without(t, param, word, call, sizeof call);
+    snprintf(to, size, "a struct has no JSON form (leave it out, it has a default%s)", call);
+    return (int)param;
+}
+
+const char *yk_fail_struct(yk_reader *r, const char *p)
+{
+    char hint[260];
+    r->param = yk_json_struct_hint(r->task, (unsigned)r->param, r->word, hint, sizeof hint);
+    return yk_fail_at(r, p, ENOTSUP, "%s", hint);
+}
+
+/* ---- JSON ---- */
+
 /* All parameters from `from` on whose bit is not in `seen` must have defaults. */
 static const char *check_missing(yk_reader *r, const char *p, uint32_t seen)
 {
@@ -25,7 +80,7 @@ static const char *check_missing(yk_reader *r, const char *p, uint32_t seen)
         if (seen >> i & 1 || r->task->params[i].has_default)
             continue;
         r->param = (int)i;
-        return yk_fail_at(r, p, EINVAL, "missing");
+        return r->task->params[i].code == YOKE_STRUCT ? yk_fail_struct(r, p) : yk_fail_at(r, p, EINVAL, "missing");
     }
     return p + 1;
 }
@@ -80,29 +135,21 @@ static const char *next_name(void *ctx, size_t i)
     return i == names->task->nparams ? NULL : names->seen >> i & 1 ? "" : names->task->params[i].name;
 }
 
-/* The first parameter that is a struct and must be given; or -1. No JSON at all can call such a task. */
-static int first_struct(const yoke_task *t)
-{
-    for (unsigned i = 0; i < t->nparams; i++)
-        if (t->params[i].code == YOKE_STRUCT && !t->params[i].has_default)
-            return (int)i;
-    return -1;
-}
-
 static __attribute__((cold)) const char *unknown_name(yk_reader *r, const char *p, const yk_json_span *key, uint32_t seen)
 {
-    r->param = first_struct(r->task);
-    if (r->param >= 0) /* most likely the fields of that struct */
-        return yk_fail_at(r, p, ENOTSUP, "a struct has no JSON form");
+    r->param = first_struct(r->task, true);
+    if (r->param >= 0) /* most likely the members of that struct */
+        return yk_fail_struct(r, p);
     char word[64] = "";
     if (key->len < sizeof word && !key->has_nul)
         yk_unescape(key, word);
     free_names names = {r->task, seen};
     const char *near = *word ? yk_nearest(word, next_name, &names) : NULL;
-    char hint[160];
-    snprintf(hint, sizeof hint, near ? "an argument it does not have (did you mean \"%s\"?)" : "an argument it does not have",
-             near);
-    r->param = -1;
+    char hint[160] = "an argument it does not have";
+    if (near)
+        snprintf(hint, sizeof hint, "an argument it does not have (did you mean \"%s\"?)", near);
+    else if (first_struct(r->task, false) >= 0)
+        snprintf(hint, sizeof hint, "an argument it does not have (the members of a struct cannot be given)");
     return yk_unexpected(r, p, hint);
 }
 
@@ -172,6 +219,9 @@ static bool is_plain(const char *p, const char *end)
  * the text is a whole value, that is shown as it should have been written. */
 static __attribute__((cold)) const char *lone_value(yk_reader *r, const char *p, const char *what)
 {
+    r->param = first_struct(r->task, true);
+    if (r->param >= 0)
+        return yk_fail_struct(r, p);
     yk_error ignored;
     yk_reader scan = *r;
     scan.e = &ignored;
@@ -257,6 +307,8 @@ int yk_json_word(const yoke_task *t, unsigned param, const char *word, size_t le
         .text = word, .end = word + len, .word = true, .task = t, .param = (int)param, .flags = flags, .region = region, .e = e};
     const yoke_param *info = &t->params[param];
     const char *p;
+    if (info->code == YOKE_STRUCT)
+        return yk_fail_struct(&r, word), r.code;
     if (info->code == YOKE_BYTES && (len == 0 || *word != '"') && !quote(&r))
         return r.code;
     if (info->code == YOKE_CSTR || info->code == YOKE_STR) {

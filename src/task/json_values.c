@@ -528,7 +528,7 @@ static __attribute__((noinline)) const char *read_pointing(yk_reader *r, const c
     case YOKE_JSON:
         return read_json(r, p, to);
     default:
-        return yk_fail_at(r, p, ENOTSUP, "a struct has no JSON form");
+        return yk_fail_struct(r, p);
     }
 }
 

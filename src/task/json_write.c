@@ -296,7 +296,7 @@ static int write_value(writer *w, unsigned code, const void *at)
     case YOKE_JSON:
         return write_json(w, *(const yoke_json *)at);
     case YOKE_STRUCT:
-        return FAIL(w, ENOTSUP, "%s", "a struct has no JSON form");
+        return FAIL(w, ENOTSUP, "%s", "a struct has no JSON form (let the task return yoke_json, a view or text)");
     }
     return write_scalar(w, code, at);
 }

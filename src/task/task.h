@@ -60,6 +60,9 @@ int yk_json_args(const yoke_task *t, const char *text, size_t len, unsigned flag
 /* One parameter from a command-line word: strings take the word as it is, every other type reads it as JSON. */
 int yk_json_word(const yoke_task *t, unsigned param, const char *word, size_t len, unsigned flags, yk_region *region, void *args,
                  yk_error *e);
+/* What to do about parameter `param`, a struct, which neither JSON nor (if `word`) a word can give. Returns the index of the
+ * parameter that the text is about: of one that must be given, if there is one. */
+int yk_json_struct_hint(const yoke_task *t, unsigned param, bool word, char *to, size_t size);
 /* Writes the result (and out views, from args) as JSON to out. */
 int yk_json_result(const yoke_task *t, const void *args, const void *ret, unsigned flags, yk_buf *out, yk_error *e);
 /* Checks that text is exactly one JSON value (surrounded by blanks at most). */

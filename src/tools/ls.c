@@ -95,9 +95,14 @@ static void put_task(yk_buf *out, const yoke_task *t, bool color)
     char *args = defaults_of(t);
     for (unsigned i = 0; i < t->nparams; i++) {
         const yoke_param *p = &t->params[i];
-        if (!*p->doc && !p->has_default)
+        if (!*p->doc && !p->has_default && p->code != YOKE_STRUCT)
             continue;
         yk_buf_printf(out, "    %-*s  %-*s  %s", (int)name_width, p->name, (int)type_width, p->type, p->doc);
+        if (p->code == YOKE_STRUCT) {
+            yk_buf_printf(out, "%s(struct of %u byte%s, %s)\n", *p->doc ? " " : "", (unsigned)p->size, p->size == 1 ? "" : "s",
+                          p->has_default ? "with a default" : "given from C only");
+            continue;
+        }
         size_t before = out->len;
         if (p->has_default && args) {
             yk_buf_printf(out, "%s(default ", *p->doc ? " " : "");
@@ -138,6 +143,8 @@ static void put_json(yk_buf *out, const yoke_task *t)
         put_member(out, "type", p->type, false);
         put_member(out, "kind", yk_code_name(p->code), false);
         put_member(out, "doc", p->doc, false);
+        if (p->code == YOKE_STRUCT)
+            yk_buf_printf(out, "\"size\":%u,", (unsigned)p->size);
         yk_buf_printf(out, "\"has_default\":%s", p->has_default ? "true" : "false");
         size_t before = out->len;
         if (p->has_default && args) {
@@ -206,9 +213,12 @@ const yk_command yk_command_ls = {
     .operands = "FILE",
     .description =
         "Prints each task of FILE, a .c (compiled first, if it has changed) or a .so: its signature, where it is defined, "
-        "and for each documented parameter its type, text and default.\n\n"
+        "and for each documented parameter its type, text and default. In a signature a ? stands after what has a default, and "
+        "a struct is shown with its size in bytes, as struct point/16. What is in a struct is not known, so its default is not "
+        "shown; it cannot be given on the command line, only left out if it has one.\n\n"
         "With --json the output is one array of objects with the keys name, signature, hash, file, line, returns and params; "
-        "each parameter has name, type, kind, doc, has_default and, where it can be shown, default.",
+        "each parameter has name, type, kind, doc, has_default and, where it can be shown, default; a struct also has its "
+        "size in bytes.",
     .examples = ls_examples,
     .options = ls_options,
     .exit_codes = "0 done\n1 stdout cannot be written\n2 no such file, it does not compile, or it has no tasks\n",

@@ -57,6 +57,16 @@ static bool is_name_first(const char *word)
     return len > 0 && word[len] == '=' && !(*word >= '0' && *word <= '9');
 }
 
+static int missing(const yoke_task *t, unsigned i, yk_error *e)
+{
+    char hint[260];
+    const yoke_param *p = &t->params[i];
+    if (p->code != YOKE_STRUCT)
+        return yk_errorf(e, EINVAL, "argument %u \"%s\" (%s) of %s is missing", i + 1, p->name, yk_code_name(p->code), t->name);
+    yk_json_struct_hint(t, i, true, hint, sizeof hint);
+    return yk_errorf(e, ENOTSUP, "argument %u \"%s\" of %s: %s", i + 1, p->name, t->name, hint);
+}
+
 static int fill_words(const yoke_task *t, yk_job *job, const char *const *words, size_t n, unsigned flags, yk_error *e)
 {
     bool given[16] = {false};
@@ -87,8 +97,7 @@ static int fill_words(const yoke_task *t, yk_job *job, const char *const *words,
     }
     for (unsigned i = 0; i < t->nparams; i++)
         if (!given[i] && !t->params[i].has_default)
-            return yk_errorf(e, EINVAL, "argument %u \"%s\" (%s) of %s is missing", i + 1, t->params[i].name,
-                             yk_code_name(t->params[i].code), t->name);
+            return missing(t, i, e);
     return 0;
 }
 
@@ -265,7 +274,8 @@ const yk_command yk_command_run = {
         "a parameter by name, to text too: s=abc is the text abc if there is a parameter s, and s=s=abc is the text s=abc. "
         "One word that is a JSON array or object gives all arguments; a single - reads it from stdin. For a task of one string "
         "a word is taken as text unless it is exactly an array of one string, or an object with the parameter's name as its one "
-        "key; NAME=VALUE makes any word text. A struct has no JSON form. "
+        "key; NAME=VALUE makes any word text; yoke map reads its records in the same way. What a single - reads is always JSON. "
+        "A struct has no JSON form: one with a default is left out, any other can be given from C only. "
         "A word that begins with - and is no option goes after --.\n\n"
         "Stdout holds the result and nothing else: what a task prints there (printf) goes to stderr, as if the command had been "
         "run with 1>&2, on every executor.\n\n"

@@ -3,10 +3,6 @@
 #include <math.h>
 #include <unistd.h>
 
-typedef struct point {
-    int x, y;
-} point;
-
 YOKE_TASK(double, integrate, (double, a), (double, b), (long, n, "steps", 1000000))
 {
     return a + b + (double)n;
@@ -76,9 +72,6 @@ YOKE_TASK(void, in, (yoke_in_f64, v))
 YOKE_TASK(void, out, (yoke_out_i32, v))
 {
 }
-YOKE_TASK(void, structs, (point, p), (int, n, "", 3))
-{
-}
 YOKE_TASK(void, two, (yoke_in_f64, x), (const char *, name, "", "none"))
 {
 }
@@ -138,9 +131,6 @@ TEST(arguments_that_do_not_match_the_signature)
     REFUSED(integrate, "\"0123456789012345678901234567890123456789\"", -EINVAL,
             "arguments of integrate: expected an array or an object, got \"012345678901234567890123...\" at byte 1");
     REFUSED(integrate, "[null,1]", -EINVAL, "argument 1 \"a\" of integrate: expected number, got null at byte 2");
-    REFUSED(structs, "{\"x\":1,\"y\":2}", -ENOTSUP, "argument 1 \"p\" of structs: a struct has no JSON form at byte 2");
-    REFUSED(structs, "[{\"x\":1,\"y\":2}]", -ENOTSUP, "argument 1 \"p\" of structs: a struct has no JSON form at byte 2");
-    REFUSED(structs, "{\"n\":1}", -EINVAL, "argument 1 \"p\" of structs: missing at byte 7");
 }
 
 TEST(the_form_of_one_argument_is_told_by_its_first_character)
@@ -207,7 +197,6 @@ TEST(integers_below_their_range)
     REFUSED(u16, "[-1]", -ERANGE, "argument 1 \"v\" of u16: -1 does not fit u16 (0 to 65535) at byte 2");
     REFUSED(u32, "[4294967296]", -ERANGE, "argument 1 \"v\" of u32: 4294967296 does not fit u32 (0 to 4294967295) at byte 2");
     REFUSED(u64, "{\"v\":-1}", -ERANGE, "argument 1 \"v\" of u64: -1 does not fit u64 (0 to 18446744073709551615) at byte 6");
-    REFUSED(structs, "[1,-2147483649]", -ENOTSUP, "argument 1 \"p\" of structs: a struct has no JSON form at byte 2");
 }
 
 TEST(integers_are_whole_numbers)

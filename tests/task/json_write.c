@@ -114,7 +114,8 @@ TEST(bytes_and_json)
     REFUSES(YOKE_JSON, (&(yoke_json){"[1", 2}), 0, -EINVAL,
             "result of shown: not JSON: expected ',' or ']', got the end of the text at byte 3");
     REFUSES(YOKE_JSON, (&(yoke_json){NULL, 0}), 0, -EINVAL, "result of shown: JSON at NULL");
-    REFUSES(YOKE_STRUCT, (&(pair){1, 2}), 0, -ENOTSUP, "result of shown: a struct has no JSON form");
+    REFUSES(YOKE_STRUCT, (&(pair){1, 2}), 0, -ENOTSUP,
+            "result of shown: a struct has no JSON form (let the task return yoke_json, a view or text)");
 }
 
 /* ---- Arrays ---- */

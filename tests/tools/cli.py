@@ -274,7 +274,44 @@ def names_that_no_argument_has():
     task_refused("two", ["1", "2", "secnd=5"], 'two has no argument "secnd" (it is ')  # second is given already
     task_refused("two", ["1", "zzzzzzz=5"], 'two has no argument "zzzzzzz" (it is ', "first")
     task_refused("two", ["1", "9=5"], 'argument 2 "second" of two')
-    task_refused("swap", ['{"x":1,"y":2}'], "a struct has no JSON form")
+
+
+@test
+def structs():
+    """Not to be given here: the message says so and what to do instead, whatever the user tried."""
+    task_struct = 'argument 1 "p" of swap: a struct has no JSON form (give it from C: yoke_kw_submit(ex, swap, p = ((pair){...}))'
+    for words in (['{"x":1,"y":2}'], ['[{"x":1,"y":2}]'], ["[]"], ["5"], [], [""], ["p={}"], ['{"p":[1,2]}']):
+        task_refused("swap", words, task_struct)
+        if len(words) == 1 and "=" not in words[0] and words[0]:
+            status, out, err = run([YOKE, "map", f"{TASKS}:swap", ":::", *words])
+            equal((status, out), (1, ""))
+            has(err, "record 1: " + task_struct)
+    equal(says("shift"), "6")
+    equal(says("shift", "by=4"), "7")
+    equal(says("shift", '{"by":5}'), "8")
+    task_refused("shift", ["5"], 'argument 1 "p" of shift', "(leave it out, it has a default, as in by=...)")
+    task_refused("shift", ["[{},5]"], '(leave it out, it has a default, as in {"by":...})')
+    status, out, err = run([YOKE, "ls", TASKS])
+    equal((status, err), (0, ""))
+    for part in ("shift(p: struct pair/8?, by: i32?)", "p   pair  from where (struct of 8 bytes, with a default)",
+                 "by  int   how far (default 3)", "p  pair  (struct of 8 bytes, given from C only)"):
+        has(out, part)
+    tasks = {t["name"]: t["params"] for t in json.loads(run([YOKE, "ls", "--json", TASKS])[1])}
+    equal([(p["size"], p["has_default"], "default" in p) for p in tasks["swap"] + tasks["shift"][:1]],
+          [(8, False, False), (8, True, False)])
+    check("size" not in tasks["shift"][1], "only a struct has a size")
+
+
+@test
+def a_word_and_a_record_for_one_text_parameter_mean_the_same():
+    for word in ('["x"]', '{"v":"x"}', ' [ "x" ] ', '["x","y"]', "[]", "{}", '"x"', '["x"', "[5]", '{"w":"x"}', '["\\ud800"]',
+                 "", "x", "v", '["a\\u0000"]', "[[\"x\"]]"):
+        for task in ("same_text", "same_str"):
+            one = run([YOKE, "run", f"{TASKS}:{task}", "--", word])
+            many = run([YOKE, "map", f"{TASKS}:{task}", ":::", word])
+            equal((task, word, one[0], one[1]), (task, word, 2 if many[0] else 0, many[1]))
+            equal(one[2].replace("yoke run: ", "yoke: record 1: "), "".join(many[2].splitlines(True)[:1]))
+    equal(says("same_text", '["x"]'), '"x"')
 
 
 @test

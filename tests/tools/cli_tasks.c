@@ -117,4 +117,5 @@ YOKE_TASK(long, hoards)
     }
 }
 
+YOKE_TASK(int, shift, (pair, p, "from where", ((pair){1, 2})), (int, by, "how far", 3)) { return p.x + p.y + by; }
 YOKE_TASK(pair, swap, (pair, p)) { return (pair){p.y, p.x}; }
