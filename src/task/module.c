@@ -185,12 +185,13 @@ static int open_object(const char *path, const char *shown, yoke_module **ret, y
 
 static void remove_temporary(char *path)
 {
-    unlink(path);
     char *slash = strrchr(path, '/');
-    if (strcmp(slash, "/m.so") == 0) { /* in a folder of its own */
-        *slash = '\0';
-        rmdir(path);
+    if (strcmp(slash, "/m.so") != 0) {
+        unlink(path);
+        return;
     }
+    *slash = '\0'; /* in a folder of its own */
+    yk_temporary_remove(path);
 }
 
 /* On success `why` has the compiler's warnings, if it ran. */

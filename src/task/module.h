@@ -35,6 +35,13 @@ typedef enum yk_cache_state {
 } yk_cache_state;
 yk_cache_state yk_cache_folder(char folder[PATH_MAX]);
 
+/* A folder for one compile without a cache, its place in `folder`, also when it fails, for the message. 0 or a negative code. */
+int yk_temporary_make(char folder[PATH_MAX]);
+/* Removes it, with the files m.so and m.d. */
+void yk_temporary_remove(const char *folder);
+/* Removes those that processes have left when they were killed; making one does it too. */
+void yk_temporary_sweep(void);
+
 /* Reads a whole file, at most limit bytes. 0 or a negative code. */
 int yk_read_file(const char *path, size_t limit, yk_buf *ret);
 #endif

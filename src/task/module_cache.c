@@ -393,22 +393,18 @@ static bool look_up(const entry *n, char path[PATH_MAX])
 /* Without a folder of our own: once, in the temporary folder. */
 static int make_temporary(const yk_recipe *r, char path[PATH_MAX], yk_buf *why)
 {
-    const char *tmp = getenv("TMPDIR");
     char folder[PATH_MAX], rule[PATH_MAX];
-    snprintf(folder, sizeof folder, "%.3900s/yoke-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-    if (!mkdtemp(folder)) {
-        int err = -errno;
+    int err = yk_temporary_make(folder);
+    if (err < 0) {
         yk_buf_printf(why, "cannot write to a cache folder nor to %s: %s", folder, yoke_strerror(err));
         return err;
     }
     snprintf(path, PATH_MAX, "%.4000s/m.so", folder);
     snprintf(rule, sizeof rule, "%.4000s/m.d", folder);
-    int err = yk_recipe_run(r, path, rule, why);
+    err = yk_recipe_run(r, path, rule, why);
     unlink(rule);
-    if (err < 0) {
-        unlink(path);
-        rmdir(folder);
-    }
+    if (err < 0)
+        yk_temporary_remove(folder);
     return err;
 }
 
@@ -489,6 +485,7 @@ static int make(const entry *n, char path[PATH_MAX], bool *temporary, yk_buf *wh
     }
     unlink(rule);
     prune(n->folder);
+    yk_temporary_sweep();
     return 0;
 }
 

@@ -287,6 +287,38 @@ def killed_at_any_moment():
 
 
 @test
+def what_the_killed_leave_without_a_cache():
+    """It is removed by the next compile, without a cache and with one; what belongs to the living is not."""
+    place = Place()
+    cache = place.env.pop("YOKE_CACHE")
+    os.chmod(place.write("cc.sh", f'#!/bin/sh\ntouch {place.path("started")}\nsleep 3600\n'), 0o755)
+    for next_has_cache in (False, True):
+        place.env.pop("YOKE_CACHE", None)
+        place.env["CC"] = place.path("cc.sh")
+        processes = []
+        for _ in range(2):
+            processes.append(place.start())
+            while not os.path.exists(place.path("started")):
+                time.sleep(0.01)
+            os.unlink(place.path("started"))
+        dead, living = (glob.glob(place.path(f"tmp/yoke-{p.pid}-*")) for p in processes)
+        equal((len(dead), len(living)), (1, 1))
+        os.killpg(processes[0].pid, signal.SIGKILL)
+        processes[0].communicate()
+        equal(len(os.listdir(place.path("tmp"))), 2)
+        del place.env["CC"]
+        if next_has_cache:
+            place.env["YOKE_CACHE"] = cache
+        equal(place.run(), (0, "11\n", ""))
+        equal(glob.glob(place.path("tmp/*")), living)
+        os.killpg(processes[1].pid, signal.SIGKILL)
+        processes[1].communicate()
+        place.write("h.h", f"#define H 10 /* {next_has_cache} */\n")  # so that the cache has it not yet
+        equal(place.run(), (0, "11\n", ""))
+        equal(os.listdir(place.path("tmp")), [])
+
+
+@test
 def interrupted_while_it_compiles():
     """Ctrl-C reaches compiler and command alike; then all works."""
     place = Place()
