@@ -126,6 +126,18 @@ def every_answer_stands_alone():
 
 
 @test
+def every_file_is_used():
+    """A program with a name is only saved, so a command must build or run it, or another one of the page must include it."""
+    for name in documents():
+        with open(os.path.join(SOURCE, name), encoding="utf-8") as text:
+            blocks = list(BLOCK.finditer(text.read()))
+        for block in blocks:
+            if block[1] == "c" and block[2]:
+                users = [other[3] for other in blocks if other[1] in ("console", "cmake") or f'#include "{block[2]}"' in other[3]]
+                check(any(re.search(rf"\b{re.escape(block[2])}\b", text) for text in users), f"{name}: nobody uses {block[2]}")
+
+
+@test
 def the_readme_has_a_program_of_at_most_15_lines():
     """Blank lines and the include lines of the frame not counted."""
     with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as text:
