@@ -59,7 +59,9 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
 
 /* YOKE_PREDICATE(name, i, (type, parameter)...) { body }: at file scope; the body returns whether it holds for index i. */
 #define YOKE_PREDICATE(N, ...)                                                                                         \
-    YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_PREDICATE_OVER, (N, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
+    YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_PREDICATE_OVER,                                                         \
+                 (predicate, N, YK_IS_NAME(YK_FIRST(__VA_ARGS__, ~)), "YOKE_PREDICATE(name, i, (type, parameter)...)"), \
+                 (N, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
 #define YK_PREDICATE_OVER(HEAD, ...) YK_APPLY(YK_PREDICATE_OVER_AS, YK_UNWRAP HEAD, __VA_ARGS__)
 #define YK_PREDICATE_OVER_AS(N, I, FIELDS, PARAMS, LOADS, VALUES)                                                      \
     enum {                                                                                                             \
@@ -126,8 +128,9 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
 #define yoke_find_first(ex, n, ...) YK_CAT(YK_FIND_, YK_HAS_MORE(__VA_ARGS__))(find, ex, n, __VA_ARGS__)
 /* yoke_count(ex, n, name, arguments...): for how many it holds. */
 #define yoke_count(ex, n, ...) YK_CAT(YK_FIND_, YK_HAS_MORE(__VA_ARGS__))(all, ex, n, __VA_ARGS__)
-#define YK_FIND_0(what, ex, n, N) ((void)yk_a_predicate_named_##N, yk_predicate_##what##_##N((ex), (n)))
-#define YK_FIND_1(what, ex, n, N, ...) ((void)yk_a_predicate_named_##N, yk_predicate_##what##_##N((ex), (n), __VA_ARGS__))
+#define YK_FIND_0(what, ex, n, N) (YK_USE(predicate, a_predicate, N, 0), yk_predicate_##what##_##N((ex), (n)))
+#define YK_FIND_1(what, ex, n, N, ...)                                                                                 \
+    (YK_USE(predicate, a_predicate, N, YK_COUNT(__VA_ARGS__)), yk_predicate_##what##_##N((ex), (n), __VA_ARGS__))
 
 /* yoke_select(ex, from, n, to, &kept, name, arguments...): copies from[i], in order, for each i for which it holds, to to[0],
  * to[1]...; kept is their number. to has room for all n, or for as many as are kept, and does not overlap from; both point to the
@@ -137,10 +140,10 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
 #define YK_SELECT_OF(ex, from, n, to, kept, ...)                                                                       \
     YK_CAT(YK_SELECT_, YK_HAS_MORE(__VA_ARGS__))(ex, from, n, to, kept, __VA_ARGS__)
 #define YK_SELECT_0(ex, from, n, to, kept, N)                                                                          \
-    ((void)yk_a_predicate_named_##N,                                                                                   \
+    (YK_USE(predicate, a_predicate, N, 0),                                                                             \
      yk_predicate_select_##N((ex), YK_SAME(from, to), (n), (to), (kept), sizeof *(to)))
 #define YK_SELECT_1(ex, from, n, to, kept, N, ...)                                                                     \
-    ((void)yk_a_predicate_named_##N,                                                                                   \
+    (YK_USE(predicate, a_predicate, N, YK_COUNT(__VA_ARGS__)),                                                         \
      yk_predicate_select_##N((ex), YK_SAME(from, to), (n), (to), (kept), sizeof *(to), __VA_ARGS__))
 /* from; it does not compile when it does not point to what to points to. */
 #ifdef __cplusplus
@@ -158,7 +161,9 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
 
 /* YOKE_TRANSFORM(T, name, i, (type, parameter)...) { body }: at file scope; the body returns the T for index i. */
 #define YOKE_TRANSFORM(T, N, ...)                                                                                      \
-    YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_TRANSFORM_OVER, (T, N, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
+    YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_TRANSFORM_OVER,                                                         \
+                 (transform, N, YK_IS_NAME(YK_FIRST(__VA_ARGS__, ~)), "YOKE_TRANSFORM(type, name, i, (type, parameter)...)"), \
+                 (T, N, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
 #define YK_TRANSFORM_OVER(HEAD, ...) YK_APPLY(YK_TRANSFORM_OVER_AS, YK_UNWRAP HEAD, __VA_ARGS__)
 #define YK_TRANSFORM_OVER_AS(T, N, I, FIELDS, PARAMS, LOADS, VALUES)                                                   \
     enum {                                                                                                             \
@@ -185,9 +190,9 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
 /* yoke_transform(ex, n, out, name, arguments...): out[i] is the body's result for i. out may be what the body reads, if that is
  * element i alone. Returns what yoke_for() does; -EINVAL: out is NULL, as yoke_data() is for a view with gaps, and n is not 0. */
 #define yoke_transform(ex, n, out, ...) YK_CAT(YK_TRANSFORM_, YK_HAS_MORE(__VA_ARGS__))(ex, n, out, __VA_ARGS__)
-#define YK_TRANSFORM_0(ex, n, out, N) ((void)yk_a_transform_named_##N, yk_transform_all_##N((ex), (n), (out)))
+#define YK_TRANSFORM_0(ex, n, out, N) (YK_USE(transform, a_transform, N, 0), yk_transform_all_##N((ex), (n), (out)))
 #define YK_TRANSFORM_1(ex, n, out, N, ...)                                                                             \
-    ((void)yk_a_transform_named_##N, yk_transform_all_##N((ex), (n), (out), __VA_ARGS__))
+    (YK_USE(transform, a_transform, N, YK_COUNT(__VA_ARGS__)), yk_transform_all_##N((ex), (n), (out), __VA_ARGS__))
 
 /* ---- Histograms ---- */
 
@@ -199,7 +204,9 @@ static inline void yk_bin_add(uint64_t *counts, size_t bins, size_t bin)
 
 /* YOKE_BIN(name, i, (type, parameter)...) { body }: at file scope; the body returns the number of the bin for index i. */
 #define YOKE_BIN(N, ...)                                                                                               \
-    YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_BIN_OVER, (N, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
+    YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_BIN_OVER,                                                               \
+                 (bin, N, YK_IS_NAME(YK_FIRST(__VA_ARGS__, ~)), "YOKE_BIN(name, i, (type, parameter)...)"),            \
+                 (N, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
 #define YK_BIN_OVER(HEAD, ...) YK_APPLY(YK_BIN_OVER_AS, YK_UNWRAP HEAD, __VA_ARGS__)
 #define YK_BIN_OVER_AS(N, I, FIELDS, PARAMS, LOADS, VALUES)                                                            \
     enum {                                                                                                             \
@@ -237,9 +244,9 @@ static inline void yk_bin_add(uint64_t *counts, size_t bins, size_t bin)
  * -ECANCELED, likewise. */
 #define yoke_histogram(ex, n, bins, counts, ...)                                                                       \
     YK_CAT(YK_HISTOGRAM_, YK_HAS_MORE(__VA_ARGS__))(ex, n, bins, counts, __VA_ARGS__)
-#define YK_HISTOGRAM_0(ex, n, bins, counts, N) ((void)yk_a_bin_named_##N, yk_bin_all_##N((ex), (n), (bins), (counts)))
+#define YK_HISTOGRAM_0(ex, n, bins, counts, N) (YK_USE(bin, a_bin, N, 0), yk_bin_all_##N((ex), (n), (bins), (counts)))
 #define YK_HISTOGRAM_1(ex, n, bins, counts, N, ...)                                                                    \
-    ((void)yk_a_bin_named_##N, yk_bin_all_##N((ex), (n), (bins), (counts), __VA_ARGS__))
+    (YK_USE(bin, a_bin, N, YK_COUNT(__VA_ARGS__)), yk_bin_all_##N((ex), (n), (bins), (counts), __VA_ARGS__))
 
 #ifdef __cplusplus
 }

@@ -105,14 +105,51 @@ YOKE_API yk_fork_slot *yk_fork_slow(yk_fork_worker *w, yk_fork_slot *top, yk_for
 YOKE_API const void *yk_fork_reclaim(yk_fork_worker *w, yk_fork_slot *top);
 
 #define YK_FORK_1(LINK, M, RET, N, ...)                                                                                \
-    M(LINK, RET, N, (YK_MAP(YK_DECLARE, ~, YK_SEMICOLON, __VA_ARGS__);), (, YK_MAP(YK_DECLARE, ~, YK_COMMA, __VA_ARGS__)), \
-      (, YK_MAP(YK_PASS, ~, YK_COMMA, __VA_ARGS__)), (, YK_MAP(YK_LOAD, ~, YK_COMMA, __VA_ARGS__)),                    \
-      (YK_MAP(YK_DECLARE, ~, YK_COMMA, __VA_ARGS__)), (YK_MAP(YK_PASS, ~, YK_COMMA, __VA_ARGS__)))
-#define YK_FORK_0(LINK, M, RET, N) M(LINK, RET, N, (char yk_none;), (), (), (), (void), (0))
-#define YK_FORK_TOO_MANY(LINK, M, RET, N, ...) YK_ASSERT(0, "yoke: fork " #N ": at most 16 parameters"); void N(void)
+    YK_CAT(YK_FORK_1_, YK_ALL(YK_IS_TUPLE, __VA_ARGS__))(LINK, M, RET, N, __VA_ARGS__)
+#define YK_FORK_1_1(LINK, M, RET, N, ...)                                                                              \
+    M(LINK, RET, N, YK_COUNT(__VA_ARGS__), (YK_MAP(YK_DECLARE, ~, YK_SEMICOLON, __VA_ARGS__);),                        \
+      (, YK_MAP(YK_DECLARE, ~, YK_COMMA, __VA_ARGS__)), (, YK_MAP(YK_PASS, ~, YK_COMMA, __VA_ARGS__)),                 \
+      (, YK_MAP(YK_LOAD, ~, YK_COMMA, __VA_ARGS__)), (YK_MAP(YK_DECLARE, ~, YK_COMMA, __VA_ARGS__)),                   \
+      (YK_MAP(YK_PASS, ~, YK_COMMA, __VA_ARGS__)))
+#define YK_FORK_0(LINK, M, RET, N) M(LINK, RET, N, 0, (char yk_none;), (), (), (), (void), (0))
+/* Wrong ones: the assertion is the first that the compiler complains of; the body that follows needs a head. */
+#define YK_FORK_1_0(LINK, M, RET, N, ...) YK_WRONG_PARAMETERS(fork, N)
+#define YK_FORK_TOO_MANY(LINK, M, RET, N, ...) YK_TOO_MANY_PARAMETERS(fork, N)
+#define YK_WRONG_PARAMETERS(KIND, N)                                                                                   \
+    YK_ASSERT(0, "yoke: " #KIND " " #N ": write every parameter as (type, name), in parentheses and with a comma");    \
+    void N(void)
+#define YK_TOO_MANY_PARAMETERS(KIND, N)                                                                                \
+    YK_ASSERT(0, "yoke: " #KIND " " #N ": at most 16 parameters");                                                     \
+    void N(void)
+/* Before each use of N, an object of this KIND: that there is one, and, in C, that it is not written as a call, and is given as
+ * many arguments as it has parameters at least. Too many are for the compiler to find: commas within braces separate nothing.
+ * In C++ the compiler names the function that does not match by itself. */
+#ifdef __cplusplus
+#define YK_USE(KIND, NAMED, N, count) (void)yk_##NAMED##_named_##N
+#else
+#define YK_USE(KIND, NAMED, N, count)                                                                                  \
+    YK_NO_CALL(KIND, N), (void)yk_##NAMED##_named_##N,                                                                 \
+        YK_CLAIM((count) >= yk_##KIND##_takes_##N, "yoke: " #KIND " " #N " is given too few arguments")
+#ifdef __clang__ /* to which this is no constant */
+#define YK_NO_CALL(KIND, N) ((void)0)
+#else
+#define YK_NO_CALL(KIND, N)                                                                                            \
+    YK_CLAIM(!__builtin_strchr(#N, '('), "yoke: " #KIND " " #N ": write its name and its arguments with a comma between")
+#endif
+#define YK_CLAIM(condition, message)                                                                                   \
+    ((void)sizeof(struct {                                                                                             \
+        char yk_claim;                                                                                                 \
+        _Static_assert(condition, message);                                                                            \
+    }))
+#endif
 
 /* Everything up to the body: types, the hidden function's prototype, fork and join. */
-#define YK_FORK_FRONT(LINK, RET, N, FIELDS, PARAMS, PASS, LOADS, PLAIN, VALUES)                                        \
+#define YK_FORK_FRONT(LINK, RET, N, TAKES, FIELDS, PARAMS, PASS, LOADS, PLAIN, VALUES)                                 \
+    YK_ASSERT(sizeof(#N) > 1, "yoke: a fork has no name: write YOKE_FORK(result, name, (type, parameter)...)");        \
+    enum {                                                                                                             \
+        yk_a_fork_named_##N,                                                                                           \
+        yk_fork_takes_##N = TAKES                                                                                      \
+    };                                                                                                                 \
     struct yk_fork_args_##N {                                                                                          \
         YK_UNWRAP FIELDS                                                                                               \
     };                                                                                                                 \
@@ -120,9 +157,6 @@ YOKE_API const void *yk_fork_reclaim(yk_fork_worker *w, yk_fork_slot *top);
               "yoke: fork " #N " takes more than 48 bytes of arguments: pass a pointer to them");                      \
     YK_ASSERT(YK_IF(YK_IS_VOID(RET))(1)(sizeof(RET) <= YOKE_FORK_BYTES),                                               \
               "yoke: fork " #N " returns more than 48 bytes: write them through a pointer");                           \
-    enum {                                                                                                             \
-        yk_a_fork_named_##N                                                                                            \
-    };                                                                                                                 \
     RET N PLAIN;                                                                                                       \
     LINK RET yk_fork_body_##N(struct yk_fork_worker *, struct yk_fork_slot *YK_UNWRAP PARAMS) YK_NOEXCEPT;             \
     static inline YK_ALWAYS_INLINE RET yk_fork_call_##N(yk_fork_worker *yk_w, yk_fork_slot **yk_t YK_UNWRAP PARAMS)    \
@@ -158,7 +192,7 @@ YOKE_API const void *yk_fork_reclaim(yk_fork_worker *w, yk_fork_slot *top);
         (RET yk_r; if (!yk_done) return yk_fork_from_##N(yk_w, yk_top, yk_top);                                        \
          memcpy(&yk_r, yk_done, sizeof yk_r); return yk_r;)                                                            \
     }                                                                                                                  \
-    /* A whole call, as yk_fork_call is: both may stand in one expression, and neither sees the top half changed. */     \
+    /* A whole call, as yk_fork_call is: both may stand in one expression, and neither sees the top half changed. */   \
     static inline YK_ALWAYS_INLINE RET yk_fork_join_##N(yk_fork_worker *yk_w, yk_fork_slot **yk_t)                     \
     {                                                                                                                  \
         yk_fork_slot *yk_top = yk_w->head = --*yk_t;                                                                   \
@@ -177,12 +211,12 @@ YOKE_API const void *yk_fork_reclaim(yk_fork_worker *w, yk_fork_slot *top);
         YK_IF(YK_IS_VOID(RET))()(return yk_r;)                                                                         \
     }                                                                                                                  \
     struct yk_fork_args_##N
-#define YK_FORK_BACK(LINK, RET, N, FIELDS, PARAMS, PASS, LOADS, PLAIN, VALUES)                                         \
+#define YK_FORK_BACK(LINK, RET, N, TAKES, FIELDS, PARAMS, PASS, LOADS, PLAIN, VALUES)                                  \
     RET N PLAIN                                                                                                        \
     {                                                                                                                  \
         YK_IF(YK_IS_VOID(RET))()(return) yk_fork_in_##N(NULL YK_UNWRAP PASS);                                          \
     }                                                                                                                  \
-    LINK RET yk_fork_body_##N(YK_MAYBE struct yk_fork_worker *yk_w,                                                    \
+    LINK RET yk_fork_body_##N(YK_MAYBE struct yk_fork_worker *yk_only_in_a_fork_body,                                  \
                               YK_MAYBE struct yk_fork_slot *yk_top YK_UNWRAP PARAMS) YK_NOEXCEPT
 #define YK_FORK_FORM(...) YK_CAT(YK_FORK_, YK_HAS_MORE(__VA_ARGS__))
 #define YK_FORK_NOT_STATIC
@@ -196,21 +230,29 @@ YOKE_API const void *yk_fork_reclaim(yk_fork_worker *w, yk_fork_slot *top);
 #define YOKE_FORK_IMPL(RET, ...) YK_FORK_FORM(__VA_ARGS__)(YK_FORK_NOT_STATIC, YK_FORK_BACK, RET, __VA_ARGS__)
 
 /* Inside a fork body only. yoke_fork(f, arguments): f may run elsewhere from now on. */
-#define yoke_fork(...) ((void)(yk_top = YK_CAT(YK_FORK_PUSH_, YK_HAS_MORE(__VA_ARGS__))(__VA_ARGS__)))
-#define YK_FORK_PUSH_0(N) ((void)yk_a_fork_named_##N, yk_fork_push_##N(yk_w, yk_top))
-#define YK_FORK_PUSH_1(N, ...) ((void)yk_a_fork_named_##N, yk_fork_push_##N(yk_w, yk_top, __VA_ARGS__))
+#define yoke_fork(...)                                                                                                 \
+    ((void)yk_only_in_a_fork_body, (void)(yk_top = YK_CAT(YK_FORK_PUSH_, YK_HAS_MORE(__VA_ARGS__))(__VA_ARGS__)))
+#define YK_FORK_PUSH_0(N)                                                                                              \
+    (YK_USE(fork, a_fork, N, 0), yk_fork_push_##N(yk_only_in_a_fork_body, yk_top))
+#define YK_FORK_PUSH_1(N, ...)                                                                                         \
+    (YK_USE(fork, a_fork, N, YK_COUNT(__VA_ARGS__)),                                                                   \
+     yk_fork_push_##N(yk_only_in_a_fork_body, yk_top, __VA_ARGS__))
 /* f(arguments), here and now, without the cost of a call from outside. */
 #define yoke_call(...) YK_CAT(YK_FORK_CALL_, YK_HAS_MORE(__VA_ARGS__))(__VA_ARGS__)
-#define YK_FORK_CALL_0(N) ((void)yk_a_fork_named_##N, yk_fork_call_##N(yk_w, &yk_top))
-#define YK_FORK_CALL_1(N, ...) ((void)yk_a_fork_named_##N, yk_fork_call_##N(yk_w, &yk_top, __VA_ARGS__))
+#define YK_FORK_CALL_0(N)                                                                                              \
+    (YK_USE(fork, a_fork, N, 0), yk_fork_call_##N(yk_only_in_a_fork_body, &yk_top))
+#define YK_FORK_CALL_1(N, ...)                                                                                         \
+    (YK_USE(fork, a_fork, N, YK_COUNT(__VA_ARGS__)),                                                                   \
+     yk_fork_call_##N(yk_only_in_a_fork_body, &yk_top, __VA_ARGS__))
 /* The result of the newest fork that has not been joined, which must be one of f. */
-#define yoke_join(N) ((void)yk_a_fork_named_##N, yk_fork_join_##N(yk_w, &yk_top))
+#define yoke_join(N) (YK_USE(fork, a_fork, N, yk_fork_takes_##N), yk_fork_join_##N(yk_only_in_a_fork_body, &yk_top))
 
 /* f(arguments) on the pool of a `threads` executor, from any thread; on another executor, or one that failed to open, it
  * runs alone in the calling thread. Returns f's result. */
 #define yoke_run(ex, ...) YK_CAT(YK_FORK_RUN_, YK_HAS_MORE(__VA_ARGS__))(ex, __VA_ARGS__)
-#define YK_FORK_RUN_0(ex, N) ((void)yk_a_fork_named_##N, yk_fork_in_##N((ex)))
-#define YK_FORK_RUN_1(ex, N, ...) ((void)yk_a_fork_named_##N, yk_fork_in_##N((ex), __VA_ARGS__))
+#define YK_FORK_RUN_0(ex, N) (YK_USE(fork, a_fork, N, 0), yk_fork_in_##N((ex)))
+#define YK_FORK_RUN_1(ex, N, ...)                                                                                      \
+    (YK_USE(fork, a_fork, N, YK_COUNT(__VA_ARGS__)), yk_fork_in_##N((ex), __VA_ARGS__))
 
 /* The process's own pool, `threads` with its defaults, started by the first call; closed when the program ends. Do not
  * close it. It may have failed to start: see yoke_open(). */

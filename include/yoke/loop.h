@@ -57,10 +57,32 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
 
 #define YK_LOOP_FORM(...) YK_CAT(YK_LOOP_, YK_HAS_MORE(__VA_ARGS__))
 #define YK_LOOP_MAKE(m, ...) m(__VA_ARGS__)
-#define YK_LOOP_1(M, HEAD, ...)                                                                                        \
-    M(HEAD, (YK_MAP(YK_DECLARE, ~, YK_SEMICOLON, __VA_ARGS__);), (, YK_MAP(YK_DECLARE, ~, YK_COMMA, __VA_ARGS__)),     \
-      (, YK_MAP(YK_LOAD, ~, YK_COMMA, __VA_ARGS__)), (YK_MAP(YK_PASS, ~, YK_COMMA, __VA_ARGS__)))
-#define YK_LOOP_0(M, HEAD) M(HEAD, (char yk_none;), (), (), (0))
+/* WHO: (kind, name, whether the head is right, what it looks like when it is). HEAD: what M begins with. */
+#define YK_LOOP_1(M, WHO, HEAD, ...)                                                                                   \
+    YK_CAT(YK_LOOP_1_, YK_ALL(YK_IS_TUPLE, __VA_ARGS__))(M, WHO, HEAD, __VA_ARGS__)
+#define YK_LOOP_1_0(M, WHO, HEAD, ...) YK_LOOP_UNLESS_HEAD(YK_LOOP_WRONG, WHO)
+#define YK_LOOP_1_1(M, WHO, HEAD, ...)                                                                                 \
+    YK_LOOP_HEAD(YK_COUNT(__VA_ARGS__), YK_UNWRAP WHO)                                                                 \
+    (M(HEAD, (YK_MAP(YK_DECLARE, ~, YK_SEMICOLON, __VA_ARGS__);), (, YK_MAP(YK_DECLARE, ~, YK_COMMA, __VA_ARGS__)),    \
+       (, YK_MAP(YK_LOAD, ~, YK_COMMA, __VA_ARGS__)), (YK_MAP(YK_PASS, ~, YK_COMMA, __VA_ARGS__))))
+#define YK_LOOP_0(M, WHO, HEAD) YK_LOOP_HEAD(0, YK_UNWRAP WHO)(M(HEAD, (char yk_none;), (), (), (0)))
+#define YK_LOOP_TOO_MANY(M, WHO, HEAD, ...) YK_LOOP_UNLESS_HEAD(YK_LOOP_CROWD, WHO)
+/* What a wrong head, or a right one with wrong parameters, becomes. */
+#define YK_LOOP_HEAD(TAKES, ...) YK_APPLY(YK_LOOP_HEAD_AS, TAKES, __VA_ARGS__)
+#define YK_LOOP_HEAD_AS(TAKES, KIND, N, RIGHT, LIKE) YK_CAT(YK_LOOP_HEAD_, RIGHT)(TAKES, KIND, N, LIKE)
+#define YK_LOOP_HEAD_1(TAKES, KIND, N, LIKE)                                                                           \
+    enum {                                                                                                             \
+        yk_##KIND##_takes_##N = TAKES                                                                                  \
+    };                                                                                                                 \
+    YK_UNWRAP
+#define YK_LOOP_HEAD_0(TAKES, KIND, N, LIKE) YK_LOOP_NOT_LIKE(KIND, N, LIKE) YK_DROP
+#define YK_LOOP_NOT_LIKE(KIND, N, LIKE)                                                                                \
+    YK_ASSERT(0, "yoke: " #KIND " " #N ": write " LIKE);                                                               \
+    void yk_wrong_##N(void)
+#define YK_LOOP_UNLESS_HEAD(m, WHO) YK_APPLY(YK_LOOP_UNLESS_HEAD_AS, m, YK_UNWRAP WHO)
+#define YK_LOOP_UNLESS_HEAD_AS(m, KIND, N, RIGHT, LIKE) YK_IF(RIGHT)(m(KIND, N))(YK_LOOP_NOT_LIKE(KIND, N, LIKE))
+#define YK_LOOP_WRONG(KIND, N) YK_WRONG_PARAMETERS(KIND, N)
+#define YK_LOOP_CROWD(KIND, N) YK_TOO_MANY_PARAMETERS(KIND, N)
 
 #define YK_LOOP_ARGS(N, FIELDS)                                                                                        \
     struct yk_loop_args_##N {                                                                                          \
@@ -71,7 +93,9 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
 
 /* YOKE_LOOP(name, i, (type, parameter)...) { body }: at file scope. i is a size_t. */
 #define YOKE_LOOP(N, ...)                                                                                              \
-    YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_LOOP_OVER_1, (N, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
+    YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_LOOP_OVER_1,                                                            \
+                 (loop, N, YK_IS_NAME(YK_FIRST(__VA_ARGS__, ~)), "YOKE_LOOP(name, i, (type, parameter)...)"),          \
+                 (N, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
 #define YK_LOOP_REST(...) YK_CAT(YK_LOOP_REST_, YK_HAS_MORE(__VA_ARGS__))(__VA_ARGS__)
 #define YK_LOOP_REST_0(a)
 #define YK_LOOP_REST_1(a, ...) , __VA_ARGS__
@@ -98,15 +122,18 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
 
 /* yoke_for(ex, n, name, arguments...): 0, or a negative code when iterations were left out, see above. */
 #define yoke_for(ex, n, ...) YK_CAT(YK_FOR_, YK_HAS_MORE(__VA_ARGS__))(ex, n, __VA_ARGS__)
-#define YK_FOR_0(ex, n, N) ((void)yk_a_loop_named_##N, yk_loop_for_##N((ex), (n)))
-#define YK_FOR_1(ex, n, N, ...) ((void)yk_a_loop_named_##N, yk_loop_for_##N((ex), (n), __VA_ARGS__))
+#define YK_FOR_0(ex, n, N) (YK_USE(loop, a_loop, N, 0), yk_loop_for_##N((ex), (n)))
+#define YK_FOR_1(ex, n, N, ...)                                                                                        \
+    (YK_USE(loop, a_loop, N, YK_COUNT(__VA_ARGS__)), yk_loop_for_##N((ex), (n), __VA_ARGS__))
 
 /* ---- Two and three ---- */
 
 /* YOKE_LOOP2(name, i, j, (type, parameter)...) { body }: i counts rows, j columns; neighbours in j are done one after the
  * other. YOKE_LOOP3(name, i, j, k, ...) { body }. At file scope. */
 #define YOKE_LOOP2(N, I, ...)                                                                                          \
-    YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_LOOP_OVER_2, (N, I, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
+    YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_LOOP_OVER_2,                                                            \
+                 (loop, N, YK_ALL(YK_IS_NAME, I, YK_FIRST(__VA_ARGS__, ~)), "YOKE_LOOP2(name, i, j, (type, parameter)...)"), \
+                 (N, I, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
 #define YK_LOOP_OVER_2(HEAD, ...) YK_APPLY(YK_LOOP_OVER_2_AS, YK_UNWRAP HEAD, __VA_ARGS__)
 #define YK_LOOP_OVER_2_AS(N, I, J, FIELDS, PARAMS, LOADS, VALUES)                                                      \
     enum {                                                                                                             \
@@ -136,7 +163,10 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
     static inline YK_MAYBE void yk_loop_body_##N(YK_MAYBE size_t I, YK_MAYBE size_t J YK_UNWRAP PARAMS) YK_NOEXCEPT
 
 #define YOKE_LOOP3(N, I, J, ...)                                                                                       \
-    YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_LOOP_OVER_3, (N, I, J, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
+    YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_LOOP_OVER_3,                                                            \
+                 (loop, N, YK_ALL(YK_IS_NAME, I, J, YK_FIRST(__VA_ARGS__, ~)),                                         \
+                  "YOKE_LOOP3(name, i, j, k, (type, parameter)...)"),                                                  \
+                 (N, I, J, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
 #define YK_LOOP_OVER_3(HEAD, ...) YK_APPLY(YK_LOOP_OVER_3_AS, YK_UNWRAP HEAD, __VA_ARGS__)
 #define YK_LOOP_OVER_3_AS(N, I, J, K, FIELDS, PARAMS, LOADS, VALUES)                                                   \
     enum {                                                                                                             \
@@ -171,11 +201,13 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
 /* yoke_for2(ex, rows, columns, name, arguments...), yoke_for3(ex, n, m, o, name, arguments...): as yoke_for(). The product of the
  * lengths must fit size_t. */
 #define yoke_for2(ex, n, m, ...) YK_CAT(YK_FOR2_, YK_HAS_MORE(__VA_ARGS__))(ex, n, m, __VA_ARGS__)
-#define YK_FOR2_0(ex, n, m, N) ((void)yk_a_loop_of_2_named_##N, yk_loop_for_##N((ex), (n), (m)))
-#define YK_FOR2_1(ex, n, m, N, ...) ((void)yk_a_loop_of_2_named_##N, yk_loop_for_##N((ex), (n), (m), __VA_ARGS__))
+#define YK_FOR2_0(ex, n, m, N) (YK_USE(loop, a_loop_of_2, N, 0), yk_loop_for_##N((ex), (n), (m)))
+#define YK_FOR2_1(ex, n, m, N, ...)                                                                                    \
+    (YK_USE(loop, a_loop_of_2, N, YK_COUNT(__VA_ARGS__)), yk_loop_for_##N((ex), (n), (m), __VA_ARGS__))
 #define yoke_for3(ex, n, m, o, ...) YK_CAT(YK_FOR3_, YK_HAS_MORE(__VA_ARGS__))(ex, n, m, o, __VA_ARGS__)
-#define YK_FOR3_0(ex, n, m, o, N) ((void)yk_a_loop_of_3_named_##N, yk_loop_for_##N((ex), (n), (m), (o)))
-#define YK_FOR3_1(ex, n, m, o, N, ...) ((void)yk_a_loop_of_3_named_##N, yk_loop_for_##N((ex), (n), (m), (o), __VA_ARGS__))
+#define YK_FOR3_0(ex, n, m, o, N) (YK_USE(loop, a_loop_of_3, N, 0), yk_loop_for_##N((ex), (n), (m), (o)))
+#define YK_FOR3_1(ex, n, m, o, N, ...)                                                                                 \
+    (YK_USE(loop, a_loop_of_3, N, YK_COUNT(__VA_ARGS__)), yk_loop_for_##N((ex), (n), (m), (o), __VA_ARGS__))
 
 /* ---- Reductions ---- */
 
@@ -187,6 +219,9 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
  * the same places, and the parts are combined in the same order. */
 #define YOKE_REDUCE(T, N, I, ACC, OTHER, IDENTITY, ...)                                                                \
     YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_REDUCE_OVER,                                                            \
+                 (reduction, N,                                                                                        \
+                  YK_AND(YK_ALL(YK_IS_NAME, I, ACC, OTHER), YK_ALL(YK_IS_IN_PAREN, IDENTITY, YK_FIRST(__VA_ARGS__, ~))), \
+                  "YOKE_REDUCE(type, name, i, acc, other, (identity), (combine), (type, parameter)...)"),              \
                  (T, N, I, ACC, OTHER, IDENTITY, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
 #define YK_REDUCE_OVER(HEAD, ...) YK_APPLY(YK_REDUCE_OVER_AS, YK_UNWRAP HEAD, __VA_ARGS__)
 #define YK_REDUCE_OVER_AS(T, N, I, ACC, OTHER, IDENTITY, COMBINE, FIELDS, PARAMS, LOADS, VALUES)                       \
@@ -227,8 +262,9 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
 
 /* yoke_reduce(ex, n, name, arguments...): the identity when n is 0. */
 #define yoke_reduce(ex, n, ...) YK_CAT(YK_REDUCE_, YK_HAS_MORE(__VA_ARGS__))(ex, n, __VA_ARGS__)
-#define YK_REDUCE_0(ex, n, N) ((void)yk_a_reduction_named_##N, yk_loop_reduce_##N((ex), (n)))
-#define YK_REDUCE_1(ex, n, N, ...) ((void)yk_a_reduction_named_##N, yk_loop_reduce_##N((ex), (n), __VA_ARGS__))
+#define YK_REDUCE_0(ex, n, N) (YK_USE(reduction, a_reduction, N, 0), yk_loop_reduce_##N((ex), (n)))
+#define YK_REDUCE_1(ex, n, N, ...)                                                                                     \
+    (YK_USE(reduction, a_reduction, N, YK_COUNT(__VA_ARGS__)), yk_loop_reduce_##N((ex), (n), __VA_ARGS__))
 
 #ifdef __cplusplus
 }

@@ -90,6 +90,22 @@
 /* 1 when p is a parenthesised list of two items or more. */
 #define YK_IS_TUPLE(p) YK_CAT(YK_IS_TUPLE_, YK_SECOND(YK_PAREN p, 0))(p)
 #define YK_PAREN(...) ~, 1
+/* 1 when p begins with a parenthesis. */
+#define YK_IS_IN_PAREN(p) YK_SECOND(YK_PAREN p, 0)
+/* 1 for what can be a name: not nothing, not in parentheses, and no type before it (of those that are likely there). */
+#define YK_IS_NAME(p) YK_CAT(YK_IS_NAME_, YK_IS_IN_PAREN(p))(p)
+#define YK_IS_NAME_1(p) 0
+#define YK_IS_NAME_0(p) YK_SECOND(YK_TYPED_##p, 1)
+#define YK_TYPED_ ~, 0,
+#define YK_TYPED_size_t ~, 0,
+#define YK_TYPED_ssize_t ~, 0,
+#define YK_TYPED_int ~, 0,
+#define YK_TYPED_long ~, 0,
+#define YK_TYPED_unsigned ~, 0,
+#define YK_TYPED_float ~, 0,
+#define YK_TYPED_double ~, 0,
+#define YK_TYPED_const ~, 0,
+#define YK_TYPED_struct ~, 0,
 #define YK_IS_TUPLE_0(p) 0
 #define YK_IS_TUPLE_1(p) YK_HAS_MORE p
 

@@ -69,6 +69,9 @@ YOKE_API int yk_scan(struct yoke_executor *ex, size_t n, const yk_scanning *s, v
 /* YOKE_SCAN(T, name, i, acc, other, (identity), (combine), (type, parameter)...) { body }: at file scope. */
 #define YOKE_SCAN(T, N, I, ACC, OTHER, IDENTITY, ...)                                                                  \
     YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_SCAN_OVER,                                                              \
+                 (scan, N,                                                                                             \
+                  YK_AND(YK_ALL(YK_IS_NAME, I, ACC, OTHER), YK_ALL(YK_IS_IN_PAREN, IDENTITY, YK_FIRST(__VA_ARGS__, ~))), \
+                  "YOKE_SCAN(type, name, i, acc, other, (identity), (combine), (type, parameter)...)"),                \
                  (T, N, I, ACC, OTHER, IDENTITY, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
 #define YK_SCAN_OVER(HEAD, ...) YK_APPLY(YK_SCAN_OVER_AS, YK_UNWRAP HEAD, __VA_ARGS__)
 #define YK_SCAN_OVER_AS(T, N, I, ACC, OTHER, IDENTITY, COMBINE, FIELDS, PARAMS, LOADS, VALUES)                         \
@@ -150,7 +153,7 @@ YOKE_API int yk_scan(struct yoke_executor *ex, size_t n, const yk_scanning *s, v
             yk_scan_into_##N((T *)yk_to, &yk_acc);                                                                     \
         }                                                                                                              \
     }                                                                                                                  \
-    static inline YK_MAYBE int yk_scan_all_##N(struct yoke_executor *yk_ex, size_t yk_n, T *yk_out,                     \
+    static inline YK_MAYBE int yk_scan_all_##N(struct yoke_executor *yk_ex, size_t yk_n, T *yk_out,                    \
                                                bool yk_exclusive YK_UNWRAP PARAMS)                                     \
     {                                                                                                                  \
         static const yk_scanning yk_s = {yk_scan_fold_##N, yk_scan_combine_##N, yk_scan_identity_##N, yk_scan_write_##N, \
@@ -163,9 +166,9 @@ YOKE_API int yk_scan(struct yoke_executor *ex, size_t n, const yk_scanning *s, v
 /* yoke_scan(ex, n, out, name, arguments...): out[i] includes element i. yoke_scan_before(...): it does not. */
 #define yoke_scan(ex, n, out, ...) YK_CAT(YK_SCAN_, YK_HAS_MORE(__VA_ARGS__))(ex, n, out, false, __VA_ARGS__)
 #define yoke_scan_before(ex, n, out, ...) YK_CAT(YK_SCAN_, YK_HAS_MORE(__VA_ARGS__))(ex, n, out, true, __VA_ARGS__)
-#define YK_SCAN_0(ex, n, out, exclusive, N) ((void)yk_a_scan_named_##N, yk_scan_all_##N((ex), (n), (out), exclusive))
+#define YK_SCAN_0(ex, n, out, exclusive, N) (YK_USE(scan, a_scan, N, 0), yk_scan_all_##N((ex), (n), (out), exclusive))
 #define YK_SCAN_1(ex, n, out, exclusive, N, ...)                                                                       \
-    ((void)yk_a_scan_named_##N, yk_scan_all_##N((ex), (n), (out), exclusive, __VA_ARGS__))
+    (YK_USE(scan, a_scan, N, YK_COUNT(__VA_ARGS__)), yk_scan_all_##N((ex), (n), (out), exclusive, __VA_ARGS__))
 
 /* Sums of numbers: to[i] is from[0] + ... + from[i], or without from[i]. to may be from. Integers wrap round. Floats are summed
  * in an order of their own, several at a time: the same on every machine and for every number of workers. */

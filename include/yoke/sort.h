@@ -417,7 +417,10 @@ extern "C" {
 
 /* YOKE_ORDER(T, name, a, b, (type, parameter)...) { body }: at file scope. T is any type that can be copied. */
 #define YOKE_ORDER(T, N, A, ...)                                                                                       \
-    YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_ORDER_OVER, (T, N, A, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
+    YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_ORDER_OVER,                                                             \
+                 (order, N, YK_ALL(YK_IS_NAME, A, YK_FIRST(__VA_ARGS__, ~)),                                           \
+                  "YOKE_ORDER(type, name, a, b, (type, parameter)...)"),                                               \
+                 (T, N, A, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
 #define YK_ORDER_OVER(HEAD, ...) YK_APPLY(YK_ORDER_OVER_AS, YK_UNWRAP HEAD, __VA_ARGS__)
 #define YK_ORDER_OVER_AS(T, N, A, B, FIELDS, PARAMS, LOADS, VALUES)                                                    \
     enum {                                                                                                             \
@@ -502,8 +505,9 @@ extern "C" {
 /* yoke_sort(ex, base, n, order, arguments...) */
 #define yoke_sort(...) YK_APPLY(YK_SORT_OF, __VA_ARGS__)
 #define YK_SORT_OF(ex, base, n, ...) YK_CAT(YK_SORT_, YK_HAS_MORE(__VA_ARGS__))(ex, base, n, __VA_ARGS__)
-#define YK_SORT_0(ex, base, n, N) ((void)yk_an_order_named_##N, yk_order_sort_all_##N((ex), (base), (n)))
-#define YK_SORT_1(ex, base, n, N, ...) ((void)yk_an_order_named_##N, yk_order_sort_all_##N((ex), (base), (n), __VA_ARGS__))
+#define YK_SORT_0(ex, base, n, N) (YK_USE(order, an_order, N, 0), yk_order_sort_all_##N((ex), (base), (n)))
+#define YK_SORT_1(ex, base, n, N, ...)                                                                                 \
+    (YK_USE(order, an_order, N, YK_COUNT(__VA_ARGS__)), yk_order_sort_all_##N((ex), (base), (n), __VA_ARGS__))
 
 /* The index of the first of the least elements, or of the greatest; 0 when n is 0, or when the job was cancelled; SIZE_MAX when
  * base is NULL and n is not 0. */
@@ -511,28 +515,30 @@ extern "C" {
 #define YK_MIN_OF(ex, base, n, ...) YK_CAT(YK_BEST_, YK_HAS_MORE(__VA_ARGS__))(least, ex, base, n, __VA_ARGS__)
 #define yoke_max(...) YK_APPLY(YK_MAX_OF, __VA_ARGS__)
 #define YK_MAX_OF(ex, base, n, ...) YK_CAT(YK_BEST_, YK_HAS_MORE(__VA_ARGS__))(most, ex, base, n, __VA_ARGS__)
-#define YK_BEST_0(which, ex, base, n, N) ((void)yk_an_order_named_##N, yk_order_##which##_##N((ex), (base), (n)))
+#define YK_BEST_0(which, ex, base, n, N) (YK_USE(order, an_order, N, 0), yk_order_##which##_##N((ex), (base), (n)))
 #define YK_BEST_1(which, ex, base, n, N, ...)                                                                          \
-    ((void)yk_an_order_named_##N, yk_order_##which##_##N((ex), (base), (n), __VA_ARGS__))
+    (YK_USE(order, an_order, N, YK_COUNT(__VA_ARGS__)), yk_order_##which##_##N((ex), (base), (n), __VA_ARGS__))
 
 /* yoke_unique(ex, from, n, to, &kept, order, arguments...): copies those elements that are not equal to the one before, neither
  * belonging before the other; of sorted elements one of each is left. to has room for n elements and does not overlap from;
  * kept is their number. 0; -EINVAL, -ENOMEM or -ECANCELED as for yoke_select(). */
 #define yoke_unique(...) YK_APPLY(YK_UNIQUE_OF, __VA_ARGS__)
-#define YK_UNIQUE_OF(ex, from, n, to, kept, ...)                                                                        \
+#define YK_UNIQUE_OF(ex, from, n, to, kept, ...)                                                                       \
     YK_CAT(YK_UNIQUE_, YK_HAS_MORE(__VA_ARGS__))(ex, from, n, to, kept, __VA_ARGS__)
 #define YK_UNIQUE_0(ex, from, n, to, kept, N)                                                                          \
-    ((void)yk_an_order_named_##N, yk_order_unique_##N((ex), (from), (n), (to), (kept)))
+    (YK_USE(order, an_order, N, 0), yk_order_unique_##N((ex), (from), (n), (to), (kept)))
 #define YK_UNIQUE_1(ex, from, n, to, kept, N, ...)                                                                     \
-    ((void)yk_an_order_named_##N, yk_order_unique_##N((ex), (from), (n), (to), (kept), __VA_ARGS__))
+    (YK_USE(order, an_order, N, YK_COUNT(__VA_ARGS__)),                                                                \
+     yk_order_unique_##N((ex), (from), (n), (to), (kept), __VA_ARGS__))
 
 /* yoke_nth(ex, base, n, k, order, arguments...): afterwards element k is the one that yoke_sort() would put there, none before it
  * belongs after it and none after it before it; where those are is the same for every number of workers. Some passes over the
  * elements, mostly two, where sorting takes log2(n); with k = n / 2, the median. 0; -EINVAL when k >= n, too; else as above. */
 #define yoke_nth(...) YK_APPLY(YK_NTH_OF, __VA_ARGS__)
 #define YK_NTH_OF(ex, base, n, k, ...) YK_CAT(YK_NTH_, YK_HAS_MORE(__VA_ARGS__))(ex, base, n, k, __VA_ARGS__)
-#define YK_NTH_0(ex, base, n, k, N) ((void)yk_an_order_named_##N, yk_order_nth_##N((ex), (base), (n), (k)))
-#define YK_NTH_1(ex, base, n, k, N, ...) ((void)yk_an_order_named_##N, yk_order_nth_##N((ex), (base), (n), (k), __VA_ARGS__))
+#define YK_NTH_0(ex, base, n, k, N) (YK_USE(order, an_order, N, 0), yk_order_nth_##N((ex), (base), (n), (k)))
+#define YK_NTH_1(ex, base, n, k, N, ...)                                                                               \
+    (YK_USE(order, an_order, N, YK_COUNT(__VA_ARGS__)), yk_order_nth_##N((ex), (base), (n), (k), __VA_ARGS__))
 
 /* Stable, with the comparison function of qsort_r(): less than, equal to or greater than 0 as x belongs before y, with it or
  * after it. Slower than yoke_sort(), since each comparison is a call. size > 0. */
@@ -543,7 +549,10 @@ YOKE_API int yoke_qsort(struct yoke_executor *ex, void *base, size_t n, size_t s
 
 /* YOKE_KEY(T, K, name, e, (type, parameter)...) { body }: at file scope; the body returns the key, a K, of the T at e. */
 #define YOKE_KEY(T, K, N, ...)                                                                                         \
-    YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_KEY_OVER, (T, K, N, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
+    YK_LOOP_MAKE(YK_LOOP_FORM(__VA_ARGS__), YK_KEY_OVER,                                                               \
+                 (key, N, YK_IS_NAME(YK_FIRST(__VA_ARGS__, ~)),                                                        \
+                  "YOKE_KEY(type, type of the key, name, element, (type, parameter)...)"),                             \
+                 (T, K, N, YK_FIRST(__VA_ARGS__, ~)) YK_LOOP_REST(__VA_ARGS__))
 #define YK_KEY_OVER(HEAD, ...) YK_APPLY(YK_KEY_OVER_AS, YK_UNWRAP HEAD, __VA_ARGS__)
 #define YK_KEY_OVER_AS(T, K, N, E, FIELDS, PARAMS, LOADS, VALUES)                                                      \
     YK_ASSERT(YK_IS_NUMBER(K), "yoke: key " #N " is neither an integer nor a floating-point number of at most 64 bits"); \
@@ -559,7 +568,7 @@ YOKE_API int yoke_qsort(struct yoke_executor *ex, void *base, size_t n, size_t s
         (void)yk_a;                                                                                                    \
         const K yk_k = yk_key_body_##N((T const *)yk_e YK_UNWRAP LOADS);                                               \
         memcpy(&yk_raw, &yk_k, sizeof yk_k <= sizeof yk_raw ? sizeof yk_k : 0);                                        \
-        return yk_key_bits(yk_raw, 8 * sizeof(K), (K)0.5 != (K)0, (K)-1 < (K)1);                                        \
+        return yk_key_bits(yk_raw, 8 * sizeof(K), (K)0.5 != (K)0, (K)-1 < (K)1);                                       \
     }                                                                                                                  \
     YK_KEY_FUNCTIONS(N, T, yk_key_ordered_##N, 8 * sizeof(K))                                                          \
     static inline YK_MAYBE int yk_key_sort_all_##N(struct yoke_executor *yk_ex, T *yk_base, size_t yk_n YK_UNWRAP PARAMS) \
@@ -588,14 +597,15 @@ YOKE_API int yoke_qsort(struct yoke_executor *ex, void *base, size_t n, size_t s
     {                                                                                                                  \
         yk_radix_leaf(yk_f, yk_t, yk_n, yk_b, yk_into, sizeof(T), KEY, yk_v);                                          \
     }                                                                                                                  \
-    static YK_MAYBE const yk_keys yk_keys_##N = {yk_key_plain_##N, yk_key_look_##N,  yk_key_scatter_##N,                       \
+    static YK_MAYBE const yk_keys yk_keys_##N = {yk_key_plain_##N, yk_key_look_##N,  yk_key_scatter_##N,               \
                                                  yk_key_sort_##N,  sizeof(T),        BITS};
 
 /* yoke_radix_sort(ex, base, n, key, arguments...) */
 #define yoke_radix_sort(...) YK_APPLY(YK_RADIX_SORT_OF, __VA_ARGS__)
 #define YK_RADIX_SORT_OF(ex, base, n, ...) YK_CAT(YK_RADIX_, YK_HAS_MORE(__VA_ARGS__))(ex, base, n, __VA_ARGS__)
-#define YK_RADIX_0(ex, base, n, N) ((void)yk_a_key_named_##N, yk_key_sort_all_##N((ex), (base), (n)))
-#define YK_RADIX_1(ex, base, n, N, ...) ((void)yk_a_key_named_##N, yk_key_sort_all_##N((ex), (base), (n), __VA_ARGS__))
+#define YK_RADIX_0(ex, base, n, N) (YK_USE(key, a_key, N, 0), yk_key_sort_all_##N((ex), (base), (n)))
+#define YK_RADIX_1(ex, base, n, N, ...)                                                                                \
+    (YK_USE(key, a_key, N, YK_COUNT(__VA_ARGS__)), yk_key_sort_all_##N((ex), (base), (n), __VA_ARGS__))
 
 /* Numbers alone, ascending, by radix sort. */
 YOKE_API int yoke_sort_i8(struct yoke_executor *ex, int8_t *base, size_t n);

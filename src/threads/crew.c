@@ -57,8 +57,8 @@ YOKE_FORK(void, yk_crew_member, (void *, arg))
         size_t k = atomic_fetch_add_explicit(&c->next, 1, memory_order_relaxed);
         if (k >= atomic_load_explicit(&c->end, memory_order_relaxed))
             break;
-        if (YK_UNLIKELY(!__atomic_load_n(&yk_w->limit, __ATOMIC_RELAXED))) {
-            if (yk_forks_is_over(yk_w))
+        if (YK_UNLIKELY(!__atomic_load_n(&yk_only_in_a_fork_body->limit, __ATOMIC_RELAXED))) {
+            if (yk_forks_is_over(yk_only_in_a_fork_body))
                 break;
             if (k + 1 < atomic_load_explicit(&c->end, memory_order_relaxed)) {
                 yoke_fork(yk_crew_member, c);

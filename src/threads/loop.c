@@ -39,8 +39,8 @@ YOKE_FORK(void, yk_loop_range, (void *, arg), (size_t, lo), (size_t, hi))
     loop *l = arg;
     unsigned forked = 0;
     while (lo < hi) {
-        if (YK_UNLIKELY(!__atomic_load_n(&yk_w->limit, __ATOMIC_RELAXED))) {
-            if (yk_forks_is_over(yk_w))
+        if (YK_UNLIKELY(!__atomic_load_n(&yk_only_in_a_fork_body->limit, __ATOMIC_RELAXED))) {
+            if (yk_forks_is_over(yk_only_in_a_fork_body))
                 break;
             if (hi - lo > 1) {
                 size_t middle = lo + (hi - lo + 1) / 2;

@@ -42,7 +42,7 @@ YOKE_FORK(void, yk_merge_range, (const void *, arg), (const char *, l), (size_t,
 {
     const sorter *s = arg;
     if (nl + nr <= s->grain) {
-        if (!yk_forks_is_over(yk_w))
+        if (!yk_forks_is_over(yk_only_in_a_fork_body))
             s->order->merge(l, nl, r, nr, out, s->size, s->args);
         return;
     }
@@ -56,7 +56,7 @@ YOKE_FORK(void, yk_sort_range, (const void *, arg), (char *, base), (char *, spa
 {
     const sorter *s = arg;
     if (n <= s->leaf) {
-        if (!yk_forks_is_over(yk_w))
+        if (!yk_forks_is_over(yk_only_in_a_fork_body))
             s->order->sort(base, spare, n, into_spare, s->size, s->args);
         return;
     }

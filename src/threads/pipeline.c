@@ -249,7 +249,7 @@ YOKE_FORK(void, yk_pipe_member, (void *, arg), (state *, own))
         }
         if (!forked && atomic_load_explicit(&p->available, memory_order_relaxed) > 0) {
             atomic_store_explicit(&child, NOT_BEGUN, memory_order_relaxed);
-            yk_forks_ask_one((yk_forks *)(void *)yk_w); /* so that it is there to be stolen at once */
+            yk_forks_ask_one((yk_forks *)(void *)yk_only_in_a_fork_body); /* so that it is there to be stolen at once */
             yoke_fork(yk_pipe_member, p, &child);
             forked = true;
         }

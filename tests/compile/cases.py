@@ -144,8 +144,8 @@ def fork(name, body, *expected, only=ALL):
 wrong('fork: too many bytes', 'struct huge { char x[49]; };\nYOKE_FORK(int, lift, (struct huge, h)) { return h.x[0]; }', 'fork lift takes more than 48 bytes')
 wrong('fork: result too large', 'struct huge { char x[49]; };\nYOKE_FORK(struct huge, drop) { struct huge h; h.x[0] = 0; return h; }', 'fork drop returns more than 48 bytes')
 wrong('fork: 17 parameters', 'YOKE_FORK(int, wide, %s) { return 0; }' % MANY, 'fork wide: at most 16 parameters')
-wrong('fork: outside a body', FORK + 'long outside(void);\nlong outside(void) { yoke_fork(fib, 1); return 0; }', 'yk_(top|w)')
-wrong('fork: join outside a body', FORK + 'long outside(void);\nlong outside(void) { return yoke_join(fib); }', 'yk_(top|w)')
+wrong('fork: outside a body', FORK + 'long outside(void);\nlong outside(void) { yoke_fork(fib, 1); return 0; }', 'yk_(only_in_a_fork_body|top)')
+wrong('fork: join outside a body', FORK + 'long outside(void);\nlong outside(void) { return yoke_join(fib); }', 'yk_(only_in_a_fork_body|top)')
 wrong('fork: body missing', 'YOKE_FORK(int, empty, (int, n));\nint use(void);\nint use(void) { return empty(1) + not_there; }', 'not_there|yk_fork_body_empty')
 fork('too few arguments', 'yoke_fork(fib)', 'few|no matching|yk_fork_push_fib')
 fork('too many arguments', 'yoke_fork(fib, 1, 2)', 'many|no matching|yk_fork_push_fib')
@@ -167,6 +167,86 @@ wrong('loop: arguments in the wrong order', LOOP + 'void use(double *x);\nvoid u
 wrong('loop: no such loop', 'void use(void);\nvoid use(void) { yoke_for(NULL, 10, stretch); }', '(a_loop_named|for)_stretch')
 wrong('loop: two lengths for one', LOOP + 'void use(double *x);\nvoid use(double *x) { yoke_for2(NULL, 10, 10, scale, 2.0, x); }', 'a_loop_of_2_named_scale|many|no matching')
 wrong('loop: no such reduction', LOOP + 'double use(double *x);\ndouble use(double *x) { return yoke_reduce(NULL, 10, scale, 2.0, x); }', '(a_reduction_named|reduce)_scale')
+PARAMETERS = r'write every parameter as \(type, name\)'
+wrong('fork: no parentheses', 'YOKE_FORK(int, twice, int n) { return 2 * n; }', 'fork twice: ' + PARAMETERS)
+wrong('fork: no parentheses round the second', 'YOKE_FORK(int, twice, (int, n), int m) { return n * m; }', 'fork twice: ' + PARAMETERS)
+wrong('fork: no comma', 'YOKE_FORK(int, twice, (int n)) { return 2 * n; }', 'fork twice: ' + PARAMETERS)
+wrong('fork: empty parentheses', 'YOKE_FORK(int, twice, ()) { return 2; }', 'fork twice: ' + PARAMETERS)
+wrong('fork: only void in parentheses', 'YOKE_FORK(int, twice, (void)) { return 2; }', 'fork twice: ' + PARAMETERS)
+wrong('fork: a comma too many', 'YOKE_FORK(int, twice, (int, n), ) { return n; }', 'fork twice: ' + PARAMETERS)
+wrong('fork: no parentheses in a DECL', 'YOKE_FORK_DECL(int, twice, int n);', 'fork twice: ' + PARAMETERS)
+wrong('fork: no name', 'YOKE_FORK(int, ) { return 2; }', 'a fork has no name')
+wrong('fork: twice', FORK + FORK, 'yk_a_fork_named_fib')
+wrong('fork: parameter twice', 'YOKE_FORK(int, twice, (int, n), (long, n)) { return n; }', r'(member|yk_fork_args_twice::).*\bn\b')
+wrong('fork: type differs', 'YOKE_FORK_DECL(int, twice, (int, n));\nYOKE_FORK_IMPL(int, twice, (long, n)) { return 0; }', 'twice')
+wrong('fork: in a loop', FORK + 'YOKE_LOOP(halve, i, (double *, x)) { yoke_fork(fib, (int)x[i]); }', 'yk_(only_in_a_fork_body|top)')
+wrong('fork: call outside a body', FORK + 'long outside(void);\nlong outside(void) { return yoke_call(fib, 1); }', 'yk_only_in_a_fork_body')
+FEW = {'gcc': 'fork fib is given too few arguments', 'clang': 'fork fib is given too few arguments', 'g++': 'too few .*_fib', 'clang++': 'no matching .*_fib'}
+fork('none for one', 'yoke_fork(fib)', FEW)
+fork('call with none for one', 'long v = yoke_call(fib)', FEW)
+fork('run with none for one', 'long v = yoke_run(NULL, fib)', FEW)
+fork('call with too many', 'long v = yoke_call(fib, 1, 2)', {'gcc': 'too many .*yk_fork_call_fib', 'clang': 'too many arguments', 'g++': 'too many .*_fib', 'clang++': 'no matching .*_fib'})
+CALLED = {'gcc': r'fork fib\(n\): write its name and its arguments with a comma between', 'clang': 'is not a function', 'g++': 'yk_a_fork_named_fib', 'clang++': 'is not a function'}
+fork('written as a call', 'yoke_fork(fib(n))', CALLED)
+fork('call written as a call', 'long v = yoke_call(fib(n))', CALLED)
+fork('join written as a call', 'long v = yoke_join(fib(n))', CALLED)
+fork('call of no such fork', 'long v = yoke_call(fob, 1)', '(a_fork_named|call)_fob')
+fork('join of no such fork', 'long v = yoke_join(fob)', '(a_fork_named|join)_fob')
+fork('a loop is no fork', 'yoke_fork(scale, 2.0, NULL)', '(a_fork_named|push)_scale')
+fork('run without an executor', 'long v = yoke_run(fib, 1)', '(a_fork_named|in)_1')
+
+
+def kind(what, head, like, body):
+    """Wrong parameters of any kind of loop; head says how its first line begins, %s being the parameters."""
+    right = head % ''
+    name = '%s %s: ' % (what, 'bad')
+    wrong(like + ': no parentheses', head % ', int n' + body, name + PARAMETERS)
+    wrong(like + ': no comma', head % ', (int n)' + body, name + PARAMETERS)
+    wrong(like + ': empty parentheses', head % ', (int, n), ()' + body, name + PARAMETERS)
+    wrong(like + ': 17 parameters', head % (', ' + MANY) + body, name + 'at most 16 parameters')
+    last = right[right.rindex(','):]
+    if '(' not in last:
+        wrong(like + ': a name left out', right.replace(last, ', (int, n))') + body, name + r'write %s\(' % like)
+        wrong(like + ': the last name left out', right.replace(last, ')') + body, name + r'write %s\(' % like)
+        wrong(like + ': a type before a name', right.replace(last, ', size_t' + last[1:]) + body, name + r'write %s\(' % like)
+
+
+kind('loop', 'YOKE_LOOP(bad, i%s)', 'YOKE_LOOP', ' { }')
+kind('loop', 'YOKE_LOOP2(bad, i, j%s)', 'YOKE_LOOP2', ' { }')
+kind('loop', 'YOKE_LOOP3(bad, i, j, k%s)', 'YOKE_LOOP3', ' { }')
+kind('reduction', 'YOKE_REDUCE(int, bad, i, acc, other, (0), (*acc += *other)%s)', 'YOKE_REDUCE', ' { }')
+kind('scan', 'YOKE_SCAN(int, bad, i, acc, other, (0), (*acc += *other)%s)', 'YOKE_SCAN', ' { }')
+kind('order', 'YOKE_ORDER(int, bad, a, b%s)', 'YOKE_ORDER', ' { return *a < *b; }')
+kind('key', 'YOKE_KEY(int, int, bad, e%s)', 'YOKE_KEY', ' { return *e; }')
+kind('predicate', 'YOKE_PREDICATE(bad, i%s)', 'YOKE_PREDICATE', ' { return i > 0; }')
+kind('bin', 'YOKE_BIN(bad, i%s)', 'YOKE_BIN', ' { return i; }')
+kind('transform', 'YOKE_TRANSFORM(int, bad, i%s)', 'YOKE_TRANSFORM', ' { return 1; }')
+for like, what in (('YOKE_REDUCE', 'reduction'), ('YOKE_SCAN', 'scan')):
+    for name, head in (('identity without parentheses', 'int, bad, i, acc, other, 0, (*acc += *other)'),
+                       ('combine without parentheses', 'int, bad, i, acc, other, (0), *acc += *other'),
+                       ('no name for the other', 'int, bad, i, acc, (0), (*acc += *other), (int, n)')):
+        wrong('%s: %s' % (like, name), '%s(%s) { }' % (like, head), r'%s bad: write %s\(type, name, i, acc, other, \(identity\)' % (what, like))
+    wrong(like + ': no type', like + '(bad, i, acc, other, (0), (*acc += *other), (int, n)) { }', what + ' i: write ' + like)
+REDUCE = 'YOKE_REDUCE(double, total, i, acc, other, (0), (*acc += *other), (const double *, x)) { *acc += x[i]; }\n'
+
+
+def uses(name, front, statement, *expected):
+    wrong(name, front + 'void use(double *x);\nvoid use(double *x) { (void)%s; }' % statement, *expected)
+
+
+def few(what, name):
+    return {'gcc': '%s %s is given too few arguments' % (what, name), 'clang': '%s %s is given too few arguments' % (what, name),
+            'g++': 'few .*_%s|double' % name, 'clang++': 'no matching .*_%s' % name}
+
+
+uses('loop: a reduction is no loop', REDUCE, 'yoke_for(NULL, 9, total, x)', '(a_loop_named|for)_total')
+uses('loop: a fork is no loop', FORK, 'yoke_for(NULL, 9, fib, 1)', '(a_loop_named|for)_fib')
+uses('reduction: no such', '', 'yoke_reduce(NULL, 9, total, x)', '(a_reduction_named|reduce)_total')
+uses('scan: a reduction is no scan', REDUCE, 'yoke_scan(NULL, 9, x, total, x)', '(a_scan_named|all)_total')
+uses('loop: given none', LOOP, 'yoke_for(NULL, 9, scale)', few('loop', 'scale'))
+uses('loop: given one of two', LOOP, 'yoke_for(NULL, 9, scale, x)', few('loop', 'scale'))
+uses('reduction: given none', REDUCE, 'yoke_reduce(NULL, 9, total)', few('reduction', 'total'))
+uses('loop: written as a call', LOOP, 'yoke_for(NULL, 9, scale(2, x))', dict(CALLED, **{'gcc': r'loop scale\(2, x\): write its name', 'g++': 'a_loop_named_scale'}))
 
 # ---- Queues ----
 QUEUES = ('YOKE_QUEUE(numbers, int);\nYOKE_QUEUE(points, struct point);\nvoid use(numbers *n, points *p);\n'
