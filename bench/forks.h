@@ -1,7 +1,7 @@
 /* forks.h - the problems of bench/forks.c and crowd.py, as far as they are the same for every runtime: inputs, the leaves of each
  * recursion, and the checks of the answers. Their code is in forks_common.c, compiled once, so that none has the better compiler.
- * What differs is how a runtime forks and joins: forks_yoke.c does it with yoke, forks_omp.c with OpenMP tasks, forks_tbb.cpp with
- * oneTBB.
+ * What differs is how a runtime forks and joins: forks_yoke.c does it with yoke, forks_omp.c with OpenMP tasks,
+ * forks_tbb.cpp with oneTBB.
  *
  * A peer is a program that waits for a problem's name on stdin, solves it once and prints the time in ns (peer_main()): so it
  * keeps its threads between runs, as yoke does, and can be measured in turn with it. */

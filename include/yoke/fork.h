@@ -15,9 +15,11 @@
  * of threads, which is started by the first such call. yoke_run(ex, fib, 40) names the pool.
  *
  * In the body, each yoke_fork() needs its yoke_join() before the function returns, newest first, as for parentheses; a join
- * names the same function as its fork. Nothing reports the three mistakes there are: a fork without a join (it may be dropped,
- * or run late), joins in another order or of another function than their forks (they give results, and run arguments, that are
- * another's), and a join without a fork (it takes what is left in the slot, or a fork of the caller's). What is forked has its
+ * names the same function as its fork. Three mistakes are possible: a fork without a join (it may be dropped, or run late), joins
+ * in another order or of another function than their forks (they give results, and run arguments, that are another's), and a
+ * join without a fork (it takes what is left in the slot, or a fork of the caller's). With YOKE_DEBUG=forks in the environment
+ * they are reported on stderr, once per place, with the function's name and the place of the fork, for addr2line; then every
+ * fork and join takes the slow way. A join too many may be reported of the caller whose fork it took. What is forked has its
  * arguments copied (at most YOKE_FORK_BYTES, as its result); what they point to must stay until the join. Forks of different
  * functions may be mixed; declare one that is used before its body, or in other files, with YOKE_FORK_DECL in place of a
  * prototype and write YOKE_FORK_IMPL for its body.
@@ -100,9 +102,10 @@ typedef struct yk_fork_visit {
 YOKE_API void yk_fork_enter(yk_fork_visit *v, struct yoke_executor *ex);
 YOKE_API void yk_fork_leave(yk_fork_visit *v);
 /* A fork that finds top at w->limit or beyond. Returns the new top. */
-YOKE_API yk_fork_slot *yk_fork_slow(yk_fork_worker *w, yk_fork_slot *top, yk_fork_fn *run, const void *args, size_t size);
+YOKE_API yk_fork_slot *yk_fork_slow(yk_fork_worker *w, yk_fork_slot *top, yk_fork_fn *run, const void *args, size_t size,
+                                    const char *name);
 /* NULL: run it here; else where its result is. */
-YOKE_API const void *yk_fork_reclaim(yk_fork_worker *w, yk_fork_slot *top);
+YOKE_API const void *yk_fork_reclaim(yk_fork_worker *w, yk_fork_slot *top, const char *name);
 
 #define YK_FORK_1(LINK, M, RET, N, ...)                                                                                \
     YK_CAT(YK_FORK_1_, YK_ALL(YK_IS_TUPLE, __VA_ARGS__))(LINK, M, RET, N, __VA_ARGS__)
@@ -179,14 +182,14 @@ YOKE_API const void *yk_fork_reclaim(yk_fork_worker *w, yk_fork_slot *top);
     {                                                                                                                  \
         const struct yk_fork_args_##N yk_args = {YK_UNWRAP VALUES};                                                    \
         if (__builtin_expect(yk_top >= __atomic_load_n(&yk_w->limit, __ATOMIC_RELAXED), 0))                            \
-            return yk_fork_slow(yk_w, yk_top, yk_fork_run_##N, &yk_args, sizeof yk_args);                              \
+            return yk_fork_slow(yk_w, yk_top, yk_fork_run_##N, &yk_args, sizeof yk_args, #N);                          \
         memcpy(yk_top->bytes, &yk_args, sizeof yk_args);                                                               \
         yk_top->run = yk_fork_run_##N;                                                                                 \
         return yk_w->head = yk_top + 1;                                                                                \
     }                                                                                                                  \
     static __attribute__((noinline, cold)) YK_MAYBE RET yk_fork_late_##N(yk_fork_worker *yk_w, yk_fork_slot *yk_top)   \
     {                                                                                                                  \
-        const void *yk_done = yk_fork_reclaim(yk_w, yk_top);                                                           \
+        const void *yk_done = yk_fork_reclaim(yk_w, yk_top, #N);                                                       \
         YK_IF(YK_IS_VOID(RET))                                                                                         \
         (if (!yk_done) yk_fork_from_##N(yk_w, yk_top, yk_top);)                                                        \
         (RET yk_r; if (!yk_done) return yk_fork_from_##N(yk_w, yk_top, yk_top);                                        \

@@ -46,9 +46,9 @@ extern "C" {
 /* ---- What the macros use ---- */
 
 /* A block's elements are taken together in four lanes, a quarter of it each, which are then combined in order: four chains of
- * operations go on at a time where one would wait for itself. write does the lanes one after the other, with the same bits. An element
- * is *before combined with (the lanes before combined with its own lane so far): what a block ends with is what the next begins
- * with, so sums of what is not negative never fall. */
+ * operations go on at a time where one would wait for itself. write does the lanes one after the other, with the same bits. An
+ * element is *before combined with (the lanes before combined with its own lane so far): what a block ends with is what the next
+ * begins with, so sums of what is not negative never fall. */
 enum { YK_SCAN_LANES = 4 };
 
 typedef struct yk_scanning {

@@ -529,9 +529,11 @@ void yk_watch_forget(const void *lock)
 
 /* ---- YOKE_DEBUG ---- */
 
+bool yk_watching_forks;
+
 static const char *word_at(void *ctx, size_t i)
 {
-    static const char *const words[] = {"locks"};
+    static const char *const words[] = {"locks", "forks"};
     return i < YK_COUNT_OF(words) ? words[i] : NULL;
 }
 
@@ -543,9 +545,13 @@ static void read_word(const char *word, size_t len)
         yoke_watching_locks = true;
         return;
     }
+    if (strcmp(copy, "forks") == 0) {
+        yk_watching_forks = true;
+        return;
+    }
     const char *near = yk_nearest(copy, word_at, NULL);
     int n = near ? snprintf(line, sizeof line, "yoke: YOKE_DEBUG: no word \"%s\"; did you mean \"%s\"?\n", copy, near)
-                 : snprintf(line, sizeof line, "yoke: YOKE_DEBUG: no word \"%s\"; there are: locks\n", copy);
+                 : snprintf(line, sizeof line, "yoke: YOKE_DEBUG: no word \"%s\"; there are: locks, forks\n", copy);
     ssize_t written = yk_sys.write(STDERR_FILENO, line, (size_t)n);
     (void)written;
 }

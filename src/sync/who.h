@@ -63,6 +63,8 @@ static inline bool yk_is_isolated(void)
 }
 /* Under yk_who_lock: a deadlock has been found, for who reports it; as yk_wish_tell(). Set by watch.c while it watches. */
 extern void (*yk_who_report)(yk_who *const *way, unsigned count);
+/* YOKE_DEBUG has the word "forks": see src/threads/fork_match.c. Set before any worker begins, and never changed after. */
+extern bool yk_watching_forks;
 /* Under yk_who_lock: its name as given, else as the kernel has it. */
 const char *yk_who_name(const yk_who *w, char *buffer, size_t size);
 

@@ -21,6 +21,7 @@
 #include "threads/fork.h"
 #include "threads/pool.h"
 #include "base/spin.h"
+#include "sync/who.h"
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,13 @@ struct yk_fork_done {
 
 /* ---- The slots ---- */
 
+/* Sets what the macros see. While forks are watched all of them take the slow way. */
+static void begin_own(yk_forks *f)
+{
+    bool slow = yk_watching_forks;
+    f->own = (yk_fork_worker){.limit = slow ? NULL : f->end, .split = slow ? NEVER : f->base, .head = f->base};
+}
+
 int yk_forks_init(yk_forks *f)
 {
     for (size_t slots = SLOTS_MAX; slots >= SLOTS_MIN; slots /= 4) {
@@ -49,7 +57,7 @@ int yk_forks_init(yk_forks *f)
         f->mapped = slots * sizeof(yk_fork_slot);
         f->base = map;
         f->end = f->base + slots;
-        f->own = (yk_fork_worker){.limit = f->end, .split = f->base, .head = f->base};
+        begin_own(f);
         return 0;
     }
     return -ENOMEM;
@@ -60,7 +68,7 @@ void yk_forks_init_without(yk_forks *f)
     static yk_fork_slot none; /* all that is asked of it is where it lies */
     f->base = f->end = &none;
     f->mapped = 0;
-    f->own = (yk_fork_worker){.limit = f->end, .split = f->base, .head = f->base};
+    begin_own(f);
 }
 
 void yk_forks_done(yk_forks *f)
@@ -69,6 +77,8 @@ void yk_forks_done(yk_forks *f)
         munmap(f->base, f->mapped);
     f->base = NULL;
     f->mapped = 0;
+    free(f->match);
+    f->match = NULL;
 }
 
 void yk_forks_give_up(size_t bytes, const char *what)
@@ -136,12 +146,12 @@ bool yk_forks_is_over(const yk_fork_worker *w)
 }
 
 /* Sets what the macros compare with. While results of early runs wait, or the job is cancelled, each join takes the slow way;
- * in a cancelled job each fork, too. */
+ * in a cancelled job, or while forks are watched, each fork, too. */
 static void refresh(yk_forks *f)
 {
-    bool cancelled = is_cancelled(f);
-    f->own.split = cancelled || f->done_early ? NEVER : f->base + f->split;
-    if (cancelled)
+    bool slow = is_cancelled(f) || yk_watching_forks;
+    f->own.split = slow || f->done_early ? NEVER : f->base + f->split;
+    if (slow)
         __atomic_store_n(&f->own.limit, NULL, __ATOMIC_RELAXED);
 }
 
@@ -150,6 +160,8 @@ void yk_forks_begin(yk_forks *f, yk_fork_frame *frame, yk_fork_slot *top, yk_run
     *frame = (yk_fork_frame){.first = (uint32_t)(top - f->base), .run = run, .under_lock = yk_is_isolated(), .outer = f->frame};
     f->frame = frame;
     f->own.head = top;
+    if (yk_watching_forks)
+        yk_fork_match_begin(f, frame);
     refresh(f);
 }
 
@@ -226,18 +238,20 @@ static void run_early(yk_forks *f, yk_fork_slot *top, yk_fork_fn *run, const voi
     refresh(f);
 }
 
-yk_fork_slot *yk_fork_slow(yk_fork_worker *w, yk_fork_slot *top, yk_fork_fn *run, const void *args, size_t size)
+yk_fork_slot *yk_fork_slow(yk_fork_worker *w, yk_fork_slot *top, yk_fork_fn *run, const void *args, size_t size,
+                           const char *name)
 {
     yk_forks *f = (yk_forks *)(void *)w;
     w->head = top + 1;
-    if (is_cut(f)) {
-        refresh(f);
-        return top + 1; /* the join gives zero */
-    }
-    if (top >= f->end) {
-        run_early(f, top, run, args, size);
+    bool cut = is_cut(f), early = !cut && top >= f->end;
+    if (early)
+        run_early(f, top, run, args, size); /* whose own forks begin at the same slot */
+    if (yk_watching_forks)
+        yk_fork_match_forked(f, top, name, __builtin_return_address(0));
+    if (cut)
+        refresh(f); /* the join gives zero */
+    if (cut || early)
         return top + 1;
-    }
     memcpy(top->bytes, args, size);
     top->run = run;
     if (!__atomic_load_n(&w->limit, __ATOMIC_RELAXED))
@@ -481,6 +495,8 @@ static void clear_forgotten(yk_forks *f, yk_fork_slot *top)
 void yk_forks_end(yk_forks *f, yk_fork_frame *frame, yk_fork_slot *top)
 {
     clear_forgotten(f, top);
+    if (yk_watching_forks)
+        yk_fork_match_end(f, frame);
     f->frame = frame->outer;
     f->own.head = top;
     refresh(f);
@@ -500,9 +516,11 @@ static const void *pop_early(yk_forks *f)
 
 static const char zero[YOKE_FORK_BYTES] __attribute__((aligned(16)));
 
-const void *yk_fork_reclaim(yk_fork_worker *own, yk_fork_slot *top)
+const void *yk_fork_reclaim(yk_fork_worker *own, yk_fork_slot *top, const char *name)
 {
     yk_forks *f = (yk_forks *)(void *)own;
+    if (yk_watching_forks && !yk_fork_match_joined(f, top, name))
+        return zero;
     if (f->done_early && f->done_early->top == top)
         return pop_early(f);
     uint32_t i = (uint32_t)(top - f->base);

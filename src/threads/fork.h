@@ -9,10 +9,12 @@ typedef struct yk_fork_frame {
     uint32_t first;               /* slots from here on, up to the next frame's, are forks of `run` */
     yk_run *run;                  /* NULL: of no job */
     bool under_lock;              /* whether its thread held a lock when this frame began */
+    uint32_t watched;             /* fork_match.c: how many forks were in the list before */
     struct yk_fork_frame *outer;
 } yk_fork_frame;
 
 typedef struct yk_fork_done yk_fork_done;
+typedef struct yk_fork_match yk_fork_match;
 
 typedef struct yk_forks {
     yk_fork_worker own;           /* what the macros see; first */
@@ -20,6 +22,7 @@ typedef struct yk_forks {
     size_t mapped;                /* bytes at base */
     uint32_t split;               /* slots below are public, or were; the owner's */
     yk_fork_frame *frame;
+    yk_fork_match *match;         /* while forks are watched: those that are not joined yet */
     yk_fork_done *done_early;     /* results of forks that ran at once because the slots were full, newest first */
     char result[YOKE_FORK_BYTES]; /* of the last of those to be joined */
     /* Tail: the next to steal; split; how often slots were made public. Thieves add to the tail by compare and swap. */
@@ -50,4 +53,13 @@ bool yk_forks_is_over(const yk_fork_worker *w);
 /* Asks every worker of the pool to make some of its forks public, or to see that its job has been cancelled. */
 void yk_forks_ask(struct yk_pool *p);
 void yk_forks_ask_one(yk_forks *f);
+
+/* ---- fork_match.c: while yk_watching_forks ---- */
+
+/* At a fork and at a join: `top` is its slot, `place` where in the code it is. A join without a fork is false. */
+void yk_fork_match_forked(yk_forks *f, const yk_fork_slot *top, const char *name, const void *place);
+bool yk_fork_match_joined(yk_forks *f, const yk_fork_slot *top, const char *name);
+/* The frame, with its `first`, is the newest from here to the end. */
+void yk_fork_match_begin(yk_forks *f, yk_fork_frame *frame);
+void yk_fork_match_end(yk_forks *f, const yk_fork_frame *frame);
 #endif

@@ -145,6 +145,8 @@ static void put_environment(yk_buf *out)
                      ".TP\n.B YOKE_INCLUDE\nFolder of yoke.h for compiling modules, if it is not found by itself.\n"
                      ".TP\n.B CC\nThe C compiler for modules (else cc, gcc, clang). Lines "
                      "\\(lq// yoke\\-flags: \\-lm \\-O3\\(rq in a module add flags for the compiler and the linker.\n"
+                     ".TP\n.B YOKE_DEBUG\nWords with commas between, for reports on stderr: locks (orders of locks that "
+                     "can deadlock, and deadlocks), forks (forks and joins that do not match).\n"
                      ".TP\n.BR NO_COLOR , \" FORCE_COLOR\"\nNo colour, or colour even if stdout is no terminal.\n");
 }
 

@@ -1,5 +1,5 @@
-/* awake.c - the moment that a waiter stays awake before it sleeps (yk_nap_awake): when there is none, what ends it, and when it is
- * no longer tried. How long it is nobody can rely on, so no test does. */
+/* awake.c - the moment that a waiter stays awake before it sleeps (yk_nap_awake): when there is none, what ends it, when it is
+ * given up. How long it is nobody can rely on, so no test does. */
 #include "test.h"
 #include "sync/self.h"
 #include "topo/topo.h"

@@ -780,9 +780,14 @@ TEST(words_of_yoke_debug)
 {
     yoke_watching_locks = false; /* whatever the environment says */
     check_says(misspelt, "yoke: YOKE_DEBUG: no word \"lokcs\"; did you mean \"locks\"?\n"
-                         "yoke: YOKE_DEBUG: no word \"nothing\"; there are: locks\n");
+                         "yoke: YOKE_DEBUG: no word \"nothing\"; there are: locks, forks\n");
     yk_watch_read_debug(NULL);
     yk_watch_read_debug("");
     yk_watch_read_debug(" , ");
     CHECK(!yoke_watching_locks);
+    yk_watching_forks = false;
+    yk_watch_read_debug("fork");
+    CHECK(!yk_watching_forks);
+    yk_watch_read_debug("forks");
+    CHECK(yk_watching_forks && !yoke_watching_locks);
 }
