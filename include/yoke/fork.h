@@ -140,7 +140,7 @@ YOKE_API const void *yk_fork_reclaim(yk_fork_worker *w, yk_fork_slot *top, const
     YK_CLAIM(!__builtin_strchr(#N, '('), "yoke: " #KIND " " #N ": write its name and its arguments with a comma between")
 #endif
 #define YK_CLAIM(condition, message)                                                                                   \
-    ((void)sizeof(struct {                                                                                             \
+    ((void)__extension__ sizeof(struct {                                                                               \
         char yk_claim;                                                                                                 \
         _Static_assert(condition, message);                                                                            \
     }))

@@ -238,10 +238,14 @@ static void run_early(yk_forks *f, yk_fork_slot *top, yk_fork_fn *run, const voi
     refresh(f);
 }
 
+static void clear_forgotten(yk_forks *f, yk_fork_slot *top);
+
 yk_fork_slot *yk_fork_slow(yk_fork_worker *w, yk_fork_slot *top, yk_fork_fn *run, const void *args, size_t size,
                            const char *name)
 {
     yk_forks *f = (yk_forks *)(void *)w;
+    if (yk_watching_forks)
+        clear_forgotten(f, top); /* so that what is reported does no harm meanwhile */
     w->head = top + 1;
     bool cut = is_cut(f), early = !cut && top >= f->end;
     if (early)
@@ -519,8 +523,12 @@ static const char zero[YOKE_FORK_BYTES] __attribute__((aligned(16)));
 const void *yk_fork_reclaim(yk_fork_worker *own, yk_fork_slot *top, const char *name)
 {
     yk_forks *f = (yk_forks *)(void *)own;
-    if (yk_watching_forks && !yk_fork_match_joined(f, top, name))
-        return zero;
+    if (yk_watching_forks) {
+        clear_forgotten(f, top + 1);
+        own->head = top;
+        if (!yk_fork_match_joined(f, top, name))
+            return zero;
+    }
     if (f->done_early && f->done_early->top == top)
         return pop_early(f);
     uint32_t i = (uint32_t)(top - f->base);
