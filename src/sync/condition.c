@@ -12,7 +12,7 @@
 #include "sync/lock.h"
 #include "sync/watch.h"
 
-/* A waiter's word. */
+/* A waiter's word. NOTIFIED is a bit that the others do not have. */
 enum { AWAKE, NOTIFIED, ASLEEP };
 
 /* The rest under the users' lock. */
@@ -36,7 +36,7 @@ static void set_word(uint32_t *word, bool shared)
 static int sleep_on(yk_nap *nap, uint32_t *word)
 {
     uint32_t was = AWAKE;
-    if (yk_nap_awake(nap, word, UINT32_MAX, AWAKE))
+    if (yk_nap_awake(nap, word, NOTIFIED, 0))
         return 0;
     if (!__atomic_compare_exchange_n(word, &was, ASLEEP, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) && was == NOTIFIED)
         return 0;

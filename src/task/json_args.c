@@ -4,7 +4,8 @@
  *     [1,2]          '[' always begins the arguments in order; those with defaults may be left out at the end
  *     {"a":1,"b":2}  '{' always begins the arguments by name, in any order
  *     1              anything else is the argument itself, for a task of exactly one parameter
- * So a task whose one parameter is a view or yoke_json takes [[1,2,3]] or {"x":[1,2,3]}, and [1,2,3] is too many. */
+ * So a task whose one parameter is a view or yoke_json takes [[1,2,3]] or {"x":[1,2,3]}. For a view [1,2,3] and [] can mean
+ * nothing but its elements, so they do; [[1,2],[3,4]] is too many. */
 #include "task/json.h"
 #include <stdio.h>
 
@@ -236,6 +237,15 @@ static __attribute__((cold)) const char *lone_value(yk_reader *r, const char *p,
     return yk_fail_at(r, p, EINVAL, "expected %s, got %.*s (write [%.*s%s])", what, len, p, len, p, more ? ", ..." : "");
 }
 
+/* An array of no arrays, for a task of one view: its elements, or its shape. */
+static bool is_the_view(const yk_reader *r, const char *p)
+{
+    if (r->task->nparams != 1 || !yk_is_view(r->task->params[0].code))
+        return false;
+    p = yk_blanks(r, p + 1);
+    return !yk_is_at(r, p, '[') && !yk_is_at(r, p, '"') && !yk_is_at(r, p, '{');
+}
+
 int yk_json_args(const yoke_task *t, const char *text, size_t len, unsigned flags, yk_region *region, void *args, yk_error *e)
 {
     yk_reader r = {.text = text, .end = text + len, .task = t, .param = -1, .flags = flags, .region = region, .e = e};
@@ -246,7 +256,7 @@ int yk_json_args(const yoke_task *t, const char *text, size_t len, unsigned flag
     if (!p)
         return r.code;
     if (*p == '[')
-        p = read_positional(&r, p, args);
+        p = is_the_view(&r, p) ? read_param(&r, p, 0, args) : read_positional(&r, p, args);
     else if (*p == '{')
         p = read_object(&r, p, args);
     else

@@ -118,12 +118,11 @@ static int read_stdin(yk_buf *text)
     }
 }
 
-/* True when the one word is a whole argument list, and not the one argument itself. */
+/* True when the one word is a whole argument list, and not text that looks like one. */
 static bool is_list(const yoke_task *t, const char *word)
 {
     word += strspn(word, " \t\n\r");
-    unsigned only = t->nparams == 1 ? t->params[0].code : YOKE_VOID;
-    return (*word == '[' || *word == '{') && !yk_is_pointing(only);
+    return (*word == '[' || *word == '{') && !yk_map_takes_text(t);
 }
 
 /* Arguments given at once: as one JSON word; the rule for a task of one string is that of `yoke map`. */
@@ -272,7 +271,8 @@ const yk_command yk_command_run = {
         "\"// yoke-flags: -lm\" in a .c adds flags for the compiler and the linker.\n\n"
         "A text parameter takes its word as it is, byte for byte; every other type reads it as JSON. NAME=VALUE gives "
         "a parameter by name, to text too: s=abc is the text abc if there is a parameter s, and s=s=abc is the text s=abc. "
-        "One word that is a JSON array or object gives all arguments; a single - reads it from stdin. For a task of one string "
+        "One word that is a JSON array or object gives all arguments; a single - reads it from stdin. For a task of one array, "
+        "[1,2,3] is the array, as [[1,2,3]] is; an array that a task writes (out) is given by its shape. For a task of one string "
         "a word is taken as text unless it is exactly an array of one string, or an object with the parameter's name as its one "
         "key; NAME=VALUE makes any word text; yoke map reads its records in the same way. What a single - reads is always JSON. "
         "A struct has no JSON form: one with a default is left out, any other can be given from C only. "

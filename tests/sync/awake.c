@@ -155,3 +155,22 @@ TEST(who_has_just_begun_to_wait_is_told_of_the_end)
         }
     }
 }
+
+/* A sleep in pieces, as of shared and of watched waits, goes on after the first and ends in time. */
+TEST(a_wait_of_several_pieces_ends)
+{
+    yoke_lock lock;
+    yoke_condition condition;
+    CHECK_INT(yoke_lock_init(&lock, YOKE_SHARED), 0);
+    CHECK_INT(yoke_condition_init(&condition, YOKE_SHARED), 0);
+    CHECK_INT(yoke_latch_init(&latch, 1, YOKE_SHARED), 0);
+    CHECK_INT(yoke_event_init(&event, YOKE_SHARED), 0);
+    CHECK_INT(yoke_semaphore_init(&permits, 0, YOKE_SHARED), 0);
+    int64_t long_enough = 4 * YK_NAP_MIN;
+    CHECK_INT(yoke_lock_acquire(&lock), 0);
+    CHECK_INT(yoke_condition_timed(&condition, &lock, long_enough), 0);
+    CHECK_INT(yoke_lock_release(&lock), 0);
+    CHECK_INT(yoke_latch_timed(&latch, long_enough), -ETIMEDOUT);
+    CHECK_INT(yoke_event_timed(&event, long_enough), 0);
+    CHECK_INT(yoke_semaphore_timed(&permits, long_enough), -ETIMEDOUT);
+}

@@ -135,7 +135,7 @@ TEST(arguments_that_do_not_match_the_signature)
 
 TEST(the_form_of_one_argument_is_told_by_its_first_character)
 {
-    REFUSED(in, "[1]", -EINVAL, "argument 1 \"v\" of in: expected array, got 1 at byte 2");
+    REFUSED(in, "[null]", -EINVAL, "argument 1 \"v\" of in: expected number, got null at byte 2");
     REFUSED(in, "[[1],[2]]", -EINVAL,
             "arguments of in: too many, it takes 1 (an array that is one argument is written [[...]]) at byte 6");
     REFUSED(in, "5", -EINVAL, "argument 1 \"v\" of in: expected array, got 5 at byte 1");

@@ -36,6 +36,8 @@ static void is_view(const void *view, size_t ndim, size_t a, size_t b, size_t c)
 
 TEST(nested_arrays)
 {
+    is_view(&READ(in, "[1,2.5]")->v, 1, 2, 0, 0); /* an array of no arrays can be nothing but the one view */
+    is_view(&READ(in, " [ ] ")->v, 1, 0, 0, 0);
     yoke_in_f64 v = READ(in, "[[1,2.5,-3e0]]")->v;
     is_view(&v, 1, 3, 0, 0);
     CHECK(v.ptr[0] == 1 && v.ptr[1] == 2.5 && v.ptr[2] == -3);
@@ -126,13 +128,15 @@ TEST(out_views_are_shapes)
     is_view(&v, 2, 70, 100, 0);
     for (int i = 0; i < 7000; i++)
         CHECK_INT(v.ptr[i], 0);
-    REFUSED(out, "[2,2]", -EINVAL,
-            "arguments of out: too many, it takes 1 (an array that is one argument is written [[...]]) at byte 4");
+    is_view(&READ(out, "[2,3]")->v, 2, 2, 3, 0); /* can be nothing but the shape */
+    is_view(&READ(out, "[]")->v, 0, 0, 0, 0);
+    REFUSED(out, "[[2],[2]]", -EINVAL,
+            "arguments of out: too many, it takes 1 (an array that is one argument is written [[...]]) at byte 6");
     REFUSED(out, "[-1]", -ERANGE, "argument 1 \"v\" of out: -1 does not fit u64 (0 to 18446744073709551615) at byte 2");
     REFUSED(out, "[1.5]", -EINVAL, "argument 1 \"v\" of out: expected integer, got 1.5 at byte 2");
     REFUSED(out, "[\"3\"]", -EINVAL,
             "argument 1 \"v\" of out: expected shape (a length, or an array of lengths), got \"3\" at byte 2");
-    REFUSED(out, "[268435457]", -EMSGSIZE, "argument 1 \"v\" of out: an array of more than 1073741824 bytes at byte 2");
+    REFUSED(out, "[268435457]", -EMSGSIZE, "argument 1 \"v\" of out: an array of more than 1073741824 bytes at byte 1");
     REFUSED(out, "[[18446744073709551615,2]]", -EMSGSIZE,
             "argument 1 \"v\" of out: an array of more than 1073741824 bytes at byte 2");
     REFUSED(out, "[[1,1,1,1,1]]", -EINVAL, "argument 1 \"v\" of out: a shape of more than 4 dimensions at byte 11");

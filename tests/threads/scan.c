@@ -147,8 +147,8 @@ TEST(a_sum_of_what_is_not_negative_never_falls)
         }
 }
 
-/* The macro declares what it needs of a type that is not one word. */
-YOKE_SCAN(const char *, latest, i, acc, other, (NULL), (*acc = *other ? *other : *acc), (const char *, text))
+typedef const char *place; /* the macro says const T: a type needs one name for that */
+YOKE_SCAN(place, latest, i, acc, other, (NULL), (*acc = *other ? *other : *acc), (const char *, text))
 {
     if (text[i] == 'x')
         *acc = text + i;
