@@ -30,6 +30,12 @@ static bool is_gone(const uint32_t *flags)
     return __atomic_load_n(flags, __ATOMIC_SEQ_CST) & YK_FLAG_GONE; /* pairs with yk_end_unless() */
 }
 
+/* Whoever ends it writes the flags, but not this one. */
+static bool is_shared(const uint32_t *flags)
+{
+    return yk_is_shared(__atomic_load_n(flags, __ATOMIC_RELAXED));
+}
+
 int yoke_event_set(yoke_event *e)
 {
     uint32_t word = __atomic_load_n(&e->word, __ATOMIC_RELAXED);
@@ -42,7 +48,7 @@ int yoke_event_set(yoke_event *e)
          * who then looks for what was written before. So it writes even what is there. */
     } while (!__atomic_compare_exchange_n(&e->word, &word, next, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
     if (!(word & FLAG) && word & ASLEEP)
-        yk_wake_word(&e->word, INT32_MAX, yk_is_shared(e->flags));
+        yk_wake_word(&e->word, INT32_MAX, is_shared(&e->flags));
     return 0;
 }
 
@@ -63,7 +69,7 @@ bool yoke_event_is_set(const yoke_event *e)
 static int event_wait_slow(yoke_event *e, int64_t deadline)
 {
     uint32_t word = __atomic_load_n(&e->word, __ATOMIC_ACQUIRE), first = word & ~(uint32_t)(GENERATION - 1);
-    yk_nap nap = yk_nap_begin(deadline, yk_is_shared(e->flags));
+    yk_nap nap = yk_nap_begin(deadline, is_shared(&e->flags));
     for (int slept = 0; !(word & FLAG) && (word & ~(uint32_t)(GENERATION - 1)) == first;) {
         if (is_gone(&e->flags))
             return -EINVAL;
@@ -143,7 +149,7 @@ int yoke_latch_down(yoke_latch *l, int n)
 static int latch_wait_slow(yoke_latch *l, int64_t deadline)
 {
     uint32_t word = __atomic_load_n(&l->word, __ATOMIC_ACQUIRE);
-    yk_nap nap = yk_nap_begin(deadline, yk_is_shared(l->flags));
+    yk_nap nap = yk_nap_begin(deadline, is_shared(&l->flags));
     for (int slept = 0; word != 0;) {
         if (is_gone(&l->flags))
             return -EINVAL;

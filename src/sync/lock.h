@@ -42,10 +42,12 @@ void yk_lock_leave(yk_lock_core *l);
  * looks at the flags before it sleeps: in sequential order one of the two sees the other. */
 static inline bool yk_end_unless(uint32_t *flags, const uint32_t *word, uint32_t asleep)
 {
-    uint32_t were = __atomic_exchange_n(flags, YK_FLAG_GONE, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(word, __ATOMIC_RELAXED) & asleep)
+        return false;
+    __atomic_fetch_or(flags, YK_FLAG_GONE, __ATOMIC_SEQ_CST);
     if (!(__atomic_load_n(word, __ATOMIC_SEQ_CST) & asleep))
         return true;
-    __atomic_store_n(flags, were, __ATOMIC_RELAXED);
+    __atomic_fetch_and(flags, ~(uint32_t)YK_FLAG_GONE, __ATOMIC_RELAXED);
     return false;
 }
 #endif
