@@ -76,7 +76,8 @@ typedef struct yoke_opts {
 /* Submits task(args...) and returns its future, never NULL: what is wrong with the arguments, the options or the
  * executor is the future's error. Arguments are checked and copied before it returns, except the elements of array
  * views on executors that share memory: those must stay valid until the job has ended, and for out and inout views
- * that holds on every executor. Any thread, any context. */
+ * that holds on every executor. A view that is written belongs to one job at a time, all of it (yoke/task.h). Any thread, any
+ * context. */
 #define yoke_submit(ex, ...) YK_CAT(YK_SUBMIT_, YK_HAS_MORE(__VA_ARGS__))(ex, NULL, __VA_ARGS__)
 
 /* The same with options in parentheses: yoke_opt_submit(ex, (retries = 3, timeout = 2 * YOKE_S), integrate, 0, 1, 9) */

@@ -11,7 +11,8 @@
  * The first stage makes items, the others change or replace them, and what the last one leaves is dropped. A stage in order takes
  * one item at a time, in the order in which the first stage made them; a parallel one takes many at a time. At most `tokens`
  * items are under way, so a slow stage holds up the first one and memory stays bounded; twice the number of workers is a fair
- * choice. A worker carries an item on as far as it can; nobody waits for an item's turn, the item does.
+ * choice. Handing an item on costs some tenths of a microsecond, so an item should take some microseconds: pass a block of lines,
+ * not a line. A worker carries an item on as far as it can; nobody waits for an item's turn, the item does.
  *
  * A stage function gets the item in *item (NULL for the first stage) and puts into it what goes on. It returns
  *     0             the item goes on to the next stage;

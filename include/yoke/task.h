@@ -39,7 +39,13 @@ extern "C" {
 
 /* A view is a pointer to the first element, the number of dimensions (0 to YOKE_DIMS; 0 is a single element), and for
  * each dimension its length and its step, both counted in elements: element (i, j) of a matrix m is
- * m.ptr[i * m.step[0] + j * m.step[1]]. yoke_in_T is read by the task, yoke_out_T is written, yoke_inout_T both. */
+ * m.ptr[i * m.step[0] + j * m.step[1]]. yoke_in_T is read by the task, yoke_out_T is written, yoke_inout_T both.
+ *
+ * A view that a job writes is that job's until it ends, all of it: on `processes` the whole view is copied back, unless it lies
+ * in yoke_shared_alloc() memory. So jobs that write parts of one array each get a view of their part, never the whole array; and
+ * a task writes every element of an out view: what it leaves out is undefined (there zero, elsewhere what it was). Steps may
+ * differ where a view was copied: use them, or yoke_at(). A task that expects one dimension says so: if (v.ndim != 1)
+ * yoke_fail(...). */
 #define YK_VIEW(name, T)                                                                                               \
     typedef struct name {                                                                                              \
         T *ptr;                                                                                                        \
