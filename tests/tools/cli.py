@@ -138,9 +138,10 @@ def every_type_goes_in_and_out():
             ("same_f64", "123456789", "123456789"), ("same_text", "plain words", '"plain words"'),
             ("same_text", 'a "quoted"\\ \t\n', '"a \\"quoted\\"\\\\ \\t\\n"'), ("same_text", "", '""'),
             ("same_text", "ünï ☃ 😀", '"ünï ☃ 😀"'), ("same_str", "[1,2]", '"[1,2]"'), ("same_bytes", "aGk=", '"aGk="'),
-            ("same_json", '{"a": [1, null]}', '{"a": [1, null]}'), ("same_json", "7", "7"),
+            ("same_json", '[{"a": [1, null]}]', '{"a": [1, null]}'), ("same_json", "7", "7"),
             ("same_array", "[1,2.5,-3]", "[1.0,2.5,-3.0]"), ("same_array", "[]", "[]"),
-            ("same_array", "[[1,2],[3,4]]", "[[1.0,2.0],[3.0,4.0]]")):
+            ("same_array", "[[1,2]]", "[1.0,2.0]"), ("same_array", "[[]]", "[]"),
+            ("same_array", "[[[1,2],[3,4]]]", "[[1.0,2.0],[3.0,4.0]]"), ("same_array", '{"v":[1,2]}', "[1.0,2.0]")):
         got = says(name, word)
         check(json.loads(got) == json.loads(expected) and (got == expected or name in ("same_f64", "same_f32")),
               f"{name} {word}: {got!r}, expected {expected!r}")
