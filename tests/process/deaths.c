@@ -109,7 +109,7 @@ static bool is_gone(pid_t pid)
     FILE *f = fopen(path, "r");
     if (!f)
         return true;
-    bool dead = false;
+    bool dead = true; /* buried between the open and the read, which fails then */
     if (fgets(line, sizeof line, f)) {
         const char *after = strrchr(line, ')');
         dead = after && (after[2] == 'Z' || after[2] == 'X');
