@@ -6,6 +6,7 @@
 #   PREFIX=DIR    where `make install` installs (/usr/local); DESTDIR=DIR goes before it
 #   DIR=DIR       the folder that `make run` reads (/usr/share/doc)
 #   SECONDS=N     how long `make fuzz` runs each fuzzer (20)
+#   BENCH_ROUNDS=N how often `make bench` takes a measurement, where a benchmark does not need its own number
 #   ARGS="..."    further arguments for `meson test`: a test's name, --verbose, ...
 BUILD ?= build
 PREFIX ?= /usr/local

@@ -25,11 +25,6 @@ int yoke_event_done(yoke_event *e)
     return 0;
 }
 
-static bool is_gone(const uint32_t *flags)
-{
-    return __atomic_load_n(flags, __ATOMIC_SEQ_CST) & YK_FLAG_GONE; /* pairs with yk_end_unless() */
-}
-
 /* Whoever ends it writes the flags, but not this one. */
 static bool is_shared(const uint32_t *flags)
 {
@@ -39,7 +34,7 @@ static bool is_shared(const uint32_t *flags)
 int yoke_event_set(yoke_event *e)
 {
     uint32_t word = __atomic_load_n(&e->word, __ATOMIC_RELAXED);
-    if (is_gone(&e->flags))
+    if (yk_is_ended(&e->flags))
         return -EINVAL;
     uint32_t next;
     do {
@@ -54,7 +49,7 @@ int yoke_event_set(yoke_event *e)
 
 int yoke_event_clear(yoke_event *e)
 {
-    if (is_gone(&e->flags))
+    if (yk_is_ended(&e->flags))
         return -EINVAL;
     /* What was written before a set that comes before it is seen after the clear. */
     __atomic_fetch_and(&e->word, ~(uint32_t)FLAG, __ATOMIC_SEQ_CST);
@@ -71,14 +66,14 @@ static int event_wait_slow(yoke_event *e, int64_t deadline)
     uint32_t word = __atomic_load_n(&e->word, __ATOMIC_ACQUIRE), first = word & ~(uint32_t)(GENERATION - 1);
     yk_nap nap = yk_nap_begin(deadline, is_shared(&e->flags));
     for (int slept = 0; !(word & FLAG) && (word & ~(uint32_t)(GENERATION - 1)) == first;) {
-        if (is_gone(&e->flags))
+        if (yk_is_ended(&e->flags))
             return -EINVAL;
         if (slept == -ETIMEDOUT)
             return 0;
         if (!yk_nap_awake(&nap, &e->word, ~(uint32_t)ASLEEP, word & ~(uint32_t)ASLEEP)
             && (word & ASLEEP
                 || __atomic_compare_exchange_n(&e->word, &word, word | ASLEEP, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-            && !is_gone(&e->flags))
+            && !yk_is_ended(&e->flags))
             slept = yk_nap_more(&nap, &e->word, word | ASLEEP);
         word = __atomic_load_n(&e->word, __ATOMIC_ACQUIRE); /* pairs with yoke_event_set() */
     }
@@ -97,7 +92,7 @@ int yoke_event_wait(yoke_event *e)
 
 int yoke_event_try(yoke_event *e)
 {
-    return is_gone(&e->flags) ? -EINVAL : yoke_event_is_set(e);
+    return yk_is_ended(&e->flags) ? -EINVAL : yoke_event_is_set(e);
 }
 
 int yoke_event_timed(yoke_event *e, int64_t ns)
@@ -151,14 +146,14 @@ static int latch_wait_slow(yoke_latch *l, int64_t deadline)
     uint32_t word = __atomic_load_n(&l->word, __ATOMIC_ACQUIRE);
     yk_nap nap = yk_nap_begin(deadline, is_shared(&l->flags));
     for (int slept = 0; word != 0;) {
-        if (is_gone(&l->flags))
+        if (yk_is_ended(&l->flags))
             return -EINVAL;
         if (slept == -ETIMEDOUT)
             return -ETIMEDOUT;
         if (!yk_nap_awake(&nap, &l->word, ~(uint32_t)LATCH_ASLEEP, word & ~(uint32_t)LATCH_ASLEEP)
             && (word & LATCH_ASLEEP
                 || __atomic_compare_exchange_n(&l->word, &word, word | LATCH_ASLEEP, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-            && !is_gone(&l->flags))
+            && !yk_is_ended(&l->flags))
             slept = yk_nap_more(&nap, &l->word, word | LATCH_ASLEEP);
         word = __atomic_load_n(&l->word, __ATOMIC_ACQUIRE); /* pairs with yoke_latch_down() */
     }
@@ -177,7 +172,7 @@ int yoke_latch_wait(yoke_latch *l)
 
 int yoke_latch_try(yoke_latch *l)
 {
-    if (is_gone(&l->flags))
+    if (yk_is_ended(&l->flags))
         return -EINVAL;
     return yoke_latch_left(l) == 0 ? 0 : -EAGAIN;
 }

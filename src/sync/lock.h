@@ -38,8 +38,13 @@ int yk_lock_enter(yk_lock_core *l, unsigned how, int64_t deadline);
 int yk_lock_own(void);
 /* Release by the owner, however often it has taken the lock. */
 void yk_lock_leave(yk_lock_core *l);
-/* Ends what has this flags and this word, unless its bit says that somebody sleeps: then false, and it lives on. Who sets the bit
- * looks at the flags before it sleeps: in sequential order one of the two sees the other. */
+static inline bool yk_is_ended(const uint32_t *flags)
+{
+    return __atomic_load_n(flags, __ATOMIC_SEQ_CST) & YK_FLAG_GONE; /* pairs with yk_end_unless() */
+}
+
+/* Ends what has these flags and this word, unless its bit says that somebody sleeps: then false, and it lives on. Who sets the
+ * bit looks at the flags before it sleeps: in sequential order one of the two sees the other. */
 static inline bool yk_end_unless(uint32_t *flags, const uint32_t *word, uint32_t asleep)
 {
     if (__atomic_load_n(word, __ATOMIC_RELAXED) & asleep)

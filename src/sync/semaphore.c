@@ -53,11 +53,6 @@ static bool take(yoke_semaphore *s, uint32_t bits, uint32_t *left)
     return false;
 }
 
-static bool is_gone(const yoke_semaphore *s)
-{
-    return __atomic_load_n(&s->flags, __ATOMIC_SEQ_CST) & YK_FLAG_GONE; /* pairs with yk_end_unless() */
-}
-
 static int acquire_slow(yoke_semaphore *s, int64_t deadline)
 {
     uint32_t left, others = 0; /* others: ASLEEP once this thread has slept: it cannot know whether it was the last that did */
@@ -68,7 +63,7 @@ static int acquire_slow(yoke_semaphore *s, int64_t deadline)
                 yk_wake_word(&s->word, 1, nap.shared);
             return 0;
         }
-        if (is_gone(s))
+        if (yk_is_ended(&s->flags))
             return -EINVAL;
         if (slept == -ETIMEDOUT)
             return -ETIMEDOUT;
@@ -76,7 +71,7 @@ static int acquire_slow(yoke_semaphore *s, int64_t deadline)
             continue;
         uint32_t none = 0;
         if ((__atomic_compare_exchange_n(&s->word, &none, ASLEEP, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED) || none == ASLEEP)
-            && !is_gone(s)) {
+            && !yk_is_ended(&s->flags)) {
             slept = yk_nap_more(&nap, &s->word, ASLEEP);
             others = ASLEEP;
         }

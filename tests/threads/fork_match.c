@@ -1,6 +1,7 @@
 /* fork_match.c - YOKE_DEBUG=forks: what is reported of forks and joins that do not match, once per place, and that nothing is
  * reported of those that do, whoever runs them. */
 #include "child.h"
+#include "fib.h"
 #include "sync/who.h"
 #include "test.h"
 #include "threads/pool.h"
@@ -36,15 +37,6 @@ YOKE_FORK(int, two, (int, n))
 }
 
 /* ---- What is right ---- */
-
-YOKE_FORK(long, fib, (int, n))
-{
-    if (n < 2)
-        return n;
-    yoke_fork(fib, n - 1);
-    long b = yoke_call(fib, n - 2);
-    return yoke_join(fib) + b;
-}
 
 YOKE_FORK(int, mixed, (int, n))
 {
