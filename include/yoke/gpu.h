@@ -1,0 +1,152 @@
+/* yoke/gpu.h - devices: CUDA and OpenCL devices, and the CPU as one of them; their memory, streams and events.
+ *
+ *     yoke_device *dev = yoke_device_open(NULL);              // YOKE_DEVICE, else the best there is
+ *     yoke_stream *s = yoke_stream_open(dev);
+ *     float *x = yoke_device_alloc(dev, n * sizeof *x);       // memory of the device
+ *     yoke_stream_copy(s, x, host, n * sizeof *x);            // up, down or across: the addresses tell
+ *     yoke_enqueue(s, scale, n, 2, x);                        // a kernel, see yoke/kernel.h
+ *     yoke_stream_copy(s, host, x, n * sizeof *x);
+ *     if (yoke_stream_wait(s) < 0)                            // everything before has been done, or this is why not
+ *         fprintf(stderr, "%s\n", yoke_device_error(dev));
+ *     yoke_stream_close(s);
+ *     yoke_device_close(dev);
+ *
+ * A device is named by a string: "cuda:0" (by number), "opencl:pocl" (platform or device whose name has that in it), "opencl:1",
+ * "opencl", "cuda", "cpu", "cpu:4" (so many threads), "gpu" (the first CUDA device, else the first OpenCL device that is a GPU).
+ * NULL is what the environment variable YOKE_DEVICE says (several names with commas between: the first that works), and without
+ * it the first of: a CUDA device, an OpenCL GPU, the CPU. Nothing of CUDA or OpenCL is needed to build; drivers are opened when
+ * a device is first asked for, and where there are none, or broken ones, this is one line of text in the error.
+ *
+ * Addresses. Memory of a device is named by ordinary typed pointers, on every kind of device: x + 10 is its eleventh element, and
+ * every call finds out by itself whether an address is of the device or of the host. Memory of a CUDA or OpenCL device must not be
+ * touched by the host (it faults); memory of the CPU is ordinary memory.
+ *
+ * Streams. What is put in a stream is done in order, and the call returns at once; two streams are independent but for
+ * yoke_stream_after(). On the CPU a call returns when the work is done. Host memory given to a copy must stay until the stream has
+ * come past it; pinned memory (yoke_pinned_alloc()) is copied faster, and without blocking the caller.
+ *
+ * Errors. Calls return 0 or a negative code; the text is yoke_device_error(). An error that the device finds later is returned by
+ * the next call that waits, with the names of the last kernels. One from which a device cannot recover (an illegal address) makes
+ * every later call on it fail with -ENODEV: close the device and open it again.
+ *
+ * Any thread may use any device and stream; one stream is used by one thread at a time. In a child made by fork() the devices of
+ * the parent cannot be used (-ECHILD).
+ */
+#ifndef YOKE_GPU_H
+#define YOKE_GPU_H
+#pragma GCC system_header
+#include <yoke/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct yoke_device yoke_device;
+typedef struct yoke_stream yoke_stream;
+typedef struct yoke_stream_event yoke_stream_event;
+
+/* ---- Devices ---- */
+
+/* What a device is. Numbers that its driver does not tell are 0. Sizes in bytes. */
+typedef struct yoke_device_info {
+    char uri[32];            /* "cuda:0": opens it */
+    char driver[16];         /* "cuda", "opencl", "cpu" */
+    char name[128];          /* "NVIDIA H200" */
+    char platform[128];      /* "Portable Computing Language"; "" for cuda and cpu */
+    char version[128];       /* of the driver */
+    char pci[16];            /* "0000:01:00.0" */
+    int numa;                /* node of the host nearest to it, or -1 */
+    bool is_gpu;
+    bool shares_host_memory; /* addresses of the host are addresses of the device */
+    bool has_double;
+    unsigned capability;     /* CUDA: 90 is 9.0 */
+    unsigned units;          /* multiprocessors, compute units, CPUs */
+    unsigned warp;           /* threads that run in step */
+    unsigned group_most;     /* threads in a work-group */
+    unsigned unit_threads;   /* threads that a unit holds at a time */
+    unsigned unit_registers;
+    unsigned copy_engines;
+    unsigned clock_mhz, memory_clock_mhz, bus_bits;
+    double bandwidth;        /* peak of its memory, bytes a second, from clock and bus; 0 unknown */
+    size_t memory, memory_free, largest; /* of the device; free just now; the largest that can be had in one piece */
+    size_t cache;            /* L2 */
+    size_t local, local_most;/* memory of a work-group: by default, and on request */
+} yoke_device_info;
+
+/* How many devices there are, of all drivers: first CUDA, then OpenCL, then the CPU, which is always there. Opens the drivers. */
+YOKE_API unsigned yoke_device_count(void);
+/* The i-th. 0, or -ENOENT. */
+YOKE_API int yoke_device_at(unsigned i, yoke_device_info *ret);
+/* Why a driver ("cuda", "opencl") offers nothing, as one line; "" when it does. Static storage. */
+YOKE_API const char *yoke_driver_error(const char *driver);
+
+/* Opens a device. Never NULL: one that cannot be opened refuses every call with its reason. */
+YOKE_API yoke_device *yoke_device_open(const char *uri);
+/* 0, or the negative code for which it cannot be used (any more): -ENOENT no such device, -ENODEV no driver or lost. */
+YOKE_API int yoke_device_status(yoke_device *dev);
+/* The last error of a call on this device or its streams as one line, "" if there was none. Valid until the next error. */
+YOKE_API const char *yoke_device_error(yoke_device *dev);
+/* Valid until the device is closed. All zero when it could not be opened. */
+YOKE_API const yoke_device_info *yoke_device_about(yoke_device *dev);
+/* Waits for all its streams, closes those that are still open, frees its memory. NULL is allowed. */
+YOKE_API int yoke_device_close(yoke_device *dev);
+
+/* ---- Memory ---- */
+
+/* Memory of the device, 256-byte aligned, not zeroed; NULL when there is none left, see yoke_device_error(). What is freed is kept
+ * for the next that asks; on want of memory it is given back to the driver first. */
+YOKE_API void *yoke_device_alloc(yoke_device *dev, size_t size);
+/* For use when what was put in streams before has used it: waits for nothing, but the memory is handed out again only to work that
+ * comes later in the same streams or after them. NULL is allowed. */
+YOKE_API void yoke_device_free(yoke_device *dev, void *memory);
+/* The same in the order of a stream: memory freed in it can be had again in it at once, in another when the stream has come past. */
+YOKE_API void *yoke_stream_alloc(yoke_stream *s, size_t size);
+YOKE_API void yoke_stream_free(yoke_stream *s, void *memory);
+/* Host memory that the device reads and writes directly: page-locked. Any device's may be used with any. NULL: none left. */
+YOKE_API void *yoke_pinned_alloc(yoke_device *dev, size_t size);
+YOKE_API void yoke_pinned_free(yoke_device *dev, void *memory);
+
+typedef struct yoke_device_memory {
+    size_t used, used_most;  /* bytes handed out; the most there ever was */
+    size_t held;             /* bytes taken from the driver: used ones, and those kept for later */
+    size_t blocks;           /* handed out */
+    uint64_t allocs, reused; /* calls so far; those that needed no call of the driver */
+} yoke_device_memory;
+YOKE_API int yoke_device_memory_stats(yoke_device *dev, yoke_device_memory *ret);
+/* Gives what is kept back to the driver. */
+YOKE_API int yoke_device_trim(yoke_device *dev);
+
+/* ---- Streams and events ---- */
+
+/* NULL when there is no memory or the device cannot be used. */
+YOKE_API yoke_stream *yoke_stream_open(yoke_device *dev);
+/* Waits for what is in it. NULL is allowed. Returns what yoke_stream_wait() would. */
+YOKE_API int yoke_stream_close(yoke_stream *s);
+YOKE_API yoke_device *yoke_stream_device(yoke_stream *s);
+/* Until all that is in it has been done. 0 or the first error. */
+YOKE_API int yoke_stream_wait(yoke_stream *s);
+/* 0 when all has been done, -EAGAIN when not, or the error. */
+YOKE_API int yoke_stream_try(yoke_stream *s);
+
+/* dst and src: of this device, or of the host. They must not overlap. */
+YOKE_API int yoke_stream_copy(yoke_stream *s, void *dst, const void *src, size_t size);
+/* count elements of size 1, 2, 4, 8 or 16 from *value, which is read at once. */
+YOKE_API int yoke_stream_fill(yoke_stream *s, void *dst, const void *value, size_t size, size_t count);
+
+/* A point in a stream, which another can wait for; with the time at which the stream came by. */
+YOKE_API yoke_stream_event *yoke_stream_event_open(yoke_device *dev);
+YOKE_API void yoke_stream_event_close(yoke_stream_event *e);
+/* Puts it in s, again and again if need be: the last counts. */
+YOKE_API int yoke_stream_mark(yoke_stream *s, yoke_stream_event *e);
+/* What is put in s from now on waits for e, as it was last marked; never marked: for nothing. */
+YOKE_API int yoke_stream_after(yoke_stream *s, yoke_stream_event *e);
+/* As for streams. */
+YOKE_API int yoke_stream_event_wait(yoke_stream_event *e);
+YOKE_API int yoke_stream_event_try(yoke_stream_event *e);
+/* Nanoseconds between two marks on the device's own clock; waits for both. */
+YOKE_API int yoke_stream_elapsed(yoke_stream_event *from, yoke_stream_event *to, int64_t *ret);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

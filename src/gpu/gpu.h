@@ -1,0 +1,143 @@
+/* gpu: devices behind one table of calls each (cuda, opencl, cpu), their memory, streams, and the kernels that run there.
+ * Floor 3: stands on exec and threads. */
+#ifndef YK_GPU_H
+#define YK_GPU_H
+#include "base/base.h"
+#include "sync/mutex.h"
+#include <yoke/gpu.h>
+
+struct yoke_executor;
+struct yoke_kernel;
+typedef struct yk_image yk_image;
+
+/* ---- What a driver is ---- */
+
+/* Memory as a driver gave it: size bytes from base on, by which kernels and copies are told apart from memory of the host. */
+typedef struct yk_span {
+    char *base;
+    size_t size;
+    yoke_device *dev;
+    void *native; /* the driver's own: a cl_mem */
+} yk_span;
+
+/* One argument of a launch. Memory: *value is an address, span the memory it lies in, or NULL for memory of the host on a device
+ * that shares it. */
+typedef struct yk_kernel_arg {
+    const void *value;
+    uint32_t size;
+    bool is_memory;
+    const yk_span *span;
+} yk_kernel_arg;
+
+/* A kernel in an image, and what the compiler told of it; what it did not tell is 0. */
+typedef struct yk_function {
+    void *native;
+    char name[64];
+    unsigned registers, spilled_bytes, local_bytes, group_most;
+} yk_function;
+
+typedef struct yk_shape {
+    unsigned groups[3], group[3]; /* work-groups, and threads in each */
+    size_t local;                 /* bytes of group memory asked for at the launch */
+} yk_shape;
+
+/* One kind of device. Every call that takes an error fills it when it fails. d->native, s->native and so on are the driver's. Calls
+ * may come from any thread, on one stream from one at a time but for event_mark(), which may come from a second. */
+typedef struct yk_gpu_driver {
+    const char *name;
+    /* How many devices, opening the driver at the first call; negative: it cannot be used, e says why. Never crashes, whatever is
+     * installed. */
+    int (*count)(yk_error *e);
+    /* memory_free may need the device to be open: 0 then. */
+    void (*describe)(unsigned i, yoke_device_info *ret);
+    /* arg: what stood behind "cuda:" and is no number; the index of the device it means, or a negative code. NULL: none is known. */
+    int (*find)(const char *arg, yk_error *e);
+    int (*open)(yoke_device *d, unsigned i, yk_error *e); /* d->info has been filled by describe() */
+    void (*close)(yoke_device *d);                        /* all streams and memory are gone */
+
+    int (*take)(yoke_device *d, yk_span *span, yk_error *e); /* span->size is set; sets base, native. -ENOMEM: none left */
+    void (*give)(yoke_device *d, yk_span *span);
+    int (*pin)(yoke_device *d, size_t size, void **ret, yk_error *e);
+    void (*unpin)(yoke_device *d, void *memory);
+
+    int (*stream_open)(yoke_stream *s, yk_error *e);
+    void (*stream_close)(yoke_stream *s); /* it has been waited for */
+    int (*stream_wait)(yoke_stream *s, yk_error *e);
+    int (*stream_try)(yoke_stream *s, yk_error *e); /* 0 or -EAGAIN (e untouched) or an error */
+    int (*event_open)(yoke_stream_event *v, yk_error *e);
+    void (*event_close)(yoke_stream_event *v);
+    int (*event_mark)(yoke_stream *s, yoke_stream_event *v, yk_error *e);
+    int (*event_after)(yoke_stream *s, yoke_stream_event *v, yk_error *e);
+    int (*event_wait)(yoke_stream_event *v, yk_error *e);
+    int (*event_try)(yoke_stream_event *v, yk_error *e);
+    int (*event_elapsed)(yoke_stream_event *from, yoke_stream_event *to, int64_t *ret, yk_error *e);
+
+    /* to and from: the spans in which dst and src lie, NULL for the host. size > 0. */
+    int (*copy)(yoke_stream *s, void *dst, const yk_span *to, const void *src, const yk_span *from, size_t size, yk_error *e);
+    int (*fill)(yoke_stream *s, void *dst, const yk_span *to, const void *value, size_t size, size_t count, yk_error *e);
+
+    /* Compiles a text in the driver's language (options one line, blanks between; name for messages), or takes it from a cache. A
+     * text that does not compile: -EINVAL, with the compiler's whole log in log. NULL, as the next: this driver runs C. */
+    int (*build)(yoke_device *d, const char *text, const char *options, const char *name, yk_image **ret, yk_buf *log, yk_error *e);
+    int (*function)(yk_image *image, const char *name, yk_function *ret, yk_error *e);
+    void (*unload)(yoke_device *d, yk_image *image);
+    int (*launch)(yoke_stream *s, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args, unsigned count, yk_error *e);
+} yk_gpu_driver;
+
+extern const yk_gpu_driver yk_gpu_cuda, yk_gpu_opencl, yk_gpu_cpu;
+
+/* ---- Devices (device.c) ---- */
+
+struct yoke_device {
+    const yk_gpu_driver *driver;
+    void *native;
+    yoke_device_info info;
+    uint32_t fork_generation;
+    _Atomic int status;      /* why it cannot be used (any more) */
+    yk_mutex lock;           /* of what follows */
+    yoke_stream *streams;
+    yk_error error;          /* the last one */
+    char text[500];          /* what yoke_device_error() gave away */
+    struct yk_memory *memory;
+    struct yk_images *images;
+    struct yoke_executor *pool; /* the CPU's threads */
+};
+
+struct yoke_stream {
+    yoke_device *dev;
+    void *native;
+    yoke_stream *next;
+    const char *recent[4];   /* names of the last kernels, for errors that come late */
+    unsigned launches;
+};
+
+struct yoke_stream_event {
+    yoke_device *dev;
+    void *native;
+    bool marked;
+};
+
+/* 0, or the code for which nothing can be done with dev: status, or -ECHILD. */
+int yk_device_check(yoke_device *dev);
+/* Keeps e as the device's last error, with the names of the stream's (may be NULL) last kernels if it came late; an error after
+ * which nothing works (-ENODEV) becomes the device's status. Returns code. */
+int yk_device_fail(yoke_device *dev, yoke_stream *s, const yk_error *e);
+
+/* ---- Addresses (span.c) ---- */
+
+/* The span in which p lies, or NULL: memory of the host. Any thread; valid while the memory is. */
+const yk_span *yk_span_of(const void *p);
+int yk_span_add(yk_span *span); /* 0 or -ENOMEM */
+void yk_span_remove(yk_span *span);
+
+/* ---- Memory (memory.c) ---- */
+
+struct yk_memory *yk_memory_open(yoke_device *dev);
+void yk_memory_close(struct yk_memory *m);
+/* s NULL: for use in any stream, at once. */
+void *yk_memory_alloc(yoke_device *dev, yoke_stream *s, size_t size);
+void yk_memory_free(yoke_device *dev, yoke_stream *s, void *p);
+/* s is about to be closed: it has been waited for. */
+void yk_memory_forget(yoke_device *dev, yoke_stream *s);
+
+#endif
