@@ -222,7 +222,7 @@ static bool has(const char *text, const char *part)
     return strcasestr(text, part) != NULL;
 }
 
-/* The words in the names of all devices, each ended by a NUL, for a word that is in none. */
+/* The words in the names of all devices, in small letters, each ended by a NUL, for a word that is in none. */
 typedef struct words {
     char text[2000];
     size_t len;
@@ -231,7 +231,7 @@ typedef struct words {
 static void add_words(words *w, const char *text)
 {
     for (; *text && w->len < sizeof w->text - 2; text++)
-        w->text[w->len++] = isalnum((unsigned char)*text) ? *text : '\0';
+        w->text[w->len++] = isalnum((unsigned char)*text) ? (char)tolower((unsigned char)*text) : '\0';
     w->text[w->len++] = '\0';
 }
 
@@ -246,7 +246,7 @@ static const char *nth_word(void *ctx, size_t i)
 
 static int none_like(const char *arg, yk_error *e)
 {
-    words w = {.len = 0};
+    words w = {.len = 0}, small = {.len = 0};
     yk_buf names = {0};
     for (unsigned i = 0; i < all.count; i++) {
         const entry *d = &all.list[i];
@@ -256,7 +256,8 @@ static int none_like(const char *arg, yk_error *e)
         add_words(&w, d->info.name);
         yk_buf_printf(&names, "%s%s is %s (%s)", between, d->info.uri, d->info.name, d->info.platform);
     }
-    const char *near = yk_nearest(arg, nth_word, &w);
+    add_words(&small, arg);
+    const char *near = yk_nearest(small.text, nth_word, &w);
     int err = near ? yk_errorf(e, -ENOENT, "no OpenCL device has \"%.60s\" in its name: did you mean \"%s\"? %s", arg, near,
                                yk_buf_str(&names))
                    : yk_errorf(e, -ENOENT, "no OpenCL device has \"%.60s\" in its name: %s", arg, yk_buf_str(&names));

@@ -61,7 +61,7 @@ typedef struct cl_error {
     const char *name;
 } cl_error;
 
-/* What is not in this table is an error in the use of OpenCL, which yoke should have seen before: EINVAL. */
+/* EINVAL: an error in the use of OpenCL. What is not in this table: EIO. */
 static const cl_error errors[] = {
     {0, 0, "CL_SUCCESS"},
     {-1, ENODEV, "CL_DEVICE_NOT_FOUND"},
@@ -127,7 +127,7 @@ static const cl_error *find_error(int32_t code)
     for (size_t i = 0; i < YK_COUNT_OF(errors); i++)
         if (errors[i].code == code)
             return &errors[i];
-    static const cl_error unknown = {0, EINVAL, "an unknown error"};
+    static const cl_error unknown = {0, EIO, "an unknown error"};
     return &unknown;
 }
 

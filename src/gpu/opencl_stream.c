@@ -41,6 +41,7 @@ static void forget_marker(yk_cl_stream *q)
 void yk_cl_stream_close(yoke_stream *s)
 {
     yk_cl_stream *q = s->native;
+    yk_cl.Finish(q->queue); /* it has been waited for, but who waited may have been told of an error instead */
     forget_marker(q);
     yk_cl.ReleaseCommandQueue(q->queue);
     free(q);
@@ -132,14 +133,17 @@ static void set_marker(event *at, void *marker)
 }
 
 /* The marker as it is now, to be released; NULL when there is none. */
-static void *hold_marker(event *at)
+static int hold_marker(yoke_stream_event *v, void **ret, yk_error *e)
 {
+    event *at = v->native;
     yk_mutex_lock(&at->lock);
     void *marker = at->marker;
-    if (marker && yk_cl.RetainEvent(marker) != 0)
-        marker = NULL;
+    int32_t code = marker ? yk_cl.RetainEvent(marker) : 0;
     yk_mutex_unlock(&at->lock);
-    return marker;
+    if (code != 0)
+        return yk_cl_fail(e, code, "RetainEvent", "%s: an event cannot be had", v->dev->info.uri);
+    *ret = marker;
+    return 0;
 }
 
 void yk_cl_event_close(yoke_stream_event *v)
@@ -169,9 +173,10 @@ int yk_cl_event_mark(yoke_stream *s, yoke_stream_event *v, yk_error *e)
 int yk_cl_event_after(yoke_stream *s, yoke_stream_event *v, yk_error *e)
 {
     yk_cl_stream *q = s->native;
-    void *marker = hold_marker(v->native);
-    if (!marker)
-        return 0;
+    void *marker = NULL;
+    int err = hold_marker(v, &marker, e);
+    if (err < 0 || !marker)
+        return err;
     int32_t code = yk_cl.EnqueueBarrierWithWaitList(q->queue, 1, &marker, NULL);
     yk_cl.ReleaseEvent(marker);
     if (code != 0)
@@ -182,9 +187,10 @@ int yk_cl_event_after(yoke_stream *s, yoke_stream_event *v, yk_error *e)
 
 int yk_cl_event_wait(yoke_stream_event *v, yk_error *e)
 {
-    void *marker = hold_marker(v->native);
-    if (!marker)
-        return 0;
+    void *marker = NULL;
+    int err = hold_marker(v, &marker, e);
+    if (err < 0 || !marker)
+        return err;
     int32_t code = yk_cl.WaitForEvents(1, &marker);
     yk_cl.ReleaseEvent(marker);
     return code == 0 ? 0 : yk_cl_wait_fail(e, code, "WaitForEvents", v->dev);
@@ -192,10 +198,11 @@ int yk_cl_event_wait(yoke_stream_event *v, yk_error *e)
 
 int yk_cl_event_try(yoke_stream_event *v, yk_error *e)
 {
-    void *marker = hold_marker(v->native);
-    if (!marker)
-        return 0;
-    int err = look_at_event(v->dev, marker, e);
+    void *marker = NULL;
+    int err = hold_marker(v, &marker, e);
+    if (err < 0 || !marker)
+        return err;
+    err = look_at_event(v->dev, marker, e);
     yk_cl.ReleaseEvent(marker);
     return err;
 }
@@ -203,7 +210,10 @@ int yk_cl_event_try(yoke_stream_event *v, yk_error *e)
 /* When the stream came past, in ns of the device's clock. */
 static int time_of(yoke_stream_event *v, uint64_t *ret, yk_error *e)
 {
-    void *marker = hold_marker(v->native);
+    void *marker = NULL;
+    int err = hold_marker(v, &marker, e);
+    if (err < 0)
+        return err;
     if (!marker)
         return yk_errorf(e, -EINVAL, "%s: an event that was never put in a stream has no time", v->dev->info.uri);
     int32_t code = yk_cl.WaitForEvents(1, &marker);
@@ -301,18 +311,8 @@ static int fill_unaligned(yoke_stream *s, const yk_span *to, size_t at, const ch
     return err;
 }
 
-static int fill_on_host(yoke_stream *s, char *dst, const void *value, size_t size, size_t count, yk_error *e)
-{
-    int err = yk_cl_stream_wait(s, e);
-    for (size_t i = 0; i < count && err == 0; i++)
-        memcpy(dst + i * size, value, size);
-    return err;
-}
-
 int yk_cl_fill(yoke_stream *s, void *dst, const yk_span *to, const void *value, size_t size, size_t count, yk_error *e)
 {
-    if (!to)
-        return fill_on_host(s, dst, value, size, count, e);
     size_t at = offset_in(to, dst);
     if (at % size == 0)
         return fill_piece(s, to, value, size, at, count * size, e);

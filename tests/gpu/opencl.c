@@ -58,8 +58,8 @@ static void name_refused(const char *uri, const char *part)
 TEST(names_that_are_none)
 {
     yoke_device_close(open_opencl());
-    name_refused("opencl:pokl", "did you mean \"POCL\"?");
-    name_refused("opencl:Portabel", "did you mean \"Portable\"?");
+    name_refused("opencl:pokl", "did you mean \"pocl\"?");
+    name_refused("opencl:Portabel", "did you mean \"portable\"?");
     name_refused("opencl:pokl", "opencl:0 is ");
     name_refused("opencl:qqqqqqqqqqqqqqqqqqqqqqqqq", "no OpenCL device has \"qqqqqqqqqqqqqqqqqqqqqqqqq\" in its name: opencl:0 is");
     name_refused("opencl:99", "counted from 0");
@@ -135,11 +135,11 @@ TEST(values_of_all_kinds)
     yoke_device *dev = open_opencl();
     yoke_stream *s = yoke_stream_open(dev);
     yk_image *image = build(dev, "typedef struct pair { long a; float b; } pair;\n"
-                                 "__kernel void all(__global double *r, ulong at, char c, ushort h, int i, ulong l, float f, double d,"
+                                 "__kernel void kinds(__global double *r, ulong at, char c, ushort h, int i, ulong l, float f, double d,"
                                  " pair p) {\n"
                                  "    r += at / 8; r[0] = c; r[1] = h; r[2] = i; r[3] = l; r[4] = f; r[5] = d; r[6] = p.a; r[7] = p.b;\n"
                                  "}\n");
-    yk_function f = function_of(dev, image, "all");
+    yk_function f = function_of(dev, image, "kinds");
     double *r = yoke_device_alloc(dev, 1024), out[8];
     int8_t c = -3;
     uint16_t h = 60000;
@@ -325,6 +325,7 @@ TEST(copies_at_any_offset)
     unsigned char *x[2] = {yoke_device_alloc(dev, SIZE), yoke_device_alloc(dev, SIZE)};
     for (int b = 0; b < 2; b++)
         CHECK_INT(yoke_stream_copy(s, x[b], model[b], SIZE), 0);
+    CHECK_INT(yoke_stream_wait(s), 0); /* the model goes its own way from here on */
     for (int k = 0; k < PIECES; k++) {
         int b = (int)(test_random() % 2);
         size_t n = test_random() % 256 + 1, at = test_random() % (SIZE - n), from = test_random() % (SIZE - n);
@@ -355,6 +356,7 @@ TEST(fills_of_any_size_from_anywhere)
     static unsigned char model[SIZE], back[SIZE];
     unsigned char *x = yoke_device_alloc(dev, SIZE), value[16];
     CHECK_INT(yoke_stream_copy(s, x, model, SIZE), 0);
+    CHECK_INT(yoke_stream_wait(s), 0);
     for (size_t size = 1; size <= 16; size *= 2)
         for (size_t shift = 0; shift <= 17; shift += 1 + shift % 3) {
             size_t count = test_random() % 50 + 1, at = test_random() % 60 * 16 + shift;
@@ -381,10 +383,6 @@ TEST(host_memory_in_a_stream)
     CHECK_INT(yoke_stream_copy(s, a, x, sizeof a), 0);
     CHECK_INT(yoke_stream_copy(s, b, a, sizeof a), 0);
     CHECK_INT(b[999], 7);
-    seven = 8;
-    CHECK_INT(yoke_stream_fill(s, a, &seven, 4, 999), 0);
-    CHECK_INT(a[998], 8);
-    CHECK_INT(a[999], 7);
     CHECK_INT(yoke_device_close(dev), 0);
 }
 
