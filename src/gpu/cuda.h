@@ -30,48 +30,48 @@ typedef uint64_t yk_cu_address;
 /* X(name, suffix, parameters): the suffix is that of the symbol whose parameters these are, for a driver that must be asked with
  * dlsym(); the symbol without it is often there too, with those of a time of 32 bits. Each result is a CUresult, an int. */
 #define YK_CUDA_CALLS(X)                                                                                                \
-    X(cuInit, "", (unsigned flags))                                                                                     \
-    X(cuDriverGetVersion, "", (int *ret))                                                                               \
-    X(cuGetErrorName, "", (int result, const char **ret))                                                               \
-    X(cuGetErrorString, "", (int result, const char **ret))                                                             \
-    X(cuDeviceGetCount, "", (int *ret))                                                                                 \
-    X(cuDeviceGet, "", (int *ret, int ordinal))                                                                         \
-    X(cuDeviceGetName, "", (char *ret, int size, int device))                                                           \
-    X(cuDeviceGetUuid, "", (struct yk_cu_uuid *ret, int device))                                                        \
-    X(cuDeviceTotalMem, "_v2", (size_t *ret, int device))                                                               \
-    X(cuDeviceGetAttribute, "", (int *ret, int attribute, int device))                                                  \
-    X(cuDevicePrimaryCtxRetain, "", (struct yk_cu_context **ret, int device))                                           \
-    X(cuDevicePrimaryCtxRelease, "_v2", (int device))                                                                   \
-    X(cuCtxSetCurrent, "", (struct yk_cu_context *context))                                                             \
-    X(cuCtxGetCurrent, "", (struct yk_cu_context **ret))                                                                \
-    X(cuMemAlloc, "_v2", (yk_cu_address *ret, size_t size))                                                             \
-    X(cuMemFree, "_v2", (yk_cu_address p))                                                                              \
-    X(cuMemGetInfo, "_v2", (size_t *ret_free, size_t *ret_total))                                                       \
-    X(cuMemHostAlloc, "", (void **ret, size_t size, unsigned flags))                                                    \
-    X(cuMemFreeHost, "", (void *p))                                                                                     \
-    X(cuMemcpyAsync, "", (yk_cu_address dst, yk_cu_address src, size_t size, struct yk_cu_stream *s))                   \
-    X(cuMemcpyHtoDAsync, "_v2", (yk_cu_address dst, const void *src, size_t size, struct yk_cu_stream *s))              \
-    X(cuMemcpyDtoHAsync, "_v2", (void *dst, yk_cu_address src, size_t size, struct yk_cu_stream *s))                    \
-    X(cuMemcpyDtoDAsync, "_v2", (yk_cu_address dst, yk_cu_address src, size_t size, struct yk_cu_stream *s))            \
-    X(cuMemsetD8Async, "", (yk_cu_address dst, unsigned char value, size_t count, struct yk_cu_stream *s))              \
-    X(cuMemsetD16Async, "", (yk_cu_address dst, unsigned short value, size_t count, struct yk_cu_stream *s))            \
-    X(cuMemsetD32Async, "", (yk_cu_address dst, unsigned value, size_t count, struct yk_cu_stream *s))                  \
-    X(cuStreamCreate, "", (struct yk_cu_stream **ret, unsigned flags))                                                  \
-    X(cuStreamDestroy, "_v2", (struct yk_cu_stream *s))                                                                 \
-    X(cuStreamQuery, "", (struct yk_cu_stream *s))                                                                      \
-    X(cuStreamWaitEvent, "", (struct yk_cu_stream *s, struct yk_cu_event *v, unsigned flags))                           \
-    X(cuEventCreate, "", (struct yk_cu_event **ret, unsigned flags))                                                    \
-    X(cuEventDestroy, "_v2", (struct yk_cu_event *v))                                                                   \
-    X(cuEventRecord, "", (struct yk_cu_event *v, struct yk_cu_stream *s))                                               \
-    X(cuEventQuery, "", (struct yk_cu_event *v))                                                                        \
-    X(cuEventSynchronize, "", (struct yk_cu_event *v))                                                                  \
-    X(cuEventElapsedTime, "", (float *ret, struct yk_cu_event *from, struct yk_cu_event *to))                           \
-    X(cuModuleLoadDataEx, "", (struct yk_cu_module **ret, const void *image, unsigned count, const int *options, void **values)) \
-    X(cuModuleGetFunction, "", (struct yk_cu_function **ret, struct yk_cu_module *m, const char *name))                 \
-    X(cuModuleUnload, "", (struct yk_cu_module *m))                                                                     \
-    X(cuFuncGetAttribute, "", (int *ret, int attribute, struct yk_cu_function *f))                                      \
-    X(cuFuncSetAttribute, "", (struct yk_cu_function *f, int attribute, int value))                                     \
-    X(cuLaunchKernel, "", (struct yk_cu_function *f, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, \
+    X(cuInit, , (unsigned flags))                                                                                     \
+    X(cuDriverGetVersion, , (int *ret))                                                                               \
+    X(cuGetErrorName, , (int result, const char **ret))                                                               \
+    X(cuGetErrorString, , (int result, const char **ret))                                                             \
+    X(cuDeviceGetCount, , (int *ret))                                                                                 \
+    X(cuDeviceGet, , (int *ret, int ordinal))                                                                         \
+    X(cuDeviceGetName, , (char *ret, int size, int device))                                                           \
+    X(cuDeviceGetUuid, , (struct yk_cu_uuid *ret, int device))                                                        \
+    X(cuDeviceTotalMem, _v2, (size_t *ret, int device))                                                               \
+    X(cuDeviceGetAttribute, , (int *ret, int attribute, int device))                                                  \
+    X(cuDevicePrimaryCtxRetain, , (struct yk_cu_context **ret, int device))                                           \
+    X(cuDevicePrimaryCtxRelease, _v2, (int device))                                                                   \
+    X(cuCtxSetCurrent, , (struct yk_cu_context *context))                                                             \
+    X(cuCtxGetCurrent, , (struct yk_cu_context **ret))                                                                \
+    X(cuMemAlloc, _v2, (yk_cu_address *ret, size_t size))                                                             \
+    X(cuMemFree, _v2, (yk_cu_address p))                                                                              \
+    X(cuMemGetInfo, _v2, (size_t *ret_free, size_t *ret_total))                                                       \
+    X(cuMemHostAlloc, , (void **ret, size_t size, unsigned flags))                                                    \
+    X(cuMemFreeHost, , (void *p))                                                                                     \
+    X(cuMemcpyAsync, , (yk_cu_address dst, yk_cu_address src, size_t size, struct yk_cu_stream *s))                   \
+    X(cuMemcpyHtoDAsync, _v2, (yk_cu_address dst, const void *src, size_t size, struct yk_cu_stream *s))              \
+    X(cuMemcpyDtoHAsync, _v2, (void *dst, yk_cu_address src, size_t size, struct yk_cu_stream *s))                    \
+    X(cuMemcpyDtoDAsync, _v2, (yk_cu_address dst, yk_cu_address src, size_t size, struct yk_cu_stream *s))            \
+    X(cuMemsetD8Async, , (yk_cu_address dst, unsigned char value, size_t count, struct yk_cu_stream *s))              \
+    X(cuMemsetD16Async, , (yk_cu_address dst, unsigned short value, size_t count, struct yk_cu_stream *s))            \
+    X(cuMemsetD32Async, , (yk_cu_address dst, unsigned value, size_t count, struct yk_cu_stream *s))                  \
+    X(cuStreamCreate, , (struct yk_cu_stream **ret, unsigned flags))                                                  \
+    X(cuStreamDestroy, _v2, (struct yk_cu_stream *s))                                                                 \
+    X(cuStreamQuery, , (struct yk_cu_stream *s))                                                                      \
+    X(cuStreamWaitEvent, , (struct yk_cu_stream *s, struct yk_cu_event *v, unsigned flags))                           \
+    X(cuEventCreate, , (struct yk_cu_event **ret, unsigned flags))                                                    \
+    X(cuEventDestroy, _v2, (struct yk_cu_event *v))                                                                   \
+    X(cuEventRecord, , (struct yk_cu_event *v, struct yk_cu_stream *s))                                               \
+    X(cuEventQuery, , (struct yk_cu_event *v))                                                                        \
+    X(cuEventSynchronize, , (struct yk_cu_event *v))                                                                  \
+    X(cuEventElapsedTime, , (float *ret, struct yk_cu_event *from, struct yk_cu_event *to))                           \
+    X(cuModuleLoadDataEx, , (struct yk_cu_module **ret, const void *image, unsigned count, const int *options, void **values)) \
+    X(cuModuleGetFunction, , (struct yk_cu_function **ret, struct yk_cu_module *m, const char *name))                 \
+    X(cuModuleUnload, , (struct yk_cu_module *m))                                                                     \
+    X(cuFuncGetAttribute, , (int *ret, int attribute, struct yk_cu_function *f))                                      \
+    X(cuFuncSetAttribute, , (struct yk_cu_function *f, int attribute, int value))                                     \
+    X(cuLaunchKernel, , (struct yk_cu_function *f, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, \
                            unsigned block_y, unsigned block_z, unsigned shared, struct yk_cu_stream *s, void **arguments, \
                            void **extra))
 
@@ -99,6 +99,7 @@ enum yk_cuda_result {
     YK_CUDA_NVLINK = 220,
     YK_CUDA_NO_JIT = 221,
     YK_CUDA_NEW_PTX = 222,
+    YK_CUDA_CONTAINED = 226,
     YK_CUDA_INVALID_SOURCE = 300,
     YK_CUDA_INVALID_HANDLE = 400,
     YK_CUDA_NOT_FOUND = 500,
@@ -110,11 +111,15 @@ enum yk_cuda_result {
     YK_CUDA_ASSERT = 710,
     YK_CUDA_STACK = 714,
     YK_CUDA_FAILED = 719,
+    YK_CUDA_TOO_LARGE = 720,
+    YK_CUDA_TENSOR_LEAK = 721,
     YK_CUDA_NOT_PERMITTED = 800,
     YK_CUDA_NOT_SUPPORTED = 801,
     YK_CUDA_NOT_READY_SYSTEM = 802,
     YK_CUDA_MISMATCH = 803,
     YK_CUDA_NO_COMPAT = 804,
+    YK_CUDA_MPS_ENDED = 810,
+    YK_CUDA_EXTERNAL = 911,
     YK_CUDA_UNKNOWN = 999
 };
 

@@ -144,12 +144,16 @@ static bool is_meant(const char *arg, unsigned i)
     return is_id || strcasecmp(arg, about.pci) == 0 || strcasestr(about.name, arg);
 }
 
-/* Part of the name, the beginning of the identity that nvidia-smi -L shows, or the place on the bus. */
+/* The number, part of the name, the beginning of the identity that nvidia-smi -L shows, or the place on the bus. */
 int yk_cuda_find(const char *arg, yk_error *e)
 {
     int count = yk_cuda_load(e);
     if (count < 0)
         return count;
+    char *end;
+    unsigned long number = strtoul(arg, &end, 10);
+    if (*arg >= '0' && *arg <= '9' && !*end && number < (unsigned long)count)
+        return (int)number;
     for (unsigned i = 0; *arg && i < (unsigned)count; i++)
         if (is_meant(arg, i))
             return (int)i;

@@ -31,7 +31,7 @@ typedef struct entry {
     size_t at;
 } entry;
 
-#define ENTRY(name, suffix, parameters) {#name, #name suffix, offsetof(yk_cuda_table, name)},
+#define ENTRY(name, suffix, parameters) {#name, #name #suffix, offsetof(yk_cuda_table, name)},
 static const entry entries[] = {YK_CUDA_CALLS(ENTRY)};
 
 typedef struct finder {
@@ -169,7 +169,8 @@ static int code_of(int result)
         return -ENOMEM;
     case YK_CUDA_INVALID_VALUE:
     case YK_CUDA_INVALID_HANDLE:
-    case YK_CUDA_OUT_OF_RESOURCES: /* a launch whose groups are too large */
+    case YK_CUDA_OUT_OF_RESOURCES: /* of a launch; the device goes on */
+    case YK_CUDA_TOO_LARGE:
         return -EINVAL;
     case YK_CUDA_INVALID_IMAGE:
     case YK_CUDA_NO_BINARY:
@@ -195,10 +196,14 @@ static int code_of(int result)
     case YK_CUDA_INVALID_CONTEXT:
     case YK_CUDA_ECC:
     case YK_CUDA_NVLINK:
+    case YK_CUDA_CONTAINED:
     case YK_CUDA_ILLEGAL_ADDRESS:
     case YK_CUDA_TIMEOUT:
     case YK_CUDA_DESTROYED:
     case YK_CUDA_ASSERT:
+    case YK_CUDA_TENSOR_LEAK:
+    case YK_CUDA_MPS_ENDED:
+    case YK_CUDA_EXTERNAL:
         return -ENODEV;
     }
     bool lost = result >= YK_CUDA_STACK && result <= YK_CUDA_FAILED;

@@ -300,7 +300,7 @@ typedef struct options {
 /* Cuts the line at its blanks, and adds for which device. */
 static int read_options(const yk_cuda_source *source, options *o, yk_error *e)
 {
-    int arch, err = choose(source->capability, &arch, &o->is_ptx, e);
+    int arch = 0, err = choose(source->capability, &arch, &o->is_ptx, e);
     if (err < 0)
         return err;
     yk_buf_text(&o->text, source->options);
