@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 static const yk_gpu_driver *const drivers[] = {
+    &yk_gpu_cuda,
     &yk_gpu_opencl,
     &yk_gpu_cpu, /* last: it is always there */
 };
