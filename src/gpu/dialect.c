@@ -13,14 +13,15 @@
     HASH("define yoke_fast_divide(a, b) ((float)(a) / (float)(b))")
 
 const char yk_dialect_cuda[] =
+    HASH("pragma nv_diag_suppress 177") /* what is not used */
     LINE(typedef signed char int8_t; typedef unsigned char uint8_t; typedef short int16_t; typedef unsigned short uint16_t;)
     LINE(typedef int int32_t; typedef unsigned uint32_t; typedef long int64_t; typedef unsigned long uint64_t;)
     LINE(typedef unsigned uint; typedef unsigned short ushort; typedef unsigned char uchar; typedef unsigned long ulong;)
     LINE(typedef long ssize_t; typedef long intptr_t; typedef unsigned long uintptr_t;)
     HASH("define _Bool bool")
     HASH("define restrict __restrict__")
-    HASH("define YOKE_FN static __device__ inline")
-    HASH("define YOKE_CONST static __constant__ const")
+    HASH("define YOKE_FN __device__ inline")
+    HASH("define YOKE_CONST __constant__ const")
     HASH("define YOKE_GLOBAL")
     HASH("ifndef INT_MAX")
     HASH("define CHAR_BIT 8") HASH("define SCHAR_MAX 127") HASH("define SCHAR_MIN (-128)") HASH("define UCHAR_MAX 255")
@@ -50,14 +51,16 @@ const char yk_dialect_cuda[] =
     HASH("define yoke_as_double(x) __longlong_as_double((long long)(x))")
     HASH("define yoke_popcount(x) (sizeof(x) == 8 ? __popcll((unsigned long long)(x)) : __popc((unsigned)(x)))")
     HASH("define yoke_clz(x) (sizeof(x) == 8 ? __clzll((long long)(x)) : __clz((int)(x)))")
-    HASH("define yoke_ctz(x) ((x) == 0 ? (int)sizeof(x) * 8 : sizeof(x) == 8 ? __ffsll((long long)(x)) - 1 : __ffs((int)(x)) - 1)")
-    /* The long forms of CUDA are of `unsigned long long` alone. Adding is the same for signed ones; the order is not. */
+    HASH("define yoke_ctz(x) ((x) == 0 ? (int)sizeof(x) * 8 : sizeof(x) == 8 ? __ffsll((long long)(x)) - 1 : __ffs((int)(x)) - 1)");
+
+/* Atomic operations, which most kernels do not have. The long forms of CUDA are of `unsigned long long` alone. Adding is the same for signed ones; the order is not. */
+const char yk_dialect_cuda_atomics[] =
     HASH("define YK_ATOMIC(NAME, CALL)                                                                            \\\n"
-         "    static __device__ inline int yoke_atomic_##NAME(int *p, int v) { return CALL(p, v); }                   \\\n"
-         "    static __device__ inline unsigned yoke_atomic_##NAME(unsigned *p, unsigned v) { return CALL(p, v); }    \\\n"
-         "    static __device__ inline long yoke_atomic_##NAME(long *p, long v)                                       \\\n"
+         "    __device__ inline int yoke_atomic_##NAME(int *p, int v) { return CALL(p, v); }                   \\\n"
+         "    __device__ inline unsigned yoke_atomic_##NAME(unsigned *p, unsigned v) { return CALL(p, v); }    \\\n"
+         "    __device__ inline long yoke_atomic_##NAME(long *p, long v)                                       \\\n"
          "    { return (long)CALL((YK_SIGNED_##NAME long long *)p, (YK_SIGNED_##NAME long long)v); }                  \\\n"
-         "    static __device__ inline unsigned long yoke_atomic_##NAME(unsigned long *p, unsigned long v)            \\\n"
+         "    __device__ inline unsigned long yoke_atomic_##NAME(unsigned long *p, unsigned long v)            \\\n"
          "    { return (unsigned long)CALL((unsigned long long *)p, (unsigned long long)v); }")
     HASH("define YK_SIGNED_add unsigned") HASH("define YK_SIGNED_and unsigned") HASH("define YK_SIGNED_or unsigned")
     HASH("define YK_SIGNED_xor unsigned") HASH("define YK_SIGNED_swap unsigned") HASH("define YK_SIGNED_min signed")
@@ -65,16 +68,15 @@ const char yk_dialect_cuda[] =
     "YK_ATOMIC(add, atomicAdd)\nYK_ATOMIC(and, atomicAnd)\nYK_ATOMIC(or, atomicOr)\nYK_ATOMIC(xor, atomicXor)\n"
     "YK_ATOMIC(swap, atomicExch)\nYK_ATOMIC(min, atomicMin)\nYK_ATOMIC(max, atomicMax)\n"
     HASH("define yoke_atomic_sub(p, v) yoke_atomic_add(p, -(v))")
-    LINE(static __device__ inline float yoke_atomic_addf(float *p, float v) { return atomicAdd(p, v); })
-    LINE(static __device__ inline double yoke_atomic_addf(double *p, double v) { return atomicAdd(p, v); })
-    LINE(static __device__ inline int yoke_atomic_cas(int *p, int a, int b) { return atomicCAS(p, a, b); })
-    LINE(static __device__ inline unsigned yoke_atomic_cas(unsigned *p, unsigned a, unsigned b) { return atomicCAS(p, a, b); })
-    LINE(static __device__ inline long yoke_atomic_cas(long *p, long a, long b)
+    LINE(__device__ inline float yoke_atomic_addf(float *p, float v) { return atomicAdd(p, v); })
+    LINE(__device__ inline double yoke_atomic_addf(double *p, double v) { return atomicAdd(p, v); })
+    LINE(__device__ inline int yoke_atomic_cas(int *p, int a, int b) { return atomicCAS(p, a, b); })
+    LINE(__device__ inline unsigned yoke_atomic_cas(unsigned *p, unsigned a, unsigned b) { return atomicCAS(p, a, b); })
+    LINE(__device__ inline long yoke_atomic_cas(long *p, long a, long b)
          { return (long)atomicCAS((unsigned long long *)p, (unsigned long long)a, (unsigned long long)b); })
-    LINE(static __device__ inline unsigned long yoke_atomic_cas(unsigned long *p, unsigned long a, unsigned long b)
+    LINE(__device__ inline unsigned long yoke_atomic_cas(unsigned long *p, unsigned long a, unsigned long b)
          { return (unsigned long)atomicCAS((unsigned long long *)p, (unsigned long long)a, (unsigned long long)b); });
 
-/* An atomic operation of OpenCL C 1.2 on one type in one of two memories. */
 const char yk_dialect_opencl[] =
     HASH("pragma OPENCL FP_CONTRACT OFF")
     HASH("ifdef cl_khr_fp64") HASH("pragma OPENCL EXTENSION cl_khr_fp64 : enable") HASH("endif")
@@ -121,7 +123,6 @@ const char yk_dialect_opencl[] =
          "    }")
     "";
 
-/* What only a kernel that uses atomics has: some hundred lines that a compiler need not read otherwise. */
 const char yk_dialect_opencl_atomics[] =
     "YK_ATOMICS(atomic, int)\nYK_ATOMICS(atomic, uint)\n"
     "YK_ATOMIC_FLOAT(__global, float, uint, atomic_cmpxchg)\nYK_ATOMIC_FLOAT(__local, float, uint, atomic_cmpxchg)\n"

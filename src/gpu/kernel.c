@@ -119,7 +119,7 @@ static int build(yoke_device *dev, const yoke_kernel *k, yk_ready *r)
     yk_text_write(k, &target, &text);
     const char *written = yk_buf_str(&text);
     int err = text.failed ? yk_errorf(&r->error, ENOMEM, "kernel %s: no memory for its text", k->name)
-        : dev->driver->build(dev, written, target.is_cuda ? "--std=c++17 --fmad=false" : "-cl-std=CL1.2", k->name, &r->image, &log,
+        : dev->driver->build(dev, written, target.is_cuda ? YK_CUDA_OPTIONS : "-cl-std=CL1.2", k->name, &r->image, &log,
                              &r->error);
     if (err < 0)
         err = explain(dev, k, &log, &r->error);

@@ -80,7 +80,7 @@ void yk_text_registers_move(const yoke_kernel *k, const yk_plan *plan, bool back
 void yk_text_aligned(const yoke_kernel *k, const yk_plan *plan, yk_buf *to);
 /* A type as the target calls it. */
 const char *yk_text_type(const yk_target *t, const char *type);
-extern const char yk_dialect_cuda[], yk_dialect_opencl[], yk_dialect_opencl_atomics[];
+extern const char yk_dialect_cuda[], yk_dialect_cuda_atomics[], yk_dialect_opencl[], yk_dialect_opencl_atomics[];
 
 /* The device codes of k's file that stand before k, in order: the number-th, or NULL. */
 const yk_device_code *yk_device_code_at(const yoke_kernel *k, unsigned number);
@@ -88,6 +88,8 @@ const yk_device_code *yk_device_code_at(const yoke_kernel *k, unsigned number);
 yoke_kernel *yk_kernels(void);
 
 /* ---- Kernels on devices (kernel.c) ---- */
+
+#define YK_CUDA_OPTIONS "--std=c++17 --fmad=false"
 
 /* A kernel that has been built for a device, or has been refused. */
 typedef struct yk_ready {

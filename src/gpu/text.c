@@ -168,8 +168,8 @@ void yk_text_write(const yoke_kernel *k, const yk_target *t, yk_buf *to)
 {
     const yk_device_code *c;
     yk_buf_text(to, t->is_cuda ? yk_dialect_cuda : yk_dialect_opencl);
-    if (!t->is_cuda && has_atomics(k))
-        yk_buf_text(to, yk_dialect_opencl_atomics);
+    if (has_atomics(k))
+        yk_buf_text(to, t->is_cuda ? yk_dialect_cuda_atomics : yk_dialect_opencl_atomics);
     for (unsigned i = 0; (c = yk_device_code_at(k, i)); i++) {
         yk_text_line(to, c->line, c->file);
         yk_text_body(k, t, c->text, NULL, to);

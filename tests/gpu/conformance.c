@@ -1,6 +1,7 @@
 /* Every word of the dialect on every device: the same text gives what C gives. Integers, and floating-point numbers where the
  * device rounds as C does, are equal in every bit; functions are within so many units in the last place of what is right. */
-#include "gpu/gpu.h"
+#include "gpu/cuda.h"
+#include "gpu/kernel.h"
 #include "kernel_try.h"
 
 enum { N = 1003 }; /* fits no block, so that every path of a kernel runs */
@@ -299,4 +300,36 @@ TEST_LIMIT(every_word_means_the_same_everywhere, 600)
 {
     CHECK(YK_COUNT_OF(rows) >= 40);
     on_every_device(all_rows);
+}
+
+/* The texts for CUDA, which only the machine with a GPU runs, at least compile, for each generation of them. */
+static void compile(const yoke_kernel *k, unsigned capability)
+{
+    yk_buf text = {0};
+    yk_cuda_binary b = {.is_ptx = false};
+    yk_error e = {.text = ""};
+    yk_text_write(k, &(yk_target){.is_cuda = true, .is_gpu = true, .units = 132}, &text);
+    const yk_cuda_source source = {yk_buf_str(&text), YK_CUDA_OPTIONS, k->name, capability};
+    int err = yk_nvrtc_compile(&source, &b, &e);
+    if (err == -ENOPKG)
+        SKIP("%s", e.text);
+    if (err < 0 || strstr(yk_buf_str(&b.log), "warning"))
+        test_fail(__FILE__, __LINE__, "%s for %u: %s\n%s", k->name, capability, e.text, yk_buf_str(&b.log));
+    yk_buf_str(&b.numbers);
+    if (strstr(b.numbers.ptr, "spill") && !strstr(b.numbers.ptr, "0 bytes spill stores"))
+        test_fail(__FILE__, __LINE__, "%s for %u: %s", k->name, capability, b.numbers.ptr);
+    yk_cuda_binary_done(&b);
+    yk_buf_done(&text);
+}
+
+TEST_LIMIT(every_text_compiles_for_cuda, 600)
+{
+    static const unsigned others[] = {75, 80, 100, 120};
+    unsigned done = 0;
+    for (const yoke_kernel *k = yk_kernels(); k; k = k->next, done++) {
+        compile(k, 90);
+        if (done % 16 == 0)
+            compile(k, others[done / 16 % YK_COUNT_OF(others)]);
+    }
+    CHECK(done >= YK_COUNT_OF(rows));
 }
