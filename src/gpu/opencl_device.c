@@ -112,7 +112,7 @@ static void describe_entry(entry *d)
     platform_text(d->platform, YK_CL_PLATFORM_SUFFIX, d->suffix, sizeof d->suffix);
     describe_place(id, info);
     uint64_t type = device_number(id, YK_CL_DEVICE_TYPE);
-    info->is_gpu = type & YK_CL_TYPE_GPU;
+    info->is_gpu = (type & (YK_CL_TYPE_GPU | YK_CL_TYPE_CPU)) == YK_CL_TYPE_GPU; /* a simulator says that it is both */
     info->has_double = device_number(id, YK_CL_DEVICE_DOUBLE) != 0;
     info->capability = (unsigned)(device_number(id, YK_CL_DEVICE_CAPABILITY_MAJOR_NV) * 10 +
                                   device_number(id, YK_CL_DEVICE_CAPABILITY_MINOR_NV));
