@@ -160,6 +160,14 @@ static int32_t add_platform(void *platform)
     return code;
 }
 
+static bool has_pocl(void *const *platforms, uint32_t n)
+{
+    char suffix[32] = "";
+    for (uint32_t i = 0; i < n && i < DEVICES_MOST && strcmp(suffix, "POCL") != 0; i++)
+        platform_text(platforms[i], YK_CL_PLATFORM_SUFFIX, suffix, sizeof suffix);
+    return strcmp(suffix, "POCL") == 0;
+}
+
 static int find_devices(yk_error *e)
 {
     int err = yk_cl_load(e);
@@ -187,7 +195,10 @@ static int find_devices(yk_error *e)
         yk_cl_fail(e, refused, "GetDeviceIDs", "OpenCL: the driver does not tell its devices");
         return -ENODEV;
     }
-    return yk_errorf(e, -ENODEV, "OpenCL: the drivers that are installed have no device on this machine");
+    return yk_errorf(e, -ENODEV, "OpenCL: the drivers that are installed have no device on this machine%s",
+                     has_pocl(platforms, n) ? "; PoCL has none when it cannot write its cache (POCL_CACHE_DIR, "
+                                              "XDG_CACHE_HOME or HOME)"
+                                            : "");
 }
 
 /* Opens the drivers when nobody has yet. */

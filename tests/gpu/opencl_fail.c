@@ -124,6 +124,14 @@ TEST(devices_that_are_not_available)
     absent("have no device on this machine");
 }
 
+TEST(pocl_without_a_cache)
+{
+    use_fake(0); /* skips where there is no driver */
+    unsetenv("YOKE_OPENCL_DRIVER");
+    setenv("POCL_CACHE_DIR", "/proc/none", 1);
+    absent("PoCL has none when it cannot write its cache");
+}
+
 /* Each question about a device may go without an answer. */
 static int unanswered;
 static void enumerate_in_child(void)
