@@ -41,6 +41,7 @@
 #pragma GCC system_header
 #include <yoke/gpu.h>
 #include <yoke/loop.h>
+#include <yoke/task.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -53,6 +54,7 @@ enum { YK_VAL, YK_IN, YK_OUT, YK_INOUT };
 typedef struct yk_param {
     const char *name, *type, *count; /* as they were written */
     uint32_t kind, size;             /* of the value, or of one element */
+    uint16_t code;                   /* the same as enum yoke_code */
     size_t at;                       /* in the arguments, which begin with n */
 } yk_param;
 
@@ -74,6 +76,8 @@ typedef struct yoke_kernel {
     struct yoke_kernel *next;
     struct yk_analysis *analysis;
     uint32_t id;
+    void (*call)(const void *args, void *ret); /* of its task */
+    yoke_task *task;
 } yoke_kernel;
 
 typedef struct yk_kernel_extra {
@@ -96,6 +100,9 @@ YOKE_API void yk_device_code_add(yk_device_code *c);
 YOKE_API void yk_device_code_remove(yk_device_code *c);
 /* args: a struct of n and the arguments. */
 YOKE_API int yk_enqueue(yoke_stream *s, yoke_kernel *k, const void *args);
+/* The body of its task. */
+YOKE_API void yk_kernel_run(yoke_kernel *k, const void *task_args);
+YOKE_API struct yoke_future *yk_launch(struct yoke_executor *ex, yoke_kernel *k, const void *args);
 /* ret in memory of the device, or, if wait, of the host. */
 YOKE_API int yk_enqueue_reduction(yoke_stream *s, yoke_kernel *k, const void *args, void *ret, bool wait);
 
@@ -159,7 +166,7 @@ static YK_MAYBE const char yk_kernel_unit = 0;
 #define YK_KERNEL_ROW_AS(N, WORD, T, ...)                                                                              \
     {                                                                                                                  \
         YK_TEXT(YK_FIRST(__VA_ARGS__, ~)), #T, YK_TEXT(YK_SECOND(__VA_ARGS__, n)), YK_KERNEL_KIND_##WORD, sizeof(T),   \
-            offsetof(struct yk_kernel_args_##N, YK_FIRST(__VA_ARGS__, ~))                                              \
+            YK_CODE(T), offsetof(struct yk_kernel_args_##N, YK_FIRST(__VA_ARGS__, ~))                                              \
     }
 
 #define YK_KERNEL_LIKE                                                                                                 \
@@ -294,6 +301,7 @@ static YK_MAYBE const char yk_kernel_unit = 0;
         (void)yk_no_return_in_kernel_##N((long)yk_lo, (long)yk_hi, yk_a->yk_n,                                         \
                                          YK_MAP(YK_KERNEL_LOAD, ~, YK_COMMA, __VA_ARGS__));                            \
     }                                                                                                                  \
+    static void yk_kernel_call_##N(const void *yk_v, void *yk_ret);                                                    \
     static yoke_kernel yoke_kernel_##N = {#N,                                                                          \
                                           __FILE__,                                                                    \
                                           __LINE__,                                                                    \
@@ -309,8 +317,21 @@ static YK_MAYBE const char yk_kernel_unit = 0;
                                           NULL,                                                                        \
                                           NULL,                                                                        \
                                           NULL,                                                                        \
-                                          0};                                                                          \
+                                          0,                                                                           \
+                                          yk_kernel_call_##N,                                                          \
+                                          NULL};                                                                       \
+    static void yk_kernel_call_##N(const void *yk_v, void *yk_ret)                                                     \
+    {                                                                                                                  \
+        (void)yk_ret;                                                                                                  \
+        yk_kernel_run(&yoke_kernel_##N, yk_v);                                                                         \
+    }                                                                                                                  \
     YK_KERNEL_ENTER(N)                                                                                                 \
+    static inline YK_MAYBE struct yoke_future *yk_kernel_launch_##N(struct yoke_executor *yk_ex, size_t yk_n,          \
+                                                                    YK_MAP(YK_KERNEL_DECLARE, ~, YK_COMMA, __VA_ARGS__)) \
+    {                                                                                                                  \
+        const struct yk_kernel_args_##N yk_args = {(long)yk_n, YK_MAP(YK_KERNEL_NAME_OF, ~, YK_COMMA, __VA_ARGS__)};   \
+        return yk_launch(yk_ex, &yoke_kernel_##N, &yk_args);                                                           \
+    }                                                                                                                  \
     static inline YK_MAYBE int yk_kernel_put_##N(yoke_stream *yk_s, size_t yk_n,                                       \
                                                  YK_MAP(YK_KERNEL_DECLARE, ~, YK_COMMA, __VA_ARGS__))                  \
     {                                                                                                                  \
@@ -328,6 +349,15 @@ static YK_MAYBE const char yk_kernel_unit = 0;
 /* yoke_enqueue(stream, name, n, arguments...): puts the kernel in the stream, for i = 0 .. n-1. 0, or a negative code, see above;
  * -EINVAL when stream is NULL. */
 #define yoke_enqueue(s, N, n, ...) (YK_USE(kernel, a_kernel, N, YK_COUNT(__VA_ARGS__)), yk_kernel_put_##N((s), (n), __VA_ARGS__))
+
+/* yoke_launch(executor, name, n, arguments...): the kernel as a job, a yoke_future * of no value; NULL when there is no memory,
+ * which yoke_wait() and its kin tell. Arrays are memory of the host, which must stay until the job has ended, or of the executor's
+ * device. On an executor with a device (yoke/gpu.h) host memory goes up, is worked on and comes down in pieces that overlap,
+ * provided that the body uses each such array as x[i] alone; elsewhere the workers of the executor do it.
+ *
+ * A kernel is a task, too, of the same name, with an array view in place of each array, and in place of n unless an array has n
+ * elements: yoke run FILE.c:axpy 2 '[1,2]' '[3,4]' --on cuda. Elements that are structs or bools are bytes there. */
+#define yoke_launch(ex, N, n, ...) (YK_USE(kernel, a_kernel, N, YK_COUNT(__VA_ARGS__)), yk_kernel_launch_##N((ex), (n), __VA_ARGS__))
 
 /* ---- The front: reductions ---- */
 
@@ -405,7 +435,9 @@ static YK_MAYBE const char yk_kernel_unit = 0;
                                           &yk_kernel_extra_##N,                                                        \
                                           NULL,                                                                        \
                                           NULL,                                                                        \
-                                          0};                                                                          \
+                                          0,                                                                           \
+                                          NULL,                                                                        \
+                                          NULL};                                                                       \
     YK_KERNEL_ENTER(N)                                                                                                 \
     static inline YK_MAYBE int yk_kernel_put_##N(yoke_stream *yk_s, size_t yk_n, T *yk_ret,                            \
                                                  YK_MAP(YK_KERNEL_DECLARE, ~, YK_COMMA, __VA_ARGS__))                  \

@@ -28,6 +28,8 @@ void yk_kernel_add(yoke_kernel *k)
     k->next = known.kernels;
     known.kernels = k;
     yk_mutex_unlock(&known.lock);
+    if (k->call)
+        yk_kernel_make_task(k);
 }
 
 void yk_kernel_remove(yoke_kernel *k)
@@ -250,9 +252,9 @@ static int fail(yoke_stream *s, const yk_error *e)
     return yk_device_fail(s->dev, s, e);
 }
 
-static int enqueue(yoke_stream *s, yoke_kernel *k, const void *args, long n, yk_error *e)
+static int enqueue(yoke_stream *s, yoke_kernel *k, const void *args, const long range[2], yk_error *e)
 {
-    yk_kernel_arg list[YK_PARAMS_MOST + 1];
+    yk_kernel_arg list[YK_PARAMS_MOST + 3] = {{.value = &range[0], .size = sizeof(long)}, {.value = &range[1], .size = sizeof(long)}};
     const yk_ready *r = yk_kernel_ready(s->dev, k, e);
     if (YK_UNLIKELY(!r))
         return e->code;
@@ -260,12 +262,19 @@ static int enqueue(yoke_stream *s, yoke_kernel *k, const void *args, long n, yk_
         *e = r->error;
         return e->code;
     }
-    size_t block = (size_t)r->plan.group * r->plan.items, groups = ((size_t)n + block - 1) / block;
+    size_t n = (size_t)(range[1] - range[0]), block = (size_t)r->plan.group * r->plan.items, groups = (n + block - 1) / block;
     if (YK_UNLIKELY(groups > INT32_MAX))
-        return yk_errorf(e, E2BIG, "kernel %s: %ld elements are more than one launch can have", k->name, n);
-    int err = yk_kernel_args(s, k, args, list, e);
+        return yk_errorf(e, E2BIG, "kernel %s: %zu elements are more than one launch can have", k->name, n);
+    int err = yk_kernel_args(s, k, args, list + 2, e);
     const yk_shape shape = {.groups = {(unsigned)groups, 1, 1}, .group = {r->plan.group, 1, 1}};
-    return err < 0 ? err : yk_kernel_launch(s, k, &r->first, &shape, list, k->nparams + 1, e);
+    return err < 0 ? err : yk_kernel_launch(s, k, &r->first, &shape, list, k->nparams + 3, e);
+}
+
+int yk_enqueue_range(yoke_stream *s, yoke_kernel *k, const void *args, long lo, long hi)
+{
+    yk_error e = {0};
+    int err = enqueue(s, k, args, (const long[]){lo, hi}, &e);
+    return YK_LIKELY(err == 0) ? 0 : fail(s, &e);
 }
 
 int yk_enqueue(yoke_stream *s, yoke_kernel *k, const void *args)
@@ -283,6 +292,5 @@ int yk_enqueue(yoke_stream *s, yoke_kernel *k, const void *args)
     }
     if (!s->dev->driver->build)
         return yk_loop(s->dev->pool, (size_t)n, k->chunk, args);
-    err = enqueue(s, k, args, n, &e);
-    return YK_LIKELY(err == 0) ? 0 : fail(s, &e);
+    return yk_enqueue_range(s, k, args, 0, n);
 }

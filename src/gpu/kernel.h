@@ -70,7 +70,7 @@ void yk_text_reduce(const yoke_kernel *k, const yk_target *t, yk_buf *to);
 void yk_text_line(yk_buf *to, unsigned line, const char *file);
 /* A body or expression of k. registers: what is vector[] in plan stands for register yk_k (NULL: none). */
 void yk_text_body(const yoke_kernel *k, const yk_target *t, const char *text, const yk_plan *registers, yk_buf *to);
-/* "kernel_NAME(long n, parameters", without the end, and, at the beginning of what follows, what the parameters need there. */
+/* "kernel_NAME(long n, parameters", for a map with yk_begin and yk_end before n, without the end, and, at the beginning of what follows, what the parameters need there. */
 void yk_text_head(const yoke_kernel *k, const yk_target *t, unsigned group, yk_buf *to);
 void yk_text_arrays(const yoke_kernel *k, const yk_target *t, yk_buf *to);
 /* Registers for the parameters of plan: their declaration; reading and writing them, `at` being an expression of yk_r, the run;
@@ -107,7 +107,14 @@ int yk_kernel_args(const yoke_stream *s, const yoke_kernel *k, const void *args,
 /* Launches, and notes the name. */
 int yk_kernel_launch(yoke_stream *s, const yoke_kernel *k, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args,
                      unsigned count, yk_error *e);
+/* Elements lo up to hi of the args' n. What the body uses as x[i] alone is given by the address of element lo. */
+int yk_enqueue_range(yoke_stream *s, yoke_kernel *k, const void *args, long lo, long hi);
 /* Everything that was built for dev, before it is closed. */
 void yk_images_close(yoke_device *dev);
+
+/* ---- Kernels as tasks (launch.c) ---- */
+
+/* Makes a task of k and enters it; without memory it stays a kernel alone. */
+void yk_kernel_make_task(yoke_kernel *k);
 
 #endif

@@ -75,9 +75,10 @@ static void write_param(const yk_param *p, const yk_target *t, yk_buf *to)
 void yk_text_head(const yoke_kernel *k, const yk_target *t, unsigned group, yk_buf *to)
 {
     if (t->is_cuda)
-        yk_buf_printf(to, "extern \"C\" __global__ void __launch_bounds__(%u) kernel_%s(const long n", group, k->name);
+        yk_buf_printf(to, "extern \"C\" __global__ void __launch_bounds__(%u) kernel_%s(", group, k->name);
     else
-        yk_buf_printf(to, "__kernel __attribute__((reqd_work_group_size(%u, 1, 1))) void kernel_%s(const long n", group, k->name);
+        yk_buf_printf(to, "__kernel __attribute__((reqd_work_group_size(%u, 1, 1))) void kernel_%s(", group, k->name);
+    yk_buf_text(to, k->form == YK_MAP_KERNEL ? "const long yk_begin, const long yk_end, const long n" : "const long n");
     for (unsigned p = 0; p < k->nparams; p++)
         write_param(&k->params[p], t, to);
 }

@@ -59,21 +59,32 @@ static void write_body(const yoke_kernel *k, const yk_target *t, const yk_plan *
     yk_buf_text(to, "\n}\n");
 }
 
-/* The block of a group begins at yk_first; a thread's first run at yk_at. */
+/* The block of a group begins at yk_first, a thread's first run at yk_at; both count from yk_begin, where arrays of elements begin
+ * too (see yk_enqueue_range()). */
 static void write_vectors(const yoke_kernel *k, const yk_target *t, const yk_plan *plan, yk_buf *to)
 {
-    yk_buf_printf(to, "    if (yk_first + %u <= n && ", plan->group * plan->items);
+    yk_buf_printf(to, "    if (yk_begin + yk_first + %u <= yk_end && ", plan->group * plan->items);
     yk_text_aligned(k, plan, to);
     yk_buf_printf(to, ") {\n        const long yk_at = yk_first + (long)threadIdx.x * %u;\n", plan->run);
     yk_text_registers(k, plan, to);
     yk_text_registers_move(k, plan, false, to);
     yk_buf_printf(to, "        #pragma unroll\n        for (int yk_k = 0; yk_k < %u; yk_k++) {\n"
-                      "            const long i = yk_at + yk_k / %u * %u + yk_k %% %u;\n            (void)i;\n           ",
+                      "            const long i = yk_begin + yk_at + yk_k / %u * %u + yk_k %% %u;\n            (void)i;\n           ",
                   plan->items, plan->run, plan->group * plan->run, plan->run);
     write_body(k, t, plan, to);
     yk_buf_text(to, "        }\n");
     yk_text_registers_move(k, plan, true, to);
     yk_buf_text(to, "        return;\n    }\n");
+}
+
+/* From here on arrays of elements begin at element 0, as the body has it. */
+static void write_shifts(const yoke_kernel *k, yk_buf *to)
+{
+    yk_analysis a;
+    yk_analyse_kernel(k, &a);
+    for (unsigned p = 0; p < k->nparams; p++)
+        if (k->params[p].kind != YK_VAL && a.element[p])
+            yk_buf_printf(to, "    %s -= yk_begin;\n", k->params[p].name);
 }
 
 static void write_gpu(const yoke_kernel *k, const yk_target *t, const yk_plan *plan, yk_buf *to)
@@ -85,8 +96,10 @@ static void write_gpu(const yoke_kernel *k, const yk_target *t, const yk_plan *p
         yk_buf_printf(to, "    const long yk_first = (long)get_group_id(0) * %u, yk_thread = (long)get_local_id(0);\n", block);
     if (plan->vectors)
         write_vectors(k, t, plan, to);
-    yk_buf_printf(to, "    for (int yk_k = 0; yk_k < %u; yk_k++) {\n        const long i = yk_first + yk_k * %u + yk_thread;\n"
-                      "        if (i >= n)\n            break;\n       ", plan->items, plan->group);
+    write_shifts(k, to);
+    yk_buf_printf(to, "    for (int yk_k = 0; yk_k < %u; yk_k++) {\n"
+                      "        const long i = yk_begin + yk_first + yk_k * %u + yk_thread;\n"
+                      "        if (i >= yk_end)\n            break;\n       ", plan->items, plan->group);
     write_body(k, t, NULL, to);
     yk_buf_text(to, "    }\n");
 }
@@ -94,7 +107,8 @@ static void write_gpu(const yoke_kernel *k, const yk_target *t, const yk_plan *p
 /* `continue` in the body ends what is no loop. */
 static void write_cpu(const yoke_kernel *k, const yk_target *t, yk_buf *to)
 {
-    yk_buf_text(to, "    const long i = (long)get_global_id(0);\n    if (i < n) do");
+    write_shifts(k, to);
+    yk_buf_text(to, "    const long i = yk_begin + (long)get_global_id(0);\n    if (i < yk_end) do");
     write_body(k, t, NULL, to);
     yk_buf_text(to, "    while (0);\n");
 }
