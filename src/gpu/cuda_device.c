@@ -188,6 +188,8 @@ int yk_cuda_open(yoke_device *d, unsigned i, yk_error *e)
     int err = 0, result = yk_cuda.cuDeviceGet(&c->ordinal, (int)i);
     if (result != YK_CUDA_OK)
         err = yk_cuda_fail(e, result, "cuDeviceGet", "opening device %u", i);
+    if (err == 0 && d->info.capability == 0)
+        err = yk_errorf(e, EIO, "cuda: device %u does not say what it can (cuDeviceGetAttribute)", i);
     if (err == 0) {
         result = yk_cuda.cuDevicePrimaryCtxRetain(&c->context, c->ordinal);
         if (result != YK_CUDA_OK)

@@ -335,16 +335,19 @@ static void sort_log(char *text, bool says_numbers, yk_cuda_binary *b)
     }
 }
 
-/* Asks for the size of something and then for it. */
+/* Asks for the size of something and then for it. call: which of the two it was last. */
+#define GET(what, ret, call) get(p, nvrtc.what##Size, nvrtc.what, #what "Size", #what, ret, call)
 static int get(struct nvrtc_program *p, int (*ask_size)(struct nvrtc_program *p, size_t *ret), int (*ask)(struct nvrtc_program *p, char *ret),
-               yk_buf *ret)
+               const char *size_name, const char *name, yk_buf *ret, const char **call)
 {
     size_t size = 0;
     int result = ask_size(p, &size);
+    *call = size_name;
     if (result != OK || size == 0)
         return result;
     char *room = yk_buf_room(ret, size);
     result = room ? ask(p, room) : OUT_OF_MEMORY;
+    *call = name;
     if (result == OK)
         ret->len += size;
     return result;
@@ -368,8 +371,9 @@ static int failed(const yk_cuda_source *source, int result, yk_cuda_binary *b, y
 static int run(struct nvrtc_program *p, const yk_cuda_source *source, const options *o, yk_cuda_binary *b, yk_error *e)
 {
     yk_buf log = {0};
+    const char *call;
     int result = nvrtc.nvrtcCompileProgram(p, o->count, o->words);
-    get(p, nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog, &log); /* without it: less to read */
+    GET(nvrtcGetProgramLog, &log, &call); /* without it: less to read */
     if (log.len > 0)
         sort_log(log.ptr, o->says_numbers, b);
     yk_buf_done(&log);
@@ -377,12 +381,11 @@ static int run(struct nvrtc_program *p, const yk_cuda_source *source, const opti
         return failed(source, result, b, e);
     b->is_ptx = o->is_ptx;
     if (o->is_ptx)
-        result = get(p, nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, &b->image);
+        result = GET(nvrtcGetPTX, &b->image, &call);
     else
-        result = get(p, nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN, &b->image);
+        result = GET(nvrtcGetCUBIN, &b->image, &call);
     if (result != OK || b->image.len == 0)
-        return yk_errorf(e, result == OUT_OF_MEMORY ? ENOMEM : EIO, "cuda: %s: %s: error %d", source->name,
-                         o->is_ptx ? "nvrtcGetPTX" : "nvrtcGetCUBIN", result);
+        return yk_errorf(e, result == OUT_OF_MEMORY ? ENOMEM : EIO, "cuda: %s: %s: error %d", source->name, call, result);
     if (b->log.failed || b->numbers.failed)
         return yk_errorf(e, ENOMEM, "cuda: no memory for what the compiler says of %s", source->name);
     return 0;

@@ -418,6 +418,7 @@ TEST(two_devices_in_one_thread)
     run_init(&r);
     run_init(&q);
     CHECK_INT(run_open(&r), 0);
+    C.describe(1, &q.d.info);
     CHECK_INT(C.open(&q.d, 1, &q.e), 0);
     CHECK_INT(C.stream_open(&q.s, &q.e), 0);
     CHECK_INT(run_work(&r), 0);
@@ -437,6 +438,7 @@ TEST(a_device_may_be_opened_twice)
     add_kernels(f);
     run_init(&r);
     yoke_device d = {.driver = &C};
+    C.describe(0, &d.info);
     CHECK_INT(C.open(&d, 0, &r.e), 0);
     CHECK_INT(run_through(&r), 0);
     run_close(&r);

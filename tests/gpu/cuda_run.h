@@ -129,7 +129,8 @@ static inline int run_open(run *r)
 {
     const yk_gpu_driver *c = &yk_gpu_cuda;
     int err;
-    c->describe(0, &r->d.info);
+    if (!*r->d.info.uri)
+        c->describe(0, &r->d.info);
     STEP(c->open(&r->d, 0, &r->e));
     STEP(c->take(&r->d, &r->a, &r->e));
     STEP(c->take(&r->d, &r->b, &r->e));

@@ -47,7 +47,7 @@ int fake_enter(const char *symbol)
     count_call(name);
     bool meant = fake.injected.k > 0 && (!*fake.injected.function || strcmp(fake.injected.function, name) == 0);
     if (!meant || --fake.injected.k > 0)
-        return fake_current && fake_current->sticky && strncmp(name, "nvrtc", 5) != 0 && !strstr(name, "GetError") ? fake_current->sticky : 0;
+        return 0;
     snprintf(fake.failed_name, sizeof fake.failed_name, "%s", name);
     fake.injected.forgive |= strcmp(name, "cuCtxSetCurrent") == 0;
     if (fake_current && fake_is_lost(fake.injected.result))
@@ -283,7 +283,7 @@ int cuDevicePrimaryCtxRetain(struct yk_cu_context **ret, int device)
     BEGIN_OR_RETURN(false);
     struct yk_cu_context *c = &fake.contexts[device];
     if (c->references++ == 0) {
-        *c = (struct yk_cu_context){.references = 1, .number = (unsigned)device};
+        *c = (struct yk_cu_context){.references = 1};
         fake.live.contexts++;
     }
     *ret = c;
@@ -304,14 +304,24 @@ void fake_wait_idle(const struct yk_cu_context *c)
         pthread_cond_wait(&fake.changed, &fake.lock);
 }
 
-static unsigned left_over(const struct yk_cu_context *c)
+/* A context that goes takes all with it that lives in it, handles or not. */
+static void end_context(struct yk_cu_context *c)
 {
-    unsigned n = 0;
+    unsigned left = c->streams + c->events + c->modules + c->blocks + c->pinned;
+    if (!c->sticky && !fake.injected.forgive)
+        fake.leaked += left;
+    fake.live.streams -= c->streams;
+    fake.live.events -= c->events;
+    fake.live.modules -= c->modules;
+    fake.live.blocks -= c->blocks;
+    fake.live.pinned -= c->pinned;
+    c->streams = c->events = c->modules = c->blocks = c->pinned = 0;
     for (struct yk_cu_stream *s = fake.streams; s; s = s->next)
-        n += s->context == c && !s->closing;
+        s->closing |= s->context == c;
     for (block *b = fake.blocks; b; b = b->next)
-        n += b->context == c;
-    return n;
+        b->context = b->context == c ? NULL : b->context;
+    fake.live.contexts--;
+    pthread_cond_broadcast(&fake.changed);
 }
 
 int cuDevicePrimaryCtxRelease_v2(int device)
@@ -320,18 +330,8 @@ int cuDevicePrimaryCtxRelease_v2(int device)
     struct yk_cu_context *c = &fake.contexts[device];
     if (!c->references)
         RETURN(YK_CUDA_INVALID_CONTEXT);
-    if (--c->references == 0) {
-        if (!c->sticky && !fake.injected.forgive)
-            fake.leaked += left_over(c) + fake.live.events + fake.live.modules;
-        if (c->sticky || fake.injected.forgive) /* it is all gone with the context, handles or not */
-            fake.live = (fake_live){.contexts = fake.live.contexts, .programs = fake.live.programs};
-        for (struct yk_cu_stream *s = fake.streams; s; s = s->next)
-            s->closing |= s->context == c;
-        for (block *b = fake.blocks; b; b = b->next)
-            b->context = b->context == c ? NULL : b->context;
-        fake.live.contexts--;
-        pthread_cond_broadcast(&fake.changed);
-    }
+    if (--c->references == 0)
+        end_context(c);
     RETURN(begun);
 }
 

@@ -32,7 +32,7 @@ int cuModuleLoadDataEx(struct yk_cu_module **ret, const void *image, unsigned co
     m->len = length(image);
     m->text = malloc(m->len);
     memcpy(m->text, image, m->len);
-    fake.live.modules++;
+    fake_count(fake_current, modules, 1);
     *ret = m;
     RETURN(YK_CUDA_OK);
 }
@@ -46,7 +46,7 @@ int cuModuleUnload(struct yk_cu_module *m)
             next = f->next;
             free(f);
         }
-        fake.live.modules--;
+        fake_count(m->context, modules, -1);
         free(m->text);
         free(m);
     }

@@ -18,8 +18,9 @@ enum { DEVICES_MOST = 8, KERNELS_MOST = 64, PARAMETERS_MOST = 260, LOCAL_MOST = 
 YK_CUDA_CALLS(PROTOTYPE)
 
 struct yk_cu_context {
-    unsigned references, number;
+    unsigned references;
     int sticky;
+    unsigned streams, events, modules, blocks, pinned; /* that live in it */
 };
 
 typedef enum kind { COPY, SET, LAUNCH, RECORD, AFTER } kind;
@@ -108,6 +109,8 @@ void fake_complain(const char *what, const char *function);
 bool fake_is_lost(int result);
 /* What every call begins with, under the lock: 0, or what it is to fail with. */
 int fake_enter(const char *symbol);
+/* Counts one more or less: fake_count(fake_current, events, 1). */
+#define fake_count(c, what, by) ((c)->what += (unsigned)(by), fake.live.what += (unsigned)(by))
 /* Until the context's streams have nothing to do. */
 void fake_wait_idle(const struct yk_cu_context *c);
 /* Puts something in a stream. */
@@ -120,11 +123,11 @@ int fake_put(struct yk_cu_stream *s, op what, const char *function);
         return returned;               \
     } while (0)
 /* needs: the call is about the fake_current context. */
-#define BEGIN(needs)                                         \
-    pthread_mutex_lock(&fake.lock);                               \
-    int begun = fake_enter(__func__);                             \
-    if (!begun && (needs) && (!fake_current || !fake_current->references)) \
-        begun = YK_CUDA_INVALID_CONTEXT
+#define BEGIN(needs)                                               \
+    pthread_mutex_lock(&fake.lock);                                \
+    int begun = fake_enter(__func__);                              \
+    if (!begun && (needs))                                         \
+    begun = fake_current && fake_current->references ? fake_current->sticky : YK_CUDA_INVALID_CONTEXT
 #define BEGIN_OR_RETURN(needs) \
     BEGIN(needs);              \
     if (begun)                 \

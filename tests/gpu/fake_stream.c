@@ -28,7 +28,7 @@ static int take(size_t size, bool pinned, void **ret)
     b->context = fake_current;
     b->next = fake.blocks;
     fake.blocks = b;
-    *(pinned ? &fake.live.pinned : &fake.live.blocks) += 1;
+    pinned ? fake_count(fake_current, pinned, 1) : fake_count(fake_current, blocks, 1);
     *ret = b->base;
     return YK_CUDA_OK;
 }
@@ -39,9 +39,9 @@ static int give(void *base, bool pinned, const char *function)
     for (block **at = &fake.blocks, *b; (b = *at); at = &b->next)
         if (b->base == base && b->pinned == pinned && b->context) {
             *at = b->next;
+            pinned ? fake_count(b->context, pinned, -1) : fake_count(b->context, blocks, -1);
             free(b->base);
             free(b);
-            *(pinned ? &fake.live.pinned : &fake.live.blocks) -= 1;
             return YK_CUDA_OK;
         }
     fake_complain("no such memory", function);
@@ -174,7 +174,7 @@ int cuStreamCreate(struct yk_cu_stream **ret, unsigned flags)
     s->last = &s->first;
     s->next = fake.streams;
     fake.streams = s;
-    fake.live.streams++;
+    fake_count(fake_current, streams, 1);
     pthread_create(&thread, NULL, stream_thread, s);
     pthread_detach(thread);
     *ret = s;
@@ -197,7 +197,7 @@ int cuStreamDestroy_v2(struct yk_cu_stream *s)
     if (fake_is_lost(begun) || is_wrong(s, __func__))
         RETURN(begun ? begun : YK_CUDA_INVALID_HANDLE);
     s->closing = true;
-    fake.live.streams--;
+    fake_count(s->context, streams, -1);
     pthread_cond_broadcast(&fake.changed);
     RETURN(begun);
 }
@@ -297,7 +297,7 @@ int cuEventCreate(struct yk_cu_event **ret, unsigned flags)
     BEGIN_OR_RETURN(true);
     *ret = calloc(1, sizeof **ret);
     **ret = (struct yk_cu_event){.context = fake_current, .references = 1, .timed = !(flags & 2)};
-    fake.live.events++;
+    fake_count(fake_current, events, 1);
     RETURN(YK_CUDA_OK);
 }
 
@@ -305,7 +305,7 @@ int cuEventDestroy_v2(struct yk_cu_event *v)
 {
     BEGIN(true);
     if (!fake_is_lost(begun)) {
-        fake.live.events--;
+        fake_count(v->context, events, -1);
         release(v);
     }
     RETURN(begun);
