@@ -111,8 +111,8 @@ static void unload(yoke_device *d, yk_image *image)
 
 /* ---- Functions ---- */
 
-/* The assembler writes "ptxas info : Function properties for NAME", and then "N bytes stack frame, N bytes spill stores, N bytes
- * spill loads". */
+/* The assembler writes "ptxas info : Function properties for NAME", and then "ptxas . N bytes stack frame, N bytes spill stores, N
+ * bytes spill loads". */
 static unsigned spilled(const yk_image *image, const char *name)
 {
     static const char before[] = "Function properties for ";
@@ -126,7 +126,7 @@ static unsigned spilled(const yk_image *image, const char *name)
             continue;
         char copy[200];
         snprintf(copy, sizeof copy, "%.*s", (int)YK_MIN(end - line, 199), line);
-        if (sscanf(copy, " %*u bytes stack frame, %u bytes spill stores, %u bytes spill loads", &stores, &loads) == 2)
+        if (sscanf(copy, "\n%*[^0-9]%*u bytes stack frame, %u bytes spill stores, %u bytes spill loads", &stores, &loads) == 2)
             return stores + loads;
     }
     return 0;

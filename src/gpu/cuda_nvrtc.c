@@ -320,6 +320,16 @@ static int read_options(const yk_cuda_source *source, options *o, yk_error *e)
     return 0;
 }
 
+/* "ptxas info : ..." and the lines that go on with it, "ptxas . ..." or a blank first; not its warnings. */
+static bool is_number(const char *line, bool before)
+{
+    if (strncmp(line, "ptxas", 5) == 0) {
+        line += 5 + strspn(line + 5, " ");
+        return *line == '.' || strncmp(line, "info", 4) == 0;
+    }
+    return before && (*line == ' ' || *line == '\n');
+}
+
 /* What the assembler says of each function is for us; people get the rest. */
 static void sort_log(char *text, bool says_numbers, yk_cuda_binary *b)
 {
@@ -327,7 +337,7 @@ static void sort_log(char *text, bool says_numbers, yk_cuda_binary *b)
     for (char *line = text, *end; *line; line = end) {
         end = line + strcspn(line, "\n");
         end += *end == '\n';
-        number = strncmp(line, "ptxas info", 10) == 0 || (number && *line == ' ');
+        number = is_number(line, number);
         if (number)
             yk_buf_put(&b->numbers, line, (size_t)(end - line));
         if (!number || says_numbers)
