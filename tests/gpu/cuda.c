@@ -56,7 +56,7 @@ static void check_init(const char *function, int result, const char *text)
         check_count(-ENODEV, text);
         _exit(0);
     }
-    int status;
+    int status = 0;
     CHECK(child > 0 && waitpid(child, &status, 0) == child);
     CHECK_INT(status, 0);
 }
@@ -462,7 +462,7 @@ TEST(in_a_child_it_does_not_work)
         CHECK_INT(C.open(&d, 0, &e), -ECHILD);
         _exit(0);
     }
-    int status;
+    int status = 0;
     CHECK(child > 0 && waitpid(child, &status, 0) == child);
     CHECK_INT(status, 0);
     run_close(&r);

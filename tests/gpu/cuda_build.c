@@ -232,17 +232,19 @@ TEST(what_was_compiled_is_not_compiled_again)
     CHECK_INT(build(&r, "scale other", ""), 0);
     r.d.info.capability = 80;
     CHECK_INT(build(&r, scale_text, ""), 0);
-    CHECK_INT(C.build(&r.d, scale_text, "", "other.c", &r.image, &r.log, &r.e), 0);
+    yk_image *other;
+    CHECK_INT(C.build(&r.d, scale_text, "", "other.c", &other, &r.log, &r.e), 0);
+    C.unload(&r.d, other);
     CHECK_INT(f->calls("nvrtcCompileProgram"), 4);
     CHECK_INT(list(paths, 10), 5);
     r.d.info.capability = 90;
     CHECK_INT(compiles(&r, f), 0);
-    run_close(&r);
+    close_run(&r, f);
 }
 
 TEST(the_compiler_is_not_even_opened)
 {
-    int status;
+    int status = 0;
     make_folder();
     for (int i = 0; i < 2; i++) {
         pid_t child = fork();
@@ -375,7 +377,7 @@ TEST(many_processes_may_compile_the_same)
         }
     }
     for (size_t i = 0; i < YK_COUNT_OF(children); i++) {
-        int status;
+        int status = 0;
         CHECK_INT(waitpid(children[i], &status, 0), children[i]);
         CHECK_INT(status, 0);
     }
@@ -492,7 +494,7 @@ static void check_place(const char *variable, const char *value, const char *at)
         remove_folder();
         _exit(0);
     }
-    int status;
+    int status = 0;
     CHECK(child > 0 && waitpid(child, &status, 0) == child);
     CHECK_INT(status, 0);
 }
@@ -534,7 +536,7 @@ TEST(the_driver_says_which_compiler_is_best)
                 check_compiler(0, path);
                 _exit(0);
             }
-            int status;
+            int status = 0;
             CHECK(child > 0 && waitpid(child, &status, 0) == child);
             CHECK_INT(status, 0);
         }

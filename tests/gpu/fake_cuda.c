@@ -121,6 +121,7 @@ static void control_slow(int64_t ns)
 static fake_live control_live(void)
 {
     pthread_mutex_lock(&fake.lock);
+    fake_end_streams();
     fake_live now = fake.live;
     pthread_mutex_unlock(&fake.lock);
     return now;
@@ -318,6 +319,16 @@ static void end_context(struct yk_cu_context *c)
     c->streams = c->events = c->modules = c->blocks = c->pinned = 0;
     for (struct yk_cu_stream *s = fake.streams; s; s = s->next)
         s->closing |= s->context == c;
+    for (struct yk_cu_event *v = fake.events, *next; v; v = next) {
+        next = v->next;
+        if (v->context == c)
+            fake_end_event(v);
+    }
+    for (struct yk_cu_module *m = fake.modules, *next; m; m = next) {
+        next = m->next;
+        if (m->context == c)
+            fake_end_module(m);
+    }
     for (block *b = fake.blocks; b; b = b->next)
         b->context = b->context == c ? NULL : b->context;
     fake.live.contexts--;

@@ -32,9 +32,25 @@ int cuModuleLoadDataEx(struct yk_cu_module **ret, const void *image, unsigned co
     m->len = length(image);
     m->text = malloc(m->len);
     memcpy(m->text, image, m->len);
+    m->next = fake.modules;
+    fake.modules = m;
     fake_count(fake_current, modules, 1);
     *ret = m;
     RETURN(YK_CUDA_OK);
+}
+
+void fake_end_module(struct yk_cu_module *m)
+{
+    struct yk_cu_module **at = &fake.modules;
+    while (*at != m)
+        at = &(*at)->next;
+    *at = m->next;
+    for (struct yk_cu_function *f = m->functions, *next; f; f = next) {
+        next = f->next;
+        free(f);
+    }
+    free(m->text);
+    free(m);
 }
 
 int cuModuleUnload(struct yk_cu_module *m)
@@ -42,13 +58,8 @@ int cuModuleUnload(struct yk_cu_module *m)
     BEGIN(true);
     if (!fake_is_lost(begun)) {
         fake_wait_idle(fake_current);
-        for (struct yk_cu_function *f = m->functions, *next; f; f = next) {
-            next = f->next;
-            free(f);
-        }
         fake_count(m->context, modules, -1);
-        free(m->text);
-        free(m);
+        fake_end_module(m);
     }
     RETURN(begun);
 }

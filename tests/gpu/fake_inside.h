@@ -42,7 +42,8 @@ typedef struct op {
 struct yk_cu_stream {
     struct yk_cu_context *context;
     op *first, **last;
-    bool busy, closing;
+    bool busy, closing, ended;
+    pthread_t thread;
     struct yk_cu_stream *next;
 };
 
@@ -52,6 +53,7 @@ struct yk_cu_event {
     unsigned references;
     bool timed;
     double ms;
+    struct yk_cu_event *next;
 };
 
 struct yk_cu_function {
@@ -67,6 +69,7 @@ struct yk_cu_module {
     char *text;
     size_t len;
     struct yk_cu_function *functions;
+    struct yk_cu_module *next;
 };
 
 typedef struct block {
@@ -85,6 +88,8 @@ struct fake_state {
     struct yk_cu_function kernels[KERNELS_MOST];
     unsigned kernel_count, leaked;
     struct yk_cu_stream *streams;
+    struct yk_cu_event *events;
+    struct yk_cu_module *modules;
     block *blocks;
     fake_live live;
     bool initialized, held;
@@ -113,6 +118,10 @@ int fake_enter(const char *symbol);
 #define fake_count(c, what, by) ((c)->what += (unsigned)(by), fake.live.what += (unsigned)(by))
 /* Until the context's streams have nothing to do. */
 void fake_wait_idle(const struct yk_cu_context *c);
+/* Give back one, or all that a context that ends has left. */
+void fake_end_event(struct yk_cu_event *v);
+void fake_end_module(struct yk_cu_module *m);
+void fake_end_streams(void);
 /* Puts something in a stream. */
 int fake_put(struct yk_cu_stream *s, op what, const char *function);
 

@@ -112,6 +112,15 @@ static void release(struct yk_cu_event *v)
         free(v);
 }
 
+void fake_end_event(struct yk_cu_event *v)
+{
+    struct yk_cu_event **at = &fake.events;
+    while (*at != v)
+        at = &(*at)->next;
+    *at = v->next;
+    release(v);
+}
+
 static void free_op(op *o)
 {
     if (o->event)
@@ -141,7 +150,7 @@ static void do_op(struct yk_cu_stream *s, op *o)
 
 static void *stream_thread(void *arg)
 {
-    struct yk_cu_stream *s = arg, **at;
+    struct yk_cu_stream *s = arg;
     fake_running = s;
     pthread_mutex_lock(&fake.lock);
     while (!s->closing || s->first) {
@@ -157,17 +166,30 @@ static void *stream_thread(void *arg)
         s->busy = false;
         pthread_cond_broadcast(&fake.changed);
     }
-    for (at = &fake.streams; *at != s; at = &(*at)->next)
-        ;
-    *at = s->next;
+    s->ended = true;
+    pthread_cond_broadcast(&fake.changed);
     pthread_mutex_unlock(&fake.lock);
-    free(s);
     return NULL;
+}
+
+/* Those that have been closed leave the list here. */
+void fake_end_streams(void)
+{
+    for (struct yk_cu_stream **at = &fake.streams, *s; (s = *at);) {
+        if (!s->closing) {
+            at = &s->next;
+            continue;
+        }
+        while (!s->ended)
+            pthread_cond_wait(&fake.changed, &fake.lock);
+        pthread_join(s->thread, NULL);
+        *at = s->next;
+        free(s);
+    }
 }
 
 int cuStreamCreate(struct yk_cu_stream **ret, unsigned flags)
 {
-    pthread_t thread;
     BEGIN_OR_RETURN(true);
     struct yk_cu_stream *s = calloc(1, sizeof *s);
     s->context = fake_current;
@@ -175,8 +197,7 @@ int cuStreamCreate(struct yk_cu_stream **ret, unsigned flags)
     s->next = fake.streams;
     fake.streams = s;
     fake_count(fake_current, streams, 1);
-    pthread_create(&thread, NULL, stream_thread, s);
-    pthread_detach(thread);
+    pthread_create(&s->thread, NULL, stream_thread, s);
     *ret = s;
     RETURN(flags == 1 ? YK_CUDA_OK : YK_CUDA_INVALID_VALUE);
 }
@@ -296,7 +317,8 @@ int cuEventCreate(struct yk_cu_event **ret, unsigned flags)
 {
     BEGIN_OR_RETURN(true);
     *ret = calloc(1, sizeof **ret);
-    **ret = (struct yk_cu_event){.context = fake_current, .references = 1, .timed = !(flags & 2)};
+    **ret = (struct yk_cu_event){.context = fake_current, .references = 1, .timed = !(flags & 2), .next = fake.events};
+    fake.events = *ret;
     fake_count(fake_current, events, 1);
     RETURN(YK_CUDA_OK);
 }
@@ -306,7 +328,7 @@ int cuEventDestroy_v2(struct yk_cu_event *v)
     BEGIN(true);
     if (!fake_is_lost(begun)) {
         fake_count(v->context, events, -1);
-        release(v);
+        fake_end_event(v);
     }
     RETURN(begun);
 }
