@@ -1,5 +1,5 @@
-/* cuda_device: the CUDA devices of the machine, and opening one. A device is its primary context, the one that the CUDA runtime
- * and all that stands on it use, so that memory and streams can be given to and fro. */
+/* cuda_device: the CUDA devices of the machine, and opening one. A device is its primary context, the one that the CUDA
+ * runtime and all that stands on it use, so that memory and streams can be given to and fro. */
 #include "gpu/cuda.h"
 #include <ctype.h>
 #include <fcntl.h>

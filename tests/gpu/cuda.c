@@ -1,4 +1,5 @@
-/* cuda.c - the CUDA table over a driver that is none: how it is found and why it is not, devices, streams, events, copies. */
+/* cuda.c - the CUDA table over a driver that is none: how it is found and why it is not, devices, streams, events,
+ * copies. */
 #include "cuda_run.h"
 #include <pthread.h>
 #include <sys/wait.h>
@@ -333,7 +334,9 @@ TEST(copies_go_in_every_direction)
     copy_and_check(&r, r.b.base + 128, &r.b, r.a.base, &r.a);
     copy_and_check(&r, there, NULL, r.a.base, &r.a);
     copy_and_check(&r, there, NULL, here, NULL);
-    CHECK_INT(f->calls("cuMemcpyHtoDAsync") + f->calls("cuMemcpyDtoDAsync") + f->calls("cuMemcpyDtoHAsync") + f->calls("cuMemcpyAsync"), 4);
+    CHECK_INT(f->calls("cuMemcpyHtoDAsync") + f->calls("cuMemcpyDtoDAsync") + f->calls("cuMemcpyDtoHAsync") +
+                  f->calls("cuMemcpyAsync"),
+              4);
     run_close(&r);
     check_nothing_left(f);
 }

@@ -1,5 +1,5 @@
-/* cuda_build.c - from a text to a function: what the compiler says, what is kept on disk, where the compiler is found, and the real
- * one over a driver that is none. */
+/* cuda_build.c - from a text to a function: what the compiler says, what is kept on disk, where the compiler is found,
+ * and the real one over a driver that is none. */
 #include "cuda_run.h"
 #include "gpu/cuda.h"
 #include "task/module.h"
@@ -36,9 +36,6 @@ static void make_folder(void)
     CHECK(mkdtemp(folder));
     atexit(remove_folder);
     setenv("YOKE_CACHE", folder, 1);
-    unsetenv("LD_LIBRARY_PATH");
-    unsetenv("CUDA_HOME");
-    unsetenv("CUDA_PATH");
 }
 
 static fake_cuda *open_run(run *r)
@@ -73,7 +70,8 @@ TEST(a_text_that_does_not_compile_has_a_log)
     run r;
     fake_cuda *f = open_run(&r);
     CHECK_INT(build(&r, "#error", ""), -EINVAL);
-    CHECK_STR(r.e.text, "cuda: scale.c does not compile (nvrtcCompileProgram: 6): scale.c(1): error: identifier \"nothing\" is undefined");
+    CHECK_STR(r.e.text, "cuda: scale.c does not compile (nvrtcCompileProgram: 6): scale.c(1): error: identifier "
+                        "\"nothing\" is undefined");
     CHECK_STR(yk_buf_str(&r.log), "scale.c(1): error: identifier \"nothing\" is undefined\n");
     CHECK(!r.image);
     CHECK_INT(build(&r, scale_text, "--fmad=false  --wrong"), -EINVAL);
@@ -289,7 +287,7 @@ TEST(a_damaged_file_is_made_again)
     static const struct {
         off_t at;
         const char *how;
-    } cases[] = {{0, "cut"}, {1, "cut"}, {100, "cut"}, {-1, "cut"},  {0, "flip"},  {15, "flip"},
+    } cases[] = {{0, "cut"},   {1, "cut"},    {100, "cut"},  {-1, "cut"},   {0, "flip"}, {15, "flip"},
                  {40, "flip"}, {100, "flip"}, {150, "flip"}, {160, "flip"}, {-1, "flip"}};
     run r;
     fake_cuda *f = open_run(&r);
@@ -477,6 +475,9 @@ static void put(const char *at, const char *name)
     CHECK_INT(symlink(fake_path("fake-cuda"), path), 0);
 }
 
+/* The variables that say where the compiler may be. */
+static const char *const places[] = {"LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_PATH", "VIRTUAL_ENV", "CONDA_PREFIX"};
+
 static void check_place(const char *variable, const char *value, const char *at)
 {
     pid_t child = fork(); /* it is looked for once in a process */
@@ -484,6 +485,9 @@ static void check_place(const char *variable, const char *value, const char *at)
         char path[400];
         make_folder();
         unsetenv("YOKE_NVRTC");
+        unsetenv("XDG_CACHE_HOME");
+        for (size_t i = 0; i < YK_COUNT_OF(places); i++)
+            unsetenv(places[i]);
         put(at, "libnvrtc.so.13");
         put(at, "libnvrtc-builtins.so.13.0");
         snprintf(path, sizeof path, "%s%s%s", *value == ':' ? "/nonexistent:" : "", folder, value + (*value == ':'));
@@ -507,6 +511,12 @@ TEST(the_compiler_is_found_in_many_places)
     check_place("LD_LIBRARY_PATH", ":/any", "any");
     check_place("CUDA_HOME", "/toolkit", "toolkit/lib64");
     check_place("CUDA_PATH", "/toolkit", "toolkit/lib64");
+    check_place("VIRTUAL_ENV", "/env", "env/lib/python3.11/site-packages/nvidia/cu13/lib");
+    check_place("VIRTUAL_ENV", "/env", "env/lib64/python3.9/site-packages/nvidia/cuda_nvrtc/lib");
+    check_place("CONDA_PREFIX", "/conda", "conda/lib");
+    check_place("XDG_CACHE_HOME", "/cache", "cache/yoke/nvrtc/nvidia/cu13/lib");
+    check_place("HOME", "/me", "me/.cache/yoke/nvrtc/nvidia/cu13/lib");
+    check_place("HOME", "/me", "me/.local/lib/python3.11/site-packages/nvidia/cu13/lib");
 }
 
 TEST(the_driver_says_which_compiler_is_best)
@@ -514,7 +524,10 @@ TEST(the_driver_says_which_compiler_is_best)
     static const struct {
         int version;
         const char *first, *second, *third;
-    } cases[] = {{13020, "13", "12", "11.2"}, {14000, "13", "12", "11.2"}, {12040, "12", "11.2", "13"}, {11080, "11.2", "12", "13"}};
+    } cases[] = {{13020, "13", "12", "11.2"},
+                 {14000, "13", "12", "11.2"},
+                 {12040, "12", "11.2", "13"},
+                 {11080, "11.2", "12", "13"}};
     fake_cuda *f = fake_use("fake-cuda");
     make_folder();
     for (size_t i = 0; i < YK_COUNT_OF(cases); i++)
@@ -573,7 +586,8 @@ TEST(a_real_compiler_names_the_line_of_the_user)
 {
     run r;
     fake_cuda *f = open_real(&r);
-    CHECK_INT(build(&r, "#line 77 \"user.c\"\nextern \"C\" __global__ void f(float *x) { *x = nothing; }\n", ""), -EINVAL);
+    CHECK_INT(build(&r, "#line 77 \"user.c\"\nextern \"C\" __global__ void f(float *x) { *x = nothing; }\n", ""),
+              -EINVAL);
     CHECK_HAS(r.e.text, "user.c(77): error: identifier \"nothing\" is undefined");
     CHECK_HAS(yk_buf_str(&r.log), "1 error detected");
     CHECK_INT(build(&r, scale_text, "--no-such-option"), -EINVAL);

@@ -1,5 +1,5 @@
-/* cuda_fail.c - every call of the CUDA driver and of its compiler fails once, in every way: there is an error that names it, and
- * nothing is left over; what a lost device does; want of memory of the host. */
+/* cuda_fail.c - every call of the CUDA driver and of its compiler fails once, in every way: there is an error that
+ * names it, and nothing is left over; what a lost device does; want of memory of the host. */
 #include "cuda_run.h"
 #include <errno.h>
 
@@ -8,8 +8,8 @@
 /* Calls whose failure costs nothing but a number or a wait: all others must be errors. */
 static bool is_harmless(const char *name)
 {
-    static const char *const names[] = {"cuCtxGetCurrent", "cuFuncGetAttribute", "nvrtcGetProgramLogSize", "nvrtcGetProgramLog",
-                                        "nvrtcDestroyProgram"};
+    static const char *const names[] = {"cuCtxGetCurrent", "cuFuncGetAttribute", "nvrtcGetProgramLogSize",
+                                        "nvrtcGetProgramLog", "nvrtcDestroyProgram"};
     for (size_t i = 0; i < YK_COUNT_OF(names); i++)
         if (strcmp(names[i], name) == 0)
             return true;
@@ -146,7 +146,8 @@ TEST(want_of_memory_names_the_bytes)
     run_init(&r);
     r.a.size = (size_t)2 << 30;
     CHECK_INT(run_open(&r), -ENOMEM);
-    CHECK_STR(r.e.text, "cuda: taking 2147483648 bytes of the device: cuMemAlloc: out of memory (CUDA_ERROR_OUT_OF_MEMORY, 2)");
+    CHECK_STR(r.e.text,
+              "cuda: taking 2147483648 bytes of the device: cuMemAlloc: out of memory (CUDA_ERROR_OUT_OF_MEMORY, 2)");
     CHECK(r.a.base == NULL);
     run_close(&r);
     check_nothing_left(f);

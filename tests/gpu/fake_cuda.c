@@ -1,9 +1,9 @@
-/* fake_cuda.c - a CUDA driver on the memory of the host, for tests; see fake_cuda.h. Here are steering, devices and contexts.
+/* fake_cuda.c - a CUDA driver on the memory of the host, for tests; see fake_cuda.h. Here are steering, devices and
+ * contexts.
  *
  *     -DFAKE_BEFORE=12000   a driver of 11.4: cuGetProcAddress without a status
  *     -DFAKE_BEFORE=11030   one of 11.0: symbols alone
- *     -DFAKE_BEFORE=11000   one of 10.2: and one of them is not there yet
- */
+ *     -DFAKE_BEFORE=11000   one of 10.2: and one of them is not there yet */
 #include "fake_inside.h"
 #include <stdio.h>
 #include <string.h>
@@ -26,8 +26,8 @@ void fake_complain(const char *what, const char *function)
 
 bool fake_is_lost(int result)
 {
-    return result == 214 || result == 220 || result == 226 || result == 700 || result == 702 || result == 709 || result == 710 ||
-           (result >= 714 && result <= 719) || result == 721;
+    return result == 214 || result == 220 || result == 226 || result == 700 || result == 702 || result == 709 ||
+           result == 710 || (result >= 714 && result <= 719) || result == 721;
 }
 
 static void count_call(const char *name)
@@ -140,8 +140,19 @@ static const char *control_complaint(void)
     return fake.complaint;
 }
 
-API fake_cuda fake_cuda_control = {1, YK_MIN(FAKE_BEFORE - 10, 13000), 90, control_kernel, control_fail, control_failed, control_calls,
-                                   control_hold, control_fault, control_slow, control_live, control_leaked, control_complaint};
+API fake_cuda fake_cuda_control = {1,
+                                   YK_MIN(FAKE_BEFORE - 10, 13000),
+                                   90,
+                                   control_kernel,
+                                   control_fail,
+                                   control_failed,
+                                   control_calls,
+                                   control_hold,
+                                   control_fault,
+                                   control_slow,
+                                   control_live,
+                                   control_leaked,
+                                   control_complaint};
 
 /* ---- Finding and describing ---- */
 
@@ -265,10 +276,24 @@ int cuDeviceGetAttribute(int *ret, int attribute, int device)
     int capability = fake_cuda_control.capability;
     const struct {
         int attribute, value;
-    } values[] = {{1, 1024},     {8, 48 << 10},  {10, 32},        {13, 1980000},        {16, 132},
-                  {33, 0x1b},    {34, device},   {36, 3201000},   {37, 6144},           {38, 60 << 20},
-                  {39, 2048},    {40, 3},        {50, 0},         {75, capability / 10}, {76, capability % 10},
-                  {82, 1 << 16}, {97, LOCAL_MOST}, {100, 0}};
+    } values[] = {{1, 1024},
+                  {8, 48 << 10},
+                  {10, 32},
+                  {13, 1980000},
+                  {16, 132},
+                  {33, 0x1b},
+                  {34, device},
+                  {36, 3201000},
+                  {37, 6144},
+                  {38, 60 << 20},
+                  {39, 2048},
+                  {40, 3},
+                  {50, 0},
+                  {75, capability / 10},
+                  {76, capability % 10},
+                  {82, 1 << 16},
+                  {97, LOCAL_MOST},
+                  {100, 0}};
     for (size_t i = 0; i < YK_COUNT_OF(values); i++)
         if (values[i].attribute == attribute) {
             *ret = values[i].value;

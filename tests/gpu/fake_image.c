@@ -113,12 +113,14 @@ static void copy_values(const struct yk_cu_function *f, void **arguments, op *o)
     o->launch.args = places;
 }
 
-int cuLaunchKernel(struct yk_cu_function *f, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y,
-                   unsigned block_z, unsigned shared, struct yk_cu_stream *s, void **arguments, void **extra)
+int cuLaunchKernel(struct yk_cu_function *f, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
+                   unsigned block_y, unsigned block_z, unsigned shared, struct yk_cu_stream *s, void **arguments,
+                   void **extra)
 {
     BEGIN_OR_RETURN(true);
     uint64_t threads = (uint64_t)block_x * block_y * block_z, groups = (uint64_t)grid_x * grid_y * grid_z;
-    if (!threads || threads > 1024 || !groups || grid_y > 65535 || grid_z > 65535 || extra || (int)shared > f->dynamic_most)
+    if (!threads || threads > 1024 || !groups || grid_y > 65535 || grid_z > 65535 || extra ||
+        (int)shared > f->dynamic_most)
         RETURN(YK_CUDA_INVALID_VALUE);
     op o = {.kind = LAUNCH, .fn = f->fn, .launch = {{grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared, NULL}};
     copy_values(f, arguments, &o);

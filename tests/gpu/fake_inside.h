@@ -1,5 +1,5 @@
-/* fake_inside.h - what the files of the fake driver share: fake_cuda.c steers, fake_stream.c has memory, streams and events,
- * fake_image.c images and launches, fake_nvrtc.c the compiler. One lock guards all; work is done without it. */
+/* fake_inside.h - what the files of the fake driver share: fake_cuda.c steers, fake_stream.c has memory, streams and
+ * events, fake_image.c images and launches, fake_nvrtc.c the compiler. One lock guards all; work is done without it. */
 #ifndef FAKE_INSIDE_H
 #define FAKE_INSIDE_H
 #include "fake_cuda.h"
@@ -125,21 +125,21 @@ void fake_end_streams(void);
 /* Puts something in a stream. */
 int fake_put(struct yk_cu_stream *s, op what, const char *function);
 
-#define RETURN(result)                 \
-    do {                               \
-        int returned = (result);       \
-        pthread_mutex_unlock(&fake.lock);   \
-        return returned;               \
+#define RETURN(result)                                                                                                   \
+    do {                                                                                                                 \
+        int returned = (result);                                                                                         \
+        pthread_mutex_unlock(&fake.lock);                                                                                \
+        return returned;                                                                                                 \
     } while (0)
 /* needs: the call is about the fake_current context. */
-#define BEGIN(needs)                                               \
-    pthread_mutex_lock(&fake.lock);                                \
-    int begun = fake_enter(__func__);                              \
-    if (!begun && (needs))                                         \
+#define BEGIN(needs)                                                                                                     \
+    pthread_mutex_lock(&fake.lock);                                                                                      \
+    int begun = fake_enter(__func__);                                                                                    \
+    if (!begun && (needs))                                                                                               \
     begun = fake_current && fake_current->references ? fake_current->sticky : YK_CUDA_INVALID_CONTEXT
-#define BEGIN_OR_RETURN(needs) \
-    BEGIN(needs);              \
-    if (begun)                 \
+#define BEGIN_OR_RETURN(needs)                                                                                           \
+    BEGIN(needs);                                                                                                        \
+    if (begun)                                                                                                           \
     RETURN(begun)
 
 #endif

@@ -1,4 +1,5 @@
-/* fake_stream.c - memory, streams and events of the fake driver. Each stream is a thread with a list of what it has to do. */
+/* fake_stream.c - memory, streams and events of the fake driver. Each stream is a thread with a list of what it has to
+ * do. */
 #include "fake_inside.h"
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,8 @@
 static block *block_at(const void *p, size_t size, bool pinned)
 {
     for (block *b = fake.blocks; b; b = b->next)
-        if (b->context && b->pinned == pinned && (const char *)p >= b->base && (const char *)p + size <= b->base + b->size)
+        if (b->context && b->pinned == pinned && (const char *)p >= b->base &&
+            (const char *)p + size <= b->base + b->size)
             return b;
     return NULL;
 }
