@@ -257,7 +257,7 @@ TEST(the_compiler_is_not_even_opened)
             CHECK_INT(run_work(&r), 0);
             CHECK_INT(f->calls("nvrtcGetSupportedArchs"), i == 0);
             CHECK_INT(f->calls("nvrtcCompileProgram"), i == 0);
-            run_close(&r);
+            close_run(&r, f);
             _exit(0);
         }
         CHECK(child > 0 && waitpid(child, &status, 0) == child);
@@ -370,7 +370,7 @@ TEST(many_processes_may_compile_the_same)
             run r;
             run_init(&r);
             CHECK_INT(run_through(&r), 0);
-            run_close(&r);
+            close_run(&r, f);
             _exit(0);
         }
     }
@@ -425,7 +425,7 @@ static void check_compiler(int code, const char *text)
 
 TEST(a_compiler_that_is_not_there)
 {
-    fake_use("fake-cuda");
+    fake_cuda *f = fake_use("fake-cuda");
     setenv("YOKE_NVRTC", "/nonexistent/libnvrtc.so", 1);
     run r;
     run_init(&r);
@@ -434,19 +434,19 @@ TEST(a_compiler_that_is_not_there)
     CHECK_STR(r.e.text, "cuda: no compiler: there is no NVRTC at YOKE_NVRTC=/nonexistent/libnvrtc.so");
     CHECK_INT(build(&r, scale_text, ""), -ENOPKG);
     CHECK_INT(run_fill(&r), -ENOENT); /* needs none, but nobody told the fake what its kernels mean */
-    run_close(&r);
+    close_run(&r, f);
 }
 
 TEST(a_library_that_is_no_compiler)
 {
-    fake_use("fake-cuda");
+    fake_cuda *f = fake_use("fake-cuda");
     run r;
     run_init(&r);
     CHECK_INT(run_open(&r), 0);
     setenv("YOKE_NVRTC", "/proc/self/exe", 1);
     CHECK_INT(build(&r, scale_text, ""), -ENOPKG);
     CHECK_HAS(r.e.text, "cuda: no compiler: ");
-    run_close(&r);
+    close_run(&r, f);
 }
 
 TEST(a_compiler_that_is_broken)
@@ -458,7 +458,7 @@ TEST(a_compiler_that_is_broken)
     f->fail("nvrtcGetSupportedArchs", 1, 11);
     CHECK_INT(build(&r, scale_text, ""), -ENOPKG);
     CHECK_HAS(r.e.text, "does not say for which devices it compiles");
-    run_close(&r);
+    close_run(&r, f);
 }
 
 /* Puts the fake where a compiler would be, below the test's folder. */
