@@ -19,5 +19,8 @@
 #include <yoke/json.h>
 #include <yoke/module.h>
 #include <yoke/gpu.h>
+#define YK_ALL_OF_YOKE
+#include <yoke/kernel.h>
+#undef YK_ALL_OF_YOKE
 #include <yoke/trace.h>
 #endif

@@ -1,4 +1,5 @@
-/* opencl_fail.c - OpenCL that is absent, broken, or fails at any call; and devices that PoCL has none of, pretended. */
+/* opencl_fail.c - OpenCL that is absent, broken, or fails at any call; and devices that PoCL has none of,
+ * pretended. */
 #include "child.h"
 #include "fake_opencl.h"
 #include "opencl_try.h"
@@ -60,7 +61,7 @@ static void absent(const char *part)
 
 TEST(no_library)
 {
-    setenv("YOKE_OPENCL_DRIVER", "/nonexistent", 1);
+    setenv("YOKE_OPENCL_DRIVER", "/nonexistent/libOpenCL.so", 1);
     absent("YOKE_OPENCL_DRIVER cannot be opened: /nonexistent");
 }
 
@@ -157,9 +158,10 @@ TEST(devices_that_do_not_answer)
 
 /* ---- Failures of every call ---- */
 
-static const char text[] = "__kernel void copy(__global const int *x, ulong x_at, __global int *y, ulong y_at, int n) {\n"
-                           "    int i = get_global_id(0); if (i < n) y[y_at / 4 + i] = x[x_at / 4 + i];\n"
-                           "}\n";
+static const char text[] =
+    "__kernel void copy(__global const int *x, ulong x_at, __global int *y, ulong y_at, int n) {\n"
+    "    int i = get_global_id(0); if (i < n) y[y_at / 4 + i] = x[x_at / 4 + i];\n"
+    "}\n";
 enum { N = 256 };
 
 /* All that the driver can do, by its table, until something fails: the error of that. */
@@ -334,16 +336,19 @@ TEST(errors_are_told)
 {
     use_fake(0);
     yoke_device_count();
-    told("CreateContext", -6, -ENOMEM, "opencl:0 cannot be opened: CL_OUT_OF_HOST_MEMORY (-6) from clCreateContext");
+    told("CreateContext", -6, -ENOMEM,
+         "opencl:0 cannot be opened: CL_OUT_OF_HOST_MEMORY (-6) from clCreateContext");
     told("CreateCommandQueue", -2, -EIO, "no stream can be opened: CL_DEVICE_NOT_AVAILABLE (-2)");
     told("CreateBuffer", -4, -EIO, "CL_MEM_OBJECT_ALLOCATION_FAILURE (-4) from clCreateBuffer");
     told("BuildProgram", -3, -ENOTSUP, "copy does not compile: CL_COMPILER_NOT_AVAILABLE (-3) from clBuildProgram");
     told("SetKernelArg", -49, -EINVAL, "kernel copy, argument 1: CL_INVALID_ARG_INDEX (-49) from clSetKernelArg");
-    told("EnqueueNDRangeKernel", -4, -ENOMEM, "kernel copy cannot be launched: CL_MEM_OBJECT_ALLOCATION_FAILURE (-4)");
+    told("EnqueueNDRangeKernel", -4, -ENOMEM,
+         "kernel copy cannot be launched: CL_MEM_OBJECT_ALLOCATION_FAILURE (-4)");
     told("EnqueueNDRangeKernel", -777, -EIO, "an unknown error (-777) from clEnqueueNDRangeKernel");
     told("EnqueueCopyBuffer", -8, -EINVAL, "CL_MEM_COPY_OVERLAP (-8) from clEnqueueCopyBuffer");
     told("Finish", -5, -ENODEV, "what was put in the stream has failed: CL_OUT_OF_RESOURCES (-5) from clFinish");
-    told("GetEventProfilingInfo", -7, -ENOTSUP, "the time of an event is not known: CL_PROFILING_INFO_NOT_AVAILABLE (-7)");
+    told("GetEventProfilingInfo", -7, -ENOTSUP,
+         "the time of an event is not known: CL_PROFILING_INFO_NOT_AVAILABLE (-7)");
 }
 
 /* A device that is lost stays lost; opened again it is another one. */
