@@ -64,7 +64,7 @@ static int load_cached(yoke_device *d, const char key[65], const char *name, yk_
 {
     yk_cuda_binary b = {.is_ptx = false};
     int err = yk_cuda_cache_read(key, &b) ? load(d, &b, name, ret, NULL, e) : -ENOEXEC;
-    if (err == 0)
+    if (err == 0 && log)
         yk_buf_put(log, b.log.ptr, b.log.len);
     yk_cuda_binary_done(&b);
     return err;
@@ -87,7 +87,7 @@ static int build(yoke_device *d, const char *text, const char *options, const ch
     if (err != -ENOEXEC)
         return err;
     err = yk_nvrtc_compile(&source, &b, e);
-    if (b.log.len > 0)
+    if (log)
         yk_buf_put(log, b.log.ptr, b.log.len);
     if (err == 0) {
         yk_cuda_cache_write(key, &b);

@@ -78,6 +78,8 @@ TEST(a_text_that_does_not_compile_has_a_log)
     CHECK_HAS(r.e.text, "error: unrecognized option --wrong");
     CHECK_INT(build(&r, "#builtins", ""), -ENOPKG);
     CHECK_HAS(r.e.text, "libnvrtc-builtins");
+    CHECK_INT(C.build(&r.d, "#error", "", "scale.c", &r.image, NULL, &r.e), -EINVAL); /* nobody wants the log */
+    CHECK_INT(C.build(&r.d, "#warning scale", "", "scale.c", &r.image, NULL, &r.e), 0);
     close_run(&r, f);
 }
 

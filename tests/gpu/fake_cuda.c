@@ -58,7 +58,11 @@ int fake_enter(const char *symbol)
 static void control_kernel(const char *name, fake_kernel fn, const size_t *sizes)
 {
     pthread_mutex_lock(&fake.lock);
-    struct yk_cu_function *k = &fake.kernels[fake.kernel_count++ % KERNELS_MOST];
+    size_t at = 0;
+    while (at < fake.kernel_count && strcmp(fake.kernels[at].name, name) != 0)
+        at++;
+    struct yk_cu_function *k = &fake.kernels[at % KERNELS_MOST];
+    fake.kernel_count = YK_MAX(fake.kernel_count, (unsigned)YK_MIN(at + 1, (size_t)KERNELS_MOST));
     snprintf(k->name, sizeof k->name, "%s", name);
     k->fn = fn;
     for (unsigned i = 0; i < PARAMETERS_MOST - 1 && (k->sizes[i] = sizes[i]); i++)
