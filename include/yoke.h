@@ -20,5 +20,8 @@
 #include <yoke/module.h>
 #include <yoke/gpu.h>
 #include <yoke/array.h>
+#define YK_ALL_OF_YOKE
+#include <yoke/kernel.h>
+#undef YK_ALL_OF_YOKE
 #include <yoke/trace.h>
 #endif

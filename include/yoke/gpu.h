@@ -93,6 +93,23 @@ YOKE_API const yoke_device_info *yoke_device_about(yoke_device *dev);
 /* Waits for all its streams, closes those that are still open, frees its memory. NULL is allowed. */
 YOKE_API int yoke_device_close(yoke_device *dev);
 
+/* ---- Executors ----
+ *
+ * yoke_open("cuda:0"), yoke_open("opencl:pocl"): an executor whose tasks own a device. They run one at a time in a thread of the
+ * executor, and put work on the device by themselves:
+ *
+ *     YOKE_TASK(double, norm, (yoke_in_f32, v))
+ *     {
+ *         yoke_stream *s = yoke_stream_open(yoke_current_device());
+ *         ...
+ */
+
+struct yoke_executor;
+/* The device of such an executor; NULL of any other. Closed with the executor. */
+YOKE_API yoke_device *yoke_executor_device(struct yoke_executor *ex);
+/* That of the executor which runs the calling task; NULL when it has none, or outside of tasks. */
+YOKE_API yoke_device *yoke_current_device(void);
+
 /* ---- Memory ---- */
 
 /* Memory of the device, 256-byte aligned, not zeroed; NULL when there is none left, see yoke_device_error(). What is freed is

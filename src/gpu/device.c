@@ -1,10 +1,12 @@
 /* device: which devices there are, how a name becomes one, and what goes wrong on it. The drivers stand in one array; the
  * order is that of yoke_device_at(). */
-#include "gpu/gpu.h"
+#include "gpu/kernel.h"
 #include <stdio.h>
 #include <stdlib.h>
 
 static const yk_gpu_driver *const drivers[] = {
+    &yk_gpu_cuda,
+    &yk_gpu_opencl,
     &yk_gpu_cpu, /* last: it is always there */
 };
 enum { DRIVERS = YK_COUNT_OF(drivers) };
@@ -178,12 +180,14 @@ static int open_found(yoke_device *dev, const found *f, yk_error *e)
     return err;
 }
 
+/* What stands for a device when there is no memory for one. */
+static yoke_device no_device = {.status = -ENOMEM, .error = {-ENOMEM, "no memory"}};
+
 yoke_device *yoke_device_open(const char *uri)
 {
-    static yoke_device none = {.status = -ENOMEM, .error = {-ENOMEM, "no memory"}};
     yoke_device *dev = yk_sys.calloc(1, sizeof *dev);
     if (!dev)
-        return &none;
+        return &no_device;
     dev->fork_generation = atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
     found f;
     yk_error e = {0};
@@ -200,13 +204,14 @@ yoke_device *yoke_device_open(const char *uri)
 
 int yoke_device_close(yoke_device *dev)
 {
-    if (!dev)
+    if (!dev || dev == &no_device)
         return 0;
-    if (dev->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed) || dev->error.code == -ENOMEM)
-        return dev->memory ? -ECHILD : 0; /* the parent's, or the one that stands for none */
+    if (dev->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))
+        return -ECHILD; /* the parent's */
     int err = yk_device_check(dev);
     if (dev->opened) {
         yk_streams_close(dev);
+        yk_images_close(dev);
         yk_memory_close(dev->memory);
         dev->driver->close(dev);
     } else {
@@ -242,7 +247,7 @@ const yoke_device_info *yoke_device_about(yoke_device *dev)
 
 const char *yoke_device_error(yoke_device *dev)
 {
-    if (yk_device_check(dev) == -ECHILD)
+    if (dev->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))
         return "the device was opened before this process was made by fork(): open it again here";
     yk_mutex_lock(&dev->lock);
     memcpy(dev->text, dev->error.text, sizeof dev->text);

@@ -72,7 +72,11 @@ int yoke_stream_wait(yoke_stream *s)
 {
     yk_error e = {0};
     int err = yk_device_check(s->dev);
-    return err < 0 ? err : done(s->dev, s, s->dev->driver->stream_wait(s, &e), &e);
+    if (err == 0)
+        return done(s->dev, s, s->dev->driver->stream_wait(s, &e), &e);
+    if (yk_device_usable(s->dev))
+        s->dev->driver->stream_wait(s, &e); /* what still runs must not use memory of the host that the caller now takes back */
+    return err;
 }
 
 int yoke_stream_try(yoke_stream *s)
