@@ -172,8 +172,11 @@ static int run_map(void *values, const yk_words *operands)
     else
         code = yk_target_open(c.target, &target);
     if (code == 0 && target.task) {
+        yk_error e;
         c.task = target.task;
-        if (c.input == YK_INPUT_TEXT && !yk_map_takes_text(c.task))
+        if (yk_json_callable(c.task, &e) < 0)
+            code = yk_complain(2, "%s", e.text);
+        else if (c.input == YK_INPUT_TEXT && !yk_map_takes_text(c.task))
             code = yk_complain(2, "--input text needs a task of one string, but %s is %s", c.task->name, yoke_signature(c.task));
         else
             code = run_records(&c);
@@ -206,7 +209,8 @@ const yk_command yk_command_map = {
         "is exactly an array "
         "of one string, or an object with the parameter's name as its one key, as a word of yoke run is; --input says "
         "otherwise. "
-        "A struct has no JSON form: one with a default is left out, and a task with any other fails every record. "
+        "A struct has no JSON form: one with a default is left out, and a task with any other, or with a struct as its result, "
+        "is refused before any record runs. "
         "When such JSON says what the task cannot be given, as a NUL for const char *, the record fails.\n\n"
         "Stdout holds results and nothing else: what a task prints there (printf) goes to stderr, on every executor. So does "
         "/dev/stdout as the FILE of an option; --summary=- is the real one. "
