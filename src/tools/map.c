@@ -146,9 +146,21 @@ static void tell_terminal(const yk_map_config *c)
         fputs("yoke: reading records from the terminal, one a line; Ctrl-D ends them\n", stderr);
 }
 
+/* Options come first; but others read them anywhere. */
+static void tell_of_option(const yk_map_config *c)
+{
+    size_t i = 0;
+    while (i < c->nwords && !yk_option_is(&yk_command_map, c->words[i]))
+        i++;
+    if (i < c->nwords && !c->quiet)
+        fprintf(stderr, "yoke: %.*s is a record, as all that follows :::; options go before it\n",
+                (int)strcspn(c->words[i], "="), c->words[i]);
+}
+
 static int run_records(const yk_map_config *c)
 {
     tell_terminal(c);
+    tell_of_option(c);
     return yk_map_run(c);
 }
 
@@ -201,7 +213,8 @@ const yk_command yk_command_map = {
     .description =
         "Reads records from stdin, from the files of -a, or from the words after :::, and runs the task once for "
         "each, several at a "
-        "time. A line \"// yoke-flags: -lm\" in FILE adds flags for the compiler and the linker. "
+        "time. All words after ::: are records, also those that look like options; a line on stderr tells of the first that "
+        "does, unless -q is given. A line \"// yoke-flags: -lm\" in FILE adds flags for the compiler and the linker. "
         "Results are JSON, one line each, on stdout in the order of the records.\n\n"
         "A record is a line: a JSON array of arguments by position, a JSON object of arguments by name, any other "
         "JSON value for a task "
