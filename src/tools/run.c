@@ -246,7 +246,7 @@ static const yk_option run_options[] = {
      .offset = offsetof(run_values, raw)},
     {.name = "nonfinite",
      .kind = YK_OPT_FLAG,
-     .help = "allow NaN and infinities, as the strings \"NaN\", \"Infinity\", \"-Infinity\"",
+     .help = YK_HELP_NONFINITE,
      .offset = offsetof(run_values, nonfinite)},
     {.name = "base64",
      .kind = YK_OPT_FLAG,
@@ -272,13 +272,13 @@ const yk_command yk_command_run = {
         "A text parameter takes its word as it is, byte for byte; every other type reads it as JSON. NAME=VALUE gives "
         "a parameter by name, to text too: s=abc is the text abc if there is a parameter s, and s=s=abc is the text s=abc. "
         "One word that is a JSON array or object gives all arguments; a single - reads it from stdin. For a task of one "
-        "array, [1,2,3] is the array, as [[1,2,3]] is; an array that a task writes (out) is given by its shape. For a task "
+        "array, [1,2,3] is the array, as [[1,2,3]] is. For a task "
         "of one string a word is taken as text unless it is exactly an array of one string, or an object with the "
         "parameter's name as its one "
         "key; NAME=VALUE makes any word text; yoke map reads its records in the same way. What a single - reads is always JSON. "
         "A struct has no JSON form: one with a default is left out; a task with any other, or with a struct as its result, can "
         "be called from C only. "
-        "A word that begins with - and is no option goes after --.\n\n"
+        "A word that begins with - and is no option goes after --.\n\n" YK_ABOUT_ARRAYS
         "Stdout holds the result and nothing else: what a task prints there (printf) goes to stderr, as if the command had been "
         "run with 1>&2, on every executor.\n\n"
         "The task runs in a process of its own unless --on says otherwise, so that a crash, a call of exit() or a timeout ends "

@@ -287,8 +287,10 @@ def structs():
             status, out, err = run([YOKE, "map", f"{TASKS}:swap", ":::", *words])
             equal((status, out, err.count("\n")), (2, "", 1))
             has(err, "yoke map: " + task_struct)
-    for words in (["run", f"{TASKS}:both", "1"], ["map", f"{TASKS}:both", ":::", "1", "2"], ["map", "-n", f"{TASKS}:both", ":::", "1"]):
-        refused(words, f"yoke {words[0]}: result of both: a struct has no JSON form (let the task return yoke_json, a view or text)\n")
+    both = f"{TASKS}:both"
+    for words in (["run", both, "1"], ["map", both, ":::", "1", "2"], ["map", "-n", both, ":::", "1"]):
+        refused(words, f"yoke {words[0]}: result of both: a struct has no JSON form (let the task return yoke_json, a view or "
+                       "text)\n")
     equal(says("shift"), "6")
     equal(says("shift", "by=4"), "7")
     equal(says("shift", '{"by":5}'), "8")
