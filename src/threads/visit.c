@@ -81,10 +81,19 @@ static yk_pool_worker *take_guest(yk_pool *p)
     return w;
 }
 
+/* Whoever runs, worker or guest, may have been asked while the place was taken, and have woken nobody for want of it. */
+static void give_place(yk_pool *p)
+{
+    /* Sequentially consistent: before the looks; pairs with has_place() in wake.c. */
+    atomic_fetch_sub_explicit(&p->guests, 1, memory_order_seq_cst);
+    if (yk_pool_wants_forks(p))
+        yk_forks_ask(p);
+}
+
 static void give_guest(yk_pool_worker *w)
 {
     yk_pool *p = w->pool;
-    atomic_fetch_sub_explicit(&p->guests, 1, memory_order_relaxed);
+    give_place(p);
     yk_mutex_lock(&p->park_lock);
     w->next_free = p->free_guests;
     p->free_guests = w;

@@ -124,6 +124,82 @@ TEST_LIMIT(more_threads_than_guests, 300)
     yoke_close(ex);
 }
 
+/* ---- The place of a guest that has left ---- */
+
+static atomic_int stage; /* 1: the guest is there; 2: it may go; 3: it has gone */
+static atomic_bool helped;
+
+static void await_stage(int wanted)
+{
+    while (atomic_load(&stage) < wanted)
+        usleep(1000);
+}
+
+YOKE_FORK(void, stay, (int, unused))
+{
+    (void)unused;
+    atomic_store(&stage, 1);
+    await_stage(2);
+}
+
+static void *stay_a_while(void *ex)
+{
+    yoke_run(ex, stay, 0);
+    atomic_store(&stage, 3);
+    return NULL;
+}
+
+YOKE_FORK(void, note_helper, (int64_t, owner))
+{
+    if ((int64_t)gettid() != owner)
+        atomic_store(&helped, true);
+}
+
+/* While the guest is there it answers who has asked so far, and none of them has a place. When it has gone somebody has. */
+YOKE_FORK(void, fork_until_helped, (int64_t, owner))
+{
+    await_stage(1);
+    for (int i = 0; i < 1000; i++) {
+        yoke_fork(note_helper, owner);
+        yoke_join(note_helper);
+    }
+    CHECK(!atomic_load(&helped));
+    atomic_store(&stage, 2);
+    await_stage(3);
+    while (!atomic_load(&helped)) {
+        yoke_fork(note_helper, owner);
+        sched_yield();
+        yoke_join(note_helper);
+    }
+}
+
+YOKE_TASK(void, fork_until_helped_in_a_job)
+{
+    fork_until_helped((int64_t)gettid());
+}
+
+TEST(the_place_of_a_guest_helps_another_guest)
+{
+    yoke_executor *ex = yoke_open("threads:2");
+    pthread_t other;
+    await_sleepers(ex);
+    CHECK_INT(pthread_create(&other, NULL, stay_a_while, ex), 0);
+    await_stage(1);
+    yoke_run(ex, fork_until_helped, (int64_t)gettid());
+    CHECK_INT(pthread_join(other, NULL), 0);
+    yoke_close(ex);
+}
+
+TEST(the_place_of_a_guest_helps_a_job)
+{
+    yoke_executor *ex = yoke_open("threads:2");
+    await_sleepers(ex);
+    yoke_future *f = yoke_submit(ex, fork_until_helped_in_a_job);
+    stay_a_while(ex);
+    CHECK_INT(yoke_wait(f), 0);
+    yoke_close(ex);
+}
+
 /* ---- Blocked tasks, and spares for their places ---- */
 
 static yoke_event go;
