@@ -397,7 +397,7 @@ static bool is_asleep_for(yk_fork_slot *s)
 static void lend(yk_pool_worker *w)
 {
     if (w->guest)
-        atomic_fetch_sub_explicit(&w->pool->guests, 1, memory_order_seq_cst); /* before the looks: see has_place() in wake.c */
+        atomic_fetch_sub_explicit(&w->pool->guests, 1, memory_order_seq_cst); /* before the looks: see yk_pool_has_place() */
 }
 
 static void take_again(yk_pool_worker *w)

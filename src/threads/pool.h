@@ -112,6 +112,8 @@ void yk_pool_stop_searching(yk_pool_worker *w);
 void yk_pool_wake(yk_pool *p);
 /* The same for forks, with which those who wait for a thief can help too. True when others still sleep who might. */
 bool yk_pool_wake_for_forks(yk_pool *p);
+/* Whether one who sleeps may help with forks: guests take the places of as many. */
+bool yk_pool_has_place(yk_pool *p);
 /* Whether somebody sleeps who could help with forks. */
 bool yk_pool_wants_forks(yk_pool *p);
 

@@ -84,10 +84,13 @@ static yk_pool_worker *take_guest(yk_pool *p)
 /* Whoever runs, worker or guest, may have been asked while the place was taken, and have woken nobody for want of it. */
 static void give_place(yk_pool *p)
 {
-    /* Sequentially consistent: before the looks; pairs with has_place() in wake.c. */
+    /* Sequentially consistent: before the looks; pairs with yk_pool_has_place(). */
     atomic_fetch_sub_explicit(&p->guests, 1, memory_order_seq_cst);
-    if (yk_pool_wants_forks(p))
-        yk_forks_ask(p);
+    if (!yk_pool_wants_forks(p))
+        return;
+    yk_forks_ask(p);
+    if (yk_pool_has_forks(p))
+        yk_pool_wake_for_forks(p);
 }
 
 static void give_guest(yk_pool_worker *w)

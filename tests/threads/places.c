@@ -200,6 +200,68 @@ TEST(the_place_of_a_guest_helps_a_job)
     yoke_close(ex);
 }
 
+/* The same with a fork that is public already when the guest goes, and no other. */
+YOKE_FORK(void, hold_until_helped, (yoke_executor *, ex))
+{
+    await_stage(1);
+    yk_forks_ask_one(&yk_pool_self(pool_of(ex))->forks);
+    yoke_fork(note_helper, (int64_t)gettid());
+    CHECK(yk_pool_has_forks(pool_of(ex)) && !atomic_load(&helped));
+    atomic_store(&stage, 2);
+    while (!atomic_load(&helped))
+        usleep(1000);
+    yoke_join(note_helper);
+}
+
+TEST(the_place_of_a_guest_is_for_what_is_public)
+{
+    yoke_executor *ex = yoke_open("threads:2");
+    pthread_t other;
+    await_sleepers(ex);
+    CHECK_INT(pthread_create(&other, NULL, stay_a_while, ex), 0);
+    await_stage(1);
+    yoke_run(ex, hold_until_helped, ex);
+    CHECK_INT(pthread_join(other, NULL), 0);
+    yoke_close(ex);
+}
+
+YOKE_TASK(void, come_to_stage, (int, which))
+{
+    atomic_store(&stage, which);
+}
+
+static uint64_t sleeps(yoke_executor *ex)
+{
+    yoke_pool_counts c;
+    CHECK_INT(yoke_pool_stats(ex, 0, &c), 0);
+    return c.sleeps;
+}
+
+/* A worker that has done its job finds a fork that it has no place for. */
+YOKE_FORK(void, keep_out_the_only_worker, (yoke_executor *, ex))
+{
+    yk_forks_ask_one(&yk_pool_self(pool_of(ex))->forks);
+    yoke_fork(note_helper, (int64_t)gettid());
+    CHECK(yk_pool_has_forks(pool_of(ex)));
+    uint64_t before = sleeps(ex);
+    yoke_release(yoke_submit(ex, come_to_stage, 1));
+    await_stage(1);
+    while (sleeps(ex) == before)
+        usleep(1000);
+    yoke_join(note_helper);
+    CHECK(!atomic_load(&helped));
+}
+
+TEST(who_has_no_place_sleeps)
+{
+    yoke_executor *ex = yoke_open("threads:1");
+    await_sleepers(ex);
+    while (sleeps(ex) == 0)
+        usleep(1000);
+    yoke_run(ex, keep_out_the_only_worker, ex);
+    yoke_close(ex);
+}
+
 /* ---- Blocked tasks, and spares for their places ---- */
 
 static yoke_event go;
