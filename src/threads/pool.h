@@ -106,8 +106,9 @@ yk_job *yk_pool_find(yk_pool_worker *w);
 /* True when some queue seems to hold a job. */
 bool yk_pool_has_work(yk_pool *p);
 bool yk_pool_has_forks(yk_pool *p);
-/* It has found something: whoever makes work from here on wakes somebody else. */
-void yk_pool_stop_searching(yk_pool_worker *w);
+/* It has found something: whoever makes work from here on wakes somebody else, and what came while it searched, for which nobody
+ * was woken, is handed on. */
+void yk_pool_found(yk_pool_worker *w);
 /* Wakes one sleeper if there is one and nobody is searching already. */
 void yk_pool_wake(yk_pool *p);
 /* The same for forks, with which those who wait for a thief can help too. True when others still sleep who might. */

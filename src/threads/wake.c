@@ -112,7 +112,7 @@ bool yk_pool_wants_forks(yk_pool *p)
 bool yk_pool_wake_for_forks(yk_pool *p)
 {
     if (somebody_searches(p))
-        return false;
+        return yk_pool_wants_forks(p); /* what it finds may be a job */
     if (!(yk_pool_has_place(p) && wake_from(p, &p->sleepers, true)) && !wake_from(p, &p->joiners, false))
         return false;
     return yk_pool_wants_forks(p);

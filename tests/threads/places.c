@@ -262,6 +262,115 @@ TEST(who_has_no_place_sleeps)
     yoke_close(ex);
 }
 
+/* ---- What comes while somebody searches ---- */
+
+/* This thread, a guest, is counted as one that searches, so nobody is woken. */
+static yk_pool_worker *begin_search(yk_pool *p)
+{
+    yk_pool_worker *w = yk_pool_self(p);
+    w->searching = true;
+    atomic_fetch_add(&p->searching, 1);
+    return w;
+}
+
+/* One fork, public at once, as those asleep have asked; not joined before it may be. */
+YOKE_FORK(void, fork_one, (int64_t, owner))
+{
+    await_stage(1);
+    yoke_fork(note_helper, owner);
+    await_stage(2);
+    yoke_join(note_helper);
+}
+
+YOKE_TASK(void, fork_one_in_a_job)
+{
+    fork_one((int64_t)gettid());
+}
+
+/* A job is found, and a fork has become public meanwhile. */
+YOKE_FORK(void, find_a_job, (yoke_executor *, ex))
+{
+    yk_pool_worker *w = begin_search(pool_of(ex));
+    atomic_store(&stage, 1);
+    while (!yk_pool_has_forks(pool_of(ex)))
+        usleep(1000);
+    CHECK(!atomic_load(&helped));
+    yk_pool_found(w);
+    while (!atomic_load(&helped))
+        usleep(1000);
+    atomic_store(&stage, 2);
+}
+
+/* A fork is found, and a job has come meanwhile. */
+YOKE_FORK(void, find_a_fork, (yoke_executor *, ex))
+{
+    yk_pool *p = pool_of(ex);
+    yk_pool_worker *w = begin_search(p), *victim = NULL;
+    atomic_store(&stage, 1);
+    for (uint32_t i = 0; !victim; i = (i + 1) % atomic_load(&p->worker_count))
+        if (yk_forks_open(&p->workers[i]->forks))
+            victim = p->workers[i];
+    yoke_release(yoke_submit(ex, come_to_stage, 2));
+    CHECK(yk_forks_steal_from(w, victim, w->forks.own.head, NULL));
+    await_stage(2);
+}
+
+/* A job is found, when all that became public meanwhile has been taken back. */
+YOKE_FORK(void, find_a_job_too_late, (yoke_executor *, ex))
+{
+    yk_pool_worker *w = begin_search(pool_of(ex));
+    atomic_store(&stage, 1);
+    await_stage(2);
+    CHECK(!yk_pool_has_forks(pool_of(ex)));
+    yk_pool_found(w);
+    atomic_store(&stage, 3);
+    while (!atomic_load(&helped))
+        usleep(1000);
+}
+
+static void search_beside(const yoke_task *job, void (*run)(yoke_executor *ex))
+{
+    yoke_executor *ex = yoke_open("threads:3");
+    await_sleepers(ex);
+    yoke_future *f = yoke_raw_submit(ex, job, "", NULL);
+    while (atomic_load(&pool_of(ex)->sleepers.count) != 2 || atomic_load(&pool_of(ex)->searching) > 0)
+        usleep(1000);
+    run(ex);
+    CHECK_INT(yoke_wait(f), 0);
+    CHECK_INT(atomic_load(&pool_of(ex)->searching), 0);
+    yoke_close(ex);
+}
+
+static void run_find_a_job(yoke_executor *ex)
+{
+    yoke_run(ex, find_a_job, ex);
+}
+
+static void run_find_a_fork(yoke_executor *ex)
+{
+    yoke_run(ex, find_a_fork, ex);
+}
+
+static void run_find_a_job_too_late(yoke_executor *ex)
+{
+    yoke_run(ex, find_a_job_too_late, ex);
+}
+
+TEST(who_finds_a_job_hands_on_the_forks_that_came_meanwhile)
+{
+    search_beside(&yoke_task_fork_one_in_a_job, run_find_a_job);
+}
+
+TEST(who_finds_a_fork_hands_on_the_jobs_that_came_meanwhile)
+{
+    search_beside(&yoke_task_fork_one_in_a_job, run_find_a_fork);
+}
+
+TEST(who_was_asked_while_somebody_searched_is_asked_still)
+{
+    search_beside(&yoke_task_fork_until_helped_in_a_job, run_find_a_job_too_late);
+}
+
 /* ---- Blocked tasks, and spares for their places ---- */
 
 static yoke_event go;
