@@ -305,7 +305,7 @@ static void sleep_until_work(yk_pool_worker *w)
     uint32_t seen = atomic_load_explicit(&w->bell, memory_order_acquire);
     yk_idle_enter(&p->sleepers, w->index);
     yk_forks_ask(p);
-    if (!yk_pool_has_work(p) && !(yk_pool_has_place(p) && yk_pool_has_forks(p)) && !is_stopping(p)) {
+    if (!yk_pool_has_work(p) && !(yk_pool_has_forks(p) && yk_pool_has_place(p)) && !is_stopping(p)) {
         yk_count(&w->sleeps);
         yk_futex_wait(&w->bell, seen, YOKE_FOREVER, false);
     }
