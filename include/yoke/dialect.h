@@ -24,9 +24,19 @@
 #include <string.h>
 #include <sys/types.h>
 
+/* How C is compiled here: vectorised at -O2 already, and never with a * b + c as one operation. What is compiled otherwise would not
+ * be inlined into it. */
+#ifdef __clang__
+#define YK_KERNEL_NUMBERS
+#elif defined __OPTIMIZE__
+#define YK_KERNEL_NUMBERS __attribute__((optimize("O3", "no-math-errno", "no-trapping-math", "fp-contract=off")))
+#else
+#define YK_KERNEL_NUMBERS __attribute__((optimize("fp-contract=off")))
+#endif
+
 /* In YOKE_DEVICE_CODE: before a function for kernels to call, before a constant or a table of them, and in the type of a
  * parameter of such a function that points to an array of a kernel: YOKE_FN float at(YOKE_GLOBAL const float *x, long i). */
-#define YOKE_FN static inline __attribute__((unused))
+#define YOKE_FN static inline __attribute__((unused)) YK_KERNEL_NUMBERS
 #define YOKE_CONST static const __attribute__((unused))
 #define YOKE_GLOBAL
 
@@ -114,6 +124,9 @@ static inline __attribute__((unused)) double yoke_as_double(unsigned long yk_bit
 #define YOKE_DIALECT_MATH
 #ifndef __cplusplus
 #include <tgmath.h>
+#endif
+#ifdef __clang__
+#pragma STDC FP_CONTRACT OFF /* for what stands in YOKE_DEVICE_CODE, and so for all that follows in the file */
 #endif
 /* The vector versions of glibc's libmvec, within 4 units in the last place, for loops that gcc vectorises; they leave errno alone. */
 #if defined __x86_64__ && defined __GNUC__ && !defined __clang__ && defined __OPTIMIZE__ && defined __GLIBC_PREREQ

@@ -192,19 +192,12 @@ static YK_MAYBE const char yk_kernel_unit = 0;
               "yoke: kernel " #N ": include <yoke/kernel.h> by name, for the functions of <tgmath.h>");
 #endif
 
-/* How the C form is compiled: vectorised at -O2 already, and never with a * b + c as one operation. */
+#define YK_KERNEL_CODE __attribute__((noinline, unused)) YK_KERNEL_NUMBERS
 #ifdef __clang__
-#define YK_KERNEL_CODE __attribute__((noinline, unused))
-#define YK_KERNEL_NUMBERS _Pragma("clang fp contract(off)")
+#define YK_KERNEL_EXACT _Pragma("clang fp contract(off)")
 #define YK_KERNEL_LOOP
 #else
-#ifdef __OPTIMIZE__
-#define YK_KERNEL_CODE                                                                                                 \
-    __attribute__((noinline, unused, optimize("O3", "no-math-errno", "no-trapping-math", "fp-contract=off")))
-#else
-#define YK_KERNEL_CODE __attribute__((noinline, unused, optimize("fp-contract=off")))
-#endif
-#define YK_KERNEL_NUMBERS
+#define YK_KERNEL_EXACT
 #define YK_KERNEL_LOOP _Pragma("GCC ivdep")
 #endif
 
@@ -341,7 +334,7 @@ static YK_MAYBE const char yk_kernel_unit = 0;
     static YK_KERNEL_CODE struct yk_no_return_in_kernel_##N yk_no_return_in_kernel_##N(                                \
         long yk_lo, long yk_hi, YK_MAYBE long n, YK_MAP(YK_KERNEL_TAKE, ~, YK_COMMA, __VA_ARGS__)) YK_NOEXCEPT         \
     {                                                                                                                  \
-        YK_KERNEL_NUMBERS                                                                                              \
+        YK_KERNEL_EXACT                                                                                                \
         struct yk_no_return_in_kernel_##N yk_none = {0};                                                               \
         YK_KERNEL_LOOP                                                                                                 \
         for (long i = yk_lo; i < yk_hi; i++)
@@ -383,19 +376,19 @@ static YK_MAYBE const char yk_kernel_unit = 0;
         const T yk_identity = YK_UNWRAP IDENTITY;                                                                      \
         memcpy(yk_to, &yk_identity, sizeof yk_identity);                                                               \
     }                                                                                                                  \
-    static inline YK_MAYBE T yk_kernel_both_##N(const T a, const T b)                                                  \
+    static inline YK_MAYBE YK_KERNEL_NUMBERS T yk_kernel_both_##N(const T a, const T b)                                                  \
     {                                                                                                                  \
-        YK_KERNEL_NUMBERS                                                                                              \
+        YK_KERNEL_EXACT                                                                                                \
         return YK_UNWRAP COMBINE;                                                                                      \
     }                                                                                                                  \
     static YK_MAYBE void yk_kernel_combine_##N(void *yk_to, const void *yk_from) YK_NOEXCEPT                           \
     {                                                                                                                  \
         *(T *)yk_to = yk_kernel_both_##N(*(const T *)yk_to, *(const T *)yk_from);                                      \
     }                                                                                                                  \
-    static inline YK_MAYBE T yk_kernel_map_##N(YK_MAYBE long i, YK_MAYBE long n,                                       \
+    static inline YK_MAYBE YK_KERNEL_NUMBERS T yk_kernel_map_##N(YK_MAYBE long i, YK_MAYBE long n,                                       \
                                                YK_MAP(YK_KERNEL_TAKE, ~, YK_COMMA, __VA_ARGS__))                       \
     {                                                                                                                  \
-        YK_KERNEL_NUMBERS                                                                                              \
+        YK_KERNEL_EXACT                                                                                                \
         return YK_UNWRAP MAP;                                                                                          \
     }                                                                                                                  \
     /* Eight sums at a time, where they fit in registers: a single one would wait for itself. */                       \

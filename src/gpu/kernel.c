@@ -247,6 +247,18 @@ int yk_kernel_launch(yoke_stream *s, const yoke_kernel *k, const yk_function *f,
     return s->dev->driver->launch(s, f, shape, args, count, e);
 }
 
+/* A thread of a CPU has at least so many elements, and there are so many groups for each of its units. */
+enum { LEAST_OF_THREAD = 4096, GROUPS_OF_UNIT = 8 };
+
+unsigned yk_kernel_groups(const yoke_device *dev, const yk_plan *plan, long n)
+{
+    size_t block = dev->info.is_gpu ? (size_t)plan->group * plan->items : LEAST_OF_THREAD;
+    size_t groups = ((size_t)n + block - 1) / block;
+    if (!dev->info.is_gpu)
+        groups = YK_MIN(groups, (size_t)YK_MAX(dev->info.units, 1) * GROUPS_OF_UNIT);
+    return groups <= INT32_MAX ? (unsigned)groups : 0;
+}
+
 static int fail(yoke_stream *s, const yk_error *e)
 {
     return yk_device_fail(s->dev, s, e);
@@ -262,11 +274,12 @@ static int enqueue(yoke_stream *s, yoke_kernel *k, const void *args, const long 
         *e = r->error;
         return e->code;
     }
-    size_t n = (size_t)(range[1] - range[0]), block = (size_t)r->plan.group * r->plan.items, groups = (n + block - 1) / block;
-    if (YK_UNLIKELY(groups > INT32_MAX))
-        return yk_errorf(e, E2BIG, "kernel %s: %zu elements are more than one launch can have", k->name, n);
+    long n = range[1] - range[0];
+    unsigned groups = yk_kernel_groups(s->dev, &r->plan, n);
+    if (YK_UNLIKELY(groups == 0))
+        return yk_errorf(e, E2BIG, "kernel %s: %ld elements are more than one launch can have", k->name, n);
     int err = yk_kernel_args(s, k, args, list + 2, e);
-    const yk_shape shape = {.groups = {(unsigned)groups, 1, 1}, .group = {r->plan.group, 1, 1}};
+    const yk_shape shape = {.groups = {groups, 1, 1}, .group = {r->plan.group, 1, 1}};
     return err < 0 ? err : yk_kernel_launch(s, k, &r->first, &shape, list, k->nparams + 3, e);
 }
 

@@ -2,14 +2,13 @@
  * on the device and n alone. */
 #include "gpu/kernel.h"
 
-/* A group of a GPU begins with so many for each unit; a CPU's is a thread of work. */
-enum { GROUPS_OF_UNIT = 8, LEAST_OF_GROUP_CPU = 4096 };
+/* Groups for each unit of a device: enough to fill it, so that the partial results are few. */
+enum { GROUPS_OF_UNIT = 8 };
 
-static size_t groups_for(const yoke_device *dev, const yk_plan *plan, long n)
+static unsigned groups_for(const yoke_device *dev, const yk_plan *plan, long n)
 {
-    size_t block = dev->info.is_gpu ? (size_t)plan->group * plan->items : LEAST_OF_GROUP_CPU;
-    size_t most = (size_t)YK_MAX(dev->info.units, 1) * GROUPS_OF_UNIT, wanted = ((size_t)n + block - 1) / block;
-    return YK_MAX(YK_MIN(wanted, most), 1);
+    unsigned most = YK_MAX(dev->info.units, 1) * GROUPS_OF_UNIT, wanted = yk_kernel_groups(dev, plan, n);
+    return wanted == 0 ? most : YK_MIN(wanted, most);
 }
 
 static yk_kernel_arg memory_arg(void *const *p)
@@ -35,18 +34,19 @@ static int run(yoke_stream *s, yoke_kernel *k, const void *args, void *ret, yk_e
         *e = r->error;
         return e->code;
     }
-    size_t groups = groups_for(s->dev, &r->plan, *(const long *)args);
+    long n = *(const long *)args;
+    unsigned groups = n > 0 ? groups_for(s->dev, &r->plan, n) : 1;
     int err = yk_kernel_args(s, k, args, list, e);
     if (err < 0)
         return err;
     void *partial = groups > 1 ? yk_memory_alloc(s->dev, s, groups * k->extra->size) : ret;
     if (!partial)
-        return yk_errorf(e, ENOMEM, "kernel %s: no memory of %s for %zu partial results", k->name, s->dev->info.uri, groups);
+        return yk_errorf(e, ENOMEM, "kernel %s: no memory of %s for %u partial results", k->name, s->dev->info.uri, groups);
     list[k->nparams + 1] = memory_arg(&partial);
-    const yk_shape shape = {.groups = {(unsigned)groups, 1, 1}, .group = {r->plan.group, 1, 1}};
+    const yk_shape shape = {.groups = {groups, 1, 1}, .group = {r->plan.group, 1, 1}};
     err = yk_kernel_launch(s, k, &r->first, &shape, list, k->nparams + 2, e);
     if (err == 0 && groups > 1)
-        err = run_last(s, k, r, (long)groups, partial, ret, e);
+        err = run_last(s, k, r, groups, partial, ret, e);
     if (groups > 1)
         yk_memory_free(s->dev, s, partial);
     return err;

@@ -69,7 +69,7 @@ static void write_param(const yk_param *p, const yk_target *t, yk_buf *to)
     else if (t->is_cuda)
         yk_buf_printf(to, ", %s%s *__restrict__ %s", constant, type, p->name);
     else
-        yk_buf_printf(to, ", __global %s%s *yk_base_%s, ulong yk_at_%s", constant, type, p->name, p->name);
+        yk_buf_printf(to, ", __global %s%s *restrict yk_base_%s, const ulong yk_at_%s", constant, type, p->name, p->name);
 }
 
 void yk_text_head(const yoke_kernel *k, const yk_target *t, unsigned group, yk_buf *to)
