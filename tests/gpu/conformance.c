@@ -305,7 +305,7 @@ TEST_LIMIT(every_word_means_the_same_everywhere, 600)
 /* Bytes, as ptxas tells them. */
 static long spilled(const char *numbers)
 {
-    const char *word = strstr(numbers, " bytes spill stores"), *digit = word;
+    const char *digit = strstr(numbers, " bytes spill stores");
     while (digit && digit > numbers && digit[-1] >= '0' && digit[-1] <= '9')
         digit--;
     return digit ? strtol(digit, NULL, 10) : 0;
