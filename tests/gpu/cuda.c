@@ -1,6 +1,7 @@
 /* cuda.c - the CUDA table over a driver that is none: how it is found and why it is not, devices, streams, events,
  * copies. */
 #include "cuda_run.h"
+#include "gpu/cuda.h"
 #include "sync/wait.h"
 #include <pthread.h>
 #include <sys/wait.h>
@@ -77,9 +78,22 @@ TEST(what_ails_the_driver_is_said)
     check_init("cuInit", 2, "cuda: opening the driver: cuInit: out of memory (CUDA_ERROR_OUT_OF_MEMORY, 2)");
     check_init("cuInit", 12345, "cuInit: an error that the driver does not know (unknown error, 12345)");
     check_init("cuDeviceGetCount", 999, "does not work");
-    check_init("cuDriverGetVersion", 999, "lacks cuDriverGetVersion");
     setenv("CUDA_VISIBLE_DEVICES", "none", 1);
     check_init("cuInit", 100, "finds no device (CUDA_VISIBLE_DEVICES is \"none\")");
+}
+
+TEST(a_stub_is_no_driver)
+{
+    fake_use("fake-cuda-stub");
+    check_count(-ENODEV, "fake-cuda-stub.so is a toolkit's stub for linking, not a driver");
+}
+
+TEST(a_driver_that_does_not_tell_its_version)
+{
+    fake_cuda *f = fake_use("fake-cuda");
+    f->fail("cuDriverGetVersion", 1, 999);
+    CHECK_INT(C.count(NULL), 1);
+    CHECK_INT(yk_cuda_version(), 0);
 }
 
 TEST(no_device_is_no_driver)
