@@ -1,6 +1,6 @@
-/* cost: whether a kernel is done sooner by the CPU or by the device, by what it has cost so far. For each kernel and each size, to a
- * power of two, there is the time that a call took on either (the history of StarPU's dmda scheduler, made small: two places, and a
- * mean that forgets). A place that is not known at a size is tried, unless the next smaller size that is known says that it is
+/* cost: whether a kernel is done sooner by the CPU or by the device, by what it has cost so far. For each kernel and each
+ * size, to a power of two, there is the time that a call took on either (the history of StarPU's dmda scheduler, made small:
+ * two places, and a mean that forgets). A place that is not known at a size is tried, unless a smaller size says that it is
  * hopeless; the one that loses is tried again now and then, since machines change. */
 #include "gpu/cost.h"
 
@@ -22,13 +22,15 @@ static uint32_t times(yk_cost *c, unsigned size, yk_place place)
     return atomic_load_explicit(&c->sizes[size].times[place], memory_order_relaxed);
 }
 
-/* How many times slower the place is than the other at the next smaller size where both are known; 0: nowhere. */
-static float slower_before(yk_cost *c, unsigned size, yk_place place)
+/* Whether less has already cost the place far more, at a smaller size, than this size costs the other. */
+static bool is_hopeless(yk_cost *c, unsigned size, yk_place place)
 {
-    while (size-- > 0)
-        if (times(c, size, YK_ON_CPU) >= KNOWN && times(c, size, YK_ON_DEVICE) >= KNOWN)
-            return mean(c, size, place) / mean(c, size, !place);
-    return 0;
+    if (times(c, size, !place) < KNOWN)
+        return false;
+    for (unsigned smaller = size; smaller-- > 0;)
+        if (times(c, smaller, place) >= KNOWN)
+            return mean(c, smaller, place) > HOPELESS * mean(c, size, !place);
+    return false;
 }
 
 yk_place yk_cost_choose(yk_cost *c, size_t n)
@@ -37,7 +39,7 @@ yk_place yk_cost_choose(yk_cost *c, size_t n)
     uint32_t cpu = times(c, size, YK_ON_CPU), device = times(c, size, YK_ON_DEVICE);
     yk_place fewer = device < cpu ? YK_ON_DEVICE : YK_ON_CPU;
     if (cpu < KNOWN || device < KNOWN)
-        return slower_before(c, size, fewer) > HOPELESS ? !fewer : fewer;
+        return is_hopeless(c, size, fewer) ? !fewer : fewer;
     yk_place best = mean(c, size, YK_ON_DEVICE) < mean(c, size, YK_ON_CPU) ? YK_ON_DEVICE : YK_ON_CPU;
     bool near = mean(c, size, !best) < NEARLY * mean(c, size, best);
     return near && (cpu + device) % AGAIN == 0 ? !best : best;
