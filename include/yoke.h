@@ -21,6 +21,7 @@
 #include <yoke/gpu.h>
 #define YK_ALL_OF_YOKE
 #include <yoke/kernel.h>
+#include <yoke/program.h>
 #undef YK_ALL_OF_YOKE
 #include <yoke/trace.h>
 #endif
