@@ -1,5 +1,5 @@
-/* cuda_device: the CUDA devices of the machine, and opening one. A device is its primary context, the one that the CUDA runtime
- * and all that stands on it use, so that memory and streams can be given to and fro. */
+/* cuda_device: the CUDA devices of the machine, and opening one. A device is its primary context, the one that the CUDA
+ * runtime and all that stands on it use, so that memory and streams can be given to and fro. */
 #include "gpu/cuda.h"
 #include <ctype.h>
 #include <fcntl.h>
@@ -188,6 +188,8 @@ int yk_cuda_open(yoke_device *d, unsigned i, yk_error *e)
     int err = 0, result = yk_cuda.cuDeviceGet(&c->ordinal, (int)i);
     if (result != YK_CUDA_OK)
         err = yk_cuda_fail(e, result, "cuDeviceGet", "opening device %u", i);
+    if (err == 0 && d->info.capability == 0)
+        err = yk_errorf(e, EIO, "cuda: device %u does not say what it can (cuDeviceGetAttribute)", i);
     if (err == 0) {
         result = yk_cuda.cuDevicePrimaryCtxRetain(&c->context, c->ordinal);
         if (result != YK_CUDA_OK)

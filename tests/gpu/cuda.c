@@ -1,4 +1,5 @@
-/* cuda.c - the CUDA table over a driver that is none: how it is found and why it is not, devices, streams, events, copies. */
+/* cuda.c - the CUDA table over a driver that is none: how it is found and why it is not, devices, streams, events,
+ * copies. */
 #include "cuda_run.h"
 #include <pthread.h>
 #include <sys/wait.h>
@@ -56,7 +57,7 @@ static void check_init(const char *function, int result, const char *text)
         check_count(-ENODEV, text);
         _exit(0);
     }
-    int status;
+    int status = 0;
     CHECK(child > 0 && waitpid(child, &status, 0) == child);
     CHECK_INT(status, 0);
 }
@@ -333,7 +334,9 @@ TEST(copies_go_in_every_direction)
     copy_and_check(&r, r.b.base + 128, &r.b, r.a.base, &r.a);
     copy_and_check(&r, there, NULL, r.a.base, &r.a);
     copy_and_check(&r, there, NULL, here, NULL);
-    CHECK_INT(f->calls("cuMemcpyHtoDAsync") + f->calls("cuMemcpyDtoDAsync") + f->calls("cuMemcpyDtoHAsync") + f->calls("cuMemcpyAsync"), 4);
+    CHECK_INT(f->calls("cuMemcpyHtoDAsync") + f->calls("cuMemcpyDtoDAsync") + f->calls("cuMemcpyDtoHAsync") +
+                  f->calls("cuMemcpyAsync"),
+              4);
     run_close(&r);
     check_nothing_left(f);
 }
@@ -418,6 +421,7 @@ TEST(two_devices_in_one_thread)
     run_init(&r);
     run_init(&q);
     CHECK_INT(run_open(&r), 0);
+    C.describe(1, &q.d.info);
     CHECK_INT(C.open(&q.d, 1, &q.e), 0);
     CHECK_INT(C.stream_open(&q.s, &q.e), 0);
     CHECK_INT(run_work(&r), 0);
@@ -437,6 +441,7 @@ TEST(a_device_may_be_opened_twice)
     add_kernels(f);
     run_init(&r);
     yoke_device d = {.driver = &C};
+    C.describe(0, &d.info);
     CHECK_INT(C.open(&d, 0, &r.e), 0);
     CHECK_INT(run_through(&r), 0);
     run_close(&r);
@@ -460,7 +465,7 @@ TEST(in_a_child_it_does_not_work)
         CHECK_INT(C.open(&d, 0, &e), -ECHILD);
         _exit(0);
     }
-    int status;
+    int status = 0;
     CHECK(child > 0 && waitpid(child, &status, 0) == child);
     CHECK_INT(status, 0);
     run_close(&r);

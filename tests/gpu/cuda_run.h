@@ -1,5 +1,5 @@
-/* cuda_run.h - what the tests of the CUDA table share: the fake driver in place of the real one, devices and streams without the
- * core above, and one run through every entry of the table. */
+/* cuda_run.h - what the tests of the CUDA table share: the fake driver in place of the real one, devices and streams
+ * without the core above, and one run through every entry of the table. */
 #ifndef CUDA_RUN_H
 #define CUDA_RUN_H
 #include "fake_cuda.h"
@@ -113,23 +113,26 @@ static inline int launch_scale(run *r, float *x, long n, float factor, double ad
 {
     void *at = x;
     yk_shape shape = {{(unsigned)(n + 255) / 256, 1, 1}, {256, 1, 1}, local};
-    yk_kernel_arg args[] = {{&at, sizeof at, true, &r->a}, {&n, sizeof n, false, NULL}, {&factor, sizeof factor, false, NULL},
+    yk_kernel_arg args[] = {{&at, sizeof at, true, &r->a},
+                            {&n, sizeof n, false, NULL},
+                            {&factor, sizeof factor, false, NULL},
                             {&add, sizeof add, false, NULL}};
     return yk_gpu_cuda.launch(&r->s, &r->scale, &shape, args, 4, &r->e);
 }
 
-#define STEP(call)      \
-    do {                \
-        err = (call);   \
-        if (err < 0)    \
-            return err; \
+#define STEP(call)                                                                                                       \
+    do {                                                                                                                 \
+        err = (call);                                                                                                    \
+        if (err < 0)                                                                                                     \
+            return err;                                                                                                  \
     } while (0)
 
 static inline int run_open(run *r)
 {
     const yk_gpu_driver *c = &yk_gpu_cuda;
     int err;
-    c->describe(0, &r->d.info);
+    if (!*r->d.info.uri)
+        c->describe(0, &r->d.info);
     STEP(c->open(&r->d, 0, &r->e));
     STEP(c->take(&r->d, &r->a, &r->e));
     STEP(c->take(&r->d, &r->b, &r->e));

@@ -13,7 +13,8 @@ WARNINGS = "-Wall -Wextra -Wpedantic -Wshadow -Wcast-qual -Wundef -Werror".split
 LANGUAGES = [("gcc", "c11"), ("gcc", "gnu11"), ("gcc", "c17"), ("clang", "c11"), ("clang", "c17"),
              ("g++", "c++11"), ("g++", "c++17"), ("clang++", "c++11"), ("clang++", "c++17")]
 # What the macros of the public headers call; everything else that is exported begins with yoke_.
-BEHIND_MACROS = {"yk_best", "yk_condition_notify", "yk_condition_timed", "yk_condition_wait", "yk_condition_wait_for",
+BEHIND_MACROS = {"yk_array_of_view", "yk_array_view",
+                 "yk_best", "yk_condition_notify", "yk_condition_timed", "yk_condition_wait", "yk_condition_wait_for",
                  "yk_condition_wait_for_timed",
                  "yk_count_if", "yk_fail", "yk_find", "yk_fork_enter", "yk_fork_leave", "yk_fork_reclaim",
                  "yk_fork_slow", "yk_histogram", "yk_local_make", "yk_lock_consistent", "yk_lock_done", "yk_lock_drop",
