@@ -22,6 +22,7 @@
 #include <yoke/array.h>
 #define YK_ALL_OF_YOKE
 #include <yoke/kernel.h>
+#include <yoke/program.h>
 #undef YK_ALL_OF_YOKE
 #include <yoke/trace.h>
 #endif
