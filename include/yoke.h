@@ -18,5 +18,6 @@
 #include <yoke/sync.h>
 #include <yoke/json.h>
 #include <yoke/module.h>
+#include <yoke/gpu.h>
 #include <yoke/trace.h>
 #endif

@@ -11,26 +11,27 @@
  *     yoke_stream_close(s);
  *     yoke_device_close(dev);
  *
- * A device is named by a string: "cuda:0" (by number), "opencl:pocl" (platform or device whose name has that in it), "opencl:1",
- * "opencl", "cuda", "cpu", "cpu:4" (so many threads), "gpu" (the first CUDA device, else the first OpenCL device that is a GPU).
- * NULL is what the environment variable YOKE_DEVICE says (several names with commas between: the first that works), and without
- * it the first of: a CUDA device, an OpenCL GPU, the CPU. Nothing of CUDA or OpenCL is needed to build; drivers are opened when
- * a device is first asked for, and where there are none, or broken ones, this is one line of text in the error.
+ * A device is named by a string: "cuda:0" (by number), "opencl:pocl" (platform or device whose name has that in it),
+ * "opencl:1", "opencl", "cuda", "cpu", "cpu:4" (so many threads), "gpu" (the first CUDA device, else the first OpenCL device
+ * that is a GPU). NULL is what the environment variable YOKE_DEVICE says (several names with commas between: the first that
+ * works), and without it the first of: a CUDA device, an OpenCL GPU, the CPU. Nothing of CUDA or OpenCL is needed to build;
+ * drivers are opened when a device is first asked for, and where there are none, or broken ones, this is one line of text in
+ * the error.
  *
- * Addresses. Memory of a device is named by ordinary typed pointers, on every kind of device: x + 10 is its eleventh element, and
- * every call finds out by itself whether an address is of the device or of the host. Memory of a CUDA or OpenCL device must not be
- * touched by the host (it faults); memory of the CPU is ordinary memory.
+ * Addresses. Memory of a device is named by ordinary typed pointers, on every kind of device: x + 10 is its eleventh element,
+ * and every call finds out by itself whether an address is of the device or of the host. Memory of a CUDA or OpenCL device
+ * must not be touched by the host (it faults); memory of the CPU is ordinary memory.
  *
  * Streams. What is put in a stream is done in order, and the call returns at once; two streams are independent but for
- * yoke_stream_after(). On the CPU a call returns when the work is done. Host memory given to a copy must stay until the stream has
- * come past it; pinned memory (yoke_pinned_alloc()) is copied faster, and without blocking the caller.
+ * yoke_stream_after(). On the CPU a call returns when the work is done. Host memory given to a copy must stay until the
+ * stream has come past it; pinned memory (yoke_pinned_alloc()) is copied faster, and without blocking the caller.
  *
- * Errors. Calls return 0 or a negative code; the text is yoke_device_error(). An error that the device finds later is returned by
- * the next call that waits, with the names of the last kernels. One from which a device cannot recover (an illegal address) makes
- * every later call on it fail with -ENODEV: close the device and open it again.
+ * Errors. Calls return 0 or a negative code; the text is yoke_device_error(). An error that the device finds later is
+ * returned by the next call that waits, with the names of the last kernels. One from which a device cannot recover (an
+ * illegal address) makes every later call on it fail with -ENODEV: close the device and open it again.
  *
- * Any thread may use any device and stream; one stream is used by one thread at a time. In a child made by fork() the devices of
- * the parent cannot be used (-ECHILD).
+ * Any thread may use any device and stream; one stream is used by one thread at a time. In a child made by fork() the devices
+ * of the parent cannot be used (-ECHILD).
  */
 #ifndef YOKE_GPU_H
 #define YOKE_GPU_H
@@ -73,7 +74,8 @@ typedef struct yoke_device_info {
     size_t local, local_most;/* memory of a work-group: by default, and on request */
 } yoke_device_info;
 
-/* How many devices there are, of all drivers: first CUDA, then OpenCL, then the CPU, which is always there. Opens the drivers. */
+/* How many devices there are, of all drivers: first CUDA, then OpenCL, then the CPU, which is always there. Opens the
+ * drivers. */
 YOKE_API unsigned yoke_device_count(void);
 /* The i-th. 0, or -ENOENT. */
 YOKE_API int yoke_device_at(unsigned i, yoke_device_info *ret);
@@ -91,15 +93,33 @@ YOKE_API const yoke_device_info *yoke_device_about(yoke_device *dev);
 /* Waits for all its streams, closes those that are still open, frees its memory. NULL is allowed. */
 YOKE_API int yoke_device_close(yoke_device *dev);
 
+/* ---- Executors ----
+ *
+ * yoke_open("cuda:0"), yoke_open("opencl:pocl"): an executor whose tasks own a device. They run one at a time in a thread of the
+ * executor, and put work on the device by themselves:
+ *
+ *     YOKE_TASK(double, norm, (yoke_in_f32, v))
+ *     {
+ *         yoke_stream *s = yoke_stream_open(yoke_current_device());
+ *         ...
+ */
+
+struct yoke_executor;
+/* The device of such an executor; NULL of any other. Closed with the executor. */
+YOKE_API yoke_device *yoke_executor_device(struct yoke_executor *ex);
+/* That of the executor which runs the calling task; NULL when it has none, or outside of tasks. */
+YOKE_API yoke_device *yoke_current_device(void);
+
 /* ---- Memory ---- */
 
-/* Memory of the device, 256-byte aligned, not zeroed; NULL when there is none left, see yoke_device_error(). What is freed is kept
- * for the next that asks; on want of memory it is given back to the driver first. */
+/* Memory of the device, 256-byte aligned, not zeroed; NULL when there is none left, see yoke_device_error(). What is freed is
+ * kept for the next that asks; on want of memory it is given back to the driver first. */
 YOKE_API void *yoke_device_alloc(yoke_device *dev, size_t size);
-/* For use when what was put in streams before has used it: waits for nothing, but the memory is handed out again only to work that
- * comes later in the same streams or after them. NULL is allowed. */
+/* For use when what was put in streams before has used it: waits for nothing, but the memory is handed out again only to work
+ * that comes later in the same streams or after them. NULL is allowed. */
 YOKE_API void yoke_device_free(yoke_device *dev, void *memory);
-/* The same in the order of a stream: memory freed in it can be had again in it at once, in another when the stream has come past. */
+/* The same in the order of a stream: memory freed in it can be had again in it at once, in another when the stream has come
+ * past. */
 YOKE_API void *yoke_stream_alloc(yoke_stream *s, size_t size);
 YOKE_API void yoke_stream_free(yoke_stream *s, void *memory);
 /* Host memory that the device reads and writes directly: page-locked. Any device's may be used with any. NULL: none left. */

@@ -258,6 +258,7 @@ typedef struct yk_executor_type {
     const char *scheme, *about; /* "threads", one line for `yoke doctor` */
     unsigned capabilities;
     unsigned most; /* workers it can have */
+    bool optional; /* needs what most machines lack: that it is missing is nothing wrong */
     /* Opens. arg is what stood after "threads:", or "". Allocates a struct that begins with yoke_executor (zeroed), and
      * sets its width. On failure returns a negative code with the reason in e. */
     int (*open)(const char *arg, yoke_executor **ret, yk_error *e);
@@ -321,6 +322,7 @@ typedef struct yoke_executor {
     _Atomic uint32_t visitors;  /* threads of other executors that are just handing it a job */
     _Atomic uint64_t ids;       /* given to jobs that are traced */
     struct yk_job_pool *pool;   /* where its jobs live (slab.c) */
+    struct yoke_device *device; /* that its tasks own, if any (gpu/executor.c) */
 } yk_executor_base;
 
 /* An executor that nobody opens: made by its first use, closed when the program ends. {.type, .uri}. */

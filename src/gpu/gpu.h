@@ -20,8 +20,8 @@ typedef struct yk_span {
     void *native; /* the driver's own: a cl_mem */
 } yk_span;
 
-/* One argument of a launch. Memory: *value is an address, span the memory it lies in, or NULL for memory of the host on a device
- * that shares it. */
+/* One argument of a launch. Memory: *value is an address, span the memory it lies in, or NULL for memory of the host on a
+ * device that shares it. */
 typedef struct yk_kernel_arg {
     const void *value;
     uint32_t size;
@@ -41,16 +41,17 @@ typedef struct yk_shape {
     size_t local;                 /* bytes of group memory asked for at the launch */
 } yk_shape;
 
-/* One kind of device. Every call that takes an error fills it when it fails. d->native, s->native and so on are the driver's. Calls
- * may come from any thread, on one stream from one at a time but for event_mark(), which may come from a second. */
+/* One kind of device. Every call that takes an error fills it when it fails. d->native, s->native and so on are the driver's.
+ * Calls may come from any thread, on one stream from one at a time but for event_mark(), which may come from a second. */
 typedef struct yk_gpu_driver {
     const char *name;
-    /* How many devices, opening the driver at the first call; negative: it cannot be used, e says why. Never crashes, whatever is
-     * installed. */
+    /* How many devices, opening the driver at the first call; negative: it cannot be used, e says why. Never crashes,
+     * whatever is installed. */
     int (*count)(yk_error *e);
     /* memory_free may need the device to be open: 0 then. */
     void (*describe)(unsigned i, yoke_device_info *ret);
-    /* arg: what stood behind "cuda:" and is no number; the index of the device it means, or a negative code. NULL: none is known. */
+    /* arg: what stood behind "cuda:" and is no number; the index of the device it means, or a negative code. NULL: none is
+     * known. */
     int (*find)(const char *arg, yk_error *e);
     int (*open)(yoke_device *d, unsigned i, yk_error *e); /* d->info has been filled by describe() */
     void (*close)(yoke_device *d);                        /* all streams and memory are gone */
@@ -76,12 +77,15 @@ typedef struct yk_gpu_driver {
     int (*copy)(yoke_stream *s, void *dst, const yk_span *to, const void *src, const yk_span *from, size_t size, yk_error *e);
     int (*fill)(yoke_stream *s, void *dst, const yk_span *to, const void *value, size_t size, size_t count, yk_error *e);
 
-    /* Compiles a text in the driver's language (options one line, blanks between; name for messages), or takes it from a cache. A
-     * text that does not compile: -EINVAL, with the compiler's whole log in log. NULL, as the next: this driver runs C. */
-    int (*build)(yoke_device *d, const char *text, const char *options, const char *name, yk_image **ret, yk_buf *log, yk_error *e);
+    /* Compiles a text in the driver's language (options one line, blanks between; name for messages), or takes it from a
+     * cache. A text that does not compile: -EINVAL, with the compiler's whole log in log. NULL, as the next: this driver runs
+     * C. */
+    int (*build)(yoke_device *d, const char *text, const char *options, const char *name, yk_image **ret, yk_buf *log,
+                 yk_error *e);
     int (*function)(yk_image *image, const char *name, yk_function *ret, yk_error *e);
     void (*unload)(yoke_device *d, yk_image *image);
-    int (*launch)(yoke_stream *s, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args, unsigned count, yk_error *e);
+    int (*launch)(yoke_stream *s, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args, unsigned count,
+                  yk_error *e);
 } yk_gpu_driver;
 
 extern const yk_gpu_driver yk_gpu_cuda, yk_gpu_opencl, yk_gpu_cpu;
@@ -98,6 +102,7 @@ struct yoke_device {
     yoke_stream *streams;
     yk_error error;          /* the last one */
     char text[500];          /* what yoke_device_error() gave away */
+    bool opened;             /* by its driver */
     struct yk_memory *memory;
     struct yk_images *images;
     struct yoke_executor *pool; /* the CPU's threads */
@@ -115,12 +120,15 @@ struct yoke_stream_event {
     yoke_device *dev;
     void *native;
     bool marked;
+    int64_t at; /* the CPU's: when */
 };
 
 /* 0, or the code for which nothing can be done with dev: status, or -ECHILD. */
 int yk_device_check(yoke_device *dev);
-/* Keeps e as the device's last error, with the names of the stream's (may be NULL) last kernels if it came late; an error after
- * which nothing works (-ENODEV) becomes the device's status. Returns code. */
+/* Whether what belongs to it can be given back: it was opened, by this process. It may be lost. */
+bool yk_device_usable(const yoke_device *dev);
+/* Keeps e as the device's last error, with the names of the stream's (may be NULL) last kernels if it came late; an error
+ * after which nothing works (-ENODEV) becomes the device's status. Returns code. */
 int yk_device_fail(yoke_device *dev, yoke_stream *s, const yk_error *e);
 
 /* ---- Addresses (span.c) ---- */
@@ -139,5 +147,20 @@ void *yk_memory_alloc(yoke_device *dev, yoke_stream *s, size_t size);
 void yk_memory_free(yoke_device *dev, yoke_stream *s, void *p);
 /* s is about to be closed: it has been waited for. */
 void yk_memory_forget(yoke_device *dev, yoke_stream *s);
+/* The class of blocks that size bytes need, and how large those are. */
+unsigned yk_size_class(size_t size);
+size_t yk_class_size(unsigned class);
+
+/* ---- Streams (stream.c) ---- */
+
+/* Whether all that was put in it has been done; false as well when it failed. */
+bool yk_stream_is_idle(yoke_stream *s);
+bool yk_streams_are_idle(yoke_device *dev);
+/* Until all that is in any stream of dev has been done. What went wrong there is told by their own waits. */
+int yk_streams_wait(yoke_device *dev);
+/* What is put in s from now on waits for what is in `first` now; NULL: in every other stream. */
+int yk_stream_after_stream(yoke_stream *s, yoke_stream *first, yk_error *e);
+/* Closes those that the user left open. */
+void yk_streams_close(yoke_device *dev);
 
 #endif

@@ -118,7 +118,8 @@ static yk_executor_type threads_type = {
 
 yk_pool *yk_pool_of(yoke_executor *ex)
 {
-    bool ours = ex && ex->type == &threads_type && ex->status == 0 && !yk_is_of_parent(ex);
+    /* By what it does and not by its name: a pool may have a device besides (gpu/executor.c). */
+    bool ours = ex && ex->type->submit == pool_submit && ex->status == 0 && !yk_is_of_parent(ex);
     return ours ? (yk_pool *)(void *)ex : NULL;
 }
 

@@ -14,10 +14,10 @@ typedef struct doctor_values {
     const char *color;
 } doctor_values;
 
-/* One finding: a heading, whether it is well, and lines of detail, each begun by two blanks. */
+/* One finding: a heading, whether it is well, and lines of detail, each begun by two blanks. What is optional may be missing. */
 typedef struct finding {
     const char *name;
-    bool ok;
+    bool ok, optional;
     yk_buf text;
 } finding;
 
@@ -105,6 +105,7 @@ static void look_at_executor(finding *f, yk_executor_type *t)
 {
     yk_error e = {.text = ""};
     yk_buf detail = {0};
+    f->optional = t->optional;
     yk_buf_printf(&f->text, "  %s\n", t->about);
     f->ok = t->doctor(&detail, &e) == 0;
     if (detail.len > 0)
@@ -116,7 +117,9 @@ static void look_at_executor(finding *f, yk_executor_type *t)
 
 static void put_finding(yk_buf *out, const finding *f, bool color)
 {
-    const char *mark = f->ok ? (color ? "\033[32mok\033[0m" : "ok") : (color ? "\033[31mmissing\033[0m" : "missing");
+    const char *mark = f->ok         ? (color ? "\033[32mok\033[0m" : "ok")
+                       : f->optional ? "not here"
+                                     : (color ? "\033[31mmissing\033[0m" : "missing");
     yk_buf_printf(out, "%s: %s\n", f->name, mark);
     yk_buf_put(out, f->text.ptr, f->text.len);
 }
@@ -126,7 +129,7 @@ static void put_json(yk_buf *out, const finding *f, bool first)
     yk_buf_text(out, first ? "" : ",\n ");
     yk_buf_text(out, "{\"name\":");
     yk_json_quote(out, f->name, strlen(f->name));
-    yk_buf_printf(out, ",\"ok\":%s,\"details\":[", f->ok ? "true" : "false");
+    yk_buf_printf(out, ",\"ok\":%s,\"optional\":%s,\"details\":[", f->ok ? "true" : "false", f->optional ? "true" : "false");
     const char *line = f->text.ptr, *end = line + f->text.len;
     for (bool one = true; line < end; one = false) {
         size_t n = strcspn(line, "\n"), blank = YK_MIN(strspn(line, " "), n);
@@ -156,7 +159,7 @@ static int run_doctor(void *values, const yk_words *operands)
     else
         yk_buf_printf(&out, "{\"version\":\"%s\",\"abi\":%u,\"findings\":[", YOKE_VERSION, YOKE_ABI);
     for (size_t i = 0; i < n; i++) {
-        well &= all[i].ok;
+        well &= all[i].ok || all[i].optional;
         yk_buf_str(&all[i].text);
         if (v->json)
             put_json(&out, &all[i], i == 0);
@@ -192,10 +195,10 @@ const yk_command yk_command_doctor = {
     .description =
         "Looks at the machine, its limits, the compiler for modules and every executor, and says of each whether it works "
         "here, and if not, why.\n\nWith --json the output is an object with the keys version, abi and findings; each "
-        "finding has name, ok and details.",
+        "finding has name, ok, optional (that it is missing is nothing wrong) and details.",
     .examples = doctor_examples,
     .options = doctor_options,
-    .exit_codes = "0 all is well\n1 something is missing\n2 wrong usage\n",
+    .exit_codes = "0 all is well\n1 something is missing that every machine should have\n2 wrong usage\n",
     .least = 0,
     .most = 0,
     .size = sizeof(doctor_values),

@@ -1,0 +1,308 @@
+/* device: which devices there are, how a name becomes one, and what goes wrong on it. The drivers stand in one array; the
+ * order is that of yoke_device_at(). */
+#include "gpu/gpu.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static const yk_gpu_driver *const drivers[] = {
+    &yk_gpu_opencl,
+    &yk_gpu_cpu, /* last: it is always there */
+};
+enum { DRIVERS = YK_COUNT_OF(drivers) };
+
+/* ---- What there is ---- */
+
+unsigned yoke_device_count(void)
+{
+    unsigned n = 0;
+    for (unsigned d = 0; d < DRIVERS; d++) {
+        int count = drivers[d]->count(NULL);
+        n += count > 0 ? (unsigned)count : 0;
+    }
+    return n;
+}
+
+int yoke_device_at(unsigned i, yoke_device_info *ret)
+{
+    for (unsigned d = 0; d < DRIVERS; d++) {
+        int count = drivers[d]->count(NULL);
+        if (count > 0 && i < (unsigned)count) {
+            memset(ret, 0, sizeof *ret);
+            ret->numa = -1;
+            drivers[d]->describe(i, ret);
+            return 0;
+        }
+        i -= count > 0 ? (unsigned)count : 0;
+    }
+    return -ENOENT;
+}
+
+static const yk_gpu_driver *driver_named(const char *name, size_t len)
+{
+    for (unsigned d = 0; d < DRIVERS; d++)
+        if (strlen(drivers[d]->name) == len && memcmp(drivers[d]->name, name, len) == 0)
+            return drivers[d];
+    return NULL;
+}
+
+const char *yoke_driver_error(const char *name)
+{
+    static _Thread_local yk_error e;
+    const yk_gpu_driver *driver = driver_named(name, strlen(name));
+    e.text[0] = 0;
+    if (!driver)
+        yk_errorf(&e, ENOENT, "no driver is named \"%s\"", name);
+    else if (driver->count(&e) >= 0)
+        e.text[0] = 0;
+    return e.text;
+}
+
+/* ---- From a name to a device ---- */
+
+typedef struct found {
+    const yk_gpu_driver *driver;
+    unsigned index;
+} found;
+
+static const char *next_name(void *ctx, size_t i)
+{
+    (void)ctx;
+    return i < DRIVERS ? drivers[i]->name : i == DRIVERS ? "gpu" : NULL;
+}
+
+/* A device of the driver: arg is "", a number, or for the driver to understand. */
+static int find_in(const yk_gpu_driver *driver, const char *arg, found *ret, yk_error *e)
+{
+    int count = driver->count(e), index = 0;
+    if (count < 0)
+        return count;
+    char *end;
+    unsigned long number = strtoul(arg, &end, 10);
+    if (driver->find && *arg)
+        index = driver->find(arg, e);
+    else if (*arg && (*end || *arg < '0' || *arg > '9'))
+        return yk_errorf(e, ENOENT, "%s: \"%s\" is no number of a device", driver->name, arg);
+    else if (number >= (unsigned long)count)
+        return yk_errorf(e, ENOENT, "%s:%s: devices are counted from 0, and there %s %d", driver->name, arg,
+                         count == 1 ? "is" : "are", count);
+    else
+        index = (int)number;
+    *ret = (found){driver, (unsigned)index};
+    return index < 0 ? index : 0;
+}
+
+/* The first device that is a GPU, in the order of the drivers. */
+static int find_gpu(found *ret, yk_error *e)
+{
+    for (unsigned d = 0; d < DRIVERS; d++) {
+        int count = drivers[d]->count(NULL);
+        for (int i = 0; i < count; i++) {
+            yoke_device_info info = {0};
+            drivers[d]->describe((unsigned)i, &info);
+            if (info.is_gpu) {
+                *ret = (found){drivers[d], (unsigned)i};
+                return 0;
+            }
+        }
+    }
+    yk_error cuda = {0}, opencl = {0};
+    snprintf(cuda.text, sizeof cuda.text, "%s", yoke_driver_error("cuda"));
+    snprintf(opencl.text, sizeof opencl.text, "%s", yoke_driver_error("opencl"));
+    return yk_errorf(e, ENODEV, "there is no GPU here: cuda: %.200s; opencl: %.200s", *cuda.text ? cuda.text : "none",
+                     *opencl.text ? opencl.text : "only CPUs");
+}
+
+/* One name, of len bytes. */
+static int find_one(const char *name, size_t len, found *ret, yk_error *e)
+{
+    char text[128];
+    if (len >= sizeof text)
+        return yk_errorf(e, ENOENT, "a device's name has at most %zu characters", sizeof text - 1);
+    memcpy(text, name, len);
+    text[len] = 0;
+    if (strcmp(text, "gpu") == 0)
+        return find_gpu(ret, e);
+    size_t scheme = strcspn(text, ":");
+    const yk_gpu_driver *driver = driver_named(text, scheme);
+    if (driver)
+        return find_in(driver, text[scheme] ? text + scheme + 1 : "", ret, e);
+    const char *near = (text[scheme] = 0, yk_nearest(text, next_name, NULL));
+    return yk_errorf(e, ENOENT, "no kind of device is named \"%s\"%s%s%s; there are cuda, opencl, gpu and cpu", text,
+                     near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+/* Several names with commas between: the first that works. The error is that of the first. */
+static int find(const char *names, found *ret, yk_error *e)
+{
+    int err = yk_errorf(e, ENOENT, "the name of a device is empty");
+    for (bool first = true; *names; first = false) {
+        size_t len = strcspn(names, ",");
+        yk_error own = {0};
+        int one = find_one(names, len, ret, &own);
+        if (one == 0)
+            return 0;
+        if (first) {
+            *e = own;
+            err = one;
+        }
+        names += len + (names[len] == ',');
+    }
+    return err;
+}
+
+static int find_any(const char *uri, found *ret, yk_error *e)
+{
+    const char *named = uri ? uri : getenv("YOKE_DEVICE");
+    if (named && *named) {
+        int err = find(named, ret, e);
+        if (err < 0 && !uri) {
+            yk_error own = *e;
+            yk_errorf(e, own.code, "YOKE_DEVICE: %.480s", own.text);
+        }
+        return err;
+    }
+    if (uri)
+        return find(uri, ret, e);
+    return find_gpu(ret, e) == 0 ? 0 : find("cpu", ret, e);
+}
+
+static int open_found(yoke_device *dev, const found *f, yk_error *e)
+{
+    dev->driver = f->driver;
+    dev->info.numa = -1;
+    f->driver->describe(f->index, &dev->info);
+    dev->memory = yk_memory_open(dev);
+    if (!dev->memory)
+        return yk_errorf(e, ENOMEM, "no memory");
+    int err = f->driver->open(dev, f->index, e);
+    dev->opened = err == 0;
+    return err;
+}
+
+/* What stands for a device when there is no memory for one. */
+static yoke_device no_device = {.status = -ENOMEM, .error = {-ENOMEM, "no memory"}};
+
+yoke_device *yoke_device_open(const char *uri)
+{
+    yoke_device *dev = yk_sys.calloc(1, sizeof *dev);
+    if (!dev)
+        return &no_device;
+    dev->fork_generation = atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
+    found f;
+    yk_error e = {0};
+    int err = find_any(uri, &f, &e);
+    if (err == 0)
+        err = open_found(dev, &f, &e);
+    if (err < 0) {
+        dev->error = e;
+        dev->status = err;
+        memset(&dev->info, 0, sizeof dev->info);
+    }
+    return dev;
+}
+
+int yoke_device_close(yoke_device *dev)
+{
+    if (!dev || dev == &no_device)
+        return 0;
+    if (dev->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))
+        return -ECHILD; /* the parent's */
+    int err = yk_device_check(dev);
+    if (dev->opened) {
+        yk_streams_close(dev);
+        yk_memory_close(dev->memory);
+        dev->driver->close(dev);
+    } else {
+        free(dev->memory);
+    }
+    free(dev);
+    return err;
+}
+
+/* ---- What is known of it ---- */
+
+int yk_device_check(yoke_device *dev)
+{
+    if (YK_UNLIKELY(dev->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed)))
+        return -ECHILD;
+    return atomic_load_explicit(&dev->status, memory_order_relaxed);
+}
+
+bool yk_device_usable(const yoke_device *dev)
+{
+    return dev->opened && dev->fork_generation == atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
+}
+
+int yoke_device_status(yoke_device *dev)
+{
+    return yk_device_check(dev);
+}
+
+const yoke_device_info *yoke_device_about(yoke_device *dev)
+{
+    return &dev->info;
+}
+
+const char *yoke_device_error(yoke_device *dev)
+{
+    if (dev->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))
+        return "the device was opened before this process was made by fork(): open it again here";
+    yk_mutex_lock(&dev->lock);
+    memcpy(dev->text, dev->error.text, sizeof dev->text);
+    yk_mutex_unlock(&dev->lock);
+    return dev->text;
+}
+
+/* " (last kernels: c, b, a)", newest first. */
+static void name_kernels(const yoke_stream *s, char *text, size_t size)
+{
+    unsigned names = YK_MIN(s->launches, (unsigned)YK_COUNT_OF(s->recent));
+    size_t at = 0;
+    for (unsigned i = 0; i < names && at < size; i++)
+        at += (size_t)snprintf(text + at, size - at, "%s%s", i ? ", " : " (last kernels, newest first: ",
+                               s->recent[(s->launches - 1 - i) % YK_COUNT_OF(s->recent)]);
+    if (names && at < size - 1)
+        memcpy(text + at, ")", 2);
+}
+
+int yk_device_fail(yoke_device *dev, yoke_stream *s, const yk_error *e)
+{
+    bool lost = e->code == -ENODEV;
+    char kernels[300] = "";
+    if (lost && s)
+        name_kernels(s, kernels, sizeof kernels);
+    yk_mutex_lock(&dev->lock);
+    yk_errorf(&dev->error, e->code, "%.*s%s", (int)(sizeof e->text - 1 - strlen(kernels)), e->text, kernels);
+    yk_mutex_unlock(&dev->lock);
+    if (lost)
+        atomic_store_explicit(&dev->status, e->code, memory_order_relaxed);
+    return e->code;
+}
+
+/* ---- Memory that is not of a stream ---- */
+
+void *yoke_device_alloc(yoke_device *dev, size_t size)
+{
+    return yk_device_check(dev) < 0 ? NULL : yk_memory_alloc(dev, NULL, size);
+}
+
+void yoke_device_free(yoke_device *dev, void *memory)
+{
+    if (memory && yk_device_usable(dev))
+        yk_memory_free(dev, NULL, memory);
+}
+
+void *yoke_pinned_alloc(yoke_device *dev, size_t size)
+{
+    void *memory = NULL;
+    yk_error e = {0};
+    if (yk_device_check(dev) == 0 && dev->driver->pin(dev, YK_MAX(size, 1), &memory, &e) < 0)
+        yk_device_fail(dev, NULL, &e);
+    return memory;
+}
+
+void yoke_pinned_free(yoke_device *dev, void *memory)
+{
+    if (memory && yk_device_usable(dev))
+        dev->driver->unpin(dev, memory);
+}

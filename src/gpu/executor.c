@@ -1,0 +1,129 @@
+/* executor: `cuda` and `opencl`, executors whose tasks own a device. Each is a pool of threads with one worker (threads/pool.c), so
+ * that jobs live the same life as everywhere, and a device that is opened and closed with it. */
+#include "exec/exec.h"
+#include "gpu/gpu.h"
+#include <stdio.h>
+
+static int cuda_open(const char *arg, yoke_executor **ret, yk_error *e);
+static int opencl_open(const char *arg, yoke_executor **ret, yk_error *e);
+static int cuda_doctor(yk_buf *out, yk_error *e);
+static int opencl_doctor(yk_buf *out, yk_error *e);
+static void device_executor_close(yoke_executor *ex);
+
+#define DEVICE_EXECUTOR(NAME, ABOUT)                                                                                   \
+    {                                                                                                                  \
+        .scheme = #NAME, .about = ABOUT, .most = 1, .optional = true, .capabilities = YK_SHARES_MEMORY,                \
+        .open = NAME##_open, .close = device_executor_close, .doctor = NAME##_doctor                                   \
+    }
+static yk_executor_type cuda_type = DEVICE_EXECUTOR(cuda, "tasks that own a CUDA device");
+static yk_executor_type opencl_type = DEVICE_EXECUTOR(opencl, "tasks that own an OpenCL device");
+
+static const yk_executor_type *pool_type(void)
+{
+    const yk_executor_type *t = yk_executor_types();
+    while (strcmp(t->scheme, "threads") != 0)
+        t = t->next;
+    return t;
+}
+
+/* What the pool does for its jobs, this type does. */
+static void do_as_the_pool(yk_executor_type *type)
+{
+    static yk_mutex filling;
+    const yk_executor_type *pool = pool_type();
+    yk_mutex_lock(&filling);
+    if (!type->submit) {
+        yk_executor_type all = *pool;
+        all.scheme = type->scheme;
+        all.about = type->about;
+        all.most = type->most;
+        all.optional = type->optional;
+        all.open = type->open;
+        all.close = type->close;
+        all.doctor = type->doctor;
+        all.next = type->next;
+        *type = all;
+    }
+    yk_mutex_unlock(&filling);
+}
+
+static int device_executor_open(yk_executor_type *type, const char *arg, yoke_executor **ret, yk_error *e)
+{
+    char uri[160];
+    do_as_the_pool(type);
+    snprintf(uri, sizeof uri, *arg ? "%s:%s" : "%s%s", type->scheme, arg);
+    yoke_device *dev = yoke_device_open(uri);
+    int err = yoke_device_status(dev);
+    if (err < 0)
+        yk_errorf(e, err, "%s", yoke_device_error(dev));
+    else
+        err = pool_type()->open("1", ret, e);
+    if (err < 0) {
+        yoke_device_close(dev);
+        return err;
+    }
+    (*ret)->device = dev;
+    return 0;
+}
+
+static int cuda_open(const char *arg, yoke_executor **ret, yk_error *e)
+{
+    return device_executor_open(&cuda_type, arg, ret, e);
+}
+
+static int opencl_open(const char *arg, yoke_executor **ret, yk_error *e)
+{
+    return device_executor_open(&opencl_type, arg, ret, e);
+}
+
+static void device_executor_close(yoke_executor *ex)
+{
+    yoke_device *dev = ex->device;
+    pool_type()->close(ex);
+    yoke_device_close(dev);
+}
+
+yoke_device *yoke_executor_device(struct yoke_executor *ex)
+{
+    return ex ? ex->device : NULL;
+}
+
+yoke_device *yoke_current_device(void)
+{
+    return yoke_executor_device(yoke_current_executor());
+}
+
+/* ---- What this machine offers ---- */
+
+static int doctor(const char *driver, yk_buf *out, yk_error *e)
+{
+    const char *why = yoke_driver_error(driver);
+    if (*why)
+        return yk_errorf(e, ENODEV, "%s", why);
+    yoke_device_info d;
+    for (unsigned i = 0; yoke_device_at(i, &d) == 0; i++) {
+        if (strcmp(d.driver, driver) != 0)
+            continue;
+        yk_buf_printf(out, "  %s: %s", d.uri, d.name);
+        if (*d.platform)
+            yk_buf_printf(out, " (%s)", d.platform);
+        yk_buf_printf(out, ", %u units, %.1f GiB\n", d.units, (double)d.memory / (1 << 30));
+    }
+    return 0;
+}
+
+static int cuda_doctor(yk_buf *out, yk_error *e)
+{
+    return doctor("cuda", out, e);
+}
+
+static int opencl_doctor(yk_buf *out, yk_error *e)
+{
+    return doctor("opencl", out, e);
+}
+
+static __attribute__((constructor)) void register_device_executors(void)
+{
+    yk_executor_register(&cuda_type);
+    yk_executor_register(&opencl_type);
+}

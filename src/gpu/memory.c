@@ -1,0 +1,272 @@
+/* memory: what a device gives and takes back, kept for the next who asks. A driver's own calls wait for the device, and cost
+ * up to milliseconds; here most allocations are a list operation.
+ *
+ * Sizes fall into classes, 16 to each power of two, so at most 1/16 of a block is unused (as the pools of PyCUDA). A free
+ * block remembers the stream in whose order it was freed: work that is put in that stream later may use it at once, since the
+ * stream itself keeps the order. For another stream it is taken only if there is nothing else; then that stream first waits
+ * for the one. Who allocates outside of any stream gets a block that nobody uses any more. When the driver has no memory
+ * left, what is kept is given back to it, the largest first, and it is asked once more. */
+#include "gpu/gpu.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SMALLEST = 512, CLASSES = 16 * 64, BUCKETS = 64 };
+
+typedef struct block {
+    yk_span span;
+    struct block *next;     /* of the free ones in its class, or of the used ones in its bucket */
+    yoke_stream *freed_in;  /* NULL: in no stream's order, as of all of them */
+    bool idle;              /* nobody uses it any more */
+    unsigned class;
+} block;
+
+typedef struct yk_memory {
+    yk_mutex lock;
+    block *free[CLASSES], *used[BUCKETS];
+    yoke_device_memory stats;
+} yk_memory;
+
+unsigned yk_size_class(size_t size)
+{
+    if (size <= SMALLEST)
+        size = SMALLEST;
+    unsigned log = 63 - (unsigned)__builtin_clzll(size - 1); /* of the largest power below size */
+    return 16 * log + (unsigned)((size - 1) >> (log - 4) & 15);
+}
+
+size_t yk_class_size(unsigned class)
+{
+    unsigned log = class / 16;
+    return ((size_t)1 << log) + ((size_t)(class % 16 + 1) << (log - 4));
+}
+
+struct yk_memory *yk_memory_open(yoke_device *dev)
+{
+    (void)dev;
+    return yk_sys.calloc(1, sizeof(yk_memory));
+}
+
+static unsigned bucket_of(const void *p)
+{
+    return (unsigned)((uintptr_t)p >> 9) % BUCKETS;
+}
+
+/* ---- To and from the driver ---- */
+
+static block *block_from_driver(yoke_device *dev, unsigned class, yk_error *e)
+{
+    block *b = yk_sys.calloc(1, sizeof *b);
+    if (!b) {
+        yk_errorf(e, ENOMEM, "no memory");
+        return NULL;
+    }
+    *b = (block){.class = class, .span = {.size = yk_class_size(class), .dev = dev}, .idle = true};
+    if (dev->driver->take(dev, &b->span, e) < 0) {
+        free(b);
+        return NULL;
+    }
+    if (yk_span_add(&b->span) < 0) {
+        dev->driver->give(dev, &b->span);
+        free(b);
+        yk_errorf(e, ENOMEM, "no memory");
+        return NULL;
+    }
+    dev->memory->stats.held += b->span.size;
+    return b;
+}
+
+static void block_to_driver(yoke_device *dev, block *b)
+{
+    dev->memory->stats.held -= b->span.size;
+    yk_span_remove(&b->span);
+    dev->driver->give(dev, &b->span);
+    free(b);
+}
+
+/* Gives free blocks back, the largest first, until `wanted` bytes have been; waits until nobody uses them. Whether there were
+ * any. */
+static bool give_back(yoke_device *dev, size_t wanted)
+{
+    yk_memory *m = dev->memory;
+    size_t given = 0;
+    yk_streams_wait(dev);
+    for (unsigned class = CLASSES; class-- > 0 && given < wanted;)
+        while (m->free[class] && given < wanted) {
+            block *b = m->free[class];
+            m->free[class] = b->next;
+            given += b->span.size;
+            block_to_driver(dev, b);
+        }
+    return given > 0;
+}
+
+/* ---- Free blocks ---- */
+
+/* How good it is for s: 3 nobody uses it; 2 the order of s is enough; 1 s must wait for another stream; 0 not to be had
+ * without waiting here and now. */
+static int fitness(yoke_device *dev, block *b, yoke_stream *s)
+{
+    if (!b->idle && b->freed_in != s)
+        b->idle = b->freed_in ? yk_stream_is_idle(b->freed_in) : yk_streams_are_idle(dev);
+    return b->idle ? 3 : !s ? 0 : b->freed_in == s ? 2 : 1;
+}
+
+/* The best free block of the class that is at least so fit, taken off its list, or NULL. */
+static block *take_free(yoke_device *dev, unsigned class, yoke_stream *s, int least)
+{
+    yk_memory *m = dev->memory;
+    block **best = NULL;
+    int best_fitness = least - 1;
+    for (block **at = &m->free[class]; *at && best_fitness < (s ? 2 : 3); at = &(*at)->next) {
+        int fit = fitness(dev, *at, s);
+        if (fit > best_fitness) {
+            best_fitness = fit;
+            best = at;
+        }
+    }
+    if (!best)
+        return NULL;
+    block *b = *best;
+    *best = b->next;
+    return b;
+}
+
+/* Lets s, or for NULL the calling thread, wait for whoever may use b still. */
+static int settle(yoke_device *dev, block *b, yoke_stream *s, yk_error *e)
+{
+    if (b->idle || (s && b->freed_in == s))
+        return 0;
+    return s ? yk_stream_after_stream(s, b->freed_in, e) : yk_streams_wait(dev);
+}
+
+static block *take_block(yoke_device *dev, unsigned class, yoke_stream *s, yk_error *e)
+{
+    yk_memory *m = dev->memory;
+    block *b = take_free(dev, class, s, s ? 2 : 3);
+    m->stats.reused += b != NULL;
+    if (b)
+        return b;
+    b = block_from_driver(dev, class, e);
+    if (!b && e->code == -ENOMEM) {
+        b = take_free(dev, class, s, 0); /* one that must be waited for */
+        m->stats.reused += b != NULL;
+        if (!b && give_back(dev, yk_class_size(class)))
+            b = block_from_driver(dev, class, e);
+        if (!b && e->code == -ENOMEM && give_back(dev, SIZE_MAX))
+            b = block_from_driver(dev, class, e);
+    }
+    return b;
+}
+
+/* ---- What streams and devices call ---- */
+
+void *yk_memory_alloc(yoke_device *dev, yoke_stream *s, size_t size)
+{
+    yk_memory *m = dev->memory;
+    yk_error e = {0};
+    if (size > (size_t)1 << 62) {
+        yk_errorf(&e, ENOMEM, "%zu bytes are more than any device has", size);
+        yk_device_fail(dev, s, &e);
+        return NULL;
+    }
+    yk_mutex_lock(&m->lock);
+    block *b = take_block(dev, yk_size_class(size), s, &e);
+    if (b && settle(dev, b, s, &e) < 0) {
+        b->next = m->free[b->class];
+        m->free[b->class] = b;
+        b = NULL;
+    }
+    if (b) {
+        block **list = &m->used[bucket_of(b->span.base)];
+        b->next = *list;
+        *list = b;
+        m->stats.allocs++;
+        m->stats.blocks++;
+        m->stats.used += b->span.size;
+        m->stats.used_most = YK_MAX(m->stats.used_most, m->stats.used);
+    } else if (e.code == -ENOMEM) {
+        char why[300];
+        snprintf(why, sizeof why, "%.280s", e.text);
+        yk_errorf(&e, ENOMEM, "no %zu bytes left on %s: %zu are in use in %zu blocks (%s)", size, dev->info.uri, m->stats.used,
+                  m->stats.blocks, why);
+    }
+    yk_mutex_unlock(&m->lock);
+    if (!b)
+        yk_device_fail(dev, s, &e);
+    return b ? b->span.base : NULL;
+}
+
+void yk_memory_free(yoke_device *dev, yoke_stream *s, void *p)
+{
+    yk_memory *m = dev->memory;
+    yk_mutex_lock(&m->lock);
+    block **at = &m->used[bucket_of(p)];
+    while (*at && (*at)->span.base != p)
+        at = &(*at)->next;
+    block *b = *at;
+    if (b) {
+        *at = b->next;
+        b->freed_in = s;
+        b->idle = s ? yk_stream_is_idle(s) : yk_streams_are_idle(dev);
+        b->next = m->free[b->class];
+        m->free[b->class] = b;
+        m->stats.blocks--;
+        m->stats.used -= b->span.size;
+    }
+    yk_mutex_unlock(&m->lock);
+    if (!b) {
+        yk_error e;
+        yk_errorf(&e, EINVAL, "%p is no memory of %s that is in use: freed twice, or not its beginning", p, dev->info.uri);
+        yk_device_fail(dev, NULL, &e);
+    }
+}
+
+void yk_memory_forget(yoke_device *dev, yoke_stream *s)
+{
+    yk_memory *m = dev->memory;
+    yk_mutex_lock(&m->lock);
+    for (unsigned class = 0; class < CLASSES; class++)
+        for (block *b = m->free[class]; b; b = b->next)
+            if (b->freed_in == s) {
+                b->freed_in = NULL;
+                b->idle = true;
+            }
+    yk_mutex_unlock(&m->lock);
+}
+
+int yoke_device_memory_stats(yoke_device *dev, yoke_device_memory *ret)
+{
+    int err = yk_device_check(dev);
+    if (err < 0)
+        return err;
+    yk_mutex_lock(&dev->memory->lock);
+    *ret = dev->memory->stats;
+    yk_mutex_unlock(&dev->memory->lock);
+    return 0;
+}
+
+int yoke_device_trim(yoke_device *dev)
+{
+    int err = yk_device_check(dev);
+    if (err < 0)
+        return err;
+    yk_mutex_lock(&dev->memory->lock);
+    give_back(dev, SIZE_MAX);
+    yk_mutex_unlock(&dev->memory->lock);
+    return 0;
+}
+
+void yk_memory_close(struct yk_memory *m)
+{
+    if (!m)
+        return;
+    for (unsigned i = 0; i < CLASSES + BUCKETS; i++) {
+        block *b = i < CLASSES ? m->free[i] : m->used[i - CLASSES];
+        while (b) {
+            block *next = b->next;
+            block_to_driver(b->span.dev, b);
+            b = next;
+        }
+    }
+    free(m);
+}

@@ -1,0 +1,340 @@
+/* opencl_image: programs built from their text, the kernels in them, and launches.
+ *
+ * A kernel object of OpenCL holds the arguments of the launch that comes next, so two threads must not set arguments of one. Each
+ * kernel here is up to COPIES objects, each under a lock that is held while arguments are set and the launch is enqueued; a stream
+ * takes the copy of its number, so that streams seldom meet. A launch allocates nothing and looks up nothing.
+ *
+ * What has been built is kept by the drivers themselves (PoCL, NVIDIA, Intel, Mesa): asking PoCL for a binary would make it build
+ * another one. */
+#include "gpu/opencl.h"
+#include <stdlib.h>
+
+enum { COPIES = 4 };
+
+/* kernel: made when first needed, under lock. */
+typedef struct copy {
+    yk_mutex lock;
+    void *kernel;
+} copy;
+
+typedef struct function {
+    struct function *next;
+    copy copies[COPIES];
+    void *program;
+    unsigned parameters;
+    size_t group_most;
+    char name[];
+} function;
+
+/* Functions are added under lock and stay until the image goes. */
+struct yk_image {
+    yk_cl_device *dev;
+    void *program;
+    char uri[32];
+    yk_mutex lock;
+    function *functions;
+};
+
+/* ---- Building ---- */
+
+/* What the compiler said; nothing when it said nothing or cannot be asked. */
+static void get_log(const yk_cl_device *c, void *program, yk_buf *log)
+{
+    size_t n = 0;
+    if (yk_cl.GetProgramBuildInfo(program, c->id, YK_CL_PROGRAM_BUILD_LOG, 0, NULL, &n) != 0 || n < 2)
+        return;
+    char *room = yk_buf_room(log, n);
+    if (!room || yk_cl.GetProgramBuildInfo(program, c->id, YK_CL_PROGRAM_BUILD_LOG, n, room, NULL) != 0)
+        return;
+    log->len += strnlen(room, n);
+}
+
+/* The user's options; OpenCL C 1.2 unless they name another; and divisions as exact as in C where the device can. */
+static void put_options(yk_buf *out, const yk_cl_device *c, const char *options)
+{
+    yk_buf_text(out, options);
+    if (!strstr(options, "-cl-std="))
+        yk_buf_text(out, " -cl-std=CL1.2");
+    if (c->exact_division && !strstr(options, "-cl-fast-relaxed-math"))
+        yk_buf_text(out, " -cl-fp32-correctly-rounded-divide-sqrt");
+}
+
+static int build_program(const yoke_device *d, yk_image *image, const char *text, const char *options, const char *name, yk_buf *log,
+                         yk_error *e)
+{
+    yk_cl_device *c = d->native;
+    yk_buf all = {0};
+    int32_t code = 0;
+    put_options(&all, c, options ? options : "");
+    yk_buf_str(&all);
+    if (all.failed)
+        return yk_errorf(e, -ENOMEM, "%s: no memory to build %s", d->info.uri, name);
+    image->program = yk_cl.CreateProgramWithSource(c->context, 1, &text, NULL, &code);
+    if (!image->program || code != 0) {
+        yk_buf_done(&all);
+        return yk_cl_fail(e, code, "CreateProgramWithSource", "%s: %s cannot be built", d->info.uri, name);
+    }
+    code = yk_cl.BuildProgram(image->program, 1, &c->id, all.ptr, NULL, NULL);
+    yk_buf_done(&all);
+    if (log)
+        get_log(c, image->program, log);
+    if (code == 0)
+        return 0;
+    yk_cl.ReleaseProgram(image->program);
+    return yk_cl_fail(e, code, "BuildProgram", "%s: %s does not compile", d->info.uri, name);
+}
+
+int yk_cl_build(yoke_device *d, const char *text, const char *options, const char *name, yk_image **ret, yk_buf *log, yk_error *e)
+{
+    yk_image *image = yk_sys.calloc(1, sizeof *image);
+    if (!image)
+        return yk_errorf(e, -ENOMEM, "%s: no memory to build %s", d->info.uri, name);
+    image->dev = d->native;
+    memcpy(image->uri, d->info.uri, sizeof image->uri);
+    int err = build_program(d, image, text, options, name, log, e);
+    if (err < 0) {
+        free(image);
+        return err;
+    }
+    *ret = image;
+    return 0;
+}
+
+static void free_function(function *f)
+{
+    for (int i = 0; i < COPIES; i++)
+        if (f->copies[i].kernel)
+            yk_cl.ReleaseKernel(f->copies[i].kernel);
+    free(f);
+}
+
+void yk_cl_unload(yoke_device *d, yk_image *image)
+{
+    if (!image)
+        return;
+    while (image->functions) {
+        function *f = image->functions;
+        image->functions = f->next;
+        free_function(f);
+    }
+    yk_cl.ReleaseProgram(image->program);
+    free(image);
+}
+
+/* ---- Kernels ---- */
+
+/* "a;b;c": the kernels of a program; "" when it does not tell. To be freed; NULL without memory. */
+static char *kernel_names(void *program)
+{
+    size_t n = 0;
+    if (yk_cl.GetProgramInfo(program, YK_CL_PROGRAM_KERNEL_NAMES, 0, NULL, &n) != 0)
+        n = 0;
+    char *names = yk_sys.calloc(1, n + 1);
+    if (names && n > 0 && yk_cl.GetProgramInfo(program, YK_CL_PROGRAM_KERNEL_NAMES, n, names, NULL) != 0)
+        names[0] = '\0';
+    return names;
+}
+
+/* The names, each ended by a NUL and the last by two. */
+static const char *nth_name(void *ctx, size_t i)
+{
+    const char *name = ctx;
+    while (i-- > 0 && *name)
+        name += strlen(name) + 1;
+    return *name ? name : NULL;
+}
+
+static int no_kernel(const yk_image *image, const char *name, yk_error *e)
+{
+    char *names = kernel_names(image->program);
+    size_t n = names ? strlen(names) : 0;
+    char *list = names ? yk_sys.calloc(1, n + 2) : NULL;
+    for (size_t i = 0; i < n && list; i++)
+        list[i] = names[i] == ';' ? '\0' : names[i];
+    const char *near = list ? yk_nearest(name, nth_name, list) : NULL;
+    int err;
+    if (near)
+        err = yk_errorf(e, -ENOENT, "%s: the program has no kernel %s: did you mean %s?", image->uri, name, near);
+    else
+        err = yk_errorf(e, -ENOENT, "%s: the program has no kernel %s; it has: %s", image->uri, name, names ? names : "?");
+    free(list);
+    free(names);
+    return err;
+}
+
+static uint64_t group_number(const yk_cl_device *c, void *kernel, uint32_t what)
+{
+    uint64_t value = 0;
+    return yk_cl.GetKernelWorkGroupInfo(kernel, c->id, what, sizeof value, &value, NULL) == 0 ? value : 0;
+}
+
+static int make_function(yk_image *image, const char *name, function *f, yk_error *e)
+{
+    int32_t code = 0;
+    uint32_t parameters = 0;
+    void *kernel = yk_cl.CreateKernel(image->program, name, &code);
+    if (code == YK_CL_INVALID_KERNEL_NAME)
+        return no_kernel(image, name, e);
+    if (!kernel || code != 0)
+        return yk_cl_fail(e, code, "CreateKernel", "%s: kernel %s cannot be had", image->uri, name);
+    code = yk_cl.GetKernelInfo(kernel, YK_CL_KERNEL_NUM_ARGS, sizeof parameters, &parameters, NULL);
+    if (code != 0) {
+        yk_cl.ReleaseKernel(kernel);
+        return yk_cl_fail(e, code, "GetKernelInfo", "%s: kernel %s does not tell its parameters", image->uri, name);
+    }
+    f->copies[0].kernel = kernel;
+    f->program = image->program;
+    f->parameters = parameters;
+    f->group_most = group_number(image->dev, kernel, YK_CL_KERNEL_GROUP_MOST);
+    return 0;
+}
+
+int yk_cl_function(yk_image *image, const char *name, yk_function *ret, yk_error *e)
+{
+    size_t len = strlen(name);
+    function *f = yk_sys.calloc(1, sizeof *f + len + 1);
+    if (!f)
+        return yk_errorf(e, -ENOMEM, "%s: no memory for kernel %s", image->uri, name);
+    memcpy(f->name, name, len);
+    int err = make_function(image, name, f, e);
+    if (err < 0) {
+        free(f);
+        return err;
+    }
+    yk_mutex_lock(&image->lock);
+    f->next = image->functions;
+    image->functions = f;
+    yk_mutex_unlock(&image->lock);
+    void *kernel = f->copies[0].kernel;
+    *ret = (yk_function){.native = f,
+                         .group_most = (unsigned)f->group_most,
+                         .spilled_bytes = 0,
+                         .local_bytes = (unsigned)group_number(image->dev, kernel, YK_CL_KERNEL_LOCAL)};
+    snprintf(ret->name, sizeof ret->name, "%s", name);
+    return 0;
+}
+
+/* ---- Launches ---- */
+
+static int bad_argument(const yoke_stream *s, const yk_function *f, unsigned i, int32_t code, yk_error *e)
+{
+    return yk_cl_fail(e, code, "SetKernelArg", "%s: kernel %s, argument %u", s->dev->info.uri, f->name, i + 1);
+}
+
+/* Memory of the host is no argument of OpenCL's, unless the device shares all of it. */
+static int set_host_memory(const yk_cl_stream *q, void *kernel, uint32_t at, const void *address)
+{
+    static const uint64_t none;
+    int32_t code = yk_cl.SetKernelArgSVMPointer(kernel, at, address);
+    return code != 0 ? code : yk_cl.SetKernelArg(kernel, at + 1, sizeof none, &none);
+}
+
+static int set_memory(const yk_cl_stream *q, void *kernel, uint32_t at, const yk_kernel_arg *arg)
+{
+    char *address;
+    memcpy(&address, arg->value, sizeof address);
+    if (!arg->span)
+        return set_host_memory(q, kernel, at, address);
+    uint64_t offset = (uint64_t)(address - arg->span->base);
+    int32_t code = yk_cl.SetKernelArg(kernel, at, sizeof(void *), &arg->span->native);
+    return code != 0 ? code : yk_cl.SetKernelArg(kernel, at + 1, sizeof offset, &offset);
+}
+
+/* Sets all arguments; what is set is left behind in the kernel, which nobody minds. */
+static int set_arguments(const yoke_stream *s, const yk_function *f, void *kernel, size_t local, const yk_kernel_arg *args,
+                         unsigned count, yk_error *e)
+{
+    const yk_cl_stream *q = s->native;
+    uint32_t at = 0;
+    int32_t code = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const yk_kernel_arg *arg = &args[i];
+        if (arg->is_memory) {
+            if (YK_UNLIKELY(!arg->span && !q->dev->svm))
+                return yk_errorf(e, -EINVAL, "%s: kernel %s, argument %u is memory of the host, which this device cannot reach: copy "
+                                 "it to memory from yoke_device_alloc()", s->dev->info.uri, f->name, i + 1);
+            code = set_memory(q, kernel, at, arg);
+            at += 2;
+        } else {
+            code = yk_cl.SetKernelArg(kernel, at++, arg->size, arg->value);
+        }
+        if (YK_UNLIKELY(code != 0))
+            return bad_argument(s, f, i, code, e);
+    }
+    if (local > 0 && (code = yk_cl.SetKernelArg(kernel, at, local, NULL)) != 0)
+        return bad_argument(s, f, count, code, e);
+    return 0;
+}
+
+static int check_count(const yoke_stream *s, const yk_function *f, size_t local, const yk_kernel_arg *args, unsigned count, yk_error *e)
+{
+    const function *k = f->native;
+    unsigned needed = local > 0;
+    for (unsigned i = 0; i < count; i++)
+        needed += args[i].is_memory ? 2 : 1;
+    if (YK_LIKELY(needed == k->parameters))
+        return 0;
+    return yk_errorf(e, -EINVAL, "%s: kernel %s has %u parameters, the %u arguments of this launch make %u (memory counts twice%s)",
+                     s->dev->info.uri, f->name, k->parameters, count, needed, local > 0 ? ", and group memory is one" : "");
+}
+
+/* The numbers of threads in all and in a group. 1: there is nothing to do. */
+static int check_shape(const yoke_stream *s, const yk_function *f, const yk_shape *shape, size_t global[3], size_t group[3],
+                       yk_error *e)
+{
+    const function *k = f->native;
+    size_t threads = 1, all = 1;
+    for (int i = 0; i < 3; i++) {
+        group[i] = shape->group[i];
+        global[i] = group[i] * shape->groups[i]; /* two unsigned ints: no overflow */
+        threads = YK_MIN(threads * group[i], (size_t)UINT32_MAX);
+        all = global[i] == 0 ? 0 : all;
+    }
+    if (threads > 0 && (threads <= k->group_most || k->group_most == 0))
+        return all == 0;
+    return yk_errorf(e, -EINVAL, "%s: kernel %s cannot run in groups of %u x %u x %u threads: 1 to %zu are allowed", s->dev->info.uri,
+                     f->name, shape->group[0], shape->group[1], shape->group[2], k->group_most);
+}
+
+/* The kernel object of a copy, under its lock. */
+static int get_kernel(const yoke_stream *s, const function *k, copy *c, yk_error *e)
+{
+    int32_t code = 0;
+    if (YK_LIKELY(c->kernel))
+        return 0;
+    void *kernel = yk_cl.CreateKernel(k->program, k->name, &code);
+    if (!kernel || code != 0)
+        return yk_cl_fail(e, code, "CreateKernel", "%s: kernel %s cannot be had", s->dev->info.uri, k->name);
+    c->kernel = kernel;
+    return 0;
+}
+
+int yk_cl_launch(yoke_stream *s, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args, unsigned count, yk_error *e)
+{
+    yk_cl_stream *q = s->native;
+    function *k = f->native;
+    size_t global[3], group[3];
+    int err = check_shape(s, f, shape, global, group, e);
+    if (err != 0)
+        return err < 0 ? err : 0;
+    err = check_count(s, f, shape->local, args, count, e);
+    if (err < 0)
+        return err;
+    copy *c = &k->copies[q->number % COPIES];
+    yk_mutex_lock(&c->lock);
+    err = get_kernel(s, k, c, e);
+    if (err == 0)
+        err = set_arguments(s, f, c->kernel, shape->local, args, count, e);
+    int32_t code = 0;
+    if (err == 0) {
+        uint32_t dims = global[2] > 1 ? 3 : global[1] > 1 ? 2 : 1;
+        code = yk_cl.EnqueueNDRangeKernel(q->queue, c->kernel, dims, NULL, global, group, 0, NULL, NULL);
+    }
+    yk_mutex_unlock(&c->lock);
+    if (err < 0)
+        return err;
+    if (YK_UNLIKELY(code != 0))
+        return yk_cl_fail(e, code, "EnqueueNDRangeKernel", "%s: kernel %s cannot be launched", s->dev->info.uri, f->name);
+    yk_cl_sent(q);
+    return 0;
+}

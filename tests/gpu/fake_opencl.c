@@ -1,0 +1,138 @@
+/* fake_opencl.c - a libOpenCL.so.1 that hands every call on to the real one, and makes any of them fail when it is told to.
+ *
+ * It counts what has been made and not been released, and can pretend: that devices are GPUs, which have memory of their own, and
+ * that they reach all memory of the host (which PoCL does, though 3.1 does not say so). */
+#include "fake_opencl.h"
+#include "gpu/opencl.h"
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#pragma GCC diagnostic ignored "-Wshadow" /* calls without an event see this one */
+static void **const event = NULL;
+
+static yk_cl_table real;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static _Atomic int calls, fail_at, live;
+static _Atomic int32_t fail_code;
+static const char *_Atomic fail_name;
+static _Atomic unsigned pretence;
+static int32_t (*real_info)(void *device, uint32_t what, size_t room, void *ret, size_t *ret_size);
+
+static int32_t pretend_info(void *device, uint32_t what, size_t room, void *ret, size_t *ret_size)
+{
+    uint64_t value = 0;
+    size_t size = 0;
+    if (what == YK_CL_DEVICE_TYPE && (pretence & FAKE_GPU))
+        value = YK_CL_TYPE_GPU, size = 8;
+    if (what == YK_CL_DEVICE_SVM && (pretence & FAKE_SHARES))
+        value = YK_CL_SVM_SYSTEM, size = 8;
+    if (what == YK_CL_DEVICE_AVAILABLE && (pretence & FAKE_BUSY))
+        size = 4;
+    if (what == YK_CL_DEVICE_PCI && (pretence & FAKE_PCI))
+        size = 16;
+    if (size == 0)
+        return real_info(device, what, room, ret, ret_size);
+    static const uint32_t pci[4] = {0, 0xc1, 2, 1};
+    memcpy(ret, size == 16 ? (const void *)pci : &value, size < room ? size : room);
+    if (ret_size)
+        *ret_size = size;
+    return 0;
+}
+
+static void open_real(void)
+{
+    void *library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (!library)
+        abort();
+#define SET(name, parameters, arguments)                                                                                            \
+    {                                                                                                                               \
+        void *found = dlsym(library, "cl" #name);                                                                                   \
+        memcpy(&real.name, &found, sizeof found);                                                                                   \
+    }
+    YK_CL_CALLS(SET)
+    YK_CL_MAKERS(SET)
+    YK_CL_LATER(SET)
+    real_info = real.GetDeviceInfo;
+    real.GetDeviceInfo = pretend_info;
+}
+
+/* The code with which this call is to fail, or 0. */
+static int32_t failure(const char *name)
+{
+    pthread_once(&once, open_real);
+    const char *only = fail_name;
+    if (only && strcmp(only, name) != 0)
+        return 0;
+    return ++calls == fail_at ? fail_code : 0;
+}
+
+static bool begins(const char *name, const char *with)
+{
+    return strncmp(name, with, strlen(with)) == 0;
+}
+
+/* What is not left out though it fails: else things would leak, or go on behind the caller's back. */
+static bool is_done_anyway(const char *name)
+{
+    return begins(name, "Release") || begins(name, "Finish") || begins(name, "WaitForEvents") || begins(name, "Flush");
+}
+
+static void count_live(const char *name, bool made_event)
+{
+    if (begins(name, "Release"))
+        live--;
+    else if (made_event || begins(name, "Retain"))
+        live++;
+}
+
+#define FORWARD(name, parameters, arguments)                                                                                        \
+    int32_t cl##name parameters;                                                                                                    \
+    int32_t cl##name parameters                                                                                                     \
+    {                                                                                                                               \
+        int32_t injected = failure(#name);                                                                                          \
+        if (injected && !is_done_anyway(#name))                                                                                     \
+            return injected;                                                                                                        \
+        int32_t code = real.name arguments;                                                                                         \
+        if (code == 0)                                                                                                              \
+            count_live(#name, event != NULL);                                                                                       \
+        return injected ? injected : code;                                                                                          \
+    }
+YK_CL_CALLS(FORWARD)
+YK_CL_LATER(FORWARD)
+
+#define MAKE(name, parameters, arguments)                                                                                           \
+    void *cl##name parameters;                                                                                                      \
+    void *cl##name parameters                                                                                                       \
+    {                                                                                                                               \
+        int32_t injected = failure(#name);                                                                                          \
+        if (injected) {                                                                                                             \
+            *error = injected;                                                                                                      \
+            return NULL;                                                                                                            \
+        }                                                                                                                           \
+        void *made = real.name arguments;                                                                                           \
+        live += made != NULL && begins(#name, "Create");                                                                            \
+        return made;                                                                                                                \
+    }
+YK_CL_MAKERS(MAKE)
+
+int fake_opencl_fail(const char *name, int k, int32_t code)
+{
+    fail_at = 0;
+    fail_name = name;
+    fail_code = code;
+    int n = calls;
+    calls = 0;
+    fail_at = k;
+    return n;
+}
+
+int fake_opencl_live(void)
+{
+    return live;
+}
+
+void fake_opencl_pretend(unsigned what)
+{
+    pretence = what;
+}
