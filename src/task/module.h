@@ -34,6 +34,9 @@ typedef enum yk_cache_state {
     YK_CACHE_WRITABLE
 } yk_cache_state;
 yk_cache_state yk_cache_folder(char folder[PATH_MAX]);
+/* Old entries go (files whose names are 64 hexadecimal digits, a dot and more), and the oldest while they are more than `most`
+ * bytes: to be called when one has been added. */
+void yk_cache_prune(const char *folder, size_t most);
 
 /* A folder for one compile without a cache, its place in `folder`, also when it fails, for the message. 0 or a negative code. */
 int yk_temporary_make(char folder[PATH_MAX]);
@@ -44,4 +47,6 @@ void yk_temporary_sweep(void);
 
 /* Reads a whole file, at most limit bytes. 0 or a negative code. */
 int yk_read_file(const char *path, size_t limit, yk_buf *ret);
+/* Writes one, for its owner alone; over what was there. 0 or a negative code, and then there is perhaps half of it. */
+int yk_write_file(const char *path, const yk_buf *text);
 #endif

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define KEEP_SECONDS (30 * 24 * 3600)
-#define KEEP_BYTES ((off_t)512 << 20)
+#define KEEP_BYTES ((size_t)512 << 20)
 #define STALE_SECONDS 3600 /* no compiler runs that long: what it was to write is left over from one that was killed */
 #define FILE_LIMIT ((size_t)64 << 20)
 enum { PROBE = 1 << 20, FOLDER_MAX = 3900 }; /* so that every name in it fits PATH_MAX */
@@ -315,8 +315,7 @@ static bool is_entry(const char *name)
     return strspn(name, "0123456789abcdef") == 64 && name[64] == '.';
 }
 
-/* Old entries go, and the oldest while there are too many: looked at only when something was compiled. */
-static void prune(const char *folder)
+void yk_cache_prune(const char *folder, size_t most)
 {
     DIR *dir = opendir(folder);
     static const time_t ages[] = {KEEP_SECONDS, 24 * 3600, 3600, 60}; /* too much: what was used last stays */
@@ -335,14 +334,14 @@ static void prune(const char *folder)
             else
                 total += st.st_size;
         }
-        if (total <= KEEP_BYTES)
+        if (total <= (off_t)most)
             break;
     }
     if (dir)
         closedir(dir);
 }
 
-static int write_file(const char *path, const yk_buf *text)
+int yk_write_file(const char *path, const yk_buf *text)
 {
     int fd = yk_sys.openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), err = 0;
     if (fd < 0)
@@ -385,7 +384,7 @@ static bool look_up(const entry *n, char path[PATH_MAX])
     name(n, path, key2, ".so");
     if (access(path, R_OK) != 0)
         return false;
-    utimensat(AT_FDCWD, path, NULL, 0); /* used now: prune() goes by this */
+    utimensat(AT_FDCWD, path, NULL, 0); /* used now: yk_cache_prune() goes by this */
     utimensat(AT_FDCWD, deps, NULL, 0);
     return true;
 }
@@ -443,7 +442,7 @@ static int keep(const entry *n, const char *object, const char *rule, const stru
     if (err == 0 && (!second_key(n->key, &copy, key2) || list.failed || text.failed))
         err = -ENOMEM;
     if (err == 0)
-        err = write_file(rule, &list);
+        err = yk_write_file(rule, &list);
     if (err == 0) {
         name(n, path, key2, ".so");
         name(n, deps, n->key, ".deps");
@@ -484,7 +483,7 @@ static int make(const entry *n, char path[PATH_MAX], bool *temporary, yk_buf *wh
         snprintf(path, PATH_MAX, "%s", object);
     }
     unlink(rule);
-    prune(n->folder);
+    yk_cache_prune(n->folder, KEEP_BYTES);
     yk_temporary_sweep();
     return 0;
 }

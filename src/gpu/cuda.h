@@ -1,0 +1,235 @@
+/* cuda.h: what the files of the CUDA driver table share, and yoke's own declarations of the entry points of the two libraries it
+ * opens at run time: the driver, libcuda.so.1, and the compiler, libnvrtc. No header of a toolkit is needed.
+ *
+ *     cuda_load.c    finds and opens the driver, once; texts and codes of its errors
+ *     cuda_device.c  what devices there are, and opening one: its primary context
+ *     cuda_stream.c  memory, streams, events, copies
+ *     cuda_fill.c    filling, and the kernels for what the driver cannot
+ *     cuda_nvrtc.c   finds and opens the compiler, and compiles
+ *     cuda_cache.c   what was compiled before, on disk
+ *     cuda_image.c   builds, functions, launches; the table itself
+ *
+ * The context of a device is the one that the CUDA runtime and what stands on it use too; it is made current in each call and left
+ * so, never pushed nor popped. Nothing here calls the driver when the process ends. */
+#ifndef YK_GPU_CUDA_H
+#define YK_GPU_CUDA_H
+#include "gpu/gpu.h"
+
+struct yk_cu_context;
+struct yk_cu_stream;
+struct yk_cu_event;
+struct yk_cu_module;
+struct yk_cu_function;
+struct yk_cu_uuid {
+    unsigned char bytes[16];
+};
+typedef uint64_t yk_cu_address;
+
+/* ---- The driver's entry points ---- */
+
+/* X(name, suffix, parameters): the suffix is that of the symbol whose parameters these are, for a driver that must be asked with
+ * dlsym(); the symbol without it is often there too, with those of a time of 32 bits. Each result is a CUresult, an int. */
+#define YK_CUDA_CALLS(X)                                                                                                \
+    X(cuInit, "", (unsigned flags))                                                                                     \
+    X(cuDriverGetVersion, "", (int *ret))                                                                               \
+    X(cuGetErrorName, "", (int result, const char **ret))                                                               \
+    X(cuGetErrorString, "", (int result, const char **ret))                                                             \
+    X(cuDeviceGetCount, "", (int *ret))                                                                                 \
+    X(cuDeviceGet, "", (int *ret, int ordinal))                                                                         \
+    X(cuDeviceGetName, "", (char *ret, int size, int device))                                                           \
+    X(cuDeviceGetUuid, "", (struct yk_cu_uuid *ret, int device))                                                        \
+    X(cuDeviceTotalMem, "_v2", (size_t *ret, int device))                                                               \
+    X(cuDeviceGetAttribute, "", (int *ret, int attribute, int device))                                                  \
+    X(cuDevicePrimaryCtxRetain, "", (struct yk_cu_context **ret, int device))                                           \
+    X(cuDevicePrimaryCtxRelease, "_v2", (int device))                                                                   \
+    X(cuCtxSetCurrent, "", (struct yk_cu_context *context))                                                             \
+    X(cuCtxGetCurrent, "", (struct yk_cu_context **ret))                                                                \
+    X(cuMemAlloc, "_v2", (yk_cu_address *ret, size_t size))                                                             \
+    X(cuMemFree, "_v2", (yk_cu_address p))                                                                              \
+    X(cuMemGetInfo, "_v2", (size_t *ret_free, size_t *ret_total))                                                       \
+    X(cuMemHostAlloc, "", (void **ret, size_t size, unsigned flags))                                                    \
+    X(cuMemFreeHost, "", (void *p))                                                                                     \
+    X(cuMemcpyAsync, "", (yk_cu_address dst, yk_cu_address src, size_t size, struct yk_cu_stream *s))                   \
+    X(cuMemcpyHtoDAsync, "_v2", (yk_cu_address dst, const void *src, size_t size, struct yk_cu_stream *s))              \
+    X(cuMemcpyDtoHAsync, "_v2", (void *dst, yk_cu_address src, size_t size, struct yk_cu_stream *s))                    \
+    X(cuMemcpyDtoDAsync, "_v2", (yk_cu_address dst, yk_cu_address src, size_t size, struct yk_cu_stream *s))            \
+    X(cuMemsetD8Async, "", (yk_cu_address dst, unsigned char value, size_t count, struct yk_cu_stream *s))              \
+    X(cuMemsetD16Async, "", (yk_cu_address dst, unsigned short value, size_t count, struct yk_cu_stream *s))            \
+    X(cuMemsetD32Async, "", (yk_cu_address dst, unsigned value, size_t count, struct yk_cu_stream *s))                  \
+    X(cuStreamCreate, "", (struct yk_cu_stream **ret, unsigned flags))                                                  \
+    X(cuStreamDestroy, "_v2", (struct yk_cu_stream *s))                                                                 \
+    X(cuStreamQuery, "", (struct yk_cu_stream *s))                                                                      \
+    X(cuStreamWaitEvent, "", (struct yk_cu_stream *s, struct yk_cu_event *v, unsigned flags))                           \
+    X(cuEventCreate, "", (struct yk_cu_event **ret, unsigned flags))                                                    \
+    X(cuEventDestroy, "_v2", (struct yk_cu_event *v))                                                                   \
+    X(cuEventRecord, "", (struct yk_cu_event *v, struct yk_cu_stream *s))                                               \
+    X(cuEventQuery, "", (struct yk_cu_event *v))                                                                        \
+    X(cuEventSynchronize, "", (struct yk_cu_event *v))                                                                  \
+    X(cuEventElapsedTime, "", (float *ret, struct yk_cu_event *from, struct yk_cu_event *to))                           \
+    X(cuModuleLoadDataEx, "", (struct yk_cu_module **ret, const void *image, unsigned count, const int *options, void **values)) \
+    X(cuModuleGetFunction, "", (struct yk_cu_function **ret, struct yk_cu_module *m, const char *name))                 \
+    X(cuModuleUnload, "", (struct yk_cu_module *m))                                                                     \
+    X(cuFuncGetAttribute, "", (int *ret, int attribute, struct yk_cu_function *f))                                      \
+    X(cuFuncSetAttribute, "", (struct yk_cu_function *f, int attribute, int value))                                     \
+    X(cuLaunchKernel, "", (struct yk_cu_function *f, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, \
+                           unsigned block_y, unsigned block_z, unsigned shared, struct yk_cu_stream *s, void **arguments, \
+                           void **extra))
+
+#define YK_CUDA_FIELD(name, suffix, parameters) int(*name) parameters;
+typedef struct yk_cuda_table {
+    YK_CUDA_CALLS(YK_CUDA_FIELD)
+} yk_cuda_table;
+
+/* The driver's results that yoke tells apart. */
+enum yk_cuda_result {
+    YK_CUDA_OK = 0,
+    YK_CUDA_INVALID_VALUE = 1,
+    YK_CUDA_OUT_OF_MEMORY = 2,
+    YK_CUDA_NOT_INITIALIZED = 3,
+    YK_CUDA_DEINITIALIZED = 4,
+    YK_CUDA_STUB = 34,
+    YK_CUDA_UNAVAILABLE = 46,
+    YK_CUDA_NO_DEVICE = 100,
+    YK_CUDA_INVALID_DEVICE = 101,
+    YK_CUDA_INVALID_IMAGE = 200,
+    YK_CUDA_INVALID_CONTEXT = 201,
+    YK_CUDA_NO_BINARY = 209,
+    YK_CUDA_ECC = 214,
+    YK_CUDA_INVALID_PTX = 218,
+    YK_CUDA_NVLINK = 220,
+    YK_CUDA_NO_JIT = 221,
+    YK_CUDA_NEW_PTX = 222,
+    YK_CUDA_INVALID_SOURCE = 300,
+    YK_CUDA_INVALID_HANDLE = 400,
+    YK_CUDA_NOT_FOUND = 500,
+    YK_CUDA_NOT_READY = 600,
+    YK_CUDA_ILLEGAL_ADDRESS = 700,
+    YK_CUDA_OUT_OF_RESOURCES = 701,
+    YK_CUDA_TIMEOUT = 702,
+    YK_CUDA_DESTROYED = 709,
+    YK_CUDA_ASSERT = 710,
+    YK_CUDA_STACK = 714,
+    YK_CUDA_FAILED = 719,
+    YK_CUDA_NOT_PERMITTED = 800,
+    YK_CUDA_NOT_SUPPORTED = 801,
+    YK_CUDA_NOT_READY_SYSTEM = 802,
+    YK_CUDA_MISMATCH = 803,
+    YK_CUDA_NO_COMPAT = 804,
+    YK_CUDA_UNKNOWN = 999
+};
+
+/* ---- Loading (cuda_load.c) ---- */
+
+/* Complete once yk_cuda_load() has returned 0 or more; written by it alone. */
+extern yk_cuda_table yk_cuda;
+
+/* Opens the driver if that has not been tried yet. How many devices it has, or the reason why it cannot be used, the same each
+ * time; -ECHILD in a child of the process that opened it. */
+int yk_cuda_load(yk_error *e);
+/* As of the driver: 13000 is CUDA 13.0. */
+int yk_cuda_version(void);
+/* Fills e with what the driver said of `call` and with what was being done, a format. Returns the code. 0 is no failure. */
+int yk_cuda_fail(yk_error *e, int result, const char *call, const char *doing, ...) __attribute__((format(printf, 4, 5)));
+/* The name of a result, "CUDA_ERROR_OUT_OF_MEMORY". Never NULL. */
+const char *yk_cuda_name(int result);
+
+/* ---- Devices (cuda_device.c) ---- */
+
+/* What hangs at yoke_device.native. Written while it is opened and closed; module and fill under lock. */
+typedef struct yk_cuda_device {
+    struct yk_cu_context *context;
+    int ordinal;
+    yk_mutex lock;
+    struct yk_cu_module *fill_module;   /* cuda_fill.c: made when first needed */
+    struct yk_cu_function *fill[2];
+} yk_cuda_device;
+
+int yk_cuda_count(yk_error *e);
+void yk_cuda_describe(unsigned i, yoke_device_info *ret);
+int yk_cuda_find(const char *arg, yk_error *e);
+int yk_cuda_open(yoke_device *d, unsigned i, yk_error *e);
+void yk_cuda_close(yoke_device *d);
+
+/* Makes the device's context this thread's. Asks what is current, since others set it too. Returns a result. */
+static inline int yk_cuda_enter(const yoke_device *d)
+{
+    const yk_cuda_device *c = d->native;
+    struct yk_cu_context *now = NULL;
+    if (YK_LIKELY(yk_cuda.cuCtxGetCurrent(&now) == YK_CUDA_OK && now == c->context))
+        return YK_CUDA_OK;
+    return yk_cuda.cuCtxSetCurrent(c->context);
+}
+
+/* The same, with the text of a failure. */
+static inline int yk_cuda_enter_for(const yoke_device *d, const char *doing, yk_error *e)
+{
+    int result = yk_cuda_enter(d);
+    return YK_LIKELY(result == YK_CUDA_OK) ? 0 : yk_cuda_fail(e, result, "cuCtxSetCurrent", "%s", doing);
+}
+
+/* ---- Memory and streams (cuda_stream.c, cuda_fill.c) ---- */
+
+/* What hangs at yoke_stream.native. Constant while it is open. */
+typedef struct yk_cuda_stream {
+    struct yk_cu_stream *stream;
+    struct yk_cu_event *pause; /* on which a long wait sleeps */
+} yk_cuda_stream;
+
+int yk_cuda_take(yoke_device *d, yk_span *span, yk_error *e);
+void yk_cuda_give(yoke_device *d, yk_span *span);
+int yk_cuda_pin(yoke_device *d, size_t size, void **ret, yk_error *e);
+void yk_cuda_unpin(yoke_device *d, void *memory);
+int yk_cuda_stream_open(yoke_stream *s, yk_error *e);
+void yk_cuda_stream_close(yoke_stream *s);
+int yk_cuda_stream_wait(yoke_stream *s, yk_error *e);
+int yk_cuda_stream_try(yoke_stream *s, yk_error *e);
+int yk_cuda_event_open(yoke_stream_event *v, yk_error *e);
+void yk_cuda_event_close(yoke_stream_event *v);
+int yk_cuda_event_mark(yoke_stream *s, yoke_stream_event *v, yk_error *e);
+int yk_cuda_event_after(yoke_stream *s, yoke_stream_event *v, yk_error *e);
+int yk_cuda_event_wait(yoke_stream_event *v, yk_error *e);
+int yk_cuda_event_try(yoke_stream_event *v, yk_error *e);
+int yk_cuda_event_elapsed(yoke_stream_event *from, yoke_stream_event *to, int64_t *ret, yk_error *e);
+int yk_cuda_copy(yoke_stream *s, void *dst, const yk_span *to, const void *src, const yk_span *from, size_t size, yk_error *e);
+int yk_cuda_fill(yoke_stream *s, void *dst, const yk_span *to, const void *value, size_t size, size_t count, yk_error *e);
+/* Lets go of what filling needed. The device's context is current. */
+void yk_cuda_fill_done(yk_cuda_device *c);
+
+/* ---- Images (cuda_image.c) ---- */
+
+/* A module, loaded from text that the driver compiles or from what NVRTC made. The log of a failure is appended to log (may be
+ * NULL). Returns a result. */
+int yk_cuda_module(const void *image, struct yk_cu_module **ret, yk_buf *log);
+
+/* ---- The compiler (cuda_nvrtc.c) ---- */
+
+/* What is to be compiled, for a device of this capability (90 is 9.0). */
+typedef struct yk_cuda_source {
+    const char *text, *options, *name;
+    unsigned capability;
+} yk_cuda_source;
+
+/* What came out. image: a cubin, or PTX ended by a NUL. log: what the compiler had to say to people; numbers: what the assembler
+ * told of each function. */
+typedef struct yk_cuda_binary {
+    yk_buf image, log, numbers;
+    bool is_ptx;
+} yk_cuda_binary;
+
+void yk_cuda_binary_done(yk_cuda_binary *b);
+
+/* A text that changes when the compiler does. Does not open it when it can be found by its path. 0, or -ENOPKG: there is none, e
+ * says where it was looked for. */
+int yk_nvrtc_identity(const char **ret, yk_error *e);
+/* -EINVAL: it does not compile, b->log says why. In every case b is to be done with. */
+int yk_nvrtc_compile(const yk_cuda_source *source, yk_cuda_binary *b, yk_error *e);
+
+/* ---- What was compiled before (cuda_cache.c) ---- */
+
+/* 64 digits and a NUL: stands for source, device and compiler. */
+void yk_cuda_key(const yk_cuda_source *source, const char *compiler, char ret[65]);
+/* Whether it was there and whole. In every case b is to be done with. */
+bool yk_cuda_cache_read(const char key[65], yk_cuda_binary *b);
+/* Keeps it if that is possible; nobody needs to know if it is not. */
+void yk_cuda_cache_write(const char key[65], const yk_cuda_binary *b);
+#endif
