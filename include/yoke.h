@@ -19,5 +19,6 @@
 #include <yoke/json.h>
 #include <yoke/module.h>
 #include <yoke/gpu.h>
+#include <yoke/primitive.h>
 #include <yoke/trace.h>
 #endif
