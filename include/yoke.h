@@ -20,5 +20,9 @@
 #include <yoke/module.h>
 #include <yoke/gpu.h>
 #include <yoke/primitive.h>
+#include <yoke/array.h>
+#define YK_ALL_OF_YOKE
+#include <yoke/kernel.h>
+#undef YK_ALL_OF_YOKE
 #include <yoke/trace.h>
 #endif

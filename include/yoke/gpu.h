@@ -16,7 +16,8 @@
  * that is a GPU). NULL is what the environment variable YOKE_DEVICE says (several names with commas between: the first that
  * works), and without it the first of: a CUDA device, an OpenCL GPU, the CPU. Nothing of CUDA or OpenCL is needed to build;
  * drivers are opened when a device is first asked for, and where there are none, or broken ones, this is one line of text in
- * the error.
+ * the error. YOKE_OPENCL_DRIVER names a library to be opened instead of libOpenCL.so.1, whose drivers stand in
+ * /etc/OpenCL/vendors.
  *
  * Addresses. Memory of a device is named by ordinary typed pointers, on every kind of device: x + 10 is its eleventh element,
  * and every call finds out by itself whether an address is of the device or of the host. Memory of a CUDA or OpenCL device

@@ -15,7 +15,7 @@
  *
  * Results are the same each time, to the last bit, on a device of the same kind: no order of operations depends on who comes first. Sums
  * of floats have the type of their elements, are taken in many parts, and differ in their last bits between kinds of devices. Integers
- * wrap around. The minimum and maximum of floats leave out NaNs where there is anything else.
+ * wrap around. The minimum and maximum of floats leave out NaNs.
  *
  * Each call returns 0 or a negative code, and yoke_device_error() has the text: -EINVAL an address is NULL and n is not 0, or a
  * number is out of its range; -EFAULT an address is not of this device; -E2BIG too many elements; -ENOMEM no temporary memory, with
@@ -48,7 +48,7 @@ YOKE_API int yk_stream_select(yoke_stream *s, size_t size, size_t n, const void 
 YOKE_API int yk_stream_unique(yoke_stream *s, yk_number type, size_t n, const void *x, void *out, uint64_t *kept);
 YOKE_API int yk_stream_histogram(yoke_stream *s, yk_number type, size_t n, const void *x, size_t bins, const void *low,
                                  const void *high, uint64_t *counts);
-YOKE_API int yk_stream_segments(yoke_stream *s, yk_operator op, yk_number type, size_t segments, size_t offset_size,
+YOKE_API int yk_stream_segments(yoke_stream *s, yk_operator op, yk_number type, size_t segments, size_t n, size_t offset_size,
                                 const void *offsets, const void *x, void *out);
 YOKE_API int yk_stream_matmul(yoke_stream *s, yk_number type, size_t m, size_t n, size_t k, const void *a, size_t lda, const void *b,
                               size_t ldb, void *c, size_t ldc);
@@ -91,10 +91,10 @@ YOKE_API int yk_stream_spmv(yoke_stream *s, yk_number type, size_t rows, size_t 
  *     int yoke_stream_histogram(yoke_stream *s, size_t n, const T *x, size_t bins, T low, T high, uint64_t *counts);
  *
  * Segmented reductions. out[k]: x[offsets[k]] to x[offsets[k + 1] - 1] taken together, as a reduction of none if there are none.
- * There are segments + 1 offsets, which do not fall, of type uint32_t or uint64_t.
- *     int yoke_stream_segments_sum(yoke_stream *s, size_t segments, const O *offsets, const T *x, T *out);
- *     int yoke_stream_segments_min(yoke_stream *s, size_t segments, const O *offsets, const T *x, T *out);
- *     int yoke_stream_segments_max(yoke_stream *s, size_t segments, const O *offsets, const T *x, T *out);
+ * There are segments + 1 offsets, which do not fall, of type uint32_t or uint64_t; n, the last of them, tells how to go about it.
+ *     int yoke_stream_segments_sum(yoke_stream *s, size_t segments, size_t n, const O *offsets, const T *x, T *out);
+ *     int yoke_stream_segments_min(yoke_stream *s, size_t segments, size_t n, const O *offsets, const T *x, T *out);
+ *     int yoke_stream_segments_max(yoke_stream *s, size_t segments, size_t n, const O *offsets, const T *x, T *out);
  *
  * Matrices of float or double, row after row; lda, ldb, ldc: elements from one row to the next. c: m rows, n columns, becomes a (m rows,
  * k columns) times b (k rows, n columns). Each element is summed in order of k.
@@ -120,10 +120,10 @@ YOKE_API int yk_stream_spmv(yoke_stream *s, yk_number type, size_t rows, size_t 
         return CALL;                                                                                                   \
     }
 #define YK_STREAM_SEGMENTS(NAME, S, N, T, OP)                                                                          \
-    static inline int YK_TYPED(NAME, S)(yoke_stream * s, size_t segments, size_t offset_size, const void *offsets,     \
-                                        const T *x, T *out)                                                            \
+    static inline int YK_TYPED(NAME, S)(yoke_stream * s, size_t segments, size_t n, size_t offset_size,                \
+                                        const void *offsets, const T *x, T *out)                                       \
     {                                                                                                                  \
-        return yk_stream_segments(s, OP, N, segments, offset_size, offsets, x, out);                                   \
+        return yk_stream_segments(s, OP, N, segments, n, offset_size, offsets, x, out);                                  \
     }
 #define YK_STREAM_CALLS(S, N, T)                                                                                       \
     YK_STREAM_FOLD(yoke_stream_sum, S, T, yk_stream_reduce(s, YK_SUM, N, n, x, out))                                   \
@@ -193,17 +193,17 @@ template <class E> inline int yoke_stream_select(yoke_stream *s, size_t n, const
 {
     return yk_stream_select(s, sizeof *x, n, x, flags, out, kept);
 }
-template <class O, class T> inline int yoke_stream_segments_sum(yoke_stream *s, size_t segments, const O *offsets, const T *x, T *out)
+template <class O, class T> inline int yoke_stream_segments_sum(yoke_stream *s, size_t segments, size_t n, const O *offsets, const T *x, T *out)
 {
-    return yk_stream_segments_sum(s, segments, sizeof *offsets, offsets, x, out);
+    return yk_stream_segments_sum(s, segments, n, sizeof *offsets, offsets, x, out);
 }
-template <class O, class T> inline int yoke_stream_segments_min(yoke_stream *s, size_t segments, const O *offsets, const T *x, T *out)
+template <class O, class T> inline int yoke_stream_segments_min(yoke_stream *s, size_t segments, size_t n, const O *offsets, const T *x, T *out)
 {
-    return yk_stream_segments_min(s, segments, sizeof *offsets, offsets, x, out);
+    return yk_stream_segments_min(s, segments, n, sizeof *offsets, offsets, x, out);
 }
-template <class O, class T> inline int yoke_stream_segments_max(yoke_stream *s, size_t segments, const O *offsets, const T *x, T *out)
+template <class O, class T> inline int yoke_stream_segments_max(yoke_stream *s, size_t segments, size_t n, const O *offsets, const T *x, T *out)
 {
-    return yk_stream_segments_max(s, segments, sizeof *offsets, offsets, x, out);
+    return yk_stream_segments_max(s, segments, n, sizeof *offsets, offsets, x, out);
 }
 template <class O, class T>
 inline int yoke_stream_spmv(yoke_stream *s, size_t rows, size_t nonzeros, const O *offsets, const uint32_t *columns, const T *values,
@@ -234,12 +234,12 @@ inline int yoke_stream_spmv(yoke_stream *s, size_t rows, size_t nonzeros, const 
 #define yoke_stream_unique(s, n, x, out, kept) YK_BY_NUMBER(out, yoke_stream_unique)(s, n, x, out, kept)
 #define yoke_stream_histogram(s, n, x, bins, low, high, counts)                                                        \
     YK_BY_NUMBER(x, yoke_stream_histogram)(s, n, x, bins, low, high, counts)
-#define yoke_stream_segments_sum(s, segments, offsets, x, out)                                                         \
-    YK_BY_NUMBER(out, yk_stream_segments_sum)(s, segments, sizeof *(offsets), offsets, x, out)
-#define yoke_stream_segments_min(s, segments, offsets, x, out)                                                         \
-    YK_BY_NUMBER(out, yk_stream_segments_min)(s, segments, sizeof *(offsets), offsets, x, out)
-#define yoke_stream_segments_max(s, segments, offsets, x, out)                                                         \
-    YK_BY_NUMBER(out, yk_stream_segments_max)(s, segments, sizeof *(offsets), offsets, x, out)
+#define yoke_stream_segments_sum(s, segments, n, offsets, x, out)                                                      \
+    YK_BY_NUMBER(out, yk_stream_segments_sum)(s, segments, n, sizeof *(offsets), offsets, x, out)
+#define yoke_stream_segments_min(s, segments, n, offsets, x, out)                                                      \
+    YK_BY_NUMBER(out, yk_stream_segments_min)(s, segments, n, sizeof *(offsets), offsets, x, out)
+#define yoke_stream_segments_max(s, segments, n, offsets, x, out)                                                      \
+    YK_BY_NUMBER(out, yk_stream_segments_max)(s, segments, n, sizeof *(offsets), offsets, x, out)
 #define yoke_stream_matmul(s, m, n, k, a, lda, b, ldb, c, ldc)                                                         \
     YK_BY_FLOAT(c, yoke_stream_matmul)(s, m, n, k, a, lda, b, ldb, c, ldc)
 #define yoke_stream_spmv(s, rows, nonzeros, offsets, columns, values, x, y)                                            \

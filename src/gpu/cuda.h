@@ -1,5 +1,6 @@
-/* cuda.h: what the files of the CUDA driver table share, and yoke's own declarations of the entry points of the two libraries it
- * opens at run time: the driver, libcuda.so.1, and the compiler, libnvrtc. No header of a toolkit is needed.
+/* cuda.h: what the files of the CUDA driver table share, and yoke's own declarations of the entry points of the two
+ * libraries it opens at run time: the driver, libcuda.so.1, and the compiler, libnvrtc. No header of a toolkit is
+ * needed.
  *
  *     cuda_load.c    finds and opens the driver, once; texts and codes of its errors
  *     cuda_device.c  what devices there are, and opening one: its primary context
@@ -9,8 +10,8 @@
  *     cuda_cache.c   what was compiled before, on disk
  *     cuda_image.c   builds, functions, launches; the table itself
  *
- * The context of a device is the one that the CUDA runtime and what stands on it use too; it is made current in each call and left
- * so, never pushed nor popped. Nothing here calls the driver when the process ends. */
+ * The context of a device is the one that the CUDA runtime and what stands on it use too; it is made current in each
+ * call and left so, never pushed nor popped. Nothing here calls the driver when the process ends. */
 #ifndef YK_GPU_CUDA_H
 #define YK_GPU_CUDA_H
 #include "gpu/gpu.h"
@@ -27,51 +28,52 @@ typedef uint64_t yk_cu_address;
 
 /* ---- The driver's entry points ---- */
 
-/* X(name, suffix, parameters): the suffix is that of the symbol whose parameters these are, for a driver that must be asked with
- * dlsym(); the symbol without it is often there too, with those of a time of 32 bits. Each result is a CUresult, an int. */
+/* X(name, suffix, parameters): the suffix is that of the symbol whose parameters these are, for a driver that must be
+ * asked with dlsym(); the symbol without it is often there too, with those of a time of 32 bits. Each result is a
+ * CUresult, an int. */
 #define YK_CUDA_CALLS(X)                                                                                                \
-    X(cuInit, "", (unsigned flags))                                                                                     \
-    X(cuDriverGetVersion, "", (int *ret))                                                                               \
-    X(cuGetErrorName, "", (int result, const char **ret))                                                               \
-    X(cuGetErrorString, "", (int result, const char **ret))                                                             \
-    X(cuDeviceGetCount, "", (int *ret))                                                                                 \
-    X(cuDeviceGet, "", (int *ret, int ordinal))                                                                         \
-    X(cuDeviceGetName, "", (char *ret, int size, int device))                                                           \
-    X(cuDeviceGetUuid, "", (struct yk_cu_uuid *ret, int device))                                                        \
-    X(cuDeviceTotalMem, "_v2", (size_t *ret, int device))                                                               \
-    X(cuDeviceGetAttribute, "", (int *ret, int attribute, int device))                                                  \
-    X(cuDevicePrimaryCtxRetain, "", (struct yk_cu_context **ret, int device))                                           \
-    X(cuDevicePrimaryCtxRelease, "_v2", (int device))                                                                   \
-    X(cuCtxSetCurrent, "", (struct yk_cu_context *context))                                                             \
-    X(cuCtxGetCurrent, "", (struct yk_cu_context **ret))                                                                \
-    X(cuMemAlloc, "_v2", (yk_cu_address *ret, size_t size))                                                             \
-    X(cuMemFree, "_v2", (yk_cu_address p))                                                                              \
-    X(cuMemGetInfo, "_v2", (size_t *ret_free, size_t *ret_total))                                                       \
-    X(cuMemHostAlloc, "", (void **ret, size_t size, unsigned flags))                                                    \
-    X(cuMemFreeHost, "", (void *p))                                                                                     \
-    X(cuMemcpyAsync, "", (yk_cu_address dst, yk_cu_address src, size_t size, struct yk_cu_stream *s))                   \
-    X(cuMemcpyHtoDAsync, "_v2", (yk_cu_address dst, const void *src, size_t size, struct yk_cu_stream *s))              \
-    X(cuMemcpyDtoHAsync, "_v2", (void *dst, yk_cu_address src, size_t size, struct yk_cu_stream *s))                    \
-    X(cuMemcpyDtoDAsync, "_v2", (yk_cu_address dst, yk_cu_address src, size_t size, struct yk_cu_stream *s))            \
-    X(cuMemsetD8Async, "", (yk_cu_address dst, unsigned char value, size_t count, struct yk_cu_stream *s))              \
-    X(cuMemsetD16Async, "", (yk_cu_address dst, unsigned short value, size_t count, struct yk_cu_stream *s))            \
-    X(cuMemsetD32Async, "", (yk_cu_address dst, unsigned value, size_t count, struct yk_cu_stream *s))                  \
-    X(cuStreamCreate, "", (struct yk_cu_stream **ret, unsigned flags))                                                  \
-    X(cuStreamDestroy, "_v2", (struct yk_cu_stream *s))                                                                 \
-    X(cuStreamQuery, "", (struct yk_cu_stream *s))                                                                      \
-    X(cuStreamWaitEvent, "", (struct yk_cu_stream *s, struct yk_cu_event *v, unsigned flags))                           \
-    X(cuEventCreate, "", (struct yk_cu_event **ret, unsigned flags))                                                    \
-    X(cuEventDestroy, "_v2", (struct yk_cu_event *v))                                                                   \
-    X(cuEventRecord, "", (struct yk_cu_event *v, struct yk_cu_stream *s))                                               \
-    X(cuEventQuery, "", (struct yk_cu_event *v))                                                                        \
-    X(cuEventSynchronize, "", (struct yk_cu_event *v))                                                                  \
-    X(cuEventElapsedTime, "", (float *ret, struct yk_cu_event *from, struct yk_cu_event *to))                           \
-    X(cuModuleLoadDataEx, "", (struct yk_cu_module **ret, const void *image, unsigned count, const int *options, void **values)) \
-    X(cuModuleGetFunction, "", (struct yk_cu_function **ret, struct yk_cu_module *m, const char *name))                 \
-    X(cuModuleUnload, "", (struct yk_cu_module *m))                                                                     \
-    X(cuFuncGetAttribute, "", (int *ret, int attribute, struct yk_cu_function *f))                                      \
-    X(cuFuncSetAttribute, "", (struct yk_cu_function *f, int attribute, int value))                                     \
-    X(cuLaunchKernel, "", (struct yk_cu_function *f, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, \
+    X(cuInit, , (unsigned flags))                                                                                     \
+    X(cuDriverGetVersion, , (int *ret))                                                                               \
+    X(cuGetErrorName, , (int result, const char **ret))                                                               \
+    X(cuGetErrorString, , (int result, const char **ret))                                                             \
+    X(cuDeviceGetCount, , (int *ret))                                                                                 \
+    X(cuDeviceGet, , (int *ret, int ordinal))                                                                         \
+    X(cuDeviceGetName, , (char *ret, int size, int device))                                                           \
+    X(cuDeviceGetUuid, , (struct yk_cu_uuid *ret, int device))                                                        \
+    X(cuDeviceTotalMem, _v2, (size_t *ret, int device))                                                               \
+    X(cuDeviceGetAttribute, , (int *ret, int attribute, int device))                                                  \
+    X(cuDevicePrimaryCtxRetain, , (struct yk_cu_context **ret, int device))                                           \
+    X(cuDevicePrimaryCtxRelease, _v2, (int device))                                                                   \
+    X(cuCtxSetCurrent, , (struct yk_cu_context *context))                                                             \
+    X(cuCtxGetCurrent, , (struct yk_cu_context **ret))                                                                \
+    X(cuMemAlloc, _v2, (yk_cu_address *ret, size_t size))                                                             \
+    X(cuMemFree, _v2, (yk_cu_address p))                                                                              \
+    X(cuMemGetInfo, _v2, (size_t *ret_free, size_t *ret_total))                                                       \
+    X(cuMemHostAlloc, , (void **ret, size_t size, unsigned flags))                                                    \
+    X(cuMemFreeHost, , (void *p))                                                                                     \
+    X(cuMemcpyAsync, , (yk_cu_address dst, yk_cu_address src, size_t size, struct yk_cu_stream *s))                   \
+    X(cuMemcpyHtoDAsync, _v2, (yk_cu_address dst, const void *src, size_t size, struct yk_cu_stream *s))              \
+    X(cuMemcpyDtoHAsync, _v2, (void *dst, yk_cu_address src, size_t size, struct yk_cu_stream *s))                    \
+    X(cuMemcpyDtoDAsync, _v2, (yk_cu_address dst, yk_cu_address src, size_t size, struct yk_cu_stream *s))            \
+    X(cuMemsetD8Async, , (yk_cu_address dst, unsigned char value, size_t count, struct yk_cu_stream *s))              \
+    X(cuMemsetD16Async, , (yk_cu_address dst, unsigned short value, size_t count, struct yk_cu_stream *s))            \
+    X(cuMemsetD32Async, , (yk_cu_address dst, unsigned value, size_t count, struct yk_cu_stream *s))                  \
+    X(cuStreamCreate, , (struct yk_cu_stream **ret, unsigned flags))                                                  \
+    X(cuStreamDestroy, _v2, (struct yk_cu_stream *s))                                                                 \
+    X(cuStreamQuery, , (struct yk_cu_stream *s))                                                                      \
+    X(cuStreamWaitEvent, , (struct yk_cu_stream *s, struct yk_cu_event *v, unsigned flags))                           \
+    X(cuEventCreate, , (struct yk_cu_event **ret, unsigned flags))                                                    \
+    X(cuEventDestroy, _v2, (struct yk_cu_event *v))                                                                   \
+    X(cuEventRecord, , (struct yk_cu_event *v, struct yk_cu_stream *s))                                               \
+    X(cuEventQuery, , (struct yk_cu_event *v))                                                                        \
+    X(cuEventSynchronize, , (struct yk_cu_event *v))                                                                  \
+    X(cuEventElapsedTime, , (float *ret, struct yk_cu_event *from, struct yk_cu_event *to))                           \
+    X(cuModuleLoadDataEx, , (struct yk_cu_module **ret, const void *image, unsigned count, const int *options, void **values)) \
+    X(cuModuleGetFunction, , (struct yk_cu_function **ret, struct yk_cu_module *m, const char *name))                 \
+    X(cuModuleUnload, , (struct yk_cu_module *m))                                                                     \
+    X(cuFuncGetAttribute, , (int *ret, int attribute, struct yk_cu_function *f))                                      \
+    X(cuFuncSetAttribute, , (struct yk_cu_function *f, int attribute, int value))                                     \
+    X(cuLaunchKernel, , (struct yk_cu_function *f, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, \
                            unsigned block_y, unsigned block_z, unsigned shared, struct yk_cu_stream *s, void **arguments, \
                            void **extra))
 
@@ -99,6 +101,7 @@ enum yk_cuda_result {
     YK_CUDA_NVLINK = 220,
     YK_CUDA_NO_JIT = 221,
     YK_CUDA_NEW_PTX = 222,
+    YK_CUDA_CONTAINED = 226,
     YK_CUDA_INVALID_SOURCE = 300,
     YK_CUDA_INVALID_HANDLE = 400,
     YK_CUDA_NOT_FOUND = 500,
@@ -110,11 +113,15 @@ enum yk_cuda_result {
     YK_CUDA_ASSERT = 710,
     YK_CUDA_STACK = 714,
     YK_CUDA_FAILED = 719,
+    YK_CUDA_TOO_LARGE = 720,
+    YK_CUDA_TENSOR_LEAK = 721,
     YK_CUDA_NOT_PERMITTED = 800,
     YK_CUDA_NOT_SUPPORTED = 801,
     YK_CUDA_NOT_READY_SYSTEM = 802,
     YK_CUDA_MISMATCH = 803,
     YK_CUDA_NO_COMPAT = 804,
+    YK_CUDA_MPS_ENDED = 810,
+    YK_CUDA_EXTERNAL = 911,
     YK_CUDA_UNKNOWN = 999
 };
 
@@ -123,8 +130,8 @@ enum yk_cuda_result {
 /* Complete once yk_cuda_load() has returned 0 or more; written by it alone. */
 extern yk_cuda_table yk_cuda;
 
-/* Opens the driver if that has not been tried yet. How many devices it has, or the reason why it cannot be used, the same each
- * time; -ECHILD in a child of the process that opened it. */
+/* Opens the driver if that has not been tried yet. How many devices it has, or the reason why it cannot be used, the
+ * same each time; -ECHILD in a child of the process that opened it. */
 int yk_cuda_load(yk_error *e);
 /* As of the driver: 13000 is CUDA 13.0. */
 int yk_cuda_version(void);
@@ -197,8 +204,8 @@ void yk_cuda_fill_done(yk_cuda_device *c);
 
 /* ---- Images (cuda_image.c) ---- */
 
-/* A module, loaded from text that the driver compiles or from what NVRTC made. The log of a failure is appended to log (may be
- * NULL). Returns a result. */
+/* A module, loaded from text that the driver compiles or from what NVRTC made. The log of a failure is appended to log
+ * (may be NULL). Returns a result. */
 int yk_cuda_module(const void *image, struct yk_cu_module **ret, yk_buf *log);
 
 /* ---- The compiler (cuda_nvrtc.c) ---- */
@@ -209,8 +216,8 @@ typedef struct yk_cuda_source {
     unsigned capability;
 } yk_cuda_source;
 
-/* What came out. image: a cubin, or PTX ended by a NUL. log: what the compiler had to say to people; numbers: what the assembler
- * told of each function. */
+/* What came out. image: a cubin, or PTX ended by a NUL. log: what the compiler had to say to people; numbers: what the
+ * assembler told of each function. */
 typedef struct yk_cuda_binary {
     yk_buf image, log, numbers;
     bool is_ptx;
@@ -218,8 +225,8 @@ typedef struct yk_cuda_binary {
 
 void yk_cuda_binary_done(yk_cuda_binary *b);
 
-/* A text that changes when the compiler does. Does not open it when it can be found by its path. 0, or -ENOPKG: there is none, e
- * says where it was looked for. */
+/* A text that changes when the compiler does. Does not open it when it can be found by its path. 0, or -ENOPKG: there
+ * is none, e says where it was looked for. */
 int yk_nvrtc_identity(const char **ret, yk_error *e);
 /* -EINVAL: it does not compile, b->log says why. In every case b is to be done with. */
 int yk_nvrtc_compile(const yk_cuda_source *source, yk_cuda_binary *b, yk_error *e);

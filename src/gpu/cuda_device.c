@@ -1,5 +1,5 @@
-/* cuda_device: the CUDA devices of the machine, and opening one. A device is its primary context, the one that the CUDA runtime
- * and all that stands on it use, so that memory and streams can be given to and fro. */
+/* cuda_device: the CUDA devices of the machine, and opening one. A device is its primary context, the one that the CUDA
+ * runtime and all that stands on it use, so that memory and streams can be given to and fro. */
 #include "gpu/cuda.h"
 #include <ctype.h>
 #include <fcntl.h>
@@ -144,12 +144,16 @@ static bool is_meant(const char *arg, unsigned i)
     return is_id || strcasecmp(arg, about.pci) == 0 || strcasestr(about.name, arg);
 }
 
-/* Part of the name, the beginning of the identity that nvidia-smi -L shows, or the place on the bus. */
+/* The number, part of the name, the beginning of the identity that nvidia-smi -L shows, or the place on the bus. */
 int yk_cuda_find(const char *arg, yk_error *e)
 {
     int count = yk_cuda_load(e);
     if (count < 0)
         return count;
+    char *end;
+    unsigned long number = strtoul(arg, &end, 10);
+    if (*arg >= '0' && *arg <= '9' && !*end && number < (unsigned long)count)
+        return (int)number;
     for (unsigned i = 0; *arg && i < (unsigned)count; i++)
         if (is_meant(arg, i))
             return (int)i;
@@ -184,6 +188,8 @@ int yk_cuda_open(yoke_device *d, unsigned i, yk_error *e)
     int err = 0, result = yk_cuda.cuDeviceGet(&c->ordinal, (int)i);
     if (result != YK_CUDA_OK)
         err = yk_cuda_fail(e, result, "cuDeviceGet", "opening device %u", i);
+    if (err == 0 && d->info.capability == 0)
+        err = yk_errorf(e, EIO, "cuda: device %u does not say what it can (cuDeviceGetAttribute)", i);
     if (err == 0) {
         result = yk_cuda.cuDevicePrimaryCtxRetain(&c->context, c->ordinal);
         if (result != YK_CUDA_OK)

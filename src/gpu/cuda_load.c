@@ -1,9 +1,10 @@
-/* cuda_load: finds and opens the CUDA driver when it is first asked for, and never again: what came of it is kept, the reason of a
- * failure as one sentence for people. Errors of the driver get their codes and texts here too.
+/* cuda_load: finds and opens the CUDA driver when it is first asked for, and never again: what came of it is kept, the
+ * reason of a failure as one sentence for people. Errors of the driver get their codes and texts here too.
  *
- * The driver is libcuda.so.1 (libcuda.so is a toolkit's stub for linking), or what YOKE_CUDA_DRIVER names. Functions are asked for
- * with cuGetProcAddress(), by the version of CUDA that the declarations in cuda.h are of, since with newer numbers some come with
- * other parameters; a driver before 11.3 has the symbols alone. All of them are there since CUDA 11.0, and all are needed. */
+ * The driver is libcuda.so.1 (libcuda.so is a toolkit's stub for linking), or what YOKE_CUDA_DRIVER names. Functions
+ * are asked for with cuGetProcAddress(), by the version of CUDA that the declarations in cuda.h are of, since with
+ * newer numbers some come with other parameters; a driver before 11.3 has the symbols alone. All of them are there
+ * since CUDA 11.0, and all are needed. */
 #include "gpu/cuda.h"
 #include <dlfcn.h>
 #include <stddef.h>
@@ -31,7 +32,7 @@ typedef struct entry {
     size_t at;
 } entry;
 
-#define ENTRY(name, suffix, parameters) {#name, #name suffix, offsetof(yk_cuda_table, name)},
+#define ENTRY(name, suffix, parameters) {#name, #name #suffix, offsetof(yk_cuda_table, name)},
 static const entry entries[] = {YK_CUDA_CALLS(ENTRY)};
 
 typedef struct finder {
@@ -81,8 +82,8 @@ static int why_not(int result, const char *path, yk_error *e)
     case YK_CUDA_STUB:
         return yk_errorf(e, ENODEV, "cuda: %s is a toolkit's stub for linking, not a driver", path);
     case YK_CUDA_NO_DEVICE:
-        return yk_errorf(e, ENODEV, "cuda: the driver finds no device%s%s%s", visible ? " (CUDA_VISIBLE_DEVICES is \"" : "",
-                         visible ? visible : "", visible ? "\")" : "");
+        return yk_errorf(e, ENODEV, "cuda: the driver finds no device%s%s%s",
+                         visible ? " (CUDA_VISIBLE_DEVICES is \"" : "", visible ? visible : "", visible ? "\")" : "");
     case YK_CUDA_INVALID_DEVICE:
         return yk_errorf(e, ENODEV, "cuda: the driver says that a device is not valid (is its licence in order?)");
     case YK_CUDA_UNAVAILABLE:
@@ -90,7 +91,8 @@ static int why_not(int result, const char *path, yk_error *e)
     case YK_CUDA_NOT_READY_SYSTEM:
         return yk_errorf(e, ENODEV, "cuda: the system is not ready yet (does nvidia-fabricmanager run?)");
     case YK_CUDA_MISMATCH:
-        return yk_errorf(e, ENODEV, "cuda: driver library and kernel module are of different versions: restart the machine");
+        return yk_errorf(e, ENODEV,
+                         "cuda: driver library and kernel module are of different versions: restart the machine");
     case YK_CUDA_NO_COMPAT:
         return yk_errorf(e, ENODEV, "cuda: the compatibility driver does not support these devices");
     case YK_CUDA_UNKNOWN:
@@ -169,7 +171,8 @@ static int code_of(int result)
         return -ENOMEM;
     case YK_CUDA_INVALID_VALUE:
     case YK_CUDA_INVALID_HANDLE:
-    case YK_CUDA_OUT_OF_RESOURCES: /* a launch whose groups are too large */
+    case YK_CUDA_OUT_OF_RESOURCES: /* of a launch; the device goes on */
+    case YK_CUDA_TOO_LARGE:
         return -EINVAL;
     case YK_CUDA_INVALID_IMAGE:
     case YK_CUDA_NO_BINARY:
@@ -195,10 +198,14 @@ static int code_of(int result)
     case YK_CUDA_INVALID_CONTEXT:
     case YK_CUDA_ECC:
     case YK_CUDA_NVLINK:
+    case YK_CUDA_CONTAINED:
     case YK_CUDA_ILLEGAL_ADDRESS:
     case YK_CUDA_TIMEOUT:
     case YK_CUDA_DESTROYED:
     case YK_CUDA_ASSERT:
+    case YK_CUDA_TENSOR_LEAK:
+    case YK_CUDA_MPS_ENDED:
+    case YK_CUDA_EXTERNAL:
         return -ENODEV;
     }
     bool lost = result >= YK_CUDA_STACK && result <= YK_CUDA_FAILED;

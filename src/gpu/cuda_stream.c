@@ -1,15 +1,10 @@
-/* cuda_stream: memory, streams, events and copies of a CUDA device. A stream is a CUstream that does not wait for the legacy one,
- * with an event to sleep on: a wait asks for a short while, since most that is waited for is nearly done, and then blocks in the
- * kernel, whatever way of waiting the context was made with. */
+/* cuda_stream: memory, streams, events and copies of a CUDA device. A stream is a CUstream that does not wait for the
+ * legacy one, with an event to sleep on: a wait asks for a short while, since most that is waited for is nearly done,
+ * and then blocks in the kernel, whatever way of waiting the context was made with. */
 #include "gpu/cuda.h"
 #include <stdlib.h>
 
-enum {
-    STREAM_NON_BLOCKING = 1,
-    EVENT_BLOCKING_SYNC = 1,
-    EVENT_DISABLE_TIMING = 2,
-    HOST_PORTABLE = 1
-};
+enum { STREAM_NON_BLOCKING = 1, EVENT_BLOCKING_SYNC = 1, EVENT_DISABLE_TIMING = 2, HOST_PORTABLE = 1 };
 #define SPIN_NS 30000 /* to be woken takes about as long */
 
 static yk_cu_address address(const void *p)
@@ -104,7 +99,8 @@ void yk_cuda_stream_close(yoke_stream *s)
 static int stream_spin(struct yk_cu_stream *s)
 {
     int result;
-    for (int64_t end = yoke_now() + SPIN_NS; (result = yk_cuda.cuStreamQuery(s)) == YK_CUDA_NOT_READY && yoke_now() < end;)
+    for (int64_t end = yoke_now() + SPIN_NS;
+         (result = yk_cuda.cuStreamQuery(s)) == YK_CUDA_NOT_READY && yoke_now() < end;)
         yk_pause();
     return result;
 }
@@ -186,7 +182,8 @@ static int event_sync(const yoke_stream_event *v, yk_error *e)
 {
     int result;
     const char *call = "cuEventQuery";
-    for (int64_t end = yoke_now() + SPIN_NS; (result = yk_cuda.cuEventQuery(v->native)) == YK_CUDA_NOT_READY && yoke_now() < end;)
+    for (int64_t end = yoke_now() + SPIN_NS;
+         (result = yk_cuda.cuEventQuery(v->native)) == YK_CUDA_NOT_READY && yoke_now() < end;)
         yk_pause();
     if (result == YK_CUDA_NOT_READY) {
         call = "cuEventSynchronize";
@@ -231,7 +228,8 @@ int yk_cuda_event_elapsed(yoke_stream_event *from, yoke_stream_event *to, int64_
 
 /* ---- Copies ---- */
 
-int yk_cuda_copy(yoke_stream *s, void *dst, const yk_span *to, const void *src, const yk_span *from, size_t size, yk_error *e)
+int yk_cuda_copy(yoke_stream *s, void *dst, const yk_span *to, const void *src, const yk_span *from, size_t size,
+                 yk_error *e)
 {
     struct yk_cu_stream *stream = ((const yk_cuda_stream *)s->native)->stream;
     int err = yk_cuda_enter_for(s->dev, "copying", e), result;

@@ -1,10 +1,12 @@
 /* device: which devices there are, how a name becomes one, and what goes wrong on it. The drivers stand in one array; the
  * order is that of yoke_device_at(). */
+#include "gpu/kernel.h"
 #include "gpu/primitive.h"
 #include <stdio.h>
 #include <stdlib.h>
 
 static const yk_gpu_driver *const drivers[] = {
+    &yk_gpu_cuda,
     &yk_gpu_opencl,
     &yk_gpu_cpu, /* last: it is always there */
 };
@@ -211,6 +213,7 @@ int yoke_device_close(yoke_device *dev)
     if (dev->opened) {
         yk_streams_close(dev);
         yk_primitives_close(dev);
+        yk_images_close(dev);
         yk_memory_close(dev->memory);
         dev->driver->close(dev);
     } else {

@@ -1,9 +1,9 @@
 /* opencl_device: the OpenCL devices of this machine, of all platforms in one row; opening them; their memory.
  *
- * Memory and addresses. OpenCL names memory by handles, yoke by addresses, so each piece gets a range of addresses of its own. On a
- * CPU that is the memory itself: aligned memory of the host, which OpenCL uses in place. Elsewhere it is a range that is reserved
- * and has nothing in it, so that the host faults when it touches what is not its own. An address then is a handle and how many
- * bytes into it, which is what every call here is given (yk_span).
+ * Memory and addresses. OpenCL names memory by handles, yoke by addresses, so each piece gets a range of addresses
+ * of its own. On a CPU that is the memory itself: aligned memory of the host, which OpenCL uses in place. Elsewhere
+ * it is a range that is reserved and has nothing in it, so that the host faults when it touches what is not its
+ * own. An address then is a handle and how many bytes into it, which is what every call here is given (yk_span).
  *
  * The row is made once and then only read. */
 #include "gpu/opencl.h"
@@ -18,7 +18,7 @@ typedef struct entry {
     void *platform, *id;
     yoke_device_info info;
     char suffix[32], vendor[64], platform_version[128]; /* words that find() knows it by too */
-    bool host_memory, svm, starts_by_itself, exact_division;
+    bool host_memory, svm, starts_by_itself, exact_division, keeps_programs;
 } entry;
 
 /* Written under lock until `known`, then only read. */
@@ -79,16 +79,18 @@ static void describe_place(void *id, yoke_device_info *info)
     info->numa = -1;
     if (pci[0] == 0 && pci[1] == 0 && pci[2] == 0)
         return;
-    snprintf(info->pci, sizeof info->pci, "%04x:%02x:%02x.%x", pci[0] & 0xffff, pci[1] & 0xff, pci[2] & 0xff, pci[3] & 0xf);
+    snprintf(info->pci, sizeof info->pci, "%04x:%02x:%02x.%x", pci[0] & 0xffff, pci[1] & 0xff, pci[2] & 0xff,
+             pci[3] & 0xf);
     char path[64], text[32];
     snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/numa_node", info->pci);
     if (yk_read_text(path, text, sizeof text))
-        info->numa = atoi(text);
+        info->numa = (int)strtol(text, NULL, 10);
 }
 
 static unsigned steps_together(void *id)
 {
-    static const uint32_t questions[] = {YK_CL_DEVICE_WARP_NV, YK_CL_DEVICE_WAVEFRONT_AMD, YK_CL_DEVICE_GROUP_MULTIPLE};
+    static const uint32_t questions[] = {YK_CL_DEVICE_WARP_NV, YK_CL_DEVICE_WAVEFRONT_AMD,
+                                         YK_CL_DEVICE_GROUP_MULTIPLE};
     for (size_t i = 0; i < YK_COUNT_OF(questions); i++) {
         uint64_t value = device_number(id, questions[i]);
         if (value > 0)
@@ -110,7 +112,7 @@ static void describe_entry(entry *d)
     platform_text(d->platform, YK_CL_PLATFORM_SUFFIX, d->suffix, sizeof d->suffix);
     describe_place(id, info);
     uint64_t type = device_number(id, YK_CL_DEVICE_TYPE);
-    info->is_gpu = type & YK_CL_TYPE_GPU;
+    info->is_gpu = (type & (YK_CL_TYPE_GPU | YK_CL_TYPE_CPU)) == YK_CL_TYPE_GPU; /* a simulator says that it is both */
     info->has_double = device_number(id, YK_CL_DEVICE_DOUBLE) != 0;
     info->capability = (unsigned)(device_number(id, YK_CL_DEVICE_CAPABILITY_MAJOR_NV) * 10 +
                                   device_number(id, YK_CL_DEVICE_CAPABILITY_MINOR_NV));
@@ -128,6 +130,7 @@ static void describe_entry(entry *d)
     info->shares_host_memory = d->svm;
     d->exact_division = device_number(id, YK_CL_DEVICE_SINGLE) & YK_CL_SINGLE_EXACT_DIVISION;
     d->starts_by_itself = strcmp(d->suffix, "POCL") == 0;
+    d->keeps_programs = d->starts_by_itself || strcmp(d->suffix, "NV") == 0;
 }
 
 /* ---- The row of devices ---- */
@@ -135,7 +138,8 @@ static void describe_entry(entry *d)
 /* Devices that cannot build programs are left out: nothing could be run on them. */
 static void add_device(void *platform, void *id)
 {
-    if (all.count == DEVICES_MOST || !device_number(id, YK_CL_DEVICE_AVAILABLE) || !device_number(id, YK_CL_DEVICE_COMPILER))
+    if (all.count == DEVICES_MOST || !device_number(id, YK_CL_DEVICE_AVAILABLE) ||
+        !device_number(id, YK_CL_DEVICE_COMPILER))
         return;
     entry *d = &all.list[all.count];
     *d = (entry){.platform = platform, .id = id};
@@ -156,6 +160,14 @@ static int32_t add_platform(void *platform)
     return code;
 }
 
+static bool has_pocl(void *const *platforms, uint32_t n)
+{
+    char suffix[32] = "";
+    for (uint32_t i = 0; i < n && i < DEVICES_MOST && strcmp(suffix, "POCL") != 0; i++)
+        platform_text(platforms[i], YK_CL_PLATFORM_SUFFIX, suffix, sizeof suffix);
+    return strcmp(suffix, "POCL") == 0;
+}
+
 static int find_devices(yk_error *e)
 {
     int err = yk_cl_load(e);
@@ -166,7 +178,8 @@ static int find_devices(yk_error *e)
     int32_t code = yk_cl.GetPlatformIDs(DEVICES_MOST, platforms, &n), refused = 0;
     if (code == YK_CL_PLATFORM_NOT_FOUND || (code == 0 && n == 0))
         return yk_errorf(e, -ENODEV,
-                         "OpenCL: no driver is installed: the loader found none in /etc/OpenCL/vendors, or where OCL_ICD_VENDORS "
+                         "OpenCL: no driver is installed: the loader found none in /etc/OpenCL/vendors, or where "
+                         "OCL_ICD_VENDORS "
                          "says (Debian: pocl-opencl-icd is one for the CPU)");
     if (code != 0) {
         yk_cl_fail(e, code, "GetPlatformIDs", "OpenCL: the drivers do not start");
@@ -182,7 +195,10 @@ static int find_devices(yk_error *e)
         yk_cl_fail(e, refused, "GetDeviceIDs", "OpenCL: the driver does not tell its devices");
         return -ENODEV;
     }
-    return yk_errorf(e, -ENODEV, "OpenCL: the drivers that are installed have no device on this machine");
+    return yk_errorf(e, -ENODEV, "OpenCL: the drivers that are installed have no device on this machine%s",
+                     has_pocl(platforms, n) ? "; PoCL has none when it cannot write its cache (POCL_CACHE_DIR, "
+                                              "XDG_CACHE_HOME or HOME)"
+                                            : "");
 }
 
 /* Opens the drivers when nobody has yet. */
@@ -258,9 +274,10 @@ static int none_like(const char *arg, yk_error *e)
     }
     add_words(&small, arg);
     const char *near = yk_nearest(small.text, nth_word, &w);
-    int err = near ? yk_errorf(e, -ENOENT, "no OpenCL device has \"%.60s\" in its name: did you mean \"%s\"? %s", arg, near,
-                               yk_buf_str(&names))
-                   : yk_errorf(e, -ENOENT, "no OpenCL device has \"%.60s\" in its name: %s", arg, yk_buf_str(&names));
+    int err =
+        near ? yk_errorf(e, -ENOENT, "no OpenCL device has \"%.60s\" in its name: did you mean \"%s\"? %s", arg,
+                         near, yk_buf_str(&names))
+             : yk_errorf(e, -ENOENT, "no OpenCL device has \"%.60s\" in its name: %s", arg, yk_buf_str(&names));
     yk_buf_done(&names);
     return err;
 }
@@ -270,8 +287,8 @@ static int find_number(const char *arg, yk_error *e)
     unsigned long number = strtoul(arg, NULL, 10);
     if (number < all.count)
         return (int)number;
-    return yk_errorf(e, -ENOENT, "opencl:%.20s: devices are counted from 0, and there %s %u", arg, all.count == 1 ? "is" : "are",
-                     all.count);
+    return yk_errorf(e, -ENOENT, "opencl:%.20s: devices are counted from 0, and there %s %u", arg,
+                     all.count == 1 ? "is" : "are", all.count);
 }
 
 /* The device's own name goes before that of its platform. */
@@ -287,7 +304,8 @@ static int find(const char *arg, yk_error *e)
             return (int)i;
     for (unsigned i = 0; i < all.count; i++) {
         const entry *d = &all.list[i];
-        if (has(d->info.platform, arg) || has(d->suffix, arg) || has(d->vendor, arg) || has(d->platform_version, arg))
+        if (has(d->info.platform, arg) || has(d->suffix, arg) || has(d->vendor, arg) ||
+            has(d->platform_version, arg))
             return (int)i;
     }
     return none_like(arg, e);
@@ -319,7 +337,8 @@ static int open_device(yoke_device *d, unsigned i, yk_error *e)
     if (i >= all.count)
         return yk_errorf(e, -ENOENT, "there is no opencl:%u: OpenCL has %u devices here", i, all.count);
     if (all.fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))
-        return yk_errorf(e, -ECHILD, "%s: OpenCL was opened before fork(), and its threads are the parent's", all.list[i].info.uri);
+        return yk_errorf(e, -ECHILD, "%s: OpenCL was opened before fork(), and its threads are the parent's",
+                         all.list[i].info.uri);
     const entry *from = &all.list[i];
     yk_cl_device *c = yk_sys.calloc(1, sizeof *c);
     if (!c)
@@ -329,6 +348,9 @@ static int open_device(yoke_device *d, unsigned i, yk_error *e)
     c->svm = from->svm;
     c->starts_by_itself = from->starts_by_itself;
     c->exact_division = from->exact_division;
+    c->keeps_programs = from->keeps_programs;
+    snprintf(c->builder, sizeof c->builder, "opencl: %s, %s, %s", from->platform_version, from->info.name,
+             from->info.version);
     err = open_context(c, from, d, e);
     if (err < 0) {
         free(c);
@@ -353,7 +375,8 @@ static void close_device(yoke_device *d)
 /* A range of addresses with nothing in it. */
 static void *reserve(size_t size)
 {
-    void *p = yk_sys.mmap(NULL, YK_ALIGN_UP(size, PAGE), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p =
+        yk_sys.mmap(NULL, YK_ALIGN_UP(size, PAGE), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p == MAP_FAILED ? NULL : p;
 }
 
@@ -378,11 +401,12 @@ static int take(yoke_device *d, yk_span *span, yk_error *e)
     yk_cl_device *c = d->native;
     int32_t code = 0;
     if (span->size > d->info.largest && d->info.largest > 0)
-        return yk_errorf(e, -ENOMEM, "%s: %zu bytes are asked for, it gives at most %zu in one piece", d->info.uri, span->size,
-                         d->info.largest);
+        return yk_errorf(e, -ENOMEM, "%s: %zu bytes are asked for, it gives at most %zu in one piece", d->info.uri,
+                         span->size, d->info.largest);
     void *base = take_base(c, span->size);
     if (!base)
-        return yk_errorf(e, -ENOMEM, "%s: no %s for %zu bytes", d->info.uri, c->host_memory ? "memory" : "addresses", span->size);
+        return yk_errorf(e, -ENOMEM, "%s: no %s for %zu bytes", d->info.uri,
+                         c->host_memory ? "memory" : "addresses", span->size);
     uint64_t flags = YK_CL_MEM_READ_WRITE | (c->host_memory ? YK_CL_MEM_USE_HOST_PTR : 0);
     void *memory = yk_cl.CreateBuffer(c->context, flags, span->size, c->host_memory ? base : NULL, &code);
     if (!memory || code != 0) {

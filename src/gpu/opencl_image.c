@@ -1,11 +1,9 @@
-/* opencl_image: programs built from their text, the kernels in them, and launches.
+/* opencl_image: programs, the kernels in them, and launches.
  *
- * A kernel object of OpenCL holds the arguments of the launch that comes next, so two threads must not set arguments of one. Each
- * kernel here is up to COPIES objects, each under a lock that is held while arguments are set and the launch is enqueued; a stream
- * takes the copy of its number, so that streams seldom meet. A launch allocates nothing and looks up nothing.
- *
- * What has been built is kept by the drivers themselves (PoCL, NVIDIA, Intel, Mesa): asking PoCL for a binary would make it build
- * another one. */
+ * A kernel object of OpenCL holds the arguments of the launch that comes next, so two threads must not set arguments
+ * of one. Each kernel here is up to COPIES objects, each under a lock that is held while arguments are set and the
+ * launch is enqueued; a stream takes the copy of its number, so that streams seldom meet. A launch allocates nothing
+ * and looks up nothing. */
 #include "gpu/opencl.h"
 #include <stdlib.h>
 
@@ -35,63 +33,17 @@ struct yk_image {
     function *functions;
 };
 
-/* ---- Building ---- */
+/* ---- Images ---- */
 
-/* What the compiler said; nothing when it said nothing or cannot be asked. */
-static void get_log(const yk_cl_device *c, void *program, yk_buf *log)
-{
-    size_t n = 0;
-    if (yk_cl.GetProgramBuildInfo(program, c->id, YK_CL_PROGRAM_BUILD_LOG, 0, NULL, &n) != 0 || n < 2)
-        return;
-    char *room = yk_buf_room(log, n);
-    if (!room || yk_cl.GetProgramBuildInfo(program, c->id, YK_CL_PROGRAM_BUILD_LOG, n, room, NULL) != 0)
-        return;
-    log->len += strnlen(room, n);
-}
-
-/* The user's options; OpenCL C 1.2 unless they name another; and divisions as exact as in C where the device can. */
-static void put_options(yk_buf *out, const yk_cl_device *c, const char *options)
-{
-    yk_buf_text(out, options);
-    if (!strstr(options, "-cl-std="))
-        yk_buf_text(out, " -cl-std=CL1.2");
-    if (c->exact_division && !strstr(options, "-cl-fast-relaxed-math"))
-        yk_buf_text(out, " -cl-fp32-correctly-rounded-divide-sqrt");
-}
-
-static int build_program(const yoke_device *d, yk_image *image, const char *text, const char *options, const char *name, yk_buf *log,
-                         yk_error *e)
-{
-    yk_cl_device *c = d->native;
-    yk_buf all = {0};
-    int32_t code = 0;
-    put_options(&all, c, options ? options : "");
-    yk_buf_str(&all);
-    if (all.failed)
-        return yk_errorf(e, -ENOMEM, "%s: no memory to build %s", d->info.uri, name);
-    image->program = yk_cl.CreateProgramWithSource(c->context, 1, &text, NULL, &code);
-    if (!image->program || code != 0) {
-        yk_buf_done(&all);
-        return yk_cl_fail(e, code, "CreateProgramWithSource", "%s: %s cannot be built", d->info.uri, name);
-    }
-    code = yk_cl.BuildProgram(image->program, 1, &c->id, all.ptr, NULL, NULL);
-    yk_buf_done(&all);
-    if (log)
-        get_log(c, image->program, log);
-    if (code == 0)
-        return 0;
-    yk_cl.ReleaseProgram(image->program);
-    return yk_cl_fail(e, code, "BuildProgram", "%s: %s does not compile", d->info.uri, name);
-}
-
-int yk_cl_build(yoke_device *d, const char *text, const char *options, const char *name, yk_image **ret, yk_buf *log, yk_error *e)
+int yk_cl_build(yoke_device *d, const char *text, const char *options, const char *name, yk_image **ret,
+                yk_buf *log, yk_error *e)
 {
     yk_image *image = yk_sys.calloc(1, sizeof *image);
     if (!image)
         return yk_errorf(e, -ENOMEM, "%s: no memory to build %s", d->info.uri, name);
     image->dev = d->native;
     memcpy(image->uri, d->info.uri, sizeof image->uri);
-    int err = build_program(d, image, text, options, name, log, e);
+    int err = yk_cl_build_program(d, text, options ? options : "", name, &image->program, log, e);
     if (err < 0) {
         free(image);
         return err;
@@ -156,7 +108,8 @@ static int no_kernel(const yk_image *image, const char *name, yk_error *e)
     if (near)
         err = yk_errorf(e, -ENOENT, "%s: the program has no kernel %s: did you mean %s?", image->uri, name, near);
     else
-        err = yk_errorf(e, -ENOENT, "%s: the program has no kernel %s; it has: %s", image->uri, name, names ? names : "?");
+        err = yk_errorf(e, -ENOENT, "%s: the program has no kernel %s; it has: %s", image->uri, name,
+                        names ? names : "?");
     free(list);
     free(names);
     return err;
@@ -241,8 +194,8 @@ static int set_memory(const yk_cl_stream *q, void *kernel, uint32_t at, const yk
 }
 
 /* Sets all arguments; what is set is left behind in the kernel, which nobody minds. */
-static int set_arguments(const yoke_stream *s, const yk_function *f, void *kernel, size_t local, const yk_kernel_arg *args,
-                         unsigned count, yk_error *e)
+static int set_arguments(const yoke_stream *s, const yk_function *f, void *kernel, size_t local,
+                         const yk_kernel_arg *args, unsigned count, yk_error *e)
 {
     const yk_cl_stream *q = s->native;
     uint32_t at = 0;
@@ -251,8 +204,11 @@ static int set_arguments(const yoke_stream *s, const yk_function *f, void *kerne
         const yk_kernel_arg *arg = &args[i];
         if (arg->is_memory) {
             if (YK_UNLIKELY(!arg->span && !q->dev->svm))
-                return yk_errorf(e, -EINVAL, "%s: kernel %s, argument %u is memory of the host, which this device cannot reach: copy "
-                                 "it to memory from yoke_device_alloc()", s->dev->info.uri, f->name, i + 1);
+                return yk_errorf(
+                    e, -EINVAL,
+                    "%s: kernel %s, argument %u is memory of the host, which this device cannot reach: copy "
+                    "it to memory from yoke_device_alloc()",
+                    s->dev->info.uri, f->name, i + 1);
             code = set_memory(q, kernel, at, arg);
             at += 2;
         } else {
@@ -266,7 +222,8 @@ static int set_arguments(const yoke_stream *s, const yk_function *f, void *kerne
     return 0;
 }
 
-static int check_count(const yoke_stream *s, const yk_function *f, size_t local, const yk_kernel_arg *args, unsigned count, yk_error *e)
+static int check_count(const yoke_stream *s, const yk_function *f, size_t local, const yk_kernel_arg *args,
+                       unsigned count, yk_error *e)
 {
     const function *k = f->native;
     unsigned needed = local > 0;
@@ -274,13 +231,15 @@ static int check_count(const yoke_stream *s, const yk_function *f, size_t local,
         needed += args[i].is_memory ? 2 : 1;
     if (YK_LIKELY(needed == k->parameters))
         return 0;
-    return yk_errorf(e, -EINVAL, "%s: kernel %s has %u parameters, the %u arguments of this launch make %u (memory counts twice%s)",
-                     s->dev->info.uri, f->name, k->parameters, count, needed, local > 0 ? ", and group memory is one" : "");
+    return yk_errorf(
+        e, -EINVAL,
+        "%s: kernel %s has %u parameters, the %u arguments of this launch make %u (memory counts twice%s)",
+        s->dev->info.uri, f->name, k->parameters, count, needed, local > 0 ? ", and group memory is one" : "");
 }
 
 /* The numbers of threads in all and in a group. 1: there is nothing to do. */
-static int check_shape(const yoke_stream *s, const yk_function *f, const yk_shape *shape, size_t global[3], size_t group[3],
-                       yk_error *e)
+static int check_shape(const yoke_stream *s, const yk_function *f, const yk_shape *shape, size_t global[3],
+                       size_t group[3], yk_error *e)
 {
     const function *k = f->native;
     size_t threads = 1, all = 1;
@@ -292,8 +251,8 @@ static int check_shape(const yoke_stream *s, const yk_function *f, const yk_shap
     }
     if (threads > 0 && (threads <= k->group_most || k->group_most == 0))
         return all == 0;
-    return yk_errorf(e, -EINVAL, "%s: kernel %s cannot run in groups of %u x %u x %u threads: 1 to %zu are allowed", s->dev->info.uri,
-                     f->name, shape->group[0], shape->group[1], shape->group[2], k->group_most);
+    return yk_errorf(e, -EINVAL, "%s: kernel %s cannot run in groups of %u x %u x %u threads: 1 to %zu are allowed",
+                     s->dev->info.uri, f->name, shape->group[0], shape->group[1], shape->group[2], k->group_most);
 }
 
 /* The kernel object of a copy, under its lock. */
@@ -309,7 +268,8 @@ static int get_kernel(const yoke_stream *s, const function *k, copy *c, yk_error
     return 0;
 }
 
-int yk_cl_launch(yoke_stream *s, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args, unsigned count, yk_error *e)
+int yk_cl_launch(yoke_stream *s, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args,
+                 unsigned count, yk_error *e)
 {
     yk_cl_stream *q = s->native;
     function *k = f->native;
@@ -334,7 +294,8 @@ int yk_cl_launch(yoke_stream *s, const yk_function *f, const yk_shape *shape, co
     if (err < 0)
         return err;
     if (YK_UNLIKELY(code != 0))
-        return yk_cl_fail(e, code, "EnqueueNDRangeKernel", "%s: kernel %s cannot be launched", s->dev->info.uri, f->name);
+        return yk_cl_fail(e, code, "EnqueueNDRangeKernel", "%s: kernel %s cannot be launched", s->dev->info.uri,
+                          f->name);
     yk_cl_sent(q);
     return 0;
 }

@@ -1,7 +1,8 @@
 /* opencl_load: finds libOpenCL.so.1 and the calls in it, and names OpenCL's errors.
  *
- * The library is the loader of Khronos or ocl-icd, which hands calls on to the drivers named in /etc/OpenCL/vendors. It is opened
- * once and stays: drivers have threads of their own. YOKE_OPENCL_DRIVER names another one, which is how tests make calls fail. */
+ * The library is the loader of Khronos or ocl-icd, which hands calls on to the drivers named in
+ * /etc/OpenCL/vendors. It is opened once and stays: drivers have threads of their own. YOKE_OPENCL_DRIVER names
+ * another one, which is how tests make calls fail. */
 #include "gpu/opencl.h"
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -19,9 +20,9 @@ static void set_call(void *field, void *library, const char *name)
 static const char *set_calls(yk_cl_table *t, void *library)
 {
     const char *missing = NULL;
-#define NEED(name, parameters, arguments)                                                                                           \
-    set_call(&t->name, library, "cl" #name);                                                                                        \
-    if (!t->name && !missing)                                                                                                       \
+#define NEED(name, parameters, arguments)                                                                          \
+    set_call(&t->name, library, "cl" #name);                                                                       \
+    if (!t->name && !missing)                                                                                      \
         missing = "cl" #name;
 #define LIKE(name, parameters, arguments) set_call(&t->name, library, "cl" #name);
     YK_CL_CALLS(NEED)
@@ -38,16 +39,18 @@ int yk_cl_load(yk_error *e)
         const char *why = dlerror();
         if (path == asked)
             return yk_errorf(e, -ENODEV, "OpenCL: YOKE_OPENCL_DRIVER cannot be opened: %s", why ? why : path);
-        return yk_errorf(e, -ENODEV,
-                         "OpenCL: there is no libOpenCL.so.1 here, or it does not load; install a loader and a driver (Debian: "
-                         "ocl-icd-libopencl1, and pocl-opencl-icd for the CPU): %s",
-                         why ? why : path);
+        return yk_errorf(
+            e, -ENODEV,
+            "OpenCL: there is no libOpenCL.so.1 here, or it does not load; install a loader and a driver (Debian: "
+            "ocl-icd-libopencl1, and pocl-opencl-icd for the CPU): %s",
+            why ? why : path);
     }
     yk_cl_table found;
     const char *missing = set_calls(&found, library);
     if (missing) {
         dlclose(library);
-        return yk_errorf(e, -ENODEV, "OpenCL: %s lacks %s: it is no OpenCL library, or one older than OpenCL 1.2", path, missing);
+        return yk_errorf(e, -ENODEV, "OpenCL: %s lacks %s: it is no OpenCL library, or one older than OpenCL 1.2",
+                         path, missing);
     }
     yk_cl = found;
     return 0;

@@ -1,7 +1,8 @@
 /* opencl_stream: streams are in-order queues; events are markers in them; copies and fills.
  *
- * A queue cannot be asked whether it is empty, so stream_try() puts a marker behind what is there and asks that. In an in-order queue
- * a marker stands behind all that came before, and what comes after a barrier waits for what the barrier waits for. */
+ * A queue cannot be asked whether it is empty, so stream_try() puts a marker behind what is there and asks that. In
+ * an in-order queue a marker stands behind all that came before, and what comes after a barrier waits for what the
+ * barrier waits for. */
 #include "gpu/opencl.h"
 #include <stdlib.h>
 
@@ -72,8 +73,9 @@ static int look_at_event(const yoke_device *d, void *event, yk_error *e)
     return status == 0 ? 0 : -EAGAIN;
 }
 
-/* Under the stream's lock. A question under way is asked to its end before the next is put, so that who polls a stream that is
- * being filled does not add a marker each time; what has come since is asked about in the same call. */
+/* Under the stream's lock. A question under way is asked to its end before the next is put, so that who polls a
+ * stream that is being filled does not add a marker each time; what has come since is asked about in the same call.
+ */
 static int look_at_stream(yoke_stream *s, uint64_t sent, yk_error *e)
 {
     yk_cl_stream *q = s->native;
@@ -110,7 +112,8 @@ int yk_cl_stream_try(yoke_stream *s, yk_error *e)
 
 /* ---- Events ---- */
 
-/* An event's native. marker: under lock, for a stream may wait for the event while another thread marks it again. */
+/* An event's native. marker: under lock, for a stream may wait for the event while another thread marks it again.
+ */
 typedef struct event {
     yk_mutex lock;
     void *marker;
@@ -160,7 +163,8 @@ int yk_cl_event_mark(yoke_stream *s, yoke_stream_event *v, yk_error *e)
     void *marker = NULL;
     int32_t code = yk_cl.EnqueueMarkerWithWaitList(q->queue, 0, NULL, &marker);
     if (code != 0)
-        return yk_cl_fail(e, code, "EnqueueMarkerWithWaitList", "%s: an event cannot be put in a stream", s->dev->info.uri);
+        return yk_cl_fail(e, code, "EnqueueMarkerWithWaitList", "%s: an event cannot be put in a stream",
+                          s->dev->info.uri);
     code = yk_cl.Flush(q->queue);
     if (code != 0) {
         yk_cl.ReleaseEvent(marker);
@@ -180,7 +184,8 @@ int yk_cl_event_after(yoke_stream *s, yoke_stream_event *v, yk_error *e)
     int32_t code = yk_cl.EnqueueBarrierWithWaitList(q->queue, 1, &marker, NULL);
     yk_cl.ReleaseEvent(marker);
     if (code != 0)
-        return yk_cl_fail(e, code, "EnqueueBarrierWithWaitList", "%s: a stream cannot wait for an event", s->dev->info.uri);
+        return yk_cl_fail(e, code, "EnqueueBarrierWithWaitList", "%s: a stream cannot wait for an event",
+                          s->dev->info.uri);
     yk_cl_sent(q);
     return 0;
 }
@@ -253,7 +258,8 @@ static int copy_on_host(yoke_stream *s, void *dst, const void *src, size_t size,
     return err;
 }
 
-int yk_cl_copy(yoke_stream *s, void *dst, const yk_span *to, const void *src, const yk_span *from, size_t size, yk_error *e)
+int yk_cl_copy(yoke_stream *s, void *dst, const yk_span *to, const void *src, const yk_span *from, size_t size,
+               yk_error *e)
 {
     yk_cl_stream *q = s->native;
     const char *call;
@@ -262,8 +268,8 @@ int yk_cl_copy(yoke_stream *s, void *dst, const yk_span *to, const void *src, co
         return copy_on_host(s, dst, src, size, e);
     if (to && from) {
         call = "EnqueueCopyBuffer";
-        code = yk_cl.EnqueueCopyBuffer(q->queue, from->native, to->native, offset_in(from, src), offset_in(to, dst), size, 0, NULL,
-                                       NULL);
+        code = yk_cl.EnqueueCopyBuffer(q->queue, from->native, to->native, offset_in(from, src), offset_in(to, dst),
+                                       size, 0, NULL, NULL);
     } else if (to) {
         call = "EnqueueWriteBuffer";
         code = yk_cl.EnqueueWriteBuffer(q->queue, to->native, 0, offset_in(to, dst), size, src, 0, NULL, NULL);
@@ -280,7 +286,8 @@ int yk_cl_copy(yoke_stream *s, void *dst, const yk_span *to, const void *src, co
 /* ---- Fills ---- */
 
 /* One piece: at and bytes are multiples of value_size. */
-static int fill_piece(yoke_stream *s, const yk_span *to, const void *value, size_t value_size, size_t at, size_t bytes, yk_error *e)
+static int fill_piece(yoke_stream *s, const yk_span *to, const void *value, size_t value_size, size_t at,
+                      size_t bytes, yk_error *e)
 {
     yk_cl_stream *q = s->native;
     if (bytes == 0)
@@ -292,9 +299,10 @@ static int fill_piece(yoke_stream *s, const yk_span *to, const void *value, size
     return 0;
 }
 
-/* OpenCL fills from multiples of the value's size on. From elsewhere: bytes up to the next multiple, the value turned by as much,
- * and bytes at the end. */
-static int fill_unaligned(yoke_stream *s, const yk_span *to, size_t at, const char *value, size_t size, size_t count, yk_error *e)
+/* OpenCL fills from multiples of the value's size on. From elsewhere: bytes up to the next multiple, the value
+ * turned by as much, and bytes at the end. */
+static int fill_unaligned(yoke_stream *s, const yk_span *to, size_t at, const char *value, size_t size,
+                          size_t count, yk_error *e)
 {
     char turned[16];
     size_t past = at % size, head = size - past;
@@ -311,7 +319,8 @@ static int fill_unaligned(yoke_stream *s, const yk_span *to, size_t at, const ch
     return err;
 }
 
-int yk_cl_fill(yoke_stream *s, void *dst, const yk_span *to, const void *value, size_t size, size_t count, yk_error *e)
+int yk_cl_fill(yoke_stream *s, void *dst, const yk_span *to, const void *value, size_t size, size_t count,
+               yk_error *e)
 {
     size_t at = offset_in(to, dst);
     if (at % size == 0)

@@ -173,11 +173,11 @@ int yk_stream_histogram(yoke_stream *s, yk_number type, size_t n, const void *x,
 
 /* ---- Segments and matrices ---- */
 
-int yk_stream_segments(yoke_stream *s, yk_operator op, yk_number type, size_t segments, size_t offset_size, const void *offsets,
-                       const void *x, void *out)
+int yk_stream_segments(yoke_stream *s, yk_operator op, yk_number type, size_t segments, size_t n, size_t offset_size,
+                       const void *offsets, const void *x, void *out)
 {
     yk_primitive_call c;
-    const yk_segmenting a = {op, type, segments, offset_size, offsets, x, out};
+    const yk_segmenting a = {op, type, segments, n, offset_size, offsets, x, out};
     if ((unsigned)op > YK_MAX || !is_number(type))
         return -EINVAL;
     int err = begin(&c, s, "segments");
@@ -185,7 +185,7 @@ int yk_stream_segments(yoke_stream *s, yk_operator op, yk_number type, size_t se
         return err;
     if (offset_size != 4 && offset_size != 8)
         return refuse(&c, "offsets have 4 or 8 bytes");
-    if (segments > 0 && (!offsets || !x || !out))
+    if (segments > 0 && (!offsets || (!x && n > 0) || !out))
         return lacks_address(&c);
     if (segments > 0)
         primitives_of(s->dev)->segments(&c, &a);

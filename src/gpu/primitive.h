@@ -51,7 +51,7 @@ typedef struct yk_binning {
 typedef struct yk_segmenting {
     yk_operator op;
     yk_number type;
-    size_t segments, offset_size;
+    size_t segments, n, offset_size;
     const void *offsets, *x;
     void *out;
 } yk_segmenting;

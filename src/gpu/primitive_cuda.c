@@ -27,10 +27,11 @@ static const yk_program histogram_program = {.name = "histogram",
                                              .texts = {yk_text_common_cuda, yk_text_histogram_cuda},
                                              .names = {"common.cuda", "histogram.cuda"},
                                              .kernels = {"yk_histogram"}};
+enum { SEGMENTS_SHORT, SEGMENTS_PARTS, SEGMENTS_JOIN };
 static const yk_program segments_program = {.name = "segments",
                                             .texts = {yk_text_common_cuda, yk_text_segments_cuda},
                                             .names = {"common.cuda", "segments.cuda"},
-                                            .kernels = {"yk_segments"}};
+                                            .kernels = {"yk_segments", "yk_segments_parts", "yk_segments_join"}};
 static const yk_program matmul_program = {.name = "matmul",
                                           .texts = {yk_text_common_cuda, yk_text_matmul_cuda},
                                           .names = {"common.cuda", "matmul.cuda"},
@@ -56,7 +57,7 @@ static size_t divide_up(size_t n, size_t by)
 
 /* ---- Reduce ---- */
 
-enum { REDUCE_THREADS = 256, REDUCE_UNROLL = 4, REDUCE_BLOCKS = 4 };
+enum { REDUCE_THREADS = 256, REDUCE_UNROLL = 8, REDUCE_BLOCKS = 3 };
 
 /* Four bytes that are 0 whenever no reduction of this stream is under way. */
 static void *counter_of(yk_primitive_call *c)
@@ -110,12 +111,12 @@ static int too_many(yk_primitive_call *c)
 static int cuda_scan(yk_primitive_call *c, yk_operator op, bool before, yk_number type, size_t n, const void *x, void *out)
 {
     const size_t size = yk_number_size(type);
-    const unsigned threads = 256, rows = size == 4 ? 6 : 3, resident = size == 4 ? 4 : 3;
-    const size_t tiles = divide_up(n, (size_t)threads * rows * 4);
+    const unsigned threads = 256, rows = size == 4 ? 6 : 3, resident = size == 4 ? 4 : 3, depth = 1;
+    const size_t tile = (size_t)threads * rows * 4, tiles = divide_up(n, tile);
     if (tiles > INT32_MAX)
         return too_many(c);
-    const yk_built *b = yk_program_build(c, &scan_program, CPP "-DYK_T=%s -DYK_OP=%d -DYK_THREADS=%u -DYK_ROWS=%u -DYK_BLOCKS=%u",
-                                         type_name(type), op, threads, rows, resident);
+    const yk_built *b = yk_program_build(c, &scan_program, CPP "-DYK_T=%s -DYK_OP=%d -DYK_THREADS=%u -DYK_ROWS=%u -DYK_BLOCKS=%u -DYK_DEPTH=%u",
+                                         type_name(type), op, threads, rows, resident, depth);
     void *const words = b ? look_back_words(c, tiles, size) : NULL;
     if (!words)
         return c->e.code;
@@ -125,19 +126,19 @@ static int cuda_scan(yk_primitive_call *c, yk_operator op, bool before, yk_numbe
     yk_call_word(c, before);
     yk_call_memory(c, words);
     yk_call_word(c, (uint32_t)tiles);
-    yk_call_launch(c, &b->kernels[0], tiles, threads, 0);
+    yk_call_launch(c, &b->kernels[0], YK_MIN(tiles, (size_t)c->s->dev->info.units * resident), threads, tile * size * depth);
     return c->e.code;
 }
 
 static int cuda_select(yk_primitive_call *c, const yk_selecting *a)
 {
-    const unsigned threads = 256, items = a->size == 4 ? 16 : 8;
+    const unsigned threads = 256, items = a->size == 4 ? 24 : 12;
     const size_t tiles = YK_MAX(divide_up(a->n, (size_t)threads * items), (size_t)1);
     const bool few = a->n <= UINT32_MAX;
     if (tiles > INT32_MAX)
         return too_many(c);
     const yk_built *b = yk_program_build(
-        c, &select_program, CPP "-DYK_E=%s -DYK_T=%s -DYK_UNIQUE=%d -DYK_THREADS=%u -DYK_ITEMS=%u -DYK_BLOCKS=4",
+        c, &select_program, CPP "-DYK_E=%s -DYK_T=%s -DYK_UNIQUE=%d -DYK_THREADS=%u -DYK_ITEMS=%u -DYK_BLOCKS=3",
         !a->flags ? type_name(a->type) : a->size == 4 ? "yk_u32" : "yk_u64", few ? "yk_u32" : "yk_u64", !a->flags, threads, items);
     void *const words = b ? look_back_words(c, tiles, few ? 4 : 8) : NULL;
     if (!words)
@@ -171,10 +172,10 @@ typedef struct sort_plan {
 
 static void plan_sort(const yk_sorting *a, sort_plan *p)
 {
-    const size_t size = yk_number_size(a->type), most = YK_MAX(size, a->value_size);
-    p->threads = 384;
-    p->items = most == 4 ? 16 : 9;
-    p->resident = 2;
+    const size_t size = yk_number_size(a->type), tables = 2; /* of ranks and of masks */
+    p->threads = 256;
+    p->items = size == 8 || a->value_size == 8 ? 12 : a->value_size == 4 ? 20 : 24;
+    p->resident = 3;
     p->parts = size == 4 ? 4 : 2;
     p->places = (unsigned)size;
     p->tile = (size_t)p->threads * p->items;
@@ -182,7 +183,8 @@ static void plan_sort(const yk_sorting *a, sort_plan *p)
     p->portions = divide_up(a->n, p->portion);
     p->launches = p->portions * p->places;
     p->rows = p->portion / p->tile;
-    p->shared = (YK_MAX(p->tile * most, p->threads / 32 * DIGITS * sizeof(uint32_t)) + DIGITS * sizeof(uint32_t) + 4 + 15) / 16 * 16;
+    p->shared = (YK_MAX(p->tile * (size + a->value_size), tables * p->threads / 32 * DIGITS * sizeof(uint32_t))
+                 + DIGITS * sizeof(uint32_t) + 4 + 15) / 16 * 16;
     p->bases_at = p->places * DIGITS;
     p->tickets_at = p->bases_at + DIGITS;
     p->told_at[0] = (p->tickets_at + p->launches + DIGITS - 1) / DIGITS * DIGITS;
@@ -195,7 +197,7 @@ static bool build_sort(yk_primitive_call *c, const yk_sorting *a, sort_plan *p)
     static const char *const values[] = {"", "-DYK_VALUE=yk_u32 ", "-DYK_VALUE=yk_u64 "};
     p->built = yk_program_build(c, &sort_program,
                                 CPP "%s-DYK_KEY=%d -DYK_KEY_BITS=%zu -DYK_DESCENDING=%d -DYK_THREADS=%u -DYK_ITEMS=%u -DYK_BLOCKS=%u "
-                                    "-DYK_PARTS=%u -DYK_MATCH=0 -DYK_WINDOW=4 -DYK_LEADER_ATOMIC=0",
+                                    "-DYK_PARTS=%u -DYK_MATCH=2 -DYK_WINDOW=4 -DYK_LEADER_ATOMIC=0",
                                 values[a->value_size / 4], yk_number_is_float(a->type) ? 2 : a->type == YK_I32 || a->type == YK_I64,
                                 yk_number_size(a->type) * 8, a->down, p->threads, p->items, p->resident, p->parts);
     p->memory = p->built ? yk_call_temporary(c, p->words * sizeof(uint32_t)) : NULL;
@@ -258,7 +260,7 @@ static int cuda_sort(yk_primitive_call *c, const yk_sorting *a)
 
 /* ---- The rest ---- */
 
-enum { GROUP = 256, BINS_SHARED = 8192, TABLES_MOST = GROUP / 32, LONG_SEGMENT = 2048 };
+enum { GROUP = 256, BINS_SHARED = 8192, TABLES_MOST = GROUP / 32, LONG_SEGMENT = 2048, PART_LEAST = 4096 };
 
 static int cuda_histogram(yk_primitive_call *c, const yk_binning *a)
 {
@@ -281,17 +283,47 @@ static int cuda_histogram(yk_primitive_call *c, const yk_binning *a)
     return c->e.code;
 }
 
+/* Few and long ones: each in parts, which lie in `partials` until they are joined. */
+static int long_segments(yk_primitive_call *c, const yk_segmenting *a, const yk_built *b)
+{
+    const size_t most = YK_MAX(a->n / a->segments / PART_LEAST, (size_t)1);
+    const size_t parts = YK_MAX(YK_MIN((size_t)c->s->dev->info.units * 16 / a->segments, most), (size_t)1);
+    void *const partials = parts > 1 ? yk_call_temporary(c, a->segments * parts * yk_number_size(a->type)) : a->out;
+    if (!partials)
+        return c->e.code;
+    yk_call_memory(c, a->x);
+    yk_call_memory(c, a->offsets);
+    yk_call_word(c, (uint32_t)parts);
+    yk_call_memory(c, partials);
+    yk_call_launch(c, &b->kernels[SEGMENTS_PARTS], a->segments * parts, GROUP, 0);
+    if (parts > 1) {
+        yk_call_memory(c, partials);
+        yk_call_word(c, (uint32_t)parts);
+        yk_call_long(c, a->segments);
+        yk_call_memory(c, a->out);
+        yk_call_launch(c, &b->kernels[SEGMENTS_JOIN], divide_up(a->segments, GROUP), GROUP, 0);
+    }
+    return c->e.code;
+}
+
 static int cuda_segments(yk_primitive_call *c, const yk_segmenting *a)
 {
-    const yk_built *b = yk_program_build(c, &segments_program, CPP "-DYK_T=%s -DYK_OP=%d -DYK_OFFSET=%s -DYK_LONG=%d",
-                                         type_name(a->type), a->op, a->offset_size == 4 ? "yk_u32" : "yk_u64", LONG_SEGMENT);
+    const size_t mean = a->n / a->segments;
+    unsigned lanes = 1;
+    while (lanes < 32 && lanes * 4 < mean)
+        lanes *= 2;
+    const yk_built *b = yk_program_build(c, &segments_program, CPP "-DYK_T=%s -DYK_OP=%d -DYK_OFFSET=%s -DYK_LANES=%u -DYK_LONG=%d",
+                                         type_name(a->type), a->op, a->offset_size == 4 ? "yk_u32" : "yk_u64", lanes, LONG_SEGMENT);
     if (!b)
         return c->e.code;
+    if (mean > LONG_SEGMENT)
+        return long_segments(c, a, b);
     yk_call_memory(c, a->x);
     yk_call_memory(c, a->offsets);
     yk_call_long(c, a->segments);
     yk_call_memory(c, a->out);
-    yk_call_launch(c, &b->kernels[0], YK_MIN(divide_up(a->segments, GROUP / 32), (size_t)c->s->dev->info.units * 32), GROUP, 0);
+    yk_call_launch(c, &b->kernels[SEGMENTS_SHORT], YK_MIN(divide_up(a->segments, GROUP / lanes), (size_t)c->s->dev->info.units * 32),
+                   GROUP, 0);
     return c->e.code;
 }
 
@@ -317,8 +349,8 @@ static int cuda_matmul(yk_primitive_call *c, const yk_multiplying *a)
 
 static int cuda_spmv(yk_primitive_call *c, const yk_sparse *a)
 {
-    unsigned lanes = 2;
-    while (lanes < 32 && lanes < a->nonzeros / a->rows)
+    unsigned lanes = 1;
+    while (lanes < 32 && lanes * 4 < a->nonzeros / a->rows)
         lanes *= 2;
     const yk_built *b = yk_program_build(c, &spmv_program, CPP "-DYK_T=%s -DYK_OFFSET=%s -DYK_LANES=%u", type_name(a->type),
                                          a->offset_size == 4 ? "yk_u32" : "yk_u64", lanes);

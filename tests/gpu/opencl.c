@@ -3,13 +3,13 @@
 #include "opencl_try.h"
 #include <pthread.h>
 
-static const char axpb[] =
-    "__kernel void axpb(__global const float *x, ulong x_at, __global float *y, ulong y_at, float a, float b, int n) {\n"
-    "    x = (__global const float *)((__global const char *)x + x_at);\n"
-    "    y = (__global float *)((__global char *)y + y_at);\n"
-    "    int i = get_global_id(0);\n"
-    "    if (i < n) y[i] = a * x[i] + b;\n"
-    "}\n";
+static const char axpb[] = "__kernel void axpb(__global const float *x, ulong x_at, __global float *y, ulong y_at, "
+                           "float a, float b, int n) {\n"
+                           "    x = (__global const float *)((__global const char *)x + x_at);\n"
+                           "    y = (__global float *)((__global char *)y + y_at);\n"
+                           "    int i = get_global_id(0);\n"
+                           "    if (i < n) y[i] = a * x[i] + b;\n"
+                           "}\n";
 
 static void run_axpb(yoke_stream *s, const yk_function *f, float *x, float *y, float a, float b, int n)
 {
@@ -61,7 +61,8 @@ TEST(names_that_are_none)
     name_refused("opencl:pokl", "did you mean \"pocl\"?");
     name_refused("opencl:Portabel", "did you mean \"portable\"?");
     name_refused("opencl:pokl", "opencl:0 is ");
-    name_refused("opencl:qqqqqqqqqqqqqqqqqqqqqqqqq", "no OpenCL device has \"qqqqqqqqqqqqqqqqqqqqqqqqq\" in its name: opencl:0 is");
+    name_refused("opencl:qqqqqqqqqqqqqqqqqqqqqqqqq",
+                 "no OpenCL device has \"qqqqqqqqqqqqqqqqqqqqqqqqq\" in its name: opencl:0 is");
     name_refused("opencl:99", "counted from 0");
     name_refused("opencl:99999999999999999999999", "counted from 0");
 }
@@ -98,15 +99,19 @@ TEST(shapes_of_three_dimensions)
 {
     yoke_device *dev = open_opencl();
     yoke_stream *s = yoke_stream_open(dev);
-    yk_image *image = build(dev, "__kernel void where(__global uint *x, ulong at) {\n"
-                                 "    size_t i = get_global_id(0) + get_global_size(0) * (get_global_id(1) + get_global_size(1) *"
-                                 " get_global_id(2));\n"
-                                 "    x[at / 4 + i] = 1 + get_local_id(0) + 10 * get_local_id(1) + 100 * get_local_id(2)"
-                                 " + 1000 * get_group_id(0) + 10000 * get_group_id(1) + 100000 * get_group_id(2);\n"
-                                 "}\n");
+    yk_image *image =
+        build(dev, "__kernel void where(__global uint *x, ulong at) {\n"
+                   "    size_t i = get_global_id(0) + get_global_size(0) * (get_global_id(1) + get_global_size(1) *"
+                   " get_global_id(2));\n"
+                   "    x[at / 4 + i] = 1 + get_local_id(0) + 10 * get_local_id(1) + 100 * get_local_id(2)"
+                   " + 1000 * get_group_id(0) + 10000 * get_group_id(1) + 100000 * get_group_id(2);\n"
+                   "}\n");
     yk_function f = function_of(dev, image, "where");
-    static const yk_shape shapes[] = {{{5, 1, 1}, {2, 1, 1}, 0}, {{1, 5, 1}, {1, 2, 1}, 0}, {{2, 3, 1}, {3, 2, 1}, 0},
-                                      {{1, 1, 4}, {1, 1, 3}, 0}, {{2, 3, 2}, {3, 1, 2}, 0}};
+    static const yk_shape shapes[] = {{{5, 1, 1}, {2, 1, 1}, 0},
+                                      {{1, 5, 1}, {1, 2, 1}, 0},
+                                      {{2, 3, 1}, {3, 2, 1}, 0},
+                                      {{1, 1, 4}, {1, 1, 3}, 0},
+                                      {{2, 3, 2}, {3, 1, 2}, 0}};
     uint32_t *x = yoke_device_alloc(dev, 4096), out[1024];
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
         const yk_shape *h = &shapes[k];
@@ -120,7 +125,8 @@ TEST(shapes_of_three_dimensions)
             for (unsigned b = 0; b < h->groups[1] * h->group[1]; b++)
                 for (unsigned a = 0; a < h->groups[0] * h->group[0]; a++)
                     CHECK_INT(out[at++], 1 + a % h->group[0] + 10 * (b % h->group[1]) + 100 * (c % h->group[2]) +
-                                             1000 * (a / h->group[0]) + 10000 * (b / h->group[1]) + 100000 * (c / h->group[2]));
+                                             1000 * (a / h->group[0]) + 10000 * (b / h->group[1]) +
+                                             100000 * (c / h->group[2]));
     }
     dev->driver->unload(dev, image);
     CHECK_INT(yoke_device_close(dev), 0);
@@ -134,11 +140,13 @@ TEST(values_of_all_kinds)
     } pair = {-5, 0.5f};
     yoke_device *dev = open_opencl();
     yoke_stream *s = yoke_stream_open(dev);
-    yk_image *image = build(dev, "typedef struct pair { long a; float b; } pair;\n"
-                                 "__kernel void kinds(__global double *r, ulong at, char c, ushort h, int i, ulong l, float f, double d,"
-                                 " pair p) {\n"
-                                 "    r += at / 8; r[0] = c; r[1] = h; r[2] = i; r[3] = l; r[4] = f; r[5] = d; r[6] = p.a; r[7] = p.b;\n"
-                                 "}\n");
+    yk_image *image = build(
+        dev,
+        "typedef struct pair { long a; float b; } pair;\n"
+        "__kernel void kinds(__global double *r, ulong at, char c, ushort h, int i, ulong l, float f, double d,"
+        " pair p) {\n"
+        "    r += at / 8; r[0] = c; r[1] = h; r[2] = i; r[3] = l; r[4] = f; r[5] = d; r[6] = p.a; r[7] = p.b;\n"
+        "}\n");
     yk_function f = function_of(dev, image, "kinds");
     double *r = yoke_device_alloc(dev, 1024), out[8];
     int8_t c = -3;
@@ -147,7 +155,8 @@ TEST(values_of_all_kinds)
     uint64_t l = (uint64_t)1 << 40;
     float g = 1.25f;
     double d = 1e300, *to = r + 7;
-    const yk_kernel_arg args[] = {MEMORY(to), VALUE(c), VALUE(h), VALUE(i), VALUE(l), VALUE(g), VALUE(d), VALUE(pair)};
+    const yk_kernel_arg args[] = {MEMORY(to), VALUE(c), VALUE(h), VALUE(i),
+                                  VALUE(l),   VALUE(g), VALUE(d), VALUE(pair)};
     launch(s, &f, 1, 1, args, 8);
     CHECK_INT(yoke_stream_copy(s, out, to, sizeof out), 0);
     CHECK_INT(yoke_stream_wait(s), 0);
@@ -189,11 +198,13 @@ TEST(group_memory)
 
 TEST(a_long_name)
 {
-    static const char text[] = "__kernel void a_name_of_more_than_sixty_three_characters_is_a_name_like_any_other_is_it_not("
-                               "__global int *x, ulong at) { x[at / 4] = 7; }";
+    static const char text[] =
+        "__kernel void a_name_of_more_than_sixty_three_characters_is_a_name_like_any_other_is_it_not("
+        "__global int *x, ulong at) { x[at / 4] = 7; }";
     yoke_device *dev = open_opencl();
     yk_image *image = build(dev, text);
-    yk_function f = function_of(dev, image, "a_name_of_more_than_sixty_three_characters_is_a_name_like_any_other_is_it_not");
+    yk_function f =
+        function_of(dev, image, "a_name_of_more_than_sixty_three_characters_is_a_name_like_any_other_is_it_not");
     int *x = yoke_device_alloc(dev, 4);
     for (int i = 0; i < 5; i++) { /* each stream has a kernel object of its own */
         yoke_stream *s = yoke_stream_open(dev);
@@ -217,8 +228,8 @@ TEST(a_text_that_does_not_compile)
     yk_image *image = (yk_image *)&image;
     yk_buf log = {0};
     yk_error e = {.text = ""};
-    int err = dev->driver->build(dev, "#line 77 \"user.c\"\n__kernel void k(__global int *x) { x[0] = nothing; }\n", "", "k", &image,
-                                 &log, &e);
+    int err = dev->driver->build(dev, "#line 77 \"user.c\"\n__kernel void k(__global int *x) { x[0] = nothing; }\n",
+                                 "", "k", &image, &log, &e);
     CHECK_INT(err, -EINVAL);
     CHECK_INT(e.code, -EINVAL);
     CHECK_HAS(e.text, "k does not compile: CL_BUILD_PROGRAM_FAILURE (-11) from clBuildProgram");
@@ -250,7 +261,8 @@ TEST(options_reach_the_compiler)
 TEST(kernels_that_are_none)
 {
     yoke_device *dev = open_opencl();
-    yk_image *image = build(dev, "__kernel void first(__global int *x) { x[0] = 1; }\n__kernel void second(int x) {}\n");
+    yk_image *image =
+        build(dev, "__kernel void first(__global int *x) { x[0] = 1; }\n__kernel void second(int x) {}\n");
     yk_function f = {.native = &f};
     yk_error e = {.text = ""};
     CHECK_INT(dev->driver->function(image, "secnd", &f, &e), -ENOENT);
@@ -263,7 +275,8 @@ TEST(kernels_that_are_none)
     CHECK_INT(yoke_device_close(dev), 0);
 }
 
-static void refused(yoke_stream *s, const yk_function *f, yk_shape shape, const yk_kernel_arg *args, unsigned count, const char *part)
+static void refused(yoke_stream *s, const yk_function *f, yk_shape shape, const yk_kernel_arg *args, unsigned count,
+                    const char *part)
 {
     yk_error e = {.text = ""};
     CHECK_INT(launch_shaped(s, f, shape, args, count, &e), -EINVAL);
@@ -290,11 +303,14 @@ TEST(launches_that_are_refused)
     const yk_kernel_arg good[] = {MEMORY(x), MEMORY(x), VALUE(a), VALUE(a), VALUE(n)};
     yk_shape shape = {.groups = {1, 1, 1}, .group = {1 << 20, 1, 1}};
     refused(s, &f, shape, good, 5, "cannot run in groups of 1048576 x 1 x 1 threads: 1 to ");
-    refused(s, &f, (yk_shape){.groups = {1, 1, 1}, .group = {UINT32_MAX, UINT32_MAX, UINT32_MAX}}, good, 5, "in groups of");
+    refused(s, &f, (yk_shape){.groups = {1, 1, 1}, .group = {UINT32_MAX, UINT32_MAX, UINT32_MAX}}, good, 5,
+            "in groups of");
     refused(s, &f, (yk_shape){.groups = {1, 1, 1}, .group = {64, 0, 1}}, good, 5, "in groups of 64 x 0 x 1");
-    refused(s, &f, (yk_shape){.groups = {1, 1, 1}, .group = {64, 1, 1}, .local = 64}, good, 5, "group memory is one");
+    refused(s, &f, (yk_shape){.groups = {1, 1, 1}, .group = {64, 1, 1}, .local = 64}, good, 5,
+            "group memory is one");
     yk_error e;
-    CHECK_INT(launch_shaped(s, &f, (yk_shape){.groups = {0, 1, 1}, .group = {64, 1, 1}}, good, 5, &e), 0); /* nothing to do */
+    CHECK_INT(launch_shaped(s, &f, (yk_shape){.groups = {0, 1, 1}, .group = {64, 1, 1}}, good, 5, &e),
+              0); /* nothing to do */
     CHECK_INT(launch_shaped(s, &f, one, good, 5, &e), 0);
     CHECK_INT(yoke_stream_wait(s), 0);
     dev->driver->unload(dev, image);
@@ -405,12 +421,11 @@ TEST(pinned_memory)
 
 /* ---- Streams and events ---- */
 
-static const char slow[] =
-    "__kernel void slow(__global uint *x, ulong at, uint steps, uint value) {\n"
-    "    uint v = value;\n"
-    "    for (uint i = 0; i < steps; i++) v = v * 1664525u + 1013904223u;\n"
-    "    x[at / 4] = v == 1u ? 0u : value;\n"
-    "}\n";
+static const char slow[] = "__kernel void slow(__global uint *x, ulong at, uint steps, uint value) {\n"
+                           "    uint v = value;\n"
+                           "    for (uint i = 0; i < steps; i++) v = v * 1664525u + 1013904223u;\n"
+                           "    x[at / 4] = v == 1u ? 0u : value;\n"
+                           "}\n";
 
 static void run_slow(yoke_stream *s, const yk_function *f, uint32_t *x, uint32_t steps, uint32_t value)
 {

@@ -1,4 +1,5 @@
-/* opencl_fail.c - OpenCL that is absent, broken, or fails at any call; and devices that PoCL has none of, pretended. */
+/* opencl_fail.c - OpenCL that is absent, broken, or fails at any call; and devices that PoCL has none of,
+ * pretended. */
 #include "child.h"
 #include "fake_opencl.h"
 #include "opencl_try.h"
@@ -60,7 +61,7 @@ static void absent(const char *part)
 
 TEST(no_library)
 {
-    setenv("YOKE_OPENCL_DRIVER", "/nonexistent", 1);
+    setenv("YOKE_OPENCL_DRIVER", "/nonexistent/libOpenCL.so", 1);
     absent("YOKE_OPENCL_DRIVER cannot be opened: /nonexistent");
 }
 
@@ -123,6 +124,14 @@ TEST(devices_that_are_not_available)
     absent("have no device on this machine");
 }
 
+TEST(pocl_without_a_cache)
+{
+    use_fake(0); /* skips where there is no driver */
+    unsetenv("YOKE_OPENCL_DRIVER");
+    setenv("POCL_CACHE_DIR", "/proc/none", 1);
+    absent("PoCL has none when it cannot write its cache");
+}
+
 /* Each question about a device may go without an answer. */
 static int unanswered;
 static void enumerate_in_child(void)
@@ -157,9 +166,10 @@ TEST(devices_that_do_not_answer)
 
 /* ---- Failures of every call ---- */
 
-static const char text[] = "__kernel void copy(__global const int *x, ulong x_at, __global int *y, ulong y_at, int n) {\n"
-                           "    int i = get_global_id(0); if (i < n) y[y_at / 4 + i] = x[x_at / 4 + i];\n"
-                           "}\n";
+static const char text[] =
+    "__kernel void copy(__global const int *x, ulong x_at, __global int *y, ulong y_at, int n) {\n"
+    "    int i = get_global_id(0); if (i < n) y[y_at / 4 + i] = x[x_at / 4 + i];\n"
+    "}\n";
 enum { N = 256 };
 
 /* All that the driver can do, by its table, until something fails: the error of that. */
@@ -254,11 +264,27 @@ static void end_scene(scene *c)
     yoke_device_close(c->dev);
 }
 
+static char cache[] = "/tmp/yoke-opencl-XXXXXX";
+
+static void use_empty_cache(void)
+{
+    CHECK(mkdtemp(cache));
+    setenv("YOKE_CACHE", cache, 1);
+}
+
+static void remove_cache(void)
+{
+    char command[64];
+    snprintf(command, sizeof command, "rm -r %s", cache);
+    CHECK_INT(system(command), 0);
+}
+
 /* The k-th call fails, for k = 1, 2, ... until none does. */
 static void every_call_fails(unsigned what)
 {
     static const int32_t codes[] = {-5, -6, -36, -9999, -14, -30, -12345};
     use_fake(what);
+    use_empty_cache();
     yoke_device_count(); /* the questions about devices have a test of their own */
     int k = 1, errors = 0;
     for (bool more = true; more; k++) {
@@ -275,6 +301,7 @@ static void every_call_fails(unsigned what)
         CHECK_INT(fake.live(), 0);
     }
     CHECK(errors > 30 && k > 60);
+    remove_cache();
 }
 
 TEST(every_call_fails_on_a_cpu)
@@ -284,7 +311,7 @@ TEST(every_call_fails_on_a_cpu)
 
 TEST(every_call_fails_on_a_gpu)
 {
-    every_call_fails(FAKE_GPU);
+    every_call_fails(FAKE_GPU | FAKE_STRANGER);
 }
 
 static void without_memory(unsigned what, const char *call)
@@ -316,6 +343,96 @@ TEST(no_addresses)
     without_memory(FAKE_GPU, "mmap");
 }
 
+/* ---- Programs that are kept ---- */
+
+/* Builds the text with the kernel's options, and runs it. Whether the compiler was asked. */
+static bool built_from_text(const char *options)
+{
+    scene c = {.dev = yoke_device_open("opencl:0")};
+    yk_error e = {.text = ""};
+    yk_image *image;
+    yk_function f;
+    CHECK_INT(yoke_device_status(c.dev), 0);
+    fake.fail("CreateProgramWithSource", 0, 0);
+    int err = c.dev->driver->build(c.dev, text, options, "copy", &image, NULL, &e);
+    int texts = fake.fail(NULL, 0, 0);
+    CHECK_STR(e.text, "");
+    CHECK_INT(err, 0);
+    f = function_of(c.dev, image, "copy");
+    CHECK_STR(f.name, "copy");
+    int n = N, in[N], out[N] = {0};
+    for (int i = 0; i < N; i++)
+        in[i] = i * i;
+    c.a = yoke_stream_open(c.dev);
+    c.x = yoke_device_alloc(c.dev, sizeof in);
+    c.y = yoke_device_alloc(c.dev, sizeof in);
+    CHECK_INT(yoke_stream_copy(c.a, c.x, in, sizeof in), 0);
+    const yk_kernel_arg args[] = {MEMORY(c.x), MEMORY(c.y), VALUE(n)};
+    launch(c.a, &f, 4, 64, args, 3);
+    CHECK_INT(yoke_stream_copy(c.a, out, c.y, sizeof out), 0);
+    CHECK_INT(yoke_stream_wait(c.a), 0);
+    CHECK(memcmp(in, out, sizeof in) == 0);
+    c.dev->driver->unload(c.dev, image);
+    CHECK_INT(yoke_device_close(c.dev), 0);
+    CHECK_INT(fake.live(), 0);
+    return texts > 0;
+}
+
+TEST(programs_are_kept)
+{
+    use_fake(FAKE_STRANGER);
+    use_empty_cache();
+    CHECK(built_from_text(""));
+    CHECK(!built_from_text(""));
+    CHECK(built_from_text("-DOTHER"));
+    CHECK(!built_from_text("-DOTHER"));
+    remove_cache();
+    CHECK(built_from_text(""));
+    CHECK(!built_from_text(""));
+    remove_cache();
+}
+
+/* A driver that takes no binaries, or not this one, gets the text. */
+static void binary_refused(const char *call, int k, int32_t code)
+{
+    yoke_device *dev = yoke_device_open("opencl:0");
+    yk_image *image;
+    yk_error e = {.text = ""};
+    fake.fail(call, k, code);
+    CHECK_INT(dev->driver->build(dev, text, "", "copy", &image, NULL, &e), 0);
+    CHECK(fake.fail(NULL, 0, 0) >= k);
+    dev->driver->unload(dev, image);
+    CHECK_INT(yoke_device_close(dev), 0);
+    CHECK_INT(fake.live(), 0);
+}
+
+TEST(programs_that_are_not_taken)
+{
+    use_fake(FAKE_STRANGER);
+    use_empty_cache();
+    CHECK(built_from_text(""));
+    binary_refused("CreateProgramWithBinary", 1, -42);
+    binary_refused("BuildProgram", 1, -11);
+    CHECK(!built_from_text("")); /* written again */
+    remove_cache();
+    binary_refused("GetProgramInfo", 1, -6); /* nothing is kept then */
+    CHECK(built_from_text(""));
+    remove_cache();
+    binary_refused("GetProgramInfo", 2, -6);
+    CHECK(built_from_text(""));
+    remove_cache();
+}
+
+/* PoCL keeps programs itself, and would build another one for who asks for a binary. */
+TEST(pocl_is_not_asked_for_binaries)
+{
+    use_fake(0);
+    use_empty_cache();
+    for (int i = 0; i < 2; i++)
+        CHECK(built_from_text(""));
+    CHECK_INT(rmdir(cache), 0); /* empty */
+}
+
 /* ---- What an error is ---- */
 
 static void told(const char *call, int32_t code, int expected, const char *part)
@@ -334,16 +451,19 @@ TEST(errors_are_told)
 {
     use_fake(0);
     yoke_device_count();
-    told("CreateContext", -6, -ENOMEM, "opencl:0 cannot be opened: CL_OUT_OF_HOST_MEMORY (-6) from clCreateContext");
+    told("CreateContext", -6, -ENOMEM,
+         "opencl:0 cannot be opened: CL_OUT_OF_HOST_MEMORY (-6) from clCreateContext");
     told("CreateCommandQueue", -2, -EIO, "no stream can be opened: CL_DEVICE_NOT_AVAILABLE (-2)");
     told("CreateBuffer", -4, -EIO, "CL_MEM_OBJECT_ALLOCATION_FAILURE (-4) from clCreateBuffer");
     told("BuildProgram", -3, -ENOTSUP, "copy does not compile: CL_COMPILER_NOT_AVAILABLE (-3) from clBuildProgram");
     told("SetKernelArg", -49, -EINVAL, "kernel copy, argument 1: CL_INVALID_ARG_INDEX (-49) from clSetKernelArg");
-    told("EnqueueNDRangeKernel", -4, -ENOMEM, "kernel copy cannot be launched: CL_MEM_OBJECT_ALLOCATION_FAILURE (-4)");
+    told("EnqueueNDRangeKernel", -4, -ENOMEM,
+         "kernel copy cannot be launched: CL_MEM_OBJECT_ALLOCATION_FAILURE (-4)");
     told("EnqueueNDRangeKernel", -777, -EIO, "an unknown error (-777) from clEnqueueNDRangeKernel");
     told("EnqueueCopyBuffer", -8, -EINVAL, "CL_MEM_COPY_OVERLAP (-8) from clEnqueueCopyBuffer");
     told("Finish", -5, -ENODEV, "what was put in the stream has failed: CL_OUT_OF_RESOURCES (-5) from clFinish");
-    told("GetEventProfilingInfo", -7, -ENOTSUP, "the time of an event is not known: CL_PROFILING_INFO_NOT_AVAILABLE (-7)");
+    told("GetEventProfilingInfo", -7, -ENOTSUP,
+         "the time of an event is not known: CL_PROFILING_INFO_NOT_AVAILABLE (-7)");
 }
 
 /* A device that is lost stays lost; opened again it is another one. */

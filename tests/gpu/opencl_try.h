@@ -48,15 +48,15 @@ static inline yk_kernel_arg memory_arg(void *address_of_pointer)
 #define MEMORY(p) memory_arg(&(p))
 #define VALUE(x) ((yk_kernel_arg){.value = &(x), .size = sizeof(x)})
 
-static inline int launch_shaped(yoke_stream *s, const yk_function *f, yk_shape shape, const yk_kernel_arg *args, unsigned count,
-                                yk_error *e)
+static inline int launch_shaped(yoke_stream *s, const yk_function *f, yk_shape shape, const yk_kernel_arg *args,
+                                unsigned count, yk_error *e)
 {
     return s->dev->driver->launch(s, f, &shape, args, count, e);
 }
 
 /* Must succeed. */
-static inline void launch(yoke_stream *s, const yk_function *f, unsigned groups, unsigned group, const yk_kernel_arg *args,
-                          unsigned count)
+static inline void launch(yoke_stream *s, const yk_function *f, unsigned groups, unsigned group,
+                          const yk_kernel_arg *args, unsigned count)
 {
     yk_error e = {.text = ""};
     int err = launch_shaped(s, f, (yk_shape){.groups = {groups, 1, 1}, .group = {group, 1, 1}}, args, count, &e);

@@ -13,14 +13,17 @@ WARNINGS = "-Wall -Wextra -Wpedantic -Wshadow -Wcast-qual -Wundef -Werror".split
 LANGUAGES = [("gcc", "c11"), ("gcc", "gnu11"), ("gcc", "c17"), ("clang", "c11"), ("clang", "c17"),
              ("g++", "c++11"), ("g++", "c++17"), ("clang++", "c++11"), ("clang++", "c++17")]
 # What the macros of the public headers call; everything else that is exported begins with yoke_.
-BEHIND_MACROS = {"yk_best", "yk_condition_notify", "yk_condition_timed", "yk_condition_wait", "yk_condition_wait_for",
+BEHIND_MACROS = {"yk_array_of_view", "yk_array_view",
+                 "yk_best", "yk_condition_notify", "yk_condition_timed", "yk_condition_wait", "yk_condition_wait_for",
                  "yk_condition_wait_for_timed",
                  "yk_count_if", "yk_fail", "yk_find", "yk_fork_enter", "yk_fork_leave", "yk_fork_reclaim",
                  "yk_fork_slow", "yk_histogram", "yk_local_make", "yk_lock_consistent", "yk_lock_done", "yk_lock_drop",
                  "yk_lock_init", "yk_lock_name", "yk_lock_owned", "yk_lock_wait", "yk_lock_wake", "yk_loop", "yk_must", "yk_nth",
                  "yk_once_run", "yk_once_try", "yk_radix_sort", "yk_reduce", "yk_result", "yk_rwlock_read", "yk_rwlock_write",
                  "yk_scan", "yk_select", "yk_self", "yk_sort", "yk_thread_executor", "yk_thread_of", "yk_thread_plain",
-                 "yk_unique"}
+                 "yk_unique", "yk_device_code_add", "yk_device_code_remove", "yk_enqueue", "yk_enqueue_reduction",
+                 "yk_kernel_run", "yk_launch", "yk_kernel_add",
+                 "yk_kernel_remove"}
 # YOKE_TASK(count) makes names with these prefixes: none may be a function of ours.
 GENERATED = ["yoke_submit_", "yoke_task_", "yoke_args_", "yoke_spawn_", "yoke_sync_", "yoke_for_", "yoke_launch_",
              "yoke_kernel_", "yoke_kargs_"]

@@ -562,6 +562,20 @@ def doctor_without_a_compiler():
 
 
 @test
+def doctor_lists_opencl_devices():
+    found = json.loads(run([YOKE, "doctor", "--json"])[1])["findings"]
+    opencl = [f for f in found if f["name"] == "opencl"][0]
+    check(opencl["optional"] and len(opencl["details"]) >= 2, f"{opencl}")
+    if opencl["ok"]:
+        check(opencl["details"][1].startswith("opencl:0: "), f"{opencl}")
+    for driver, why in (("/nonexistent/lib.so", "YOKE_OPENCL_DRIVER cannot be opened"), ("libm.so.6", "lacks clGetPlatformIDs")):
+        status, out, err = run([YOKE, "doctor"], env={**os.environ, "YOKE_OPENCL_DRIVER": driver})
+        equal((status, err), (0, ""))
+        has(out, "opencl: not here\n")
+        has(out, why)
+
+
+@test
 def help_for_all():
     status, out, err = run([YOKE, "--help"])
     equal((status, err), (0, ""))

@@ -1,0 +1,170 @@
+/* analysis: how the parameters of a kernel stand in its body. A scanner of tokens, no parser: it need not understand a body to
+ * see that a name stands nowhere but as x[i], and where it is not sure it says no, which costs speed and nothing else. */
+#include "gpu/kernel.h"
+#include <ctype.h>
+
+static const char *const long_signs[] = {"<<=", ">>=", "...", "->", "++", "--", "==", "!=", "<=", ">=", "+=", "-=",
+                                         "*=",  "/=",  "%=",  "&=", "|=", "^=", "<<", ">>", "&&", "||"};
+
+static bool is_word(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+/* The length of a string or character that begins at p. */
+static size_t quoted(const char *p)
+{
+    size_t len = 1;
+    while (p[len] && p[len] != *p)
+        len += p[len] == '\\' && p[len + 1] ? 2 : 1;
+    return p[len] ? len + 1 : len;
+}
+
+static size_t sign(const char *p)
+{
+    for (size_t i = 0; i < YK_COUNT_OF(long_signs); i++)
+        if (strncmp(p, long_signs[i], strlen(long_signs[i])) == 0)
+            return strlen(long_signs[i]);
+    return 1;
+}
+
+void yk_token_read(const char *p, yk_token *ret)
+{
+    while (isspace((unsigned char)*p))
+        p++;
+    ret->at = p;
+    ret->len = 0;
+    if (!*p) {
+        ret->kind = YK_TOKEN_END;
+    } else if (isdigit((unsigned char)*p) || (*p == '.' && isdigit((unsigned char)p[1]))) {
+        ret->kind = YK_TOKEN_NUMBER;
+        while (is_word(p[ret->len]) || p[ret->len] == '.'
+               || ((p[ret->len] == '+' || p[ret->len] == '-') && strchr("eEpP", p[ret->len - 1])))
+            ret->len++;
+    } else if (is_word(*p)) {
+        ret->kind = YK_TOKEN_NAME;
+        while (is_word(p[ret->len]))
+            ret->len++;
+    } else if (*p == '"' || *p == '\'') {
+        ret->kind = YK_TOKEN_TEXT;
+        ret->len = quoted(p);
+    } else {
+        ret->kind = YK_TOKEN_SIGN;
+        ret->len = sign(p);
+    }
+}
+
+bool yk_token_is(const yk_token *t, const char *text)
+{
+    return t->len == strlen(text) && memcmp(t->at, text, t->len) == 0;
+}
+
+static bool is_one_of(const yk_token *t, const char *const *words)
+{
+    for (; *words; words++)
+        if (yk_token_is(t, *words))
+            return true;
+    return false;
+}
+
+static const char *const changes[] = {"=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=", "++", "--", NULL};
+static const char *const words_before_values[] = {"return", "case", "else", "do", "sizeof", "goto", NULL};
+
+/* Whether what follows t is a value of its own, so that a & or * there has one operand. */
+static bool ends_value(const yk_token *t)
+{
+    return t->kind == YK_TOKEN_NUMBER || t->kind == YK_TOKEN_TEXT || yk_token_is(t, ")") || yk_token_is(t, "]")
+        || (t->kind == YK_TOKEN_NAME && !is_one_of(t, words_before_values));
+}
+
+/* Three tokens in a row, and the two after them; how deep in parentheses. */
+typedef struct window {
+    yk_token before2, before, here, after, after2, after3;
+    int depth;
+} window;
+
+static void begin(window *w, const char *text)
+{
+    *w = (window){.before = {YK_TOKEN_SIGN, ";", 1}, .before2 = {YK_TOKEN_SIGN, ";", 1}};
+    yk_token_read(text, &w->here);
+    yk_token_read(w->here.at + w->here.len, &w->after);
+    yk_token_read(w->after.at + w->after.len, &w->after2);
+    yk_token_read(w->after2.at + w->after2.len, &w->after3);
+}
+
+static void step(window *w)
+{
+    if (yk_token_is(&w->here, "("))
+        w->depth++;
+    else if (yk_token_is(&w->here, ")"))
+        w->depth--;
+    w->before2 = w->before;
+    w->before = w->here;
+    w->here = w->after;
+    w->after = w->after2;
+    w->after2 = w->after3;
+    yk_token_read(w->after3.at + w->after3.len, &w->after3);
+}
+
+static bool is_member(const window *w)
+{
+    return yk_token_is(&w->before, ".") || yk_token_is(&w->before, "->");
+}
+
+static bool address_is_taken(const window *w)
+{
+    return yk_token_is(&w->before, "&") && !ends_value(&w->before2);
+}
+
+/* The name i: does this declare or change it? `int j, i;` looks like the end of a call f(j, i) but for the parentheses. */
+static bool index_changes_here(const window *w)
+{
+    static const char *const ends[] = {";", ",", NULL};
+    if (is_one_of(&w->after, changes) || yk_token_is(&w->before, "++") || yk_token_is(&w->before, "--") || address_is_taken(w))
+        return true;
+    if (w->before.kind == YK_TOKEN_NAME && !is_one_of(&w->before, words_before_values))
+        return true;
+    return w->depth == 0 && yk_token_is(&w->before, ",") && is_one_of(&w->after, ends);
+}
+
+static bool is_element_here(const window *w)
+{
+    return yk_token_is(&w->after, "[") && yk_token_is(&w->after2, "i") && yk_token_is(&w->after3, "]") && !address_is_taken(w);
+}
+
+void yk_analysis_begin(const yoke_kernel *k, yk_analysis *a)
+{
+    *a = (yk_analysis){.tokens = 0};
+    for (unsigned p = 0; p < k->nparams; p++)
+        a->element[p] = k->params[p].kind != YK_VAL && strcmp(k->params[p].count, "n") == 0;
+}
+
+void yk_analyse(const yoke_kernel *k, const char *text, yk_analysis *a)
+{
+    window w;
+    if (!text)
+        return;
+    for (begin(&w, text); w.here.kind != YK_TOKEN_END; step(&w)) {
+        a->tokens++;
+        if (w.here.kind != YK_TOKEN_NAME || is_member(&w))
+            continue;
+        if (yk_token_is(&w.here, "i"))
+            a->index_changes |= index_changes_here(&w);
+        for (unsigned p = 0; p < k->nparams; p++)
+            if (yk_token_is(&w.here, k->params[p].name)) {
+                a->used[p] = true;
+                a->element[p] &= is_element_here(&w);
+            }
+    }
+    for (unsigned p = 0; a->index_changes && p < k->nparams; p++)
+        a->element[p] = false;
+}
+
+void yk_analyse_kernel(const yoke_kernel *k, yk_analysis *ret)
+{
+    yk_analysis_begin(k, ret);
+    /* What combines two values, and the identity, cannot see the parameters. */
+    unsigned texts = k->form == YK_REDUCE_KERNEL ? 1 : YK_COUNT_OF(k->texts);
+    for (unsigned i = 0; i < texts; i++)
+        yk_analyse(k, k->texts[i], ret);
+}

@@ -1,0 +1,136 @@
+/* array: what the files of arrays share. An operation has one description (array_ops.h), a C form (array_loops_*.c) and a
+ * device form that is made of the same text (array_text.c); array_map.c and array_reduce.c decide how the elements are gone
+ * through. */
+#ifndef YK_ARRAY_H
+#define YK_ARRAY_H
+#include "gpu/gpu.h"
+#include <yoke/array.h>
+
+/* Memory that arrays share. users: one for each array. foreign: work of another stream than its own has read or written it,
+ * so its stream waits for the others before the memory is given back. memory NULL: the user's. */
+typedef struct yk_storage {
+    _Atomic uint32_t users;
+    _Atomic bool foreign;
+    yoke_stream *stream;
+    void *memory;
+} yk_storage;
+
+enum { YK_TYPES = YOKE_F64 + 1, YK_INPUTS = 3 };
+
+/* ---- Arrays (array.c) ---- */
+
+/* Keeps the error of the stream's device; NULL. */
+yoke_array *yk_array_fail(yoke_stream *s, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* A new flat array. */
+yoke_array *yk_array_new(yoke_stream *s, unsigned type, size_t ndim, const size_t *shape);
+/* A new window on a's storage, the same as a at first. */
+yoke_array *yk_array_window(const yoke_array *a);
+/* Work on s is about to use a: what is in a's own stream comes first. 0 or a negative code. */
+int yk_array_enter(const yoke_array *a, yoke_stream *s);
+static inline bool yk_array_is_number(const yoke_array *a)
+{
+    return !a->stream;
+}
+static inline bool yk_array_is_on_host(const yoke_array *a)
+{
+    return !a->stream->dev->driver->build;
+}
+/* "f32 (2, 3)", for messages. */
+typedef struct yk_shape_text {
+    char text[120];
+} yk_shape_text;
+yk_shape_text yk_shape_of(const yoke_array *a);
+yk_shape_text yk_dims_text(size_t ndim, const size_t *shape);
+/* The type in range; else the error. */
+bool yk_array_type_ok(yoke_stream *s, const char *what, unsigned type);
+/* An axis of an array of ndim dimensions, counted from 0; negative: the error has been kept. */
+int yk_array_axis(const yoke_array *a, const char *what, ptrdiff_t axis);
+/* The axes as a set of bits; false: one is not there or twice. */
+bool yk_array_axes(const yoke_array *a, const char *what, yoke_dims axes, unsigned *ret);
+/* Steps of elements that lie one after the other. */
+void yk_flat_steps(size_t ndim, const size_t *shape, ptrdiff_t *ret);
+/* All of the array's memory as it is on the host, flat: itself, or a copy in memory that yk_host_done() frees. NULL: the
+ * error. */
+typedef struct yk_host {
+    void *data;
+    yoke_array *own;
+    void *copy;
+} yk_host;
+int yk_host_of(const yoke_array *a, yk_host *ret);
+void yk_host_done(yk_host *h);
+/* The stream's device's threads; NULL is the process's own. */
+static inline struct yoke_executor *yk_array_pool(const yoke_stream *s)
+{
+    return s->dev->pool;
+}
+
+/* ---- Going through elements (array_map.c) ---- */
+
+/* Up to four arrays of one shape, [0] is the result: dimensions that can be one are one. */
+typedef struct yk_layout {
+    size_t ndim, elements, shape[YOKE_DIMS];
+    ptrdiff_t step[YK_INPUTS + 1][YOKE_DIMS];
+} yk_layout;
+/* Drops dimensions of length 1 and joins those that follow one another in all `arrays`. */
+void yk_layout_join(yk_layout *l, unsigned arrays);
+/* Whether array k of it lies one element after the other; whether it is one element. */
+bool yk_layout_is_flat(const yk_layout *l, unsigned k);
+bool yk_layout_is_one(const yk_layout *l, unsigned k);
+/* Elements [at, at + n) of array k, from data on, to a flat buffer of another type, or back. */
+void yk_layout_gather(const yk_layout *l, unsigned k, const void *data, unsigned type, size_t at, size_t n, void *to,
+                      unsigned to_type);
+void yk_layout_scatter(const yk_layout *l, unsigned k, void *data, unsigned type, size_t at, size_t n, const void *from,
+                       unsigned from_type);
+
+/* n elements with steps, converted. (array_loops_cast.c) */
+typedef void yk_cast(size_t n, const void *from, ptrdiff_t from_step, void *to, ptrdiff_t to_step);
+extern yk_cast *const yk_casts[YK_TYPES][YK_TYPES];
+
+/* ---- Operations (array_ops.h, array_ops.c) ---- */
+
+/* How operands' types become the one that is computed in. */
+typedef enum yk_rule {
+    YK_RULE_SAME,  /* what they meet in */
+    YK_RULE_FLOAT, /* the same as f32 or f64 */
+    YK_RULE_DIV,   /* f64 unless float */
+    YK_RULE_BITS,  /* as SAME, no floats */
+    YK_RULE_BOOL   /* bool */
+} yk_rule;
+
+/* n elements: in[k] and out are flat; in and out have the operation's types. at: the number of the first in the whole array. */
+typedef void yk_map_loop(size_t n, size_t at, const void *const *in, void *out);
+
+typedef struct yk_op {
+    unsigned id;
+    const char *name, *shown; /* "add", "a + b" */
+    unsigned arity;
+    yk_rule rule;
+    bool gives_bool, is_where; /* where: the first operand is bool, whatever the others are */
+} yk_op;
+
+yk_op yk_op_of(unsigned id);
+/* NULL: it is not defined for the type. */
+yk_map_loop *yk_op_loop(const yk_op *op, unsigned type);
+const char *yk_op_text(const yk_op *op, unsigned type);
+extern yk_map_loop *const yk_loops_float[][YK_TYPES], *const yk_loops_whole[][YK_TYPES];
+
+/* a broadcast to a shape; NULL: it does not fit. (array_view.c) */
+yoke_array *yk_array_broadcast(const yoke_array *a, size_t ndim, const size_t *shape);
+/* The result of op on operands, of which some may be numbers; NULL operands give NULL. */
+yoke_array *yk_map(const yk_op *op, const yoke_array *const *in);
+/* out = op(in), all of them arrays or numbers; types: that in which is computed. out's shape is that of all. */
+int yk_map_into(yoke_array *out, const yk_op *op, unsigned type, const yoke_array *const *in);
+/* The same on a device (array_text.c). */
+int yk_map_on_device(yoke_array *out, const yk_op *op, unsigned type, const yoke_array *const *in, const yk_layout *l);
+/* out, flat over outer = the reduction of a, which array 0 of both layouts is (array_text.c). */
+struct yk_fold;
+int yk_reduce_on_device(yoke_array *out, const struct yk_fold *fold, unsigned computed, const yoke_array *a,
+                        const yk_layout *outer,
+                        const yk_layout *inner, const char *what);
+/* The type in which a rule has arrays and numbers computed; and what it makes of one type. (array_type.c) */
+unsigned yk_types_meet(yk_rule rule, const yoke_array *const *in, unsigned n);
+unsigned yk_rule_type(yk_rule rule, unsigned type);
+/* A number as an element of a type, written to ret (8 bytes); -ERANGE when the type cannot hold it. */
+int yk_number_as(const yoke_array *number, unsigned type, void *ret);
+
+#endif

@@ -1,0 +1,309 @@
+/* kernel: kernels enter from constructors, are built for a device when they first meet it, and are launched.
+ *
+ * What is built stands in a table of the device by the kernel's number, which never changes and is never given again: a launch
+ * reads it without a lock. The table is of parts of 64 that come when they are needed. A text that did not compile stays refused. */
+#include "gpu/kernel.h"
+#include <stdlib.h>
+
+enum { PART = 64, PARTS = 256 };
+
+/* Written under dev->lock, read by anyone. */
+struct yk_images {
+    _Atomic(yk_ready *) *_Atomic parts[PARTS];
+};
+
+static struct {
+    yk_mutex lock; /* guards the rest, and `next` of all in it */
+    yoke_kernel *kernels;
+    yk_device_code *codes;
+    uint32_t numbers;
+} known;
+
+/* ---- What there is ---- */
+
+void yk_kernel_add(yoke_kernel *k)
+{
+    yk_mutex_lock(&known.lock);
+    k->id = known.numbers++;
+    k->next = known.kernels;
+    known.kernels = k;
+    yk_mutex_unlock(&known.lock);
+    if (k->call)
+        yk_kernel_make_task(k);
+}
+
+void yk_kernel_remove(yoke_kernel *k)
+{
+    yk_mutex_lock(&known.lock);
+    for (yoke_kernel **at = &known.kernels; *at; at = &(*at)->next)
+        if (*at == k) {
+            *at = k->next;
+            break;
+        }
+    yk_mutex_unlock(&known.lock);
+}
+
+void yk_device_code_add(yk_device_code *c)
+{
+    yk_mutex_lock(&known.lock);
+    c->next = known.codes;
+    known.codes = c;
+    yk_mutex_unlock(&known.lock);
+}
+
+void yk_device_code_remove(yk_device_code *c)
+{
+    yk_mutex_lock(&known.lock);
+    for (yk_device_code **at = &known.codes; *at; at = &(*at)->next)
+        if (*at == c) {
+            *at = c->next;
+            break;
+        }
+    yk_mutex_unlock(&known.lock);
+}
+
+const yk_device_code *yk_device_code_at(const yoke_kernel *k, unsigned number)
+{
+    const yk_device_code *found = NULL, *best;
+    yk_mutex_lock(&known.lock);
+    for (unsigned i = 0; i <= number; i++, found = best) {
+        best = NULL; /* the first after `found` */
+        for (const yk_device_code *c = known.codes; c; c = c->next)
+            if (c->unit == k->unit && c->number < k->number && (!found || c->number > found->number)
+                && (!best || c->number < best->number))
+                best = c;
+        if (!best) {
+            found = NULL;
+            break;
+        }
+    }
+    yk_mutex_unlock(&known.lock);
+    return found;
+}
+
+yoke_kernel *yk_kernels(void)
+{
+    yk_mutex_lock(&known.lock);
+    yoke_kernel *first = known.kernels;
+    yk_mutex_unlock(&known.lock);
+    return first;
+}
+
+/* ---- Building ---- */
+
+/* The first line of a compiler's log that has an error, without what follows; else its first line. */
+static void first_error(const char *log, const char **line, size_t *len)
+{
+    const char *found = strstr(log, "error");
+    while (found && found > log && found[-1] != '\n')
+        found--;
+    *line = found ? found : log;
+    *len = strcspn(*line, "\n");
+}
+
+static int explain(const yoke_device *dev, const yoke_kernel *k, yk_buf *log, yk_error *e)
+{
+    const char *line;
+    size_t len;
+    if (e->code != -EINVAL || log->len == 0)
+        return e->code;
+    first_error(yk_buf_str(log), &line, &len);
+    return yk_errorf(e, EINVAL, "kernel %.60s (%.100s:%u) does not compile for %.30s: %.*s", k->name, k->file, k->line,
+                     dev->info.uri, (int)YK_MIN(len, 250), line);
+}
+
+static int build(yoke_device *dev, const yoke_kernel *k, yk_ready *r)
+{
+    char name[80];
+    yk_buf text = {0}, log = {0};
+    const yk_target target = yk_target_of(dev);
+    yk_plan_make(k, &target, &r->plan);
+    yk_text_write(k, &target, &text);
+    const char *written = yk_buf_str(&text);
+    int err = text.failed ? yk_errorf(&r->error, ENOMEM, "kernel %s: no memory for its text", k->name)
+        : dev->driver->build(dev, written, target.is_cuda ? YK_CUDA_OPTIONS : "-cl-std=CL1.2", k->name, &r->image, &log,
+                             &r->error);
+    if (err < 0)
+        err = explain(dev, k, &log, &r->error);
+    snprintf(name, sizeof name, "kernel_%s", k->name);
+    if (err == 0)
+        err = dev->driver->function(r->image, name, &r->first, &r->error);
+    snprintf(name, sizeof name, "last_%s", k->name);
+    if (err == 0 && k->form == YK_REDUCE_KERNEL)
+        err = dev->driver->function(r->image, name, &r->last, &r->error);
+    yk_buf_done(&text);
+    yk_buf_done(&log);
+    return err;
+}
+
+static void free_ready(yoke_device *dev, yk_ready *r)
+{
+    if (r && r->image)
+        dev->driver->unload(dev, r->image);
+    free(r);
+}
+
+/* The place of k in dev's table; NULL when there is no memory. dev->lock is held. */
+static _Atomic(yk_ready *) *place_of(yoke_device *dev, const yoke_kernel *k)
+{
+    if (!dev->images)
+        dev->images = yk_sys.calloc(1, sizeof *dev->images);
+    if (!dev->images || k->id >= PART * PARTS)
+        return NULL;
+    _Atomic(yk_ready *) *part = atomic_load_explicit(&dev->images->parts[k->id / PART], memory_order_relaxed);
+    if (!part) {
+        part = yk_sys.calloc(PART, sizeof *part);
+        /* Pairs with the acquire in look_up(): it is empty before it is seen. */
+        atomic_store_explicit(&dev->images->parts[k->id / PART], part, memory_order_release);
+    }
+    return part ? part + k->id % PART : NULL;
+}
+
+static const yk_ready *look_up(yoke_device *dev, const yoke_kernel *k)
+{
+    /* Pair with the releases in place_of() and keep(). */
+    struct yk_images *images = __atomic_load_n(&dev->images, __ATOMIC_ACQUIRE);
+    if (YK_UNLIKELY(!images || k->id >= PART * PARTS))
+        return NULL;
+    _Atomic(yk_ready *) *part = atomic_load_explicit(&images->parts[k->id / PART], memory_order_acquire);
+    return YK_LIKELY(part) ? atomic_load_explicit(part + k->id % PART, memory_order_acquire) : NULL;
+}
+
+/* Two threads may build at a time; the first that is done counts. */
+static const yk_ready *keep(yoke_device *dev, const yoke_kernel *k, yk_ready *r, yk_error *e)
+{
+    yk_ready *there = NULL;
+    yk_mutex_lock(&dev->lock);
+    _Atomic(yk_ready *) *place = place_of(dev, k);
+    /* Pairs with the acquire in look_up(): all of r is seen with it. */
+    bool kept = place && atomic_compare_exchange_strong_explicit(place, &there, r, memory_order_acq_rel, memory_order_acquire);
+    yk_mutex_unlock(&dev->lock);
+    if (!place)
+        yk_errorf(e, ENOMEM, "kernel %s: no memory", k->name);
+    if (!kept)
+        free_ready(dev, r);
+    return kept ? r : there;
+}
+
+const yk_ready *yk_kernel_ready(yoke_device *dev, yoke_kernel *k, yk_error *e)
+{
+    const yk_ready *there = look_up(dev, k);
+    if (YK_LIKELY(there))
+        return there;
+    yk_ready *r = yk_sys.calloc(1, sizeof *r);
+    if (!r) {
+        yk_errorf(e, ENOMEM, "kernel %s: no memory", k->name);
+        return NULL;
+    }
+    r->status = build(dev, k, r);
+    if (r->status < 0 && r->status != -EINVAL) { /* another time it may go well */
+        *e = r->error;
+        free_ready(dev, r);
+        return NULL;
+    }
+    return keep(dev, k, r, e);
+}
+
+void yk_images_close(yoke_device *dev)
+{
+    for (size_t i = 0; dev->images && i < PARTS; i++) {
+        _Atomic(yk_ready *) *part = atomic_load_explicit(&dev->images->parts[i], memory_order_relaxed);
+        for (size_t j = 0; part && j < PART; j++)
+            free_ready(dev, atomic_load_explicit(&part[j], memory_order_relaxed));
+        free(part);
+    }
+    free(dev->images);
+    dev->images = NULL;
+}
+
+/* ---- Launching ---- */
+
+int yk_kernel_args(const yoke_stream *s, const yoke_kernel *k, const void *args, yk_kernel_arg *ret, yk_error *e)
+{
+    const char *bytes = args;
+    ret[0] = (yk_kernel_arg){.value = args, .size = sizeof(long)};
+    for (unsigned i = 0; i < k->nparams; i++) {
+        const yk_param *p = &k->params[i];
+        yk_kernel_arg *arg = &ret[i + 1];
+        *arg = (yk_kernel_arg){.value = bytes + p->at, .size = p->size};
+        if (p->kind == YK_VAL)
+            continue;
+        const void *address;
+        memcpy(&address, arg->value, sizeof address);
+        arg->size = sizeof address;
+        arg->is_memory = true;
+        arg->span = yk_span_of(address);
+        if (YK_UNLIKELY(arg->span ? arg->span->dev != s->dev : !s->dev->info.shares_host_memory))
+            return yk_errorf(e, EFAULT, "kernel %s: %s is memory of %s, not of %s", k->name, p->name,
+                             arg->span ? arg->span->dev->info.uri : "the host", s->dev->info.uri);
+    }
+    return 0;
+}
+
+int yk_kernel_launch(yoke_stream *s, const yoke_kernel *k, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args,
+                     unsigned count, yk_error *e)
+{
+    s->recent[s->launches++ % YK_COUNT_OF(s->recent)] = k->name;
+    return s->dev->driver->launch(s, f, shape, args, count, e);
+}
+
+/* A thread of a CPU has at least so many elements, and there are so many groups for each of its units. */
+enum { LEAST_OF_THREAD = 4096, GROUPS_OF_UNIT = 8 };
+
+unsigned yk_kernel_groups(const yoke_device *dev, const yk_plan *plan, long n)
+{
+    size_t block = dev->info.is_gpu ? (size_t)plan->group * plan->items : LEAST_OF_THREAD;
+    size_t groups = ((size_t)n + block - 1) / block;
+    if (!dev->info.is_gpu)
+        groups = YK_MIN(groups, (size_t)YK_MAX(dev->info.units, 1) * GROUPS_OF_UNIT);
+    return groups <= INT32_MAX ? (unsigned)groups : 0;
+}
+
+static int fail(yoke_stream *s, const yk_error *e)
+{
+    return yk_device_fail(s->dev, s, e);
+}
+
+static int enqueue(yoke_stream *s, yoke_kernel *k, const void *args, const long range[2], yk_error *e)
+{
+    yk_kernel_arg list[YK_PARAMS_MOST + 3] = {{.value = &range[0], .size = sizeof(long)}, {.value = &range[1], .size = sizeof(long)}};
+    const yk_ready *r = yk_kernel_ready(s->dev, k, e);
+    if (YK_UNLIKELY(!r))
+        return e->code;
+    if (YK_UNLIKELY(r->status < 0)) {
+        *e = r->error;
+        return e->code;
+    }
+    long n = range[1] - range[0];
+    unsigned groups = yk_kernel_groups(s->dev, &r->plan, n);
+    if (YK_UNLIKELY(groups == 0))
+        return yk_errorf(e, E2BIG, "kernel %s: %ld elements are more than one launch can have", k->name, n);
+    int err = yk_kernel_args(s, k, args, list + 2, e);
+    const yk_shape shape = {.groups = {groups, 1, 1}, .group = {r->plan.group, 1, 1}};
+    return err < 0 ? err : yk_kernel_launch(s, k, &r->first, &shape, list, k->nparams + 3, e);
+}
+
+int yk_enqueue_range(yoke_stream *s, yoke_kernel *k, const void *args, long lo, long hi)
+{
+    yk_error e = {0};
+    int err = enqueue(s, k, args, (const long[]){lo, hi}, &e);
+    return YK_LIKELY(err == 0) ? 0 : fail(s, &e);
+}
+
+int yk_enqueue(yoke_stream *s, yoke_kernel *k, const void *args)
+{
+    yk_error e = {0};
+    if (YK_UNLIKELY(!s))
+        return -EINVAL;
+    long n = *(const long *)args;
+    int err = yk_device_check(s->dev);
+    if (YK_UNLIKELY(err < 0 || n == 0))
+        return err;
+    if (YK_UNLIKELY(n < 0)) {
+        yk_errorf(&e, EINVAL, "kernel %s: %lu elements are too many", k->name, (unsigned long)n);
+        return fail(s, &e);
+    }
+    if (!s->dev->driver->build)
+        return yk_loop(s->dev->pool, (size_t)n, k->chunk, args);
+    return yk_enqueue_range(s, k, args, 0, n);
+}

@@ -1,0 +1,379 @@
+/* launch: a kernel as a task. What YOKE_KERNEL describes is entered in the registry as a task too, with an array view for each of
+ * its arrays, so that it runs wherever tasks run: submitted from C, called from the command line, in worker processes, on an
+ * executor that owns a device.
+ *
+ * On such an executor an array may be memory of the device, and is used as it is, or memory of the host. That goes through the
+ * device in pieces: while one is computed the next goes up and the last comes down, each on a stream of its own. Pieces are cut
+ * where every such array is used as x[i] alone (analysis.c); else all of each array is one piece. */
+#include "exec/exec.h"
+#include "gpu/kernel.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    LANES = 3,                /* up, work, down */
+    PIECE_BYTES = 8 << 20,    /* of all arrays of a piece together: 150 us of a link of 55 GB/s, far above what a launch costs */
+    PIECE_ROUND = 1024
+};
+
+/* ---- The task of a kernel ---- */
+
+/* Whether the number of elements is that of an array: then the task need not be told it. */
+static int array_of_n(const yoke_kernel *k)
+{
+    for (unsigned i = 0; i < k->nparams; i++)
+        if (k->params[i].kind != YK_VAL && strcmp(k->params[i].count, "n") == 0)
+            return (int)i;
+    return -1;
+}
+
+static bool is_plain(unsigned code)
+{
+    return code >= YOKE_I8 && code <= YOKE_F64;
+}
+
+/* Elements without a code of their own, structs and bools, travel as bytes. */
+static unsigned view_code(const yk_param *p)
+{
+    unsigned direction = p->kind == YK_IN ? YOKE_IN : p->kind == YK_OUT ? YOKE_OUT : YOKE_IN | YOKE_OUT;
+    return (is_plain(p->code) ? p->code : YOKE_U8) | direction;
+}
+
+static size_t view_elements(const yk_param *p, size_t count)
+{
+    return is_plain(p->code) ? count : count * p->size;
+}
+
+typedef struct kernel_task {
+    yoke_task task;
+    yoke_param params[YK_PARAMS_MOST + 1];
+} kernel_task;
+
+static void add_param(kernel_task *t, const yoke_param *p, size_t align)
+{
+    size_t at = YK_ALIGN_UP(t->task.args_size, align);
+    yoke_param *own = &t->params[t->task.nparams++];
+    *own = *p;
+    own->doc = "";
+    own->offset = (uint16_t)at;
+    t->task.args_size = (uint16_t)(at + p->size);
+}
+
+void yk_kernel_make_task(yoke_kernel *k)
+{
+    kernel_task *t = yk_sys.calloc(1, sizeof *t);
+    if (!t)
+        return; /* then it is a kernel alone */
+    t->task = (yoke_task){.abi = YOKE_ABI, .line = k->line, .name = k->name, .ret = "void", .file = k->file, .ret_code = YOKE_VOID,
+                          .params = t->params, .call = k->call};
+    if (array_of_n(k) < 0)
+        add_param(t, &(yoke_param){.name = "n", .type = "long", .code = YOKE_I64, .size = 8}, 8);
+    for (unsigned i = 0; i < k->nparams; i++) {
+        const yk_param *p = &k->params[i];
+        if (p->kind == YK_VAL)
+            add_param(t, &(yoke_param){.name = p->name, .type = p->type, .code = p->code, .size = (uint16_t)p->size}, 16);
+        else
+            add_param(t, &(yoke_param){.name = p->name, .type = p->type, .code = (uint16_t)view_code(p), .size = sizeof(yk_any_view)},
+                      16);
+    }
+    t->task.args_size = (uint16_t)YK_ALIGN_UP(t->task.args_size, 16);
+    k->task = &t->task;
+    yoke_register(&t->task);
+}
+
+/* ---- From arguments of the kernel to those of the task, and back ---- */
+
+static void *value_at(const yoke_kernel *k, const void *args, unsigned i)
+{
+    return (char *)(uintptr_t)args + k->params[i].at;
+}
+
+static const yoke_param *task_param(const yoke_kernel *k, unsigned i)
+{
+    return &k->task->params[i + (k->task->nparams - k->nparams)];
+}
+
+/* The first array in memory of a device, which an executor of other processes cannot read; NULL: none. */
+static const char *out_of_reach(yoke_executor *ex, const yoke_kernel *k, const void *args)
+{
+    if (!ex || ex->type->capabilities & YK_SHARES_MEMORY)
+        return NULL;
+    for (unsigned i = 0; i < k->nparams; i++) {
+        const yk_span *span = k->params[i].kind == YK_VAL ? NULL : yk_span_of(*(void **)value_at(k, args, i));
+        if (span && span->dev->driver != &yk_gpu_cpu)
+            return k->params[i].name;
+    }
+    return NULL;
+}
+
+static yk_job *refused(yoke_executor *ex, const yoke_kernel *k, const char *array)
+{
+    char text[240];
+    yk_job *job = ex->pool ? yk_job_new(ex, k->task) : NULL;
+    snprintf(text, sizeof text, "%.60s: array \"%.60s\" is memory of a device, which %.40s cannot reach", k->name, array, ex->uri);
+    if (job)
+        yk_job_refuse(job, -EFAULT, text);
+    return job;
+}
+
+struct yoke_future *yk_launch(struct yoke_executor *ex, yoke_kernel *k, const void *args)
+{
+    ex = yk_executor_or_default(ex);
+    const char *array = k->task ? out_of_reach(ex, k, args) : NULL;
+    if (array)
+        return refused(ex, k, array);
+    size_t counts[YK_PARAMS_MOST];
+    char *to = k->task ? yk_sys.calloc(1, k->task->args_size) : NULL;
+    if (!to)
+        return NULL; /* as a submit without memory */
+    k->counts(args, counts);
+    if (k->task->nparams > k->nparams)
+        memcpy(to, args, sizeof(long)); /* n comes first in both */
+    for (unsigned i = 0; i < k->nparams; i++) {
+        const yk_param *p = &k->params[i];
+        void *own = to + task_param(k, i)->offset;
+        if (p->kind == YK_VAL)
+            memcpy(own, value_at(k, args, i), p->size);
+        else
+            *(yk_any_view *)own = (yk_any_view){*(uint8_t **)value_at(k, args, i), 1, {view_elements(p, counts[i])}, {1}};
+    }
+    struct yoke_future *f = yoke_raw_submit(ex, k->task, to, NULL);
+    free(to);
+    return f;
+}
+
+/* ---- Running it ---- */
+
+typedef struct launch {
+    yoke_kernel *k;
+    const char *task_args;
+    char *args;                    /* of the kernel: n, values, addresses */
+    long n;
+    size_t counts[YK_PARAMS_MOST]; /* elements of each parameter */
+    bool host[YK_PARAMS_MOST];     /* an array in memory of the host, for which the device needs memory of its own */
+    yk_analysis uses;
+} launch;
+
+static const yk_any_view *view_of(const launch *l, unsigned i)
+{
+    return (const yk_any_view *)(const void *)(l->task_args + task_param(l->k, i)->offset);
+}
+
+static int refuse(const launch *l, const char *format, ...)
+{
+    char text[400];
+    va_list ap;
+    va_start(ap, format);
+    int at = snprintf(text, sizeof text, "%s: ", l->k->name);
+    vsnprintf(text + at, sizeof text - (size_t)at, format, ap);
+    va_end(ap);
+    yk_run_refuse(-EINVAL, text);
+    return -EINVAL;
+}
+
+/* How many elements of its type a view has. */
+static int count_view(const launch *l, unsigned i, size_t *ret)
+{
+    const yk_param *p = &l->k->params[i];
+    const yk_any_view *v = view_of(l, i);
+    size_t size = is_plain(p->code) ? p->size : 1, count;
+    if (yk_view_count(v, size, &count) < 0 || !yk_view_is_contiguous(v))
+        return refuse(l, "array \"%s\" must lie in one piece", p->name);
+    if (count * size % p->size)
+        return refuse(l, "array \"%s\" has %zu bytes, no multiple of the %u of an element", p->name, count * size, p->size);
+    *ret = count * size / p->size;
+    return 0;
+}
+
+static int find_n(launch *l)
+{
+    int giver = array_of_n(l->k);
+    size_t n;
+    if (giver < 0) {
+        memcpy(&l->n, l->task_args + l->k->task->params[0].offset, sizeof l->n);
+        return l->n < 0 ? refuse(l, "n is %ld, and should be 0 or more", l->n) : 0;
+    }
+    int err = count_view(l, (unsigned)giver, &n);
+    l->n = (long)n;
+    return err;
+}
+
+/* Every array has as many elements as the kernel says. */
+static int check_counts(launch *l)
+{
+    const yoke_kernel *k = l->k;
+    k->counts(l->args, l->counts);
+    for (unsigned i = 0; i < k->nparams; i++) {
+        size_t there;
+        if (k->params[i].kind == YK_VAL)
+            continue;
+        if (count_view(l, i, &there) < 0)
+            return -EINVAL;
+        if (there != l->counts[i])
+            return refuse(l, "array \"%s\" has %zu elements, and should have %zu (%s)", k->params[i].name, there, l->counts[i],
+                          k->params[i].count);
+    }
+    return 0;
+}
+
+static int gather(launch *l)
+{
+    const yoke_kernel *k = l->k;
+    if (find_n(l) < 0)
+        return -EINVAL;
+    memcpy(l->args, &l->n, sizeof l->n);
+    for (unsigned i = 0; i < k->nparams; i++)
+        if (k->params[i].kind == YK_VAL)
+            memcpy(value_at(k, l->args, i), l->task_args + task_param(k, i)->offset, k->params[i].size);
+        else
+            memcpy(value_at(k, l->args, i), &view_of(l, i)->ptr, sizeof(void *));
+    return check_counts(l);
+}
+
+/* ---- Through a device ---- */
+
+/* A stream, and memory of the device for each array that has none there. */
+typedef struct lane {
+    yoke_stream *stream;
+    char *memory[YK_PARAMS_MOST];
+    char *args; /* of the kernel, with addresses of the device */
+} lane;
+
+static void lane_close(lane *a, const yoke_kernel *k)
+{
+    for (unsigned i = 0; a->stream && i < k->nparams; i++)
+        yoke_stream_free(a->stream, a->memory[i]);
+    yoke_stream_close(a->stream);
+    free(a->args);
+}
+
+/* elements: of a piece; whole arrays where the call is not cut. */
+static int lane_open(lane *a, const launch *l, yoke_device *dev, size_t elements)
+{
+    const yoke_kernel *k = l->k;
+    a->args = yk_sys.malloc(k->args_size);
+    a->stream = a->args ? yoke_stream_open(dev) : NULL;
+    if (!a->stream)
+        return -ENOMEM;
+    memcpy(a->args, l->args, k->args_size);
+    for (unsigned i = 0; i < k->nparams; i++) {
+        if (!l->host[i])
+            continue;
+        size_t count = elements < (size_t)l->n ? elements : l->counts[i];
+        a->memory[i] = yoke_stream_alloc(a->stream, count * k->params[i].size);
+        if (!a->memory[i])
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* Parameter i in a piece that begins at element lo: where it lies on the host, if it does, and how long it is there. */
+typedef struct part {
+    char *host;
+    size_t bytes;
+} part;
+
+static part part_of(const launch *l, unsigned i, long lo, long hi)
+{
+    size_t size = l->k->params[i].size;
+    bool whole = lo == 0 && hi == l->n;
+    return (part){(char *)view_of(l, i)->ptr + (size_t)lo * size, (whole ? l->counts[i] : (size_t)(hi - lo)) * size};
+}
+
+/* Where the kernel finds it: what is used as x[i] alone is given from element lo on (yk_enqueue_range()). */
+static void give_addresses(const launch *l, lane *a, long lo)
+{
+    for (unsigned i = 0; i < l->k->nparams; i++) {
+        const yk_param *p = &l->k->params[i];
+        const char *address = a->memory[i];
+        if (p->kind == YK_VAL)
+            continue;
+        if (!l->host[i])
+            address = (const char *)view_of(l, i)->ptr + (l->uses.element[i] ? (size_t)lo * p->size : 0);
+        memcpy(value_at(l->k, a->args, i), &address, sizeof address);
+    }
+}
+
+/* Elements lo up to hi of all n: up, work and down in the order of the lane's stream. */
+static int run_piece(const launch *l, lane *a, long lo, long hi)
+{
+    const yoke_kernel *k = l->k;
+    int err = 0;
+    for (unsigned i = 0; i < k->nparams && err == 0; i++)
+        if (l->host[i] && k->params[i].kind != YK_OUT) {
+            part up = part_of(l, i, lo, hi);
+            err = yoke_stream_copy(a->stream, a->memory[i], up.host, up.bytes);
+        }
+    give_addresses(l, a, lo);
+    if (err == 0)
+        err = yk_enqueue_range(a->stream, l->k, a->args, lo, hi);
+    for (unsigned i = 0; i < k->nparams && err == 0; i++)
+        if (l->host[i] && k->params[i].kind != YK_IN) {
+            part down = part_of(l, i, lo, hi);
+            err = yoke_stream_copy(a->stream, down.host, a->memory[i], down.bytes);
+        }
+    return err;
+}
+
+/* How many elements make a piece: n when the call must not be cut. */
+static long piece_of(const launch *l)
+{
+    size_t bytes = 0;
+    for (unsigned i = 0; i < l->k->nparams; i++)
+        if (l->host[i]) {
+            if (!l->uses.element[i])
+                return l->n;
+            bytes += l->k->params[i].size;
+        }
+    long elements = bytes ? (long)(PIECE_BYTES / bytes / PIECE_ROUND * PIECE_ROUND) : l->n;
+    return YK_MIN(YK_MAX(elements, (long)PIECE_ROUND), l->n);
+}
+
+static int run_pieces(const launch *l, yoke_device *dev, long piece)
+{
+    lane lanes[LANES] = {{0}};
+    int used = (int)YK_MIN((l->n + piece - 1) / piece, (long)LANES), err = 0;
+    for (int i = 0; i < used && err == 0; i++)
+        err = lane_open(&lanes[i], l, dev, (size_t)piece);
+    for (long lo = 0, turn = 0; lo < l->n && err == 0 && !yoke_cancelled(); lo += piece, turn++) {
+        err = run_piece(l, &lanes[turn % used], lo, YK_MIN(lo + piece, l->n));
+        yoke_progress((double)lo, (double)l->n);
+    }
+    for (int i = 0; i < used; i++) {
+        int late = lanes[i].stream ? yoke_stream_wait(lanes[i].stream) : 0;
+        err = err < 0 ? err : late;
+    }
+    for (int i = 0; i < used; i++)
+        lane_close(&lanes[i], l->k);
+    return err;
+}
+
+static void run_on_device(launch *l, yoke_device *dev)
+{
+    for (unsigned i = 0; i < l->k->nparams; i++)
+        if (l->k->params[i].kind != YK_VAL && l->counts[i] > 0) {
+            const yk_span *span = yk_span_of(view_of(l, i)->ptr);
+            l->host[i] = !span || span->dev != dev;
+        }
+    yk_analyse_kernel(l->k, &l->uses);
+    int err = run_pieces(l, dev, piece_of(l));
+    if (err < 0)
+        yoke_fail(err, "%s: %s", yoke_device_about(dev)->uri, yoke_device_error(dev));
+}
+
+void yk_kernel_run(yoke_kernel *k, const void *task_args)
+{
+    launch l = {.k = k, .task_args = task_args, .args = yk_sys.calloc(1, k->args_size)};
+    if (!l.args) {
+        yoke_fail(ENOMEM, "no memory");
+        return;
+    }
+    yoke_device *dev = yoke_current_device();
+    if (gather(&l) == 0 && l.n > 0) {
+        if (dev)
+            run_on_device(&l, dev);
+        else
+            yk_loop(NULL, (size_t)l.n, k->chunk, l.args);
+    }
+    free(l.args);
+}

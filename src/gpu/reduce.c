@@ -1,0 +1,97 @@
+/* reduce: reductions on devices, in two launches: one partial result for each group, then those together. How many groups depends
+ * on the device and n alone. */
+#include "gpu/kernel.h"
+
+/* Groups for each unit of a device: enough to fill it, so that the partial results are few. */
+enum { GROUPS_OF_UNIT = 8 };
+
+static unsigned groups_for(const yoke_device *dev, const yk_plan *plan, long n)
+{
+    unsigned most = YK_MAX(dev->info.units, 1) * GROUPS_OF_UNIT, wanted = yk_kernel_groups(dev, plan, n);
+    return wanted == 0 ? most : YK_MIN(wanted, most);
+}
+
+static yk_kernel_arg memory_arg(void *const *p)
+{
+    return (yk_kernel_arg){.value = p, .size = sizeof *p, .is_memory = true, .span = yk_span_of(*p)};
+}
+
+static int run_last(yoke_stream *s, const yoke_kernel *k, const yk_ready *r, long count, void *from, void *to, yk_error *e)
+{
+    const yk_kernel_arg list[] = {{.value = &count, .size = sizeof count}, memory_arg(&from), memory_arg(&to)};
+    const yk_shape shape = {.groups = {1, 1, 1}, .group = {r->plan.group, 1, 1}};
+    return yk_kernel_launch(s, k, &r->last, &shape, list, YK_COUNT_OF(list), e);
+}
+
+/* ret: memory of the device. */
+static int run(yoke_stream *s, yoke_kernel *k, const void *args, void *ret, yk_error *e)
+{
+    yk_kernel_arg list[YK_PARAMS_MOST + 2];
+    const yk_ready *r = yk_kernel_ready(s->dev, k, e);
+    if (!r)
+        return e->code;
+    if (r->status < 0) {
+        *e = r->error;
+        return e->code;
+    }
+    long n = *(const long *)args;
+    unsigned groups = n > 0 ? groups_for(s->dev, &r->plan, n) : 1;
+    int err = yk_kernel_args(s, k, args, list, e);
+    if (err < 0)
+        return err;
+    void *partial = groups > 1 ? yk_memory_alloc(s->dev, s, groups * k->extra->size) : ret;
+    if (!partial)
+        return yk_errorf(e, ENOMEM, "kernel %s: no memory of %s for %u partial results", k->name, s->dev->info.uri, groups);
+    list[k->nparams + 1] = memory_arg(&partial);
+    const yk_shape shape = {.groups = {groups, 1, 1}, .group = {r->plan.group, 1, 1}};
+    err = yk_kernel_launch(s, k, &r->first, &shape, list, k->nparams + 2, e);
+    if (err == 0 && groups > 1)
+        err = run_last(s, k, r, groups, partial, ret, e);
+    if (groups > 1)
+        yk_memory_free(s->dev, s, partial);
+    return err;
+}
+
+/* Through memory of the device to *ret of the host. */
+static int run_and_wait(yoke_stream *s, yoke_kernel *k, const void *args, void *ret)
+{
+    yk_error e = {0};
+    void *result = yk_memory_alloc(s->dev, s, k->extra->size);
+    if (!result)
+        return -ENOMEM; /* which has been told */
+    int err = run(s, k, args, result, &e);
+    if (err < 0)
+        yk_device_fail(s->dev, s, &e);
+    else
+        err = yoke_stream_copy(s, ret, result, k->extra->size);
+    if (err == 0)
+        err = yoke_stream_wait(s);
+    yk_memory_free(s->dev, s, result);
+    return err;
+}
+
+int yk_enqueue_reduction(yoke_stream *s, yoke_kernel *k, const void *args, void *ret, bool wait)
+{
+    yk_error e = {0};
+    if (!s || !ret)
+        return -EINVAL;
+    long n = *(const long *)args;
+    int err = yk_device_check(s->dev);
+    if (err < 0)
+        return err;
+    if (n < 0) {
+        yk_errorf(&e, EINVAL, "kernel %s: %lu elements are too many", k->name, (unsigned long)n);
+        return yk_device_fail(s->dev, s, &e);
+    }
+    if (!s->dev->driver->build) {
+        yk_reduce(s->dev->pool, (size_t)n, &k->extra->reduction, args, ret);
+        return 0;
+    }
+    if (wait)
+        return n == 0 ? yoke_stream_wait(s) : run_and_wait(s, k, args, ret);
+    const yk_span *span = yk_span_of(ret);
+    err = !span || span->dev != s->dev
+        ? yk_errorf(&e, EFAULT, "kernel %s: the result is to be in memory of %s", k->name, s->dev->info.uri)
+        : run(s, k, args, ret, &e);
+    return err < 0 ? yk_device_fail(s->dev, s, &e) : 0;
+}

@@ -1,0 +1,132 @@
+/* text_map: kernels of one element, as texts. On a GPU a group of 256 threads takes a block of elements; what the body uses as
+ * x[i] alone goes through registers, 16 bytes at a time, with all that a block reads on its way before the first is used, because
+ * bandwidth is bytes in flight: 48 KiB on each multiprocessor of an H200 (see yk_plan_make()). The last block, and arrays that are
+ * not aligned, go element by element. On an OpenCL CPU a thread has a stretch of
+ * elements, and its loop over them is made vectors of: twice to five times as fast with PoCL as a thread for each element. */
+#include "gpu/kernel.h"
+
+enum { GROUP = 256 };
+/* Bytes that a thread should have on their way, most bytes in its registers, and most tokens when its loop is unrolled. */
+enum { BYTES_READ = 64, BYTES_MOST = 256, TOKENS_MOST = 1500 };
+
+static bool can_be_vector(const yk_param *p)
+{
+    return p->size <= 16 && (p->size & (p->size - 1)) == 0;
+}
+
+static unsigned power_below(unsigned n)
+{
+    unsigned power = 1;
+    while (power * 2 <= n)
+        power *= 2;
+    return power;
+}
+
+void yk_plan_make(const yoke_kernel *k, const yk_target *t, yk_plan *ret)
+{
+    yk_analysis a;
+    unsigned least = 16, largest = 1, read = 0, all = 0;
+    yk_analyse_kernel(k, &a);
+    *ret = (yk_plan){.group = GROUP, .items = 1, .run = 1};
+    if (!t->is_gpu) {
+        ret->group = 1;
+        return;
+    }
+    for (unsigned p = 0; p < k->nparams; p++) {
+        const yk_param *param = &k->params[p];
+        if (!t->is_cuda || !a.element[p] || !a.used[p] || !can_be_vector(param))
+            continue;
+        ret->vectors = ret->vector[p] = true;
+        least = YK_MIN(least, param->size);
+        largest = YK_MAX(largest, param->size);
+        all += param->size;
+        read += param->kind != YK_OUT ? param->size : 0;
+    }
+    if (!ret->vectors) {
+        ret->items = 4;
+        return;
+    }
+    ret->run = YK_MAX(YK_MAX(16 / largest, 8 / least), 1);
+    ret->items = YK_MAX(power_below(read ? BYTES_READ / read : BYTES_READ / all), ret->run);
+    while (ret->items > ret->run && (ret->items * all > BYTES_MOST || ret->items * a.tokens > TOKENS_MOST))
+        ret->items /= 2;
+}
+
+static void write_body(const yoke_kernel *k, const yk_target *t, const yk_plan *registers, yk_buf *to)
+{
+    yk_buf_text(to, " {");
+    yk_text_line(to, k->line, k->file);
+    yk_text_body(k, t, k->texts[0], registers, to);
+    yk_buf_text(to, "\n}\n");
+}
+
+/* The block of a group begins at yk_first, a thread's first run at yk_at; both count from yk_begin, where arrays of elements begin
+ * too (see yk_enqueue_range()). */
+static void write_vectors(const yoke_kernel *k, const yk_target *t, const yk_plan *plan, yk_buf *to)
+{
+    yk_buf_printf(to, "    if (yk_begin + yk_first + %u <= yk_end && ", plan->group * plan->items);
+    yk_text_aligned(k, plan, to);
+    yk_buf_printf(to, ") {\n        const long yk_at = yk_first + (long)threadIdx.x * %u;\n", plan->run);
+    yk_text_registers(k, plan, to);
+    yk_text_registers_move(k, plan, false, to);
+    yk_buf_printf(to, "        #pragma unroll\n        for (int yk_k = 0; yk_k < %u; yk_k++) {\n"
+                      "            const long i = yk_begin + yk_at + yk_k / %u * %u + yk_k %% %u;\n            (void)i;\n           ",
+                  plan->items, plan->run, plan->group * plan->run, plan->run);
+    write_body(k, t, plan, to);
+    yk_buf_text(to, "        }\n");
+    yk_text_registers_move(k, plan, true, to);
+    yk_buf_text(to, "        return;\n    }\n");
+}
+
+/* From here on arrays of elements begin at element 0, as the body has it. */
+static void write_shifts(const yoke_kernel *k, yk_buf *to)
+{
+    yk_analysis a;
+    yk_analyse_kernel(k, &a);
+    for (unsigned p = 0; p < k->nparams; p++)
+        if (k->params[p].kind != YK_VAL && a.element[p])
+            yk_buf_printf(to, "    %s -= yk_begin;\n", k->params[p].name);
+}
+
+static void write_gpu(const yoke_kernel *k, const yk_target *t, const yk_plan *plan, yk_buf *to)
+{
+    unsigned block = plan->group * plan->items;
+    if (t->is_cuda)
+        yk_buf_printf(to, "    const long yk_first = (long)blockIdx.x * %u, yk_thread = threadIdx.x;\n", block);
+    else
+        yk_buf_printf(to, "    const long yk_first = (long)get_group_id(0) * %u, yk_thread = (long)get_local_id(0);\n", block);
+    if (plan->vectors)
+        write_vectors(k, t, plan, to);
+    write_shifts(k, to);
+    yk_buf_printf(to, "    for (int yk_k = 0; yk_k < %u; yk_k++) {\n"
+                      "        const long i = yk_begin + yk_first + yk_k * %u + yk_thread;\n"
+                      "        if (i >= yk_end)\n            break;\n       ", plan->items, plan->group);
+    write_body(k, t, NULL, to);
+    yk_buf_text(to, "    }\n");
+}
+
+/* A group is one thread, and has elements that follow each other: as many as there are groups for. */
+static void write_cpu(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+{
+    write_shifts(k, to);
+    yk_buf_text(to, "    const long yk_groups = (long)get_num_groups(0);\n"
+                    "    const long yk_each = ((yk_end - yk_begin + yk_groups - 1) / yk_groups + 63) / 64 * 64;\n"
+                    "    const long yk_first = yk_begin + (long)get_group_id(0) * yk_each;\n"
+                    "    const long yk_last = yk_first + yk_each < yk_end ? yk_first + yk_each : yk_end;\n"
+                    "    for (long i = yk_first; i < yk_last; i++)");
+    write_body(k, t, NULL, to);
+}
+
+void yk_text_map(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+{
+    yk_plan plan;
+    yk_plan_make(k, t, &plan);
+    yk_text_head(k, t, plan.group, to);
+    yk_buf_text(to, ")\n{\n");
+    yk_text_arrays(k, t, to);
+    if (t->is_gpu)
+        write_gpu(k, t, &plan, to);
+    else
+        write_cpu(k, t, to);
+    yk_buf_text(to, "}\n");
+}

@@ -1,0 +1,437 @@
+/* Kernels and reductions: values on every device, what they refuse, and what they do when something fails. */
+#include "gpu/kernel.h"
+#include "kernel_try.h"
+#include <pthread.h>
+
+YOKE_DEVICE_CODE(
+    struct point { float x, y; long tag; };
+    struct least_most { int least, most; long sum; };
+    YOKE_FN struct least_most lone(int x) { struct least_most m; m.least = m.most = x; m.sum = x; return m; }
+    YOKE_FN struct least_most merged(struct least_most a, struct least_most b)
+    {
+        struct least_most m;
+        m.least = yoke_lesser(a.least, b.least);
+        m.most = yoke_greater(a.most, b.most);
+        m.sum = a.sum + b.sum;
+        return m;
+    }
+)
+
+YOKE_KERNEL(axpy, ((val, float, a), (in, float, x), (inout, float, y)), y[i] += a * x[i];)
+YOKE_KERNEL(shifted, ((in, int, x, n + k), (val, int, k), (out, int, y)), y[i] = x[i + k] - x[i];)
+YOKE_KERNEL(values, ((val, struct point, p), (val, bool, yes), (val, size_t, size), (val, signed char, c), (out, double, y)),
+            y[i] = (double)p.x + (double)p.y * 10 + (double)p.tag * 100 + (yes ? 0.5 : 0.25) + (double)size + c;)
+YOKE_KERNEL(points, ((inout, struct point, p), (in, unsigned char, keep)),
+            if (!keep[i]) continue; p[i].x += 1.0f; p[i].tag = i; p[i].y = p[i].x * 2.0f;)
+YOKE_KERNEL(histogram, ((in, unsigned, x), (inout, unsigned, bins, 16)), yoke_atomic_add(&bins[x[i] & 15u], 1u);)
+YOKE_KERNEL(atomics, ((in, int, x), (inout, int, small, 8), (inout, long, large, 4), (inout, float, sum, 1)),
+            yoke_atomic_min(&small[0], x[i]); yoke_atomic_max(&small[1], x[i]); yoke_atomic_or(&small[2], x[i] & 255);
+            yoke_atomic_xor(&small[3], x[i]); yoke_atomic_and(&small[4], x[i] | 0x70000000); yoke_atomic_sub(&small[5], 3);
+            if (yoke_atomic_cas(&small[6], 0, 1) == 0) small[7] = yoke_atomic_swap(&small[6], 5);
+            yoke_atomic_add(&large[0], (long)x[i]); yoke_atomic_min(&large[1], (long)x[i]);
+            yoke_atomic_max(&large[2], (long)x[i] << 8); yoke_atomic_addf(&sum[0], 0.5f);)
+YOKE_KERNEL(numbered, ((out, long, y)), y[i] = i * 2 + n;)
+YOKE_KERNEL(mixed, ((in, unsigned char, x), (inout, double, y), (out, short, z), (in, float, w)),
+            y[i] += x[i] * 0.5; z[i] = (short)(x[i] + w[i]);)
+YOKE_KERNEL(wrong_for_gpu, ((out, int, y)), y[i] = (int)strlen("C alone has this");)
+
+YOKE_REDUCTION(double, dot, (0), a + b, x[i] * y[i], ((in, double, x), (in, double, y)));
+YOKE_REDUCTION(long, total, (0), a + b, x[i], ((in, int, x)));
+YOKE_REDUCTION(struct least_most, range, ({INT_MAX, INT_MIN, 0}), merged(a, b), lone(x[i] + k), ((in, int, x), (val, int, k)));
+YOKE_REDUCTION(float, largest, (-INFINITY), fmax(a, b), fabs(x[i]), ((in, float, x)));
+YOKE_REDUCTION(unsigned char, parity, (0), (unsigned char)(a ^ b), (unsigned char)(i & n), ((val, int, unused)));
+
+static const size_t sizes[] = {1, 2, 255, 256, 1000, 4096, 70001};
+
+static void try_axpy(yoke_device *dev, yoke_stream *s)
+{
+    for (size_t k = 0; k < YK_COUNT_OF(sizes); k++) {
+        size_t n = sizes[k], bytes = (n + 3) * sizeof(float);
+        float *x = malloc(bytes), *y = malloc(bytes);
+        for (size_t i = 0; i < n + 3; i++) {
+            x[i] = (float)i;
+            y[i] = 1;
+        }
+        float *dx = up(s, x, bytes), *dy = up(s, y, bytes);
+        DONE(s, yoke_enqueue(s, axpy, n, 2, dx, dy));
+        DONE(s, yoke_enqueue(s, axpy, n - 1, 3, dx + 2, dy + 1)); /* not aligned, and each in its own way */
+        DONE(s, yoke_enqueue(s, axpy, 0, 3, dx, dy));
+        down(s, y, dy, bytes);
+        for (size_t i = 0; i < n + 3; i++)
+            CHECK_INT(y[i], 1 + (i < n ? 2 * i : 0) + (i >= 1 && i < n ? 3 * (i + 1) : 0));
+        yoke_device_free(dev, dx);
+        free(x);
+        free(y);
+    }
+}
+
+TEST(axpy_of_all_sizes)
+{
+    on_every_device(try_axpy);
+}
+
+static void try_values(yoke_device *dev, yoke_stream *s)
+{
+    double y[5];
+    if (!yoke_device_about(dev)->has_double)
+        return;
+    struct point p = {0.5f, 2, 3};
+    double *dy = up(s, NULL, sizeof y);
+    DONE(s, yoke_enqueue(s, values, 5, p, true, 1000000, -5, dy));
+    down(s, y, dy, sizeof y);
+    CHECK_NEAR(y[0], 0.5 + 20 + 300 + 0.5 + 1000000 - 5, 0);
+    CHECK_NEAR(y[4], y[0], 0);
+}
+
+TEST(values_of_every_kind)
+{
+    on_every_device(try_values);
+}
+
+static void try_points(yoke_device *dev, yoke_stream *s)
+{
+    enum { N = 777 };
+    static struct point p[N];
+    static unsigned char keep[N];
+    for (int i = 0; i < N; i++) {
+        p[i] = (struct point){(float)i, -1, -1};
+        keep[i] = i % 3 != 0;
+    }
+    struct point *dp = up(s, p, sizeof p);
+    unsigned char *dk = up(s, keep, sizeof keep);
+    DONE(s, yoke_enqueue(s, points, N, dp, dk));
+    down(s, p, dp, sizeof p);
+    for (int i = 0; i < N; i++) {
+        CHECK_INT(p[i].x, i + keep[i]);
+        CHECK_INT(p[i].tag, keep[i] ? i : -1);
+        CHECK_INT(p[i].y, keep[i] ? 2 * (i + 1) : -1);
+    }
+    yoke_device_free(dev, dk);
+}
+
+TEST(arrays_of_structs)
+{
+    on_every_device(try_points);
+}
+
+static void try_atomics(yoke_device *dev, yoke_stream *s)
+{
+    enum { N = 5000 };
+    static unsigned x[N];
+    unsigned bins[16] = {0}, right[16] = {0};
+    int small[8] = {0, 0, 0, 0, -1, 0, 0, 0};
+    long large[4] = {0}, sum = 0, most = LONG_MIN, least = 0;
+    int xored = 0;
+    float half = 0;
+    for (int i = 0; i < N; i++) {
+        x[i] = (unsigned)test_random();
+        right[x[i] & 15]++;
+        sum += (int)x[i];
+        xored ^= (int)x[i];
+        least = YK_MIN(least, (int)x[i]);
+        most = YK_MAX(most, (long)((unsigned long)(int)x[i] << 8));
+    }
+    unsigned *dx = up(s, x, sizeof x), *db = up(s, bins, sizeof bins);
+    int *ds = up(s, small, sizeof small);
+    long *dl = up(s, large, sizeof large);
+    float *dh = up(s, &half, sizeof half);
+    DONE(s, yoke_enqueue(s, histogram, N, dx, db));
+    DONE(s, yoke_enqueue(s, atomics, N, (int *)dx, ds, dl, dh));
+    down(s, bins, db, sizeof bins);
+    down(s, small, ds, sizeof small);
+    down(s, large, dl, sizeof large);
+    down(s, &half, dh, sizeof half);
+    CHECK(memcmp(bins, right, sizeof bins) == 0);
+    CHECK_INT(small[0], least);
+    CHECK_INT(small[1], most >> 8);
+    CHECK_INT(small[2], 255);
+    CHECK_INT(small[3], xored);
+    CHECK_INT(small[4] & 0x70000000, 0x70000000);
+    CHECK_INT(small[5], -3 * N);
+    CHECK_INT(small[6], 5);
+    CHECK_INT(small[7], 1);
+    CHECK_INT(large[0], sum);
+    CHECK_INT(large[1], least);
+    CHECK_INT(large[2], most);
+    CHECK_INT(half, N / 2);
+    yoke_device_free(dev, dx);
+}
+
+TEST(atomic_operations)
+{
+    on_every_device(try_atomics);
+}
+
+static void try_others(yoke_device *dev, yoke_stream *s)
+{
+    enum { N = 3001 };
+    static unsigned char x[N];
+    static double y[N];
+    static short z[N];
+    static float w[N];
+    static long numbers[N];
+    static int a[N + 9], b[N];
+    for (int i = 0; i < N + 9; i++)
+        a[i] = i * i;
+    for (int i = 0; i < N; i++) {
+        x[i] = (unsigned char)i;
+        y[i] = i;
+        w[i] = (float)-i;
+    }
+    void *dx = up(s, x, sizeof x), *dw = up(s, w, sizeof w);
+    double *dy = up(s, y, sizeof y);
+    short *dz = up(s, NULL, sizeof z);
+    long *dn = up(s, NULL, sizeof numbers);
+    int *da = up(s, a, sizeof a), *db = up(s, NULL, sizeof b);
+    DONE(s, yoke_enqueue(s, shifted, N, da, 9, db));
+    DONE(s, yoke_enqueue(s, numbered, N, dn));
+    if (yoke_device_about(dev)->has_double)
+        DONE(s, yoke_enqueue(s, mixed, N, dx, dy, dz, dw));
+    down(s, b, db, sizeof b);
+    down(s, numbers, dn, sizeof numbers);
+    down(s, y, dy, sizeof y);
+    down(s, z, dz, sizeof z);
+    for (int i = 0; i < N; i++) {
+        CHECK_INT(b[i], (i + 9) * (i + 9) - i * i);
+        CHECK_INT(numbers[i], 2L * i + N);
+        if (yoke_device_about(dev)->has_double) {
+            CHECK_NEAR(y[i], i + x[i] * 0.5, 0);
+            CHECK_INT(z[i], (short)(x[i] - i));
+        }
+    }
+    yoke_device_free(dev, dx);
+    yoke_device_free(dev, dw);
+    yoke_device_free(dev, da);
+}
+
+TEST(elements_of_several_sizes)
+{
+    on_every_device(try_others);
+}
+
+TEST(counts_of_parameters)
+{
+    const struct yk_kernel_args_shifted args = {100, NULL, 7, NULL};
+    size_t counts[3];
+    yoke_kernel_shifted.counts(&args, counts);
+    CHECK_INT(counts[0], 107);
+    CHECK_INT(counts[2], 100);
+    CHECK_STR(yoke_kernel_shifted.params[0].count, "n + k");
+    CHECK_STR(yoke_kernel_shifted.params[2].count, "n");
+}
+
+/* ---- Reductions ---- */
+
+static void try_reductions(yoke_device *dev, yoke_stream *s)
+{
+    for (size_t k = 0; k < YK_COUNT_OF(sizes); k++) {
+        size_t n = sizes[k];
+        double *x = malloc(n * sizeof *x);
+        int *v = malloc(n * sizeof *v), least = INT_MAX, most = INT_MIN;
+        float *f = malloc(n * sizeof *f), top = 0;
+        long sum = 0;
+        double squares = 0;
+        unsigned char bits = 0;
+        for (size_t i = 0; i < n; i++) {
+            x[i] = (double)(i % 100);
+            squares += x[i] * x[i];
+            v[i] = (int)(test_random() >> 34) - (1 << 29);
+            f[i] = (float)v[i];
+            top = fmax(top, fabs(f[i]));
+            least = YK_MIN(least, v[i]);
+            most = YK_MAX(most, v[i]);
+            sum += v[i];
+            bits ^= (unsigned char)(i & n);
+        }
+        double *dx = up(s, x, n * sizeof *x);
+        int *dv = up(s, v, n * sizeof *v);
+        float *df = up(s, f, n * sizeof *f);
+        if (yoke_device_about(dev)->has_double)
+            CHECK_NEAR(yoke_reduction(s, dot, n, dx, dx), squares, 0); /* small integers */
+        CHECK_INT(yoke_reduction(s, total, n, dv), sum);
+        struct least_most m = yoke_reduction(s, range, n, dv, 3);
+        CHECK_INT(m.least, least + 3);
+        CHECK_INT(m.most, most + 3);
+        CHECK_INT(m.sum, sum + 3 * (long)n);
+        CHECK_NEAR((double)yoke_reduction(s, largest, n, df), (double)top, 0);
+        CHECK_INT(yoke_reduction(s, parity, n, 0), bits);
+        CHECK_STR(yoke_device_error(dev), "");
+        yoke_device_free(dev, dx);
+        yoke_device_free(dev, dv);
+        yoke_device_free(dev, df);
+        free(x);
+        free(v);
+        free(f);
+    }
+}
+
+TEST(reductions_of_all_sizes)
+{
+    on_every_device(try_reductions);
+}
+
+static void try_reduction_in_order(yoke_device *dev, yoke_stream *s)
+{
+    enum { N = 50000 };
+    static float x[N], other[N];
+    float first, again, got[2];
+    for (int i = 0; i < N; i++)
+        x[i] = (float)(test_random() % 1000) / 7;
+    float *dx = up(s, x, sizeof x), *ret = up(s, NULL, sizeof got);
+    first = yoke_reduction(s, largest, N, dx);
+    again = yoke_reduction(s, largest, N, dx);
+    CHECK(memcmp(&first, &again, sizeof first) == 0);
+    /* Results that stay on the device, between kernels that use and change what they read. */
+    DONE(s, yoke_enqueue_reduction(s, largest, N, ret, dx));
+    DONE(s, yoke_enqueue(s, axpy, 1, 1, ret, dx + 5));
+    DONE(s, yoke_enqueue_reduction(s, largest, N, ret + 1, dx));
+    DONE(s, yoke_enqueue_reduction(s, largest, 0, ret, dx));
+    down(s, got, ret, sizeof got);
+    CHECK_NEAR(got[1], (double)fmax(first, x[5] + first), 0);
+    CHECK(isinf(got[0]) && got[0] < 0);
+    CHECK(isinf(yoke_reduction(s, largest, 0, dx)));
+    down(s, other, dx, sizeof other);
+    CHECK_NEAR(other[5], (double)(x[5] + first), 0);
+}
+
+TEST(reductions_in_the_order_of_a_stream)
+{
+    on_every_device(try_reduction_in_order);
+}
+
+/* ---- What is refused ---- */
+
+TEST(no_stream)
+{
+    float x[1] = {0};
+    CHECK_INT(yoke_enqueue(NULL, axpy, 1, 1, x, x), -EINVAL);
+    CHECK_INT(yoke_enqueue_reduction(NULL, largest, 1, x, x), -EINVAL);
+    CHECK(isinf(yoke_reduction(NULL, largest, 1, x)));
+}
+
+static void try_too_many(yoke_device *dev, yoke_stream *s)
+{
+    float *x = up(s, NULL, 4);
+    CHECK_INT(yoke_enqueue(s, axpy, SIZE_MAX, 1, x, x), -EINVAL);
+    CHECK_HAS(yoke_device_error(dev), "kernel axpy: 18446744073709551615 elements are too many");
+    CHECK_INT(yoke_enqueue_reduction(s, largest, SIZE_MAX / 2 + 1, x, x), -EINVAL);
+    yoke_device_free(dev, x);
+}
+
+TEST(too_many_elements)
+{
+    on_every_device(try_too_many);
+}
+
+static yoke_device *opencl(void)
+{
+    if (*yoke_driver_error("opencl"))
+        SKIP("%s", yoke_driver_error("opencl"));
+    yoke_device *dev = yoke_device_open("opencl:0");
+    CHECK_STR(yoke_device_error(dev), "");
+    return dev;
+}
+
+TEST(memory_of_another)
+{
+    yoke_device *dev = opencl(), *second = yoke_device_open("cpu");
+    yoke_stream *s = yoke_stream_open(dev);
+    float host[4] = {0}, *mine = up(s, host, sizeof host), *others = yoke_device_alloc(second, sizeof host);
+    CHECK_INT(yoke_enqueue(s, axpy, 4, 1, others, mine), -EFAULT);
+    CHECK_HAS(yoke_device_error(dev), "kernel axpy: x is memory of cpu, not of opencl:0");
+    if (!yoke_device_about(dev)->shares_host_memory) {
+        CHECK_INT(yoke_enqueue(s, axpy, 4, 1, mine, host), -EFAULT);
+        CHECK_HAS(yoke_device_error(dev), "kernel axpy: y is memory of the host, not of opencl:0");
+        CHECK_INT(yoke_enqueue_reduction(s, largest, 4, host, mine), -EFAULT);
+        CHECK_HAS(yoke_device_error(dev), "the result is to be in memory of opencl:0");
+    }
+    DONE(s, yoke_enqueue(s, axpy, 4, 1, mine, mine));
+    yoke_device_free(dev, mine);
+    yoke_device_free(second, others);
+    CHECK_INT(yoke_device_close(dev), 0);
+    CHECK_INT(yoke_device_close(second), 0);
+}
+
+TEST(what_does_not_compile)
+{
+    yoke_device *dev = opencl();
+    yoke_stream *s = yoke_stream_open(dev);
+    int *y = up(s, NULL, 4);
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(yoke_enqueue(s, wrong_for_gpu, 1, y), -EINVAL);
+        CHECK_HAS(yoke_device_error(dev), "kernel wrong_for_gpu (");
+        CHECK_HAS(yoke_device_error(dev), "tests/gpu/kernel.c:");
+        CHECK_HAS(yoke_device_error(dev), "does not compile for opencl:0: ");
+        CHECK_HAS(yoke_device_error(dev), "strlen");
+    }
+    CHECK_INT(yoke_enqueue(s, numbered, 0, NULL), 0);
+    yoke_device_free(dev, y);
+    CHECK_INT(yoke_device_close(dev), 0);
+}
+
+TEST(no_memory)
+{
+    yoke_device *dev = opencl();
+    yoke_stream *s = yoke_stream_open(dev);
+    long *y = up(s, NULL, 80), got[10];
+    int err = -ENOMEM;
+    for (int n = 1; err < 0; n++) {
+        CHECK(n < 20);
+        yk_sys_fail("calloc", n, ENOMEM);
+        err = yoke_enqueue(s, numbered, 10, y);
+        yk_sys_fail("calloc", 0, 0);
+        if (err < 0) {
+            CHECK_INT(err, -ENOMEM);
+            CHECK_HAS(yoke_device_error(dev), "numbered");
+        }
+    }
+    down(s, got, y, sizeof got);
+    CHECK_INT(got[9], 28);
+    CHECK_INT(yoke_device_close(dev), 0);
+}
+
+/* ---- Several threads ---- */
+
+static yoke_device *shared;
+
+static void *launch_many(void *arg)
+{
+    yoke_stream *s = yoke_stream_open(shared);
+    long *y = up(s, NULL, 100 * sizeof *y), got[100];
+    for (int i = 0; i < 20; i++)
+        DONE(s, yoke_enqueue(s, numbered, 100, y));
+    down(s, got, y, sizeof got);
+    for (int i = 0; i < 100; i++)
+        CHECK_INT(got[i], 2 * i + 100);
+    CHECK_INT(yoke_stream_close(s), 0);
+    return NULL;
+}
+
+static void try_threads(yoke_device *dev, yoke_stream *s)
+{
+    pthread_t threads[4];
+    shared = dev;
+    for (size_t i = 0; i < YK_COUNT_OF(threads); i++)
+        CHECK_INT(pthread_create(&threads[i], NULL, launch_many, NULL), 0);
+    for (size_t i = 0; i < YK_COUNT_OF(threads); i++)
+        CHECK_INT(pthread_join(threads[i], NULL), 0);
+}
+
+TEST(several_threads_meet_at_a_kernel)
+{
+    on_every_device(try_threads);
+}
+
+TEST(kernels_are_known)
+{
+    unsigned found = 0;
+    for (const yoke_kernel *k = yk_kernels(); k; k = k->next)
+        found += strcmp(k->name, "axpy") == 0 || strcmp(k->name, "dot") == 0;
+    CHECK_INT(found, 2);
+    yk_kernel_remove(&yoke_kernel_axpy);
+    for (const yoke_kernel *k = yk_kernels(); k; k = k->next)
+        CHECK(k != &yoke_kernel_axpy);
+    yk_kernel_remove(&yoke_kernel_axpy); /* again */
+    yk_kernel_add(&yoke_kernel_axpy);
+    CHECK(yk_kernels() == &yoke_kernel_axpy);
+}

@@ -1,0 +1,292 @@
+/* launch.c - kernels as jobs and as tasks: on every executor, over memory of the host and of the device, cut in pieces and whole,
+ * and with every wrong array. */
+#include "exec/exec.h"
+#include "gpu/gpu.h"
+#include "test.h"
+#include <yoke.h>
+#include <yoke/kernel.h>
+
+YOKE_KERNEL(axpy, ((val, float, a), (in, float, x), (inout, float, y)), y[i] += a * x[i];)
+/* The index as a value: what is cut must still count from the beginning. */
+YOKE_KERNEL(count_up, ((out, int64_t, y), (val, int64_t, from)), y[i] = from + i + n * 1000000;)
+/* Not cut: the array is read elsewhere. */
+YOKE_KERNEL(mirror, ((in, int32_t, x), (out, int32_t, y)), y[i] = x[n - 1 - i];)
+/* One of 16 elements beside one of n. */
+YOKE_KERNEL(look_up, ((in, uint8_t, key), (in, int32_t, table, 16), (out, int32_t, y)), y[i] = table[key[i] % 16];)
+YOKE_DEVICE_CODE(struct pair { int32_t a; int32_t b; };)
+YOKE_KERNEL(swap_pairs, ((inout, struct pair, p)), const int32_t a = p[i].a; p[i].a = p[i].b; p[i].b = a;)
+YOKE_KERNEL(fill_some, ((val, long, m), (out, int32_t, y, m)), y[i % m] = 7;)
+
+static const char *const uris[] = {"inline", "threads:1", "threads:4", "processes:2", "opencl", "cuda"};
+
+/* body(ex) on every executor that this machine has. */
+static void everywhere(void (*body)(yoke_executor *ex))
+{
+    unsigned used = 0;
+    for (size_t u = 0; u < sizeof uris / sizeof *uris; u++) {
+        yoke_executor *ex = yoke_open(uris[u]);
+        if (yoke_executor_status(ex) == 0) {
+            body(ex);
+            used++;
+        } else {
+            CHECK(u >= 4); /* a device may be missing */
+        }
+        yoke_close(ex);
+    }
+    CHECK(used >= 4);
+}
+
+static void check_done(yoke_future *f)
+{
+    CHECK(f != NULL);
+    if (yoke_wait(f) < 0)
+        test_fail(__FILE__, __LINE__, "%s", yoke_error(f));
+    yoke_release(f);
+}
+
+static void try_axpy(yoke_executor *ex)
+{
+    static const size_t sizes[] = {1, 255, 256, 10007, 3000017};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        size_t n = sizes[s];
+        float *x = malloc(n * sizeof *x), *y = malloc(n * sizeof *y);
+        for (size_t i = 0; i < n; i++) {
+            x[i] = (float)(i % 1000);
+            y[i] = (float)(i % 77);
+        }
+        check_done(yoke_launch(ex, axpy, n, 2, x, y));
+        for (size_t i = 0; i < n; i++)
+            if (y[i] != (float)(i % 77) + 2 * (float)(i % 1000))
+                test_fail(__FILE__, __LINE__, "element %zu of %zu is %g", i, n, (double)y[i]);
+        free(x);
+        free(y);
+    }
+}
+
+TEST(the_same_call_on_every_executor)
+{
+    everywhere(try_axpy);
+}
+
+static void try_index(yoke_executor *ex)
+{
+    enum { N = 2500000 };
+    int64_t *y = malloc(N * sizeof *y);
+    check_done(yoke_launch(ex, count_up, N, y, 5));
+    for (int64_t i = 0; i < N; i++)
+        if (y[i] != 5 + i + (int64_t)N * 1000000)
+            test_fail(__FILE__, __LINE__, "element %ld is %ld", (long)i, (long)y[i]);
+    free(y);
+}
+
+TEST(pieces_know_where_they_are)
+{
+    everywhere(try_index);
+}
+
+static void try_whole(yoke_executor *ex)
+{
+    enum { N = 3000001 };
+    int32_t *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y);
+    for (int32_t i = 0; i < N; i++)
+        x[i] = i;
+    check_done(yoke_launch(ex, mirror, N, x, y));
+    for (int32_t i = 0; i < N; i++)
+        if (y[i] != N - 1 - i)
+            test_fail(__FILE__, __LINE__, "element %d is %d", i, y[i]);
+    free(x);
+    free(y);
+}
+
+TEST(what_reads_elsewhere_is_not_cut)
+{
+    everywhere(try_whole);
+}
+
+static void try_sizes(yoke_executor *ex)
+{
+    uint8_t key[1000];
+    int32_t table[16], y[1000];
+    for (int i = 0; i < 1000; i++)
+        key[i] = (uint8_t)(i * 7);
+    for (int i = 0; i < 16; i++)
+        table[i] = i * i;
+    check_done(yoke_launch(ex, look_up, 1000, key, table, y));
+    for (int i = 0; i < 1000; i++)
+        CHECK_INT(y[i], (key[i] % 16) * (key[i] % 16));
+    int32_t some[10] = {0};
+    check_done(yoke_launch(ex, fill_some, 1000, 10, some));
+    for (int i = 0; i < 10; i++)
+        CHECK_INT(some[i], 7);
+    check_done(yoke_launch(ex, axpy, 0, 2, NULL, NULL));
+}
+
+TEST(arrays_of_other_sizes)
+{
+    everywhere(try_sizes);
+}
+
+static void try_structs(yoke_executor *ex)
+{
+    struct pair p[1001];
+    for (int i = 0; i < 1001; i++)
+        p[i] = (struct pair){i, -i};
+    check_done(yoke_launch(ex, swap_pairs, 1001, p));
+    for (int i = 0; i < 1001; i++)
+        CHECK(p[i].a == -i && p[i].b == i);
+}
+
+TEST(arrays_of_structs)
+{
+    everywhere(try_structs);
+}
+
+/* Memory of the device stays where it is; mixed with memory of the host, which is cut. */
+static void try_device_memory(yoke_executor *ex)
+{
+    enum { N = 3000000 };
+    yoke_device *dev = yoke_executor_device(ex);
+    if (!dev)
+        return;
+    yoke_stream *s = yoke_stream_open(dev);
+    float *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y), *dx = yoke_device_alloc(dev, N * sizeof *dx);
+    for (int i = 0; i < N; i++) {
+        x[i] = (float)(i % 1000);
+        y[i] = 1;
+    }
+    CHECK_INT(yoke_stream_copy(s, dx, x, N * sizeof *dx), 0);
+    CHECK_INT(yoke_stream_wait(s), 0);
+    check_done(yoke_launch(ex, axpy, N, 2, dx, y));
+    for (int i = 0; i < N; i++)
+        CHECK(y[i] == 1 + 2 * (float)(i % 1000));
+    float *dy = yoke_device_alloc(dev, N * sizeof *dy);
+    CHECK_INT(yoke_stream_fill(s, dy, &(float){3}, 4, N), 0);
+    CHECK_INT(yoke_stream_wait(s), 0);
+    check_done(yoke_launch(ex, axpy, N, 2, dx, dy));
+    CHECK_INT(yoke_stream_copy(s, y, dy, N * sizeof *dy), 0);
+    CHECK_INT(yoke_stream_wait(s), 0);
+    for (int i = 0; i < N; i++)
+        CHECK(y[i] == 3 + 2 * (float)(i % 1000));
+    yoke_device_free(dev, dx);
+    yoke_device_free(dev, dy);
+    CHECK_INT(yoke_stream_close(s), 0);
+    free(x);
+    free(y);
+}
+
+TEST(memory_of_the_device_is_used_as_it_is)
+{
+    everywhere(try_device_memory);
+}
+
+static void try_many(yoke_executor *ex)
+{
+    enum { JOBS = 50, N = 1000 };
+    static float x[JOBS][N], y[JOBS][N];
+    yoke_future *f[JOBS];
+    for (int j = 0; j < JOBS; j++) {
+        for (int i = 0; i < N; i++) {
+            x[j][i] = (float)i;
+            y[j][i] = (float)j;
+        }
+        f[j] = yoke_launch(ex, axpy, N, (float)j, x[j], y[j]);
+    }
+    for (int j = 0; j < JOBS; j++) {
+        check_done(f[j]);
+        for (int i = 0; i < N; i++)
+            CHECK(y[j][i] == (float)j + (float)j * (float)i);
+    }
+}
+
+TEST(many_at_a_time)
+{
+    everywhere(try_many);
+}
+
+/* ---- As a task ---- */
+
+static void try_as_task(yoke_executor *ex)
+{
+    const yoke_task *t = yoke_find("axpy");
+    CHECK(t != NULL);
+    CHECK_STR(yoke_signature(t), "axpy(a: f32, x: f32[] in, y: f32[] inout) -> void");
+    float x[4] = {1, 2, 3, 4}, y[4] = {0, 0, 0, 1};
+    struct {
+        _Alignas(16) float a;
+        _Alignas(16) yoke_in_f32 x;
+        _Alignas(16) yoke_inout_f32 y;
+    } args = {3, yoke_2d(yoke_in_f32, x, 2, 2), yoke_1d(yoke_inout_f32, y, 4)};
+    CHECK_INT(t->params[1].offset, (char *)&args.x - (char *)&args);
+    check_done(yoke_raw_submit(ex, t, &args, NULL));
+    CHECK(y[0] == 3 && y[1] == 6 && y[2] == 9 && y[3] == 13);
+}
+
+TEST(a_kernel_is_a_task)
+{
+    everywhere(try_as_task);
+    CHECK_STR(yoke_signature(yoke_find("fill_some")), "fill_some(n: i64, m: i64, y: i32[] out) -> void");
+    CHECK_STR(yoke_signature(yoke_find("swap_pairs")), "swap_pairs(p: u8[] inout) -> void");
+}
+
+static yoke_executor *place;
+static void check_refused(const char *name, const void *args, const char *why)
+{
+    yoke_future *f = yoke_raw_submit(place, yoke_find(name), args, NULL);
+    CHECK_INT(yoke_wait(f), -EINVAL);
+    CHECK_HAS(yoke_error(f), why);
+    yoke_release(f);
+}
+
+static void try_wrong(yoke_executor *ex)
+{
+    float x[9] = {0}, y[9] = {0};
+    uint8_t bytes[12] = {0};
+    struct {
+        _Alignas(16) float a;
+        _Alignas(16) yoke_in_f32 x;
+        _Alignas(16) yoke_inout_f32 y;
+    } args = {3, yoke_1d(yoke_in_f32, x, 3), yoke_1d(yoke_inout_f32, y, 4)};
+    place = ex;
+    check_refused("axpy", &args, "axpy: array \"y\" has 4 elements, and should have 3 (n)");
+    args.y = (yoke_inout_f32){y, 1, {3}, {2}};
+    if (strncmp(ex->uri, "processes", 9) != 0) /* there a copy that lies in one piece arrives */
+        check_refused("axpy", &args, "axpy: array \"y\" must lie in one piece");
+    struct {
+        _Alignas(16) yoke_inout_u8 p;
+    } pairs = {yoke_1d(yoke_inout_u8, bytes, 12)};
+    check_refused("swap_pairs", &pairs, "array \"p\" has 12 bytes, no multiple of the 8 of an element");
+    struct {
+        _Alignas(16) int64_t n;
+        _Alignas(16) int64_t m;
+        _Alignas(16) yoke_out_i32 y;
+    } some = {-1, 3, yoke_1d(yoke_out_i32, (int32_t *)x, 3)};
+    check_refused("fill_some", &some, "fill_some: n is -1, and should be 0 or more");
+}
+
+TEST(wrong_arrays_are_refused_with_their_names)
+{
+    everywhere(try_wrong);
+}
+
+TEST(memory_of_a_device_does_not_go_elsewhere)
+{
+    yoke_executor *ex = yoke_open("processes:1");
+    yoke_device *dev = yoke_device_open("cpu");
+    float *x = yoke_device_alloc(dev, 100), y[25] = {0};
+    memset(x, 0, 100);
+    check_done(yoke_launch(ex, axpy, 25, 1, x, y)); /* memory of the CPU is ordinary memory */
+    yoke_device_free(dev, x);
+    yoke_device_close(dev);
+    yoke_close(ex);
+    dev = yoke_device_open("opencl");
+    if (yoke_device_status(dev) == 0) {
+        ex = yoke_open("processes:1");
+        x = yoke_device_alloc(dev, 100);
+        yoke_future *f = yoke_launch(ex, axpy, 25, 1, x, y);
+        CHECK_INT(yoke_wait(f), -EFAULT);
+        CHECK_STR(yoke_error(f), "axpy: array \"x\" is memory of a device, which processes:1 cannot reach");
+        yoke_release(f);
+        yoke_close(ex);
+    }
+    yoke_device_close(dev);
+}
