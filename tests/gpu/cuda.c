@@ -1,6 +1,7 @@
 /* cuda.c - the CUDA table over a driver that is none: how it is found and why it is not, devices, streams, events,
  * copies. */
 #include "cuda_run.h"
+#include "sync/wait.h"
 #include <pthread.h>
 #include <sys/wait.h>
 
@@ -280,8 +281,23 @@ TEST(an_event_may_be_closed_before_the_stream_has_come_to_it)
     check_nothing_left(f);
 }
 
+static int lent, taken;
+
+static void lend(yk_blocking *b)
+{
+    (void)b;
+    lent++;
+}
+
+static void take_back(yk_blocking *b)
+{
+    (void)b;
+    taken++;
+}
+
 TEST(a_long_wait_sleeps)
 {
+    yk_blocking worker = {.begin = lend, .end = take_back};
     fake_cuda *f = fake_use("fake-cuda");
     run r;
     open_held(f, &r);
@@ -290,9 +306,19 @@ TEST(a_long_wait_sleeps)
     f->fail(NULL, 0, 0);
     CHECK_INT(C.copy(&r.s, r.a.base, &r.a, x, NULL, 4, &r.e), 0);
     f->hold(false);
+    yk_blocked_hook = &worker;
     CHECK_INT(C.stream_wait(&r.s, &r.e), 0);
     CHECK_INT(f->calls("cuEventSynchronize"), 1);
+    CHECK_INT(C.copy(&r.s, r.a.base, &r.a, x, NULL, 4, &r.e), 0);
+    CHECK_INT(C.event_mark(&r.s, &r.v, &r.e), 0);
+    CHECK_INT(C.event_wait(&r.v, &r.e), 0);
+    CHECK_INT(f->calls("cuEventSynchronize"), 2);
+    CHECK_INT(lent, 2);
+    CHECK_INT(taken, 2);
     f->slow(0);
+    CHECK_INT(C.stream_wait(&r.s, &r.e), 0); /* a short one does not */
+    CHECK_INT(lent, 2);
+    yk_blocked_hook = NULL;
     run_close(&r);
     check_nothing_left(f);
 }
