@@ -1,5 +1,5 @@
 /* primitive_cuda: the primitives on CUDA devices: which text is built with which numbers, how much temporary memory it needs, and
- * how many blocks it is launched in. What is in the texts stands at their heads (device/*.cuda). Numbers of threads and of elements
+ * how many blocks it is launched in. What is in the texts stands at their heads. Numbers of threads and of elements
  * for each of them were measured on an H200; they fit every device since capability 7.5. */
 #include "gpu/primitive.h"
 

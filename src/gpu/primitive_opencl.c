@@ -1,5 +1,5 @@
 /* primitive_opencl: the primitives on OpenCL devices: which text is built with which options, and how many items take part. The texts
- * (device/*.opencl) are made for devices that are CPUs: every item takes one piece, in steps that are launches of their own; OpenCL
+ * are made for devices that are CPUs: every item takes one piece, in steps that are launches of their own; OpenCL
  * promises no more than that. */
 #include "gpu/primitive.h"
 
