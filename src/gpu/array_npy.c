@@ -113,7 +113,7 @@ static int read_shape(text *t, header *h)
     if (!take_char(t, '('))
         return bad(t, "no shape");
     while (!take_char(t, ')')) {
-        size_t length;
+        size_t length = 0;
         int err = read_length(t, &length);
         if (err < 0)
             return err;
