@@ -214,6 +214,7 @@ int yoke_device_close(yoke_device *dev)
         yk_streams_close(dev);
         yk_primitives_close(dev);
         yk_images_close(dev);
+        yk_array_kernels_close(dev);
         yk_memory_close(dev->memory);
         dev->driver->close(dev);
     } else {
