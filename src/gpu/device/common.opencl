@@ -11,6 +11,9 @@
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
 #endif
 #pragma OPENCL FP_CONTRACT OFF
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wpsabi" /* vectors are wide: nobody else is to be called with them */
+#endif
 
 #define YK_MEMORY(T, NAME) __global T *NAME##_block, ulong NAME##_at
 #define YK_PLACE(T, NAME) __global T *const NAME = (__global T *)((__global char *)NAME##_block + NAME##_at)
