@@ -4,8 +4,9 @@
  * float are float (write 2.0f, not 2, for their numbers: OpenCL does not convert). printf() works everywhere. Types: char to long,
  * unsigned, uint, ushort, int8_t to uint64_t, size_t, float, double where the device has it (yoke_device_info.has_double), and
  * structs and typedefs of YOKE_DEVICE_CODE; `long` has 64 bits, `long long` is read as long. Integer and floating-point limits
- * (INT_MAX, FLT_MAX, INFINITY, NAN, M_PI) are there. Not: malloc, recursion, pointers to functions, goto, static variables, and
- * macros of your own, which are expanded for the CPU alone.
+ * (INT_MAX, FLT_MAX, INFINITY, NAN, M_PI) are there. Not: malloc, recursion, pointers to functions, goto, static variables;
+ * macros of your own, which are expanded for the CPU alone; and names that are words of C++ (new, this, class) or types of CUDA and
+ * OpenCL (float4, int2, event_t).
  *
  * Integers give the same bits on every device; so do + - * of floating-point numbers, since nothing is contracted to an fma()
  * that is not written as one; / and sqrt() where the device rounds them correctly (all but some OpenCL devices for float). Other

@@ -159,13 +159,13 @@ static YK_MAYBE const char yk_kernel_unit = 0;
 #define YK_KERNEL_LOAD(c, p) yk_a->YK_KERNEL_NAME_AS p
 #define YK_KERNEL_LOCAL(c, p) YK_KERNEL_LOCAL_AS p
 #define YK_KERNEL_LOCAL_AS(WORD, T, ...) YK_KERNEL_TYPE_##WORD(T) const YK_FIRST(__VA_ARGS__, ~) = yk_a->YK_FIRST(__VA_ARGS__, ~)
-#define YK_KERNEL_COUNT_OF(c, p) YK_KERNEL_COUNT_AS p
-#define YK_KERNEL_COUNT_AS(WORD, T, ...) *yk_ret++ = (size_t)(YK_SECOND(__VA_ARGS__, n))
-#define YK_KERNEL_ROW(c, p) YK_KERNEL_ROW_OF(c, YK_UNWRAP p)
-#define YK_KERNEL_ROW_OF(...) YK_KERNEL_ROW_AS(__VA_ARGS__)
-#define YK_KERNEL_ROW_AS(N, WORD, T, ...)                                                                              \
+#define YK_KERNEL_COUNT_OF(c, p) YK_KERNEL_ROW_OF(YK_KERNEL_COUNT_AS, c, YK_UNWRAP p)
+#define YK_KERNEL_COUNT_AS(COUNT, WORD, T, ...) *yk_ret++ = (size_t)(YK_SECOND(__VA_ARGS__, COUNT))
+#define YK_KERNEL_ROW(c, p) YK_KERNEL_ROW_OF(YK_KERNEL_ROW_AS, YK_UNWRAP c, YK_UNWRAP p)
+#define YK_KERNEL_ROW_OF(m, ...) m(__VA_ARGS__)
+#define YK_KERNEL_ROW_AS(N, COUNT, WORD, T, ...)                                                                       \
     {                                                                                                                  \
-        YK_TEXT(YK_FIRST(__VA_ARGS__, ~)), #T, YK_TEXT(YK_SECOND(__VA_ARGS__, n)), YK_KERNEL_KIND_##WORD, sizeof(T),   \
+        YK_TEXT(YK_FIRST(__VA_ARGS__, ~)), #T, YK_TEXT(YK_SECOND(__VA_ARGS__, COUNT)), YK_KERNEL_KIND_##WORD, sizeof(T), \
             YK_CODE(T), offsetof(struct yk_kernel_args_##N, YK_FIRST(__VA_ARGS__, ~))                                              \
     }
 
@@ -201,10 +201,10 @@ static YK_MAYBE const char yk_kernel_unit = 0;
 #define YK_KERNEL_LOOP _Pragma("GCC ivdep")
 #endif
 
-/* What every form has: its arguments, and a table of its parameters. */
-#define YK_KERNEL_HEAD(N, ...)                                                                                         \
+/* What every form has: its arguments, and a table of its parameters. LENGTH: what the number of the call is called in counts, COUNT:
+ * how many elements an array has that does not say it. */
+#define YK_KERNEL_HEAD(N, LENGTH, COUNT, ...)                                                                                    \
     enum {                                                                                                             \
-        yk_a_kernel_named_##N,                                                                                         \
         yk_kernel_takes_##N = YK_COUNT(__VA_ARGS__)                                                                    \
     };                                                                                                                 \
     struct yk_kernel_args_##N {                                                                                        \
@@ -214,12 +214,32 @@ static YK_MAYBE const char yk_kernel_unit = 0;
     static YK_MAYBE void yk_kernel_counts_##N(const void *yk_v, size_t *yk_ret)                                        \
     {                                                                                                                  \
         const struct yk_kernel_args_##N *const yk_a = (const struct yk_kernel_args_##N *)yk_v;                         \
-        const long n = yk_a->yk_n;                                                                                     \
-        (void)n;                                                                                                       \
+        const long LENGTH = yk_a->yk_n;                                                                                \
+        (void)LENGTH;                                                                                                  \
         YK_MAP(YK_MAYBE YK_KERNEL_LOCAL, ~, YK_SEMICOLON, __VA_ARGS__);                                                \
-        YK_MAP(YK_KERNEL_COUNT_OF, ~, YK_SEMICOLON, __VA_ARGS__);                                                      \
+        YK_MAP(YK_KERNEL_COUNT_OF, COUNT, YK_SEMICOLON, __VA_ARGS__);                                                      \
     }                                                                                                                  \
-    static const yk_param yk_kernel_params_##N[] = {YK_MAP(YK_KERNEL_ROW, N, YK_COMMA, __VA_ARGS__)};
+    static const yk_param yk_kernel_params_##N[] = {YK_MAP(YK_KERNEL_ROW, (N, COUNT), YK_COMMA, __VA_ARGS__)};
+#define YK_KERNEL_RECORD(N, FORM, TEXTS, CHUNK, EXTRA, CALL)                                                           \
+    static yoke_kernel yoke_kernel_##N = {#N,                                                                          \
+                                          __FILE__,                                                                    \
+                                          __LINE__,                                                                    \
+                                          __COUNTER__,                                                                 \
+                                          &yk_kernel_unit,                                                             \
+                                          FORM,                                                                        \
+                                          yk_kernel_takes_##N,                                                         \
+                                          yk_kernel_params_##N,                                                        \
+                                          sizeof(struct yk_kernel_args_##N),                                           \
+                                          {YK_UNWRAP TEXTS},                                                           \
+                                          CHUNK,                                                                       \
+                                          yk_kernel_counts_##N,                                                        \
+                                          EXTRA,                                                                       \
+                                          NULL,                                                                        \
+                                          NULL,                                                                        \
+                                          0,                                                                           \
+                                          CALL,                                                                        \
+                                          NULL};                                                                       \
+    YK_KERNEL_ENTER(N)
 #define YK_KERNEL_ENTER(N)                                                                                             \
     static __attribute__((constructor)) void yk_kernel_add_##N(void)                                                   \
     {                                                                                                                  \
@@ -282,7 +302,10 @@ static YK_MAYBE const char yk_kernel_unit = 0;
 #define YK_KERNEL_OF(N, TEXT, ...)                                                                                     \
     YK_KERNEL_ASSERT_TEXT(N, TEXT)                                                                                     \
     YK_KERNEL_ASSERT_MATH(N)                                                                                           \
-    YK_KERNEL_HEAD(N, __VA_ARGS__)                                                                                     \
+    YK_KERNEL_HEAD(N, n, n, __VA_ARGS__)                                                                               \
+    enum {                                                                                                             \
+        yk_a_kernel_named_##N                                                                                          \
+    };                                                                                                                 \
     struct yk_no_return_in_kernel_##N {                                                                                \
         char yk_none;                                                                                                  \
     };                                                                                                                 \
@@ -295,30 +318,12 @@ static YK_MAYBE const char yk_kernel_unit = 0;
                                          YK_MAP(YK_KERNEL_LOAD, ~, YK_COMMA, __VA_ARGS__));                            \
     }                                                                                                                  \
     static void yk_kernel_call_##N(const void *yk_v, void *yk_ret);                                                    \
-    static yoke_kernel yoke_kernel_##N = {#N,                                                                          \
-                                          __FILE__,                                                                    \
-                                          __LINE__,                                                                    \
-                                          __COUNTER__,                                                                 \
-                                          &yk_kernel_unit,                                                             \
-                                          YK_MAP_KERNEL,                                                               \
-                                          yk_kernel_takes_##N,                                                         \
-                                          yk_kernel_params_##N,                                                        \
-                                          sizeof(struct yk_kernel_args_##N),                                           \
-                                          {TEXT, NULL, NULL, NULL, NULL, NULL},                                        \
-                                          yk_kernel_chunk_##N,                                                         \
-                                          yk_kernel_counts_##N,                                                        \
-                                          NULL,                                                                        \
-                                          NULL,                                                                        \
-                                          NULL,                                                                        \
-                                          0,                                                                           \
-                                          yk_kernel_call_##N,                                                          \
-                                          NULL};                                                                       \
+    YK_KERNEL_RECORD(N, YK_MAP_KERNEL, (TEXT), yk_kernel_chunk_##N, NULL, yk_kernel_call_##N)                          \
     static void yk_kernel_call_##N(const void *yk_v, void *yk_ret)                                                     \
     {                                                                                                                  \
         (void)yk_ret;                                                                                                  \
         yk_kernel_run(&yoke_kernel_##N, yk_v);                                                                         \
     }                                                                                                                  \
-    YK_KERNEL_ENTER(N)                                                                                                 \
     static inline YK_MAYBE struct yoke_future *yk_kernel_launch_##N(struct yoke_executor *yk_ex, size_t yk_n,          \
                                                                     YK_MAP(YK_KERNEL_DECLARE, ~, YK_COMMA, __VA_ARGS__)) \
     {                                                                                                                  \
@@ -367,7 +372,7 @@ static YK_MAYBE const char yk_kernel_unit = 0;
     YK_ASSERT(YK_IS_IN_PAREN(IDENTITY), "yoke: reduction " #N ": write the identity in parentheses: (0)");             \
     YK_ASSERT(sizeof(T) <= 128, "yoke: reduction " #N ": its type has more than 128 bytes");                           \
     YK_KERNEL_ASSERT_MATH(N)                                                                                           \
-    YK_KERNEL_HEAD(N, __VA_ARGS__)                                                                                     \
+    YK_KERNEL_HEAD(N, n, n, __VA_ARGS__)                                                                                     \
     enum {                                                                                                             \
         yk_a_reduction_kernel_named_##N                                                                                \
     };                                                                                                                 \
@@ -413,25 +418,7 @@ static YK_MAYBE const char yk_kernel_unit = 0;
     }                                                                                                                  \
     static const yk_kernel_extra yk_kernel_extra_##N = {                                                               \
         TYPE, sizeof(T), {yk_kernel_fold_##N, yk_kernel_combine_##N, yk_kernel_identity_##N, sizeof(T)}, 0};           \
-    static yoke_kernel yoke_kernel_##N = {#N,                                                                          \
-                                          __FILE__,                                                                    \
-                                          __LINE__,                                                                    \
-                                          __COUNTER__,                                                                 \
-                                          &yk_kernel_unit,                                                             \
-                                          YK_REDUCE_KERNEL,                                                            \
-                                          yk_kernel_takes_##N,                                                         \
-                                          yk_kernel_params_##N,                                                        \
-                                          sizeof(struct yk_kernel_args_##N),                                           \
-                                          {MAP_TEXT, COMBINE_TEXT, IDENTITY_TEXT, NULL, NULL, NULL},                   \
-                                          NULL,                                                                        \
-                                          yk_kernel_counts_##N,                                                        \
-                                          &yk_kernel_extra_##N,                                                        \
-                                          NULL,                                                                        \
-                                          NULL,                                                                        \
-                                          0,                                                                           \
-                                          NULL,                                                                        \
-                                          NULL};                                                                       \
-    YK_KERNEL_ENTER(N)                                                                                                 \
+    YK_KERNEL_RECORD(N, YK_REDUCE_KERNEL, (MAP_TEXT, COMBINE_TEXT, IDENTITY_TEXT), NULL, &yk_kernel_extra_##N, NULL)   \
     static inline YK_MAYBE int yk_kernel_put_##N(yoke_stream *yk_s, size_t yk_n, T *yk_ret,                            \
                                                  YK_MAP(YK_KERNEL_DECLARE, ~, YK_COMMA, __VA_ARGS__))                  \
     {                                                                                                                  \

@@ -83,6 +83,9 @@ const char yk_dialect_opencl[] =
     LINE(typedef char int8_t; typedef uchar uint8_t; typedef short int16_t; typedef ushort uint16_t;)
     LINE(typedef int int32_t; typedef uint uint32_t; typedef long int64_t; typedef ulong uint64_t; typedef long ssize_t;)
     HASH("define _Bool bool")
+    /* Words of OpenCL that are names in C. */
+    HASH("define half yk_half") HASH("define kernel yk_kernel") HASH("define global yk_global") HASH("define local yk_local")
+    HASH("define constant yk_constant") HASH("define private yk_private") HASH("define generic yk_generic")
     HASH("define YOKE_FN") HASH("define YOKE_CONST __constant const") HASH("define YOKE_GLOBAL __global")
     HASH("define INT8_MAX 127") HASH("define INT16_MAX 32767") HASH("define INT32_MAX INT_MAX") HASH("define INT64_MAX LONG_MAX")
     HASH("define INT8_MIN (-128)") HASH("define INT16_MIN (-32768)") HASH("define INT32_MIN INT_MIN")

@@ -275,12 +275,14 @@ static int enqueue(yoke_stream *s, yoke_kernel *k, const void *args, const long 
         return e->code;
     }
     long n = range[1] - range[0];
-    unsigned groups = yk_kernel_groups(s->dev, &r->plan, n);
+    const bool whole = k->form == YK_GROUP_KERNEL; /* n is that of groups, and there is no range */
+    unsigned groups = !whole ? yk_kernel_groups(s->dev, &r->plan, n) : n <= INT32_MAX ? (unsigned)n : 0;
     if (YK_UNLIKELY(groups == 0))
         return yk_errorf(e, E2BIG, "kernel %s: %ld elements are more than one launch can have", k->name, n);
     int err = yk_kernel_args(s, k, args, list + 2, e);
     const yk_shape shape = {.groups = {groups, 1, 1}, .group = {r->plan.group, 1, 1}};
-    return err < 0 ? err : yk_kernel_launch(s, k, &r->first, &shape, list, k->nparams + 3, e);
+    const unsigned skip = whole ? 2 : 0;
+    return err < 0 ? err : yk_kernel_launch(s, k, &r->first, &shape, list + skip, k->nparams + 3 - skip, e);
 }
 
 int yk_enqueue_range(yoke_stream *s, yoke_kernel *k, const void *args, long lo, long hi)

@@ -66,6 +66,7 @@ void yk_text_write(const yoke_kernel *k, const yk_target *t, yk_buf *to);
 /* Its parts. */
 void yk_text_map(const yoke_kernel *k, const yk_target *t, yk_buf *to);
 void yk_text_reduce(const yoke_kernel *k, const yk_target *t, yk_buf *to);
+void yk_text_group(const yoke_kernel *k, const yk_target *t, yk_buf *to);
 /* "#line N "FILE"", and the end of that. */
 void yk_text_line(yk_buf *to, unsigned line, const char *file);
 /* A body or expression of k. registers: what is vector[] in plan stands for register yk_k (NULL: none). */

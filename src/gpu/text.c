@@ -78,7 +78,8 @@ void yk_text_head(const yoke_kernel *k, const yk_target *t, unsigned group, yk_b
         yk_buf_printf(to, "extern \"C\" __global__ void __launch_bounds__(%u) kernel_%s(", group, k->name);
     else
         yk_buf_printf(to, "__kernel __attribute__((reqd_work_group_size(%u, 1, 1))) void kernel_%s(", group, k->name);
-    yk_buf_text(to, k->form == YK_MAP_KERNEL ? "const long yk_begin, const long yk_end, const long n" : "const long n");
+    yk_buf_text(to, k->form == YK_MAP_KERNEL ? "const long yk_begin, const long yk_end, const long n"
+                    : k->form == YK_GROUP_KERNEL ? "const long groups" : "const long n");
     for (unsigned p = 0; p < k->nparams; p++)
         write_param(&k->params[p], t, to);
 }
@@ -178,6 +179,8 @@ void yk_text_write(const yoke_kernel *k, const yk_target *t, yk_buf *to)
     yk_buf_text(to, "\n");
     if (k->form == YK_REDUCE_KERNEL)
         yk_text_reduce(k, t, to);
+    else if (k->form == YK_GROUP_KERNEL)
+        yk_text_group(k, t, to);
     else
         yk_text_map(k, t, to);
 }

@@ -28,8 +28,8 @@ void yk_plan_make(const yoke_kernel *k, const yk_target *t, yk_plan *ret)
     unsigned least = 16, largest = 1, read = 0, all = 0;
     yk_analyse_kernel(k, &a);
     *ret = (yk_plan){.group = GROUP, .items = 1, .run = 1};
-    if (!t->is_gpu) {
-        ret->group = 1;
+    if (!t->is_gpu || k->form == YK_GROUP_KERNEL) {
+        ret->group = t->is_gpu ? k->extra->group : 1;
         return;
     }
     for (unsigned p = 0; p < k->nparams; p++) {
@@ -129,4 +129,30 @@ void yk_text_map(const yoke_kernel *k, const yk_target *t, yk_buf *to)
     else
         write_cpu(k, t, to);
     yk_buf_text(to, "}\n");
+}
+
+/* ---- Programs ---- */
+
+/* On a GPU a region is once through a loop, at whose end all items wait; on a CPU it is the loop of the C form. */
+static void write_regions(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+{
+    if (!t->is_gpu)
+        yk_buf_printf(to, "#define YOKE_ITEMS(l) for (long l = 0; l < %u; l++)\n", k->extra->group);
+    else if (t->is_cuda)
+        yk_buf_text(to, "#define YOKE_ITEMS(l) for (long l = threadIdx.x, yk_once = 1; yk_once; yk_once = 0, __syncthreads())\n");
+    else
+        yk_buf_text(to, "#define YOKE_ITEMS(l) for (long l = (long)get_local_id(0), yk_once = 1; yk_once; "
+                        "yk_once = 0, barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE))\n");
+    yk_buf_printf(to, "#define YOKE_SHARED(T, NAME, COUNT) %s T NAME[COUNT]\n", t->is_cuda ? "__shared__" : "__local");
+}
+
+void yk_text_group(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+{
+    write_regions(k, t, to);
+    yk_text_head(k, t, t->is_gpu ? k->extra->group : 1, to);
+    yk_buf_printf(to, ")\n{\n    const long group = %s;\n", t->is_cuda ? "blockIdx.x" : "(long)get_group_id(0)");
+    yk_text_arrays(k, t, to);
+    yk_text_line(to, k->line, k->file);
+    yk_text_body(k, t, k->texts[0], NULL, to);
+    yk_buf_text(to, "\n}\n");
 }

@@ -340,7 +340,7 @@ for name, body in (('return', 'if (x[i] < 0) return; y[i] = x[i];'), ('return at
     wrong('kernel: ' + name, KERNELS + 'YOKE_KERNEL(axpy, ((in, float, x), (out, float, y)), %s)' % body, dict(RETURN, gcc='axpy') if '5;' in body else RETURN)
 wrong('kernel: writes what is read', KERNELS + 'YOKE_KERNEL(bad, ((in, float, x)), x[i] = 1;)', 'read-only|const')
 wrong('kernel: unknown name', KERNELS + 'YOKE_KERNEL(bad, ((out, float, y)), y[i] = z[i];)', r'\bz\b')
-wrong('kernel: twice', AXPY + AXPY[len(KERNELS):], 'yk_a_kernel_named_axpy')
+wrong('kernel: twice', AXPY + AXPY[len(KERNELS):], 'yk_kernel_takes_axpy')
 wrong('kernel: parameter twice', KERNELS + 'YOKE_KERNEL(bad, ((in, float, x), (out, float, x)), x[i] = 1;)', r'\bx\b')
 wrong('kernel: parameter i', KERNELS + 'YOKE_KERNEL(bad, ((val, long, n), (out, float, y)), y[i] = n;)', r'\bn\b')
 wrong('kernel: count of an array', KERNELS + 'YOKE_KERNEL(bad, ((in, float, x, m)), (void)x[i];)', r'\bm\b')
@@ -366,3 +366,13 @@ enqueues('reduction with too few', DOT, 'yoke_reduction(s, dot, 9, z)', few('ker
 wrong('reduction kernel: identity without parentheses', KERNELS + 'YOKE_REDUCTION(double, bad, 0, a + b, x[i], ((in, double, x)));', 'reduction bad: write the identity in parentheses')
 wrong('reduction kernel: too large', KERNELS + 'struct huge { char x[200]; };\nYOKE_REDUCTION(struct huge, bad, ({{0}}), a, *x, ((in, struct huge, x)));', 'reduction bad: its type has more than 128 bytes')
 wrong('reduction kernel: combines what is no value', KERNELS + 'YOKE_REDUCTION(double, bad, (0), a + c, x[i], ((in, double, x)));', r'\bc\b')
+PROGRAM = '#include <yoke/program.h>\n'
+SUMS = PROGRAM + 'YOKE_PROGRAM(sums, 64, ((in, float, x), (out, float, y)), YOKE_SHARED(float, s, 64); YOKE_ITEMS(l) { s[l] = x[l]; } YOKE_ITEMS(l) { y[l] = s[63 - l]; })\n'
+wrong('program: too many items', PROGRAM + 'YOKE_PROGRAM(bad, 2000, ((out, float, y)), YOKE_ITEMS(l) { y[l] = 1; })', 'program bad: the items of a group are a constant from 1 to 1024')
+wrong('program: no parameters', PROGRAM + 'YOKE_PROGRAM(bad, 64, (out, float, y), YOKE_ITEMS(l) { y[l] = 1; })', 'kernel bad: ' + TUPLES)
+wrong('program: return', PROGRAM + 'YOKE_PROGRAM(axpy, 64, ((out, float, y)), YOKE_ITEMS(l) { if (l > 5) return; y[l] = 1; })', RETURN)
+wrong('program: n', PROGRAM + 'YOKE_PROGRAM(bad, 64, ((out, float, y)), YOKE_ITEMS(l) { y[l] = n; })', r'\bn\b')
+wrong('program: continue outside a region', PROGRAM + 'YOKE_PROGRAM(bad, 64, ((out, float, y)), if (!y) continue; YOKE_ITEMS(l) { y[l] = 1; })', 'continue')
+enqueues('a program is no kernel', SUMS, 'yoke_enqueue(s, sums, 9, x, y)', '(a_kernel_named|put)_sums')
+enqueues('a kernel is no program', AXPY + PROGRAM, 'yoke_enqueue_program(s, axpy, 9, 2, x, y)', '(a_program_named|put)_axpy')
+enqueues('a reduction is no kernel', DOT, 'yoke_enqueue(s, dot, 9, z, z, z)', '(a_kernel_named|put)_dot')
