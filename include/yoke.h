@@ -23,6 +23,7 @@
 #define YK_ALL_OF_YOKE
 #include <yoke/kernel.h>
 #include <yoke/program.h>
+#include <yoke/scan_kernel.h>
 #undef YK_ALL_OF_YOKE
 #include <yoke/trace.h>
 #endif

@@ -61,7 +61,8 @@ typedef struct yk_param {
 enum { YK_MAP_KERNEL, YK_REDUCE_KERNEL, YK_SCAN_KERNEL, YK_GROUP_KERNEL };
 
 /* A kernel as its macro describes it. number: its place among the kernels and device codes of its file, which unit names. texts:
- * a map has its body; a reduction its map, its combination and its identity. The last four are the library's. */
+ * a map has its body; a reduction its map, its combination and its identity; a scan its input, the next two, its output, and what
+ * begins a segment. The last four are the library's. */
 typedef struct yoke_kernel {
     const char *name, *file;
     unsigned line, number;
@@ -85,6 +86,7 @@ typedef struct yk_kernel_extra {
     size_t size;
     yk_reduction reduction;
     unsigned group; /* of a program: items in a group */
+    const struct yk_scanning *scanning;
 } yk_kernel_extra;
 
 typedef struct yk_device_code {
@@ -103,6 +105,7 @@ YOKE_API int yk_enqueue(yoke_stream *s, yoke_kernel *k, const void *args);
 /* The body of its task. */
 YOKE_API void yk_kernel_run(yoke_kernel *k, const void *task_args);
 YOKE_API struct yoke_future *yk_launch(struct yoke_executor *ex, yoke_kernel *k, const void *args);
+YOKE_API int yk_enqueue_scan(yoke_stream *s, yoke_kernel *k, const void *args);
 /* ret in memory of the device, or, if wait, of the host. */
 YOKE_API int yk_enqueue_reduction(yoke_stream *s, yoke_kernel *k, const void *args, void *ret, bool wait);
 
@@ -417,7 +420,7 @@ static YK_MAYBE const char yk_kernel_unit = 0;
             yk_kernel_combine_##N(yk_to, &yk_sums[yk_k]);                                                              \
     }                                                                                                                  \
     static const yk_kernel_extra yk_kernel_extra_##N = {                                                               \
-        TYPE, sizeof(T), {yk_kernel_fold_##N, yk_kernel_combine_##N, yk_kernel_identity_##N, sizeof(T)}, 0};           \
+        TYPE, sizeof(T), {yk_kernel_fold_##N, yk_kernel_combine_##N, yk_kernel_identity_##N, sizeof(T)}, 0, NULL};          \
     YK_KERNEL_RECORD(N, YK_REDUCE_KERNEL, (MAP_TEXT, COMBINE_TEXT, IDENTITY_TEXT), NULL, &yk_kernel_extra_##N, NULL)   \
     static inline YK_MAYBE int yk_kernel_put_##N(yoke_stream *yk_s, size_t yk_n, T *yk_ret,                            \
                                                  YK_MAP(YK_KERNEL_DECLARE, ~, YK_COMMA, __VA_ARGS__))                  \

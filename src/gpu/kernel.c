@@ -112,9 +112,26 @@ static int explain(const yoke_device *dev, const yoke_kernel *k, yk_buf *log, yk
                      dev->info.uri, (int)YK_MIN(len, 250), line);
 }
 
+static int find_functions(yoke_device *dev, const yoke_kernel *k, yk_ready *r)
+{
+    const bool has_last = k->form == YK_REDUCE_KERNEL || k->form == YK_SCAN_KERNEL;
+    const struct {
+        const char *which;
+        yk_function *to;
+        bool is_there;
+    } functions[] = {{"kernel", &r->first, true}, {"last", &r->last, has_last}, {"write", &r->write, k->form == YK_SCAN_KERNEL}};
+    int err = 0;
+    for (size_t i = 0; i < YK_COUNT_OF(functions) && err == 0; i++) {
+        char name[80];
+        snprintf(name, sizeof name, "%s_%s", functions[i].which, k->name);
+        if (functions[i].is_there)
+            err = dev->driver->function(r->image, name, functions[i].to, &r->error);
+    }
+    return err;
+}
+
 static int build(yoke_device *dev, const yoke_kernel *k, yk_ready *r)
 {
-    char name[80];
     yk_buf text = {0}, log = {0};
     const yk_target target = yk_target_of(dev);
     yk_plan_make(k, &target, &r->plan);
@@ -125,12 +142,8 @@ static int build(yoke_device *dev, const yoke_kernel *k, yk_ready *r)
                              &r->error);
     if (err < 0)
         err = explain(dev, k, &log, &r->error);
-    snprintf(name, sizeof name, "kernel_%s", k->name);
     if (err == 0)
-        err = dev->driver->function(r->image, name, &r->first, &r->error);
-    snprintf(name, sizeof name, "last_%s", k->name);
-    if (err == 0 && k->form == YK_REDUCE_KERNEL)
-        err = dev->driver->function(r->image, name, &r->last, &r->error);
+        err = find_functions(dev, k, r);
     yk_buf_done(&text);
     yk_buf_done(&log);
     return err;

@@ -121,7 +121,7 @@ void yk_text_map(const yoke_kernel *k, const yk_target *t, yk_buf *to)
 {
     yk_plan plan;
     yk_plan_make(k, t, &plan);
-    yk_text_head(k, t, plan.group, to);
+    yk_text_head(k, t, "kernel", plan.group, to);
     yk_buf_text(to, ")\n{\n");
     yk_text_arrays(k, t, to);
     if (t->is_gpu)
@@ -149,7 +149,7 @@ static void write_regions(const yoke_kernel *k, const yk_target *t, yk_buf *to)
 void yk_text_group(const yoke_kernel *k, const yk_target *t, yk_buf *to)
 {
     write_regions(k, t, to);
-    yk_text_head(k, t, t->is_gpu ? k->extra->group : 1, to);
+    yk_text_head(k, t, "kernel", t->is_gpu ? k->extra->group : 1, to);
     yk_buf_printf(to, ")\n{\n    const long group = %s;\n", t->is_cuda ? "blockIdx.x" : "(long)get_group_id(0)");
     yk_text_arrays(k, t, to);
     yk_text_line(to, k->line, k->file);

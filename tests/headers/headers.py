@@ -21,7 +21,7 @@ BEHIND_MACROS = {"yk_array_of_view", "yk_array_view",
                  "yk_lock_init", "yk_lock_name", "yk_lock_owned", "yk_lock_wait", "yk_lock_wake", "yk_loop", "yk_must", "yk_nth",
                  "yk_once_run", "yk_once_try", "yk_radix_sort", "yk_reduce", "yk_result", "yk_rwlock_read", "yk_rwlock_write",
                  "yk_scan", "yk_select", "yk_self", "yk_sort", "yk_thread_executor", "yk_thread_of", "yk_thread_plain",
-                 "yk_unique", "yk_device_code_add", "yk_device_code_remove", "yk_enqueue", "yk_enqueue_reduction",
+                 "yk_unique", "yk_device_code_add", "yk_device_code_remove", "yk_enqueue", "yk_enqueue_reduction", "yk_enqueue_scan",
                  "yk_kernel_run", "yk_launch", "yk_kernel_add",
                  "yk_kernel_remove"}
 # YOKE_TASK(count) makes names with these prefixes: none may be a function of ours.
