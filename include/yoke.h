@@ -19,6 +19,7 @@
 #include <yoke/json.h>
 #include <yoke/module.h>
 #include <yoke/gpu.h>
+#include <yoke/primitive.h>
 #include <yoke/array.h>
 #define YK_ALL_OF_YOKE
 #include <yoke/kernel.h>

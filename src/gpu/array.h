@@ -120,9 +120,9 @@ yoke_array *yk_array_broadcast(const yoke_array *a, size_t ndim, const size_t *s
 yoke_array *yk_map(const yk_op *op, const yoke_array *const *in);
 /* out = op(in), all of them arrays or numbers; types: that in which is computed. out's shape is that of all. */
 int yk_map_into(yoke_array *out, const yk_op *op, unsigned type, const yoke_array *const *in);
-/* The same on a device (array_text.c). */
+/* The same on a device (array_device.c). */
 int yk_map_on_device(yoke_array *out, const yk_op *op, unsigned type, const yoke_array *const *in, const yk_layout *l);
-/* out, flat over outer = the reduction of a, which array 0 of both layouts is (array_text.c). */
+/* out, flat over outer = the reduction of a, which array 0 of both layouts is (array_device.c). */
 struct yk_fold;
 int yk_reduce_on_device(yoke_array *out, const struct yk_fold *fold, unsigned computed, const yoke_array *a,
                         const yk_layout *outer,

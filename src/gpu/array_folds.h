@@ -36,6 +36,7 @@ enum { YK_FOLD_sum, YK_FOLD_prod, YK_FOLD_min, YK_FOLD_max, YK_FOLD_any, YK_FOLD
 
 /* The C form: of n flat elements of T, the first of which is number at. acc and other are arrays of A. */
 typedef struct yk_fold {
+    const char *name;
     size_t size; /* of an A */
     void (*start)(size_t n, void *acc);
     void (*take)(size_t n, size_t at, const void *in, void *acc);      /* all into one A, numbered at, at + 1... */

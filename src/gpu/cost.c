@@ -37,9 +37,9 @@ yk_place yk_cost_choose(yk_cost *c, size_t n)
 {
     unsigned size = size_class(n);
     uint32_t cpu = times(c, size, YK_ON_CPU), device = times(c, size, YK_ON_DEVICE);
-    yk_place fewer = device < cpu ? YK_ON_DEVICE : YK_ON_CPU;
+    yk_place unknown = cpu < KNOWN ? YK_ON_CPU : YK_ON_DEVICE;
     if (cpu < KNOWN || device < KNOWN)
-        return is_hopeless(c, size, fewer) ? !fewer : fewer;
+        return is_hopeless(c, size, unknown) ? !unknown : unknown;
     yk_place best = mean(c, size, YK_ON_DEVICE) < mean(c, size, YK_ON_CPU) ? YK_ON_DEVICE : YK_ON_CPU;
     bool near = mean(c, size, !best) < NEARLY * mean(c, size, best);
     return near && (cpu + device) % AGAIN == 0 ? !best : best;

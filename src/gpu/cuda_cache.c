@@ -1,5 +1,6 @@
-/* cuda_cache: what NVRTC has made, on disk: in the folder "kernels" of the cache of compiled modules (task/module.h),
- * one file for each key, "KEY.image". A compile takes about 100 ms, to read a file less than one.
+/* cuda_cache: what NVRTC has made (and OpenCL drivers that keep nothing themselves), on disk: in the folder "kernels"
+ * of the cache of compiled modules (task/module.h), one file for each key, "KEY.image". A compile takes about 100 ms,
+ * to read a file less than one.
  *
  * The key stands for all that decides what the compiler makes: text, options, name, the device's capability, and the
  * compiler. What the driver makes of PTX is not kept here, but by the driver. A file holds its own hash, is written

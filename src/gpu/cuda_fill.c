@@ -86,9 +86,10 @@ static int fill_wide(const yoke_stream *s, yk_cu_address dst, uint32_t words[4],
 /* After how many bytes the value repeats: 1, 2, 4, 8 or 16. */
 static size_t period_of(const unsigned char *value, size_t size)
 {
-    while (size > 1 && memcmp(value, value + size / 2, size / 2) == 0)
-        size /= 2;
-    return size;
+    for (; size > 1; size /= 2)
+        if (memcmp(value, value + size / 2, size / 2) != 0)
+            return size;
+    return 1;
 }
 
 int yk_cuda_fill(yoke_stream *s, void *dst, const yk_span *to, const void *value, size_t size, size_t count, yk_error *e)

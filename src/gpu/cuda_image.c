@@ -121,7 +121,9 @@ static unsigned spilled(const yk_image *image, const char *name)
     const char *p = image->numbers.ptr, *end = p ? p + image->numbers.len : NULL;
     size_t n = strlen(name);
     unsigned stores = 0, loads = 0;
-    while (p && (p = memmem(p, (size_t)(end - p), before, sizeof before - 1))) {
+    if (!p)
+        return 0;
+    while ((p = memmem(p, (size_t)(end - p), before, sizeof before - 1))) {
         p += sizeof before - 1;
         const char *line = memchr(p, '\n', (size_t)(end - p));
         if (!line || (size_t)(line - p) != n || memcmp(p, name, n) != 0)

@@ -61,9 +61,11 @@ static const char *find_all(void *library, yk_cuda_table *table, int *version)
     *(void **)&f.ask = dlsym(library, "cuGetProcAddress_v2");
     *(void **)&f.ask_before = dlsym(library, "cuGetProcAddress");
     *(void **)&ask_version = dlsym(library, "cuDriverGetVersion");
-    if (!ask_version || ask_version(version) != YK_CUDA_OK)
+    if (!ask_version)
         return "cuDriverGetVersion";
-    f.version = YK_MIN(*version, WRITTEN_FOR); /* a driver refuses numbers beyond its own */
+    if (ask_version(version) != YK_CUDA_OK)
+        *version = 0; /* cuInit() will say what is wrong */
+    f.version = *version ? YK_MIN(*version, WRITTEN_FOR) : WRITTEN_FOR; /* a driver refuses numbers beyond its own */
     for (size_t i = 0; i < YK_COUNT_OF(entries); i++) {
         void *p = find(&f, &entries[i]);
         if (!p)

@@ -2,6 +2,7 @@
  * legacy one, with an event to sleep on: a wait asks for a short while, since most that is waited for is nearly done,
  * and then blocks in the kernel, whatever way of waiting the context was made with. */
 #include "gpu/cuda.h"
+#include "sync/wait.h"
 #include <stdlib.h>
 
 enum { STREAM_NON_BLOCKING = 1, EVENT_BLOCKING_SYNC = 1, EVENT_DISABLE_TIMING = 2, HOST_PORTABLE = 1 };
@@ -95,6 +96,15 @@ void yk_cuda_stream_close(yoke_stream *s)
     s->native = NULL;
 }
 
+/* A worker of a pool lends its place meanwhile. */
+static int sleep_on(struct yk_cu_event *v)
+{
+    yk_blocking *b = yk_block_begin();
+    int result = yk_cuda.cuEventSynchronize(v);
+    yk_block_end(b);
+    return result;
+}
+
 /* Asks until it is done, has failed, or takes too long to go on asking. */
 static int stream_spin(struct yk_cu_stream *s)
 {
@@ -118,7 +128,7 @@ int yk_cuda_stream_wait(yoke_stream *s, yk_error *e)
         result = yk_cuda.cuEventRecord(c->pause, c->stream);
         if (result == YK_CUDA_OK) {
             call = "cuEventSynchronize";
-            result = yk_cuda.cuEventSynchronize(c->pause);
+            result = sleep_on(c->pause);
         }
     }
     return result == YK_CUDA_OK ? 0 : yk_cuda_fail(e, result, call, "waiting for a stream");
@@ -187,7 +197,7 @@ static int event_sync(const yoke_stream_event *v, yk_error *e)
         yk_pause();
     if (result == YK_CUDA_NOT_READY) {
         call = "cuEventSynchronize";
-        result = yk_cuda.cuEventSynchronize(v->native);
+        result = sleep_on(v->native);
     }
     return result == YK_CUDA_OK ? 0 : yk_cuda_fail(e, result, call, "waiting for an event");
 }

@@ -105,6 +105,8 @@ struct yoke_device {
     bool opened;             /* by its driver */
     struct yk_memory *memory;
     struct yk_images *images;
+    _Atomic(struct yk_built *) built; /* of primitives: under lock, read by anyone */
+    struct yk_array_kernels *arrays; /* array_device.c */
     struct yoke_executor *pool; /* the CPU's threads */
 };
 
@@ -114,6 +116,7 @@ struct yoke_stream {
     yoke_stream *next;
     const char *recent[4];   /* names of the last kernels, for errors that come late */
     unsigned launches;
+    void *counter;           /* memory of the device that is 0 between reductions, or NULL (primitive_cuda.c) */
 };
 
 struct yoke_stream_event {
@@ -130,6 +133,9 @@ bool yk_device_usable(const yoke_device *dev);
 /* Keeps e as the device's last error, with the names of the stream's (may be NULL) last kernels if it came late; an error
  * after which nothing works (-ENODEV) becomes the device's status. Returns code. */
 int yk_device_fail(yoke_device *dev, yoke_stream *s, const yk_error *e);
+
+/* Gives back the kernels of arrays. (array_device.c) */
+void yk_array_kernels_close(yoke_device *dev);
 
 /* ---- Addresses (span.c) ---- */
 

@@ -303,6 +303,15 @@ TEST_LIMIT(every_word_means_the_same_everywhere, 600)
     on_every_device(all_rows);
 }
 
+/* Bytes, as ptxas tells them. */
+static long spilled(const char *numbers)
+{
+    const char *digit = strstr(numbers, " bytes spill stores");
+    while (digit && digit > numbers && digit[-1] >= '0' && digit[-1] <= '9')
+        digit--;
+    return digit ? strtol(digit, NULL, 10) : 0;
+}
+
 /* The texts for CUDA, which only the machine with a GPU runs, at least compile, for each generation of them. */
 static void compile(const yoke_kernel *k, unsigned capability)
 {
@@ -317,7 +326,7 @@ static void compile(const yoke_kernel *k, unsigned capability)
     if (err < 0 || strstr(yk_buf_str(&b.log), "warning"))
         test_fail(__FILE__, __LINE__, "%s for %u: %s\n%s", k->name, capability, e.text, yk_buf_str(&b.log));
     yk_buf_str(&b.numbers);
-    if (strstr(b.numbers.ptr, "spill") && !strstr(b.numbers.ptr, "0 bytes spill stores"))
+    if (spilled(b.numbers.ptr) > 8) /* a word or two about a call, as of a division, is no loop's burden */
         test_fail(__FILE__, __LINE__, "%s for %u: %s", k->name, capability, b.numbers.ptr);
     yk_cuda_binary_done(&b);
     yk_buf_done(&text);

@@ -1,6 +1,8 @@
 /* cuda.c - the CUDA table over a driver that is none: how it is found and why it is not, devices, streams, events,
  * copies. */
 #include "cuda_run.h"
+#include "gpu/cuda.h"
+#include "sync/wait.h"
 #include <pthread.h>
 #include <sys/wait.h>
 
@@ -76,9 +78,22 @@ TEST(what_ails_the_driver_is_said)
     check_init("cuInit", 2, "cuda: opening the driver: cuInit: out of memory (CUDA_ERROR_OUT_OF_MEMORY, 2)");
     check_init("cuInit", 12345, "cuInit: an error that the driver does not know (unknown error, 12345)");
     check_init("cuDeviceGetCount", 999, "does not work");
-    check_init("cuDriverGetVersion", 999, "lacks cuDriverGetVersion");
     setenv("CUDA_VISIBLE_DEVICES", "none", 1);
     check_init("cuInit", 100, "finds no device (CUDA_VISIBLE_DEVICES is \"none\")");
+}
+
+TEST(a_stub_is_no_driver)
+{
+    fake_use("fake-cuda-stub");
+    check_count(-ENODEV, "fake-cuda-stub.so is a toolkit's stub for linking, not a driver");
+}
+
+TEST(a_driver_that_does_not_tell_its_version)
+{
+    fake_cuda *f = fake_use("fake-cuda");
+    f->fail("cuDriverGetVersion", 1, 999);
+    CHECK_INT(C.count(NULL), 1);
+    CHECK_INT(yk_cuda_version(), 0);
 }
 
 TEST(no_device_is_no_driver)
@@ -280,8 +295,23 @@ TEST(an_event_may_be_closed_before_the_stream_has_come_to_it)
     check_nothing_left(f);
 }
 
+static int lent, taken;
+
+static void lend(yk_blocking *b)
+{
+    (void)b;
+    lent++;
+}
+
+static void take_back(yk_blocking *b)
+{
+    (void)b;
+    taken++;
+}
+
 TEST(a_long_wait_sleeps)
 {
+    yk_blocking worker = {.begin = lend, .end = take_back};
     fake_cuda *f = fake_use("fake-cuda");
     run r;
     open_held(f, &r);
@@ -290,9 +320,19 @@ TEST(a_long_wait_sleeps)
     f->fail(NULL, 0, 0);
     CHECK_INT(C.copy(&r.s, r.a.base, &r.a, x, NULL, 4, &r.e), 0);
     f->hold(false);
+    yk_blocked_hook = &worker;
     CHECK_INT(C.stream_wait(&r.s, &r.e), 0);
     CHECK_INT(f->calls("cuEventSynchronize"), 1);
+    CHECK_INT(C.copy(&r.s, r.a.base, &r.a, x, NULL, 4, &r.e), 0);
+    CHECK_INT(C.event_mark(&r.s, &r.v, &r.e), 0);
+    CHECK_INT(C.event_wait(&r.v, &r.e), 0);
+    CHECK_INT(f->calls("cuEventSynchronize"), 2);
+    CHECK_INT(lent, 2);
+    CHECK_INT(taken, 2);
     f->slow(0);
+    CHECK_INT(C.stream_wait(&r.s, &r.e), 0); /* a short one does not */
+    CHECK_INT(lent, 2);
+    yk_blocked_hook = NULL;
     run_close(&r);
     check_nothing_left(f);
 }

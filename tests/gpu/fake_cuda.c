@@ -3,7 +3,8 @@
  *
  *     -DFAKE_BEFORE=12000   a driver of 11.4: cuGetProcAddress without a status
  *     -DFAKE_BEFORE=11030   one of 11.0: symbols alone
- *     -DFAKE_BEFORE=11000   one of 10.2: and one of them is not there yet */
+ *     -DFAKE_BEFORE=11000   one of 10.2: and one of them is not there yet
+ *     -DFAKE_STUB           a library for linking: every call gives 34, and does nothing */
 #include "fake_inside.h"
 #include <stdio.h>
 #include <string.h>
@@ -42,6 +43,9 @@ static void count_call(const char *name)
 /* What every call begins with, under the fake.lock: whether it is to fail, and with what. */
 int fake_enter(const char *symbol)
 {
+#ifdef FAKE_STUB
+    return YK_CUDA_STUB;
+#endif
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)(strlen(symbol) - (strstr(symbol, "_v2") ? 3 : 0)), symbol);
     count_call(name);
@@ -168,6 +172,9 @@ static const struct {
 
 static __attribute__((unused)) int find(const char *name, void **ret, int version)
 {
+#ifdef FAKE_STUB
+    return YK_CUDA_STUB;
+#endif
     if (version > fake_cuda_control.version)
         return YK_CUDA_INVALID_VALUE;
     *ret = NULL;
