@@ -25,6 +25,7 @@
 #include <yoke/kernel.h>
 #include <yoke/program.h>
 #include <yoke/scan_kernel.h>
+#include <yoke/source.h>
 #undef YK_ALL_OF_YOKE
 #include <yoke/trace.h>
 #endif

@@ -253,10 +253,10 @@ int yk_kernel_args(const yoke_stream *s, const yoke_kernel *k, const void *args,
     return 0;
 }
 
-int yk_kernel_launch(yoke_stream *s, const yoke_kernel *k, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args,
+int yk_kernel_launch(yoke_stream *s, const char *name, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args,
                      unsigned count, yk_error *e)
 {
-    s->recent[s->launches++ % YK_COUNT_OF(s->recent)] = k->name;
+    s->recent[s->launches++ % YK_COUNT_OF(s->recent)] = name;
     return s->dev->driver->launch(s, f, shape, args, count, e);
 }
 
@@ -295,7 +295,7 @@ static int enqueue(yoke_stream *s, yoke_kernel *k, const void *args, const long 
     int err = yk_kernel_args(s, k, args, list + 2, e);
     const yk_shape shape = {.groups = {groups, 1, 1}, .group = {r->plan.group, 1, 1}};
     const unsigned skip = whole ? 2 : 0;
-    return err < 0 ? err : yk_kernel_launch(s, k, &r->first, &shape, list + skip, k->nparams + 3 - skip, e);
+    return err < 0 ? err : yk_kernel_launch(s, k->name, &r->first, &shape, list + skip, k->nparams + 3 - skip, e);
 }
 
 int yk_enqueue_range(yoke_stream *s, yoke_kernel *k, const void *args, long lo, long hi)

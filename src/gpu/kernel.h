@@ -115,8 +115,8 @@ const yk_ready *yk_kernel_ready(yoke_device *dev, yoke_kernel *k, yk_error *e);
 int yk_kernel_args(const yoke_stream *s, const yoke_kernel *k, const void *args, yk_kernel_arg *ret, yk_error *e);
 /* How many groups n elements are for, of a kernel of this plan: on a CPU, few. 0: more than a launch can have. */
 unsigned yk_kernel_groups(const yoke_device *dev, const yk_plan *plan, long n);
-/* Launches, and notes the name. */
-int yk_kernel_launch(yoke_stream *s, const yoke_kernel *k, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args,
+/* Launches, and notes the name, which must stay as long as the stream. */
+int yk_kernel_launch(yoke_stream *s, const char *name, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args,
                      unsigned count, yk_error *e);
 /* Elements lo up to hi of the args' n. What the body uses as x[i] alone is given by the address of element lo. */
 int yk_enqueue_range(yoke_stream *s, yoke_kernel *k, const void *args, long lo, long hi);

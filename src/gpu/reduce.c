@@ -21,7 +21,7 @@ static int run_last(yoke_stream *s, const yoke_kernel *k, const yk_ready *r, lon
 {
     const yk_kernel_arg list[] = {{.value = &count, .size = sizeof count}, memory_arg(&from), memory_arg(&to)};
     const yk_shape shape = {.groups = {1, 1, 1}, .group = {r->plan.group, 1, 1}};
-    return yk_kernel_launch(s, k, &r->last, &shape, list, YK_COUNT_OF(list), e);
+    return yk_kernel_launch(s, k->name, &r->last, &shape, list, YK_COUNT_OF(list), e);
 }
 
 /* ret: memory of the device. */
@@ -45,7 +45,7 @@ static int run(yoke_stream *s, yoke_kernel *k, const void *args, void *ret, yk_e
         return yk_errorf(e, ENOMEM, "kernel %s: no memory of %s for %u partial results", k->name, s->dev->info.uri, groups);
     list[k->nparams + 1] = memory_arg(&partial);
     const yk_shape shape = {.groups = {groups, 1, 1}, .group = {r->plan.group, 1, 1}};
-    err = yk_kernel_launch(s, k, &r->first, &shape, list, k->nparams + 2, e);
+    err = yk_kernel_launch(s, k->name, &r->first, &shape, list, k->nparams + 2, e);
     if (err == 0 && groups > 1)
         err = run_last(s, k, r, groups, partial, ret, e);
     if (groups > 1)
@@ -126,11 +126,11 @@ static int run_scan(yoke_stream *s, yoke_kernel *k, const void *args, yk_error *
     const yk_shape one = {.groups = {1, 1, 1}, .group = {r->plan.group, 1, 1}};
     const yk_shape all = {.groups = {(unsigned)count, 1, 1}, .group = {r->plan.group, 1, 1}};
     const yk_kernel_arg last[] = {{.value = &count, .size = sizeof count}, list[k->nparams + 1]};
-    err = yk_kernel_launch(s, k, &r->first, &all, list, k->nparams + 2, e);
+    err = yk_kernel_launch(s, k->name, &r->first, &all, list, k->nparams + 2, e);
     if (err == 0)
-        err = yk_kernel_launch(s, k, &r->last, &one, last, YK_COUNT_OF(last), e);
+        err = yk_kernel_launch(s, k->name, &r->last, &one, last, YK_COUNT_OF(last), e);
     if (err == 0)
-        err = yk_kernel_launch(s, k, &r->write, &all, list, k->nparams + 2, e);
+        err = yk_kernel_launch(s, k->name, &r->write, &all, list, k->nparams + 2, e);
     yk_memory_free(s->dev, s, partial);
     return err;
 }

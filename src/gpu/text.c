@@ -44,16 +44,18 @@ void yk_text_body(const yoke_kernel *k, const yk_target *t, const char *text, co
 {
     yk_token before = {YK_TOKEN_SIGN, ";", 1}, here, after;
     for (const char *p = text; yk_token_read(p, &here), here.kind != YK_TOKEN_END; p = past(&here)) {
-        yk_buf_put(to, p, (size_t)(here.at - p));
         bool member = yk_token_is(&before, ".") || yk_token_is(&before, "->");
         int vector = here.kind == YK_TOKEN_NAME && !member ? vector_named(k, registers, &here) : -1;
         yk_token_read(past(&here), &after);
         before = here;
+        if (!t->is_cuda && yk_token_is(&here, "long") && yk_token_is(&after, "long"))
+            continue; /* OpenCL C 1.2 has no long long, and its long has 64 bits */
+        yk_buf_put(to, p, (size_t)(here.at - p));
         if (vector >= 0) {
             yk_buf_printf(to, "yk_r_%s.e[yk_k]", k->params[vector].name);
             for (int i = 0; i < 3; i++) /* name [ i ] */
                 yk_token_read(past(&here), &here);
-        } else if (t->is_cuda || !yk_token_is(&here, "long") || !yk_token_is(&after, "long")) {
+        } else {
             yk_buf_put(to, here.at, here.len);
         }
     }
