@@ -1,27 +1,29 @@
-/* yoke/scan_kernel.h - scans on devices: for each element, all up to it taken together, over any C data, with what goes in and what
- * comes out written as C.
+/* yoke/scan_kernel.h - scans on devices: for each element, all up to it taken together, over any C data, with what
+ * goes in and what comes out written as C.
  *
  *     YOKE_SCAN_KERNEL(int, positions, (0), a + b, keep[i] != 0, ((in, float, x), (in, int, keep), (out, float, kept)),
  *                      if (keep[i]) kept[prev_item] = x[i];)
  *     ...
  *     yoke_enqueue_scan(stream, positions, n, x, keep, kept);
  *
- * The input is an expression of i, n and the parameters: element i's value. The combination takes two values a and b, of elements that
- * follow each other, together; it must be associative up to rounding, not commutative. identity is its neutral element, as an
- * initialiser: (0), ({0, 1}). The output is a body, run once for each element, which sees `item`, all up to element i with it, and
- * `prev_item`, all before it, the identity for the first; `continue` ends an element. type: any without pointers, at most 128 bytes.
+ * The input is an expression of i, n and the parameters: element i's value. The combination takes two values a and
+ * b, of elements that follow each other, together; it must be associative up to rounding, not commutative. identity
+ * is its neutral element, as an initialiser: (0), ({0, 1}). The output is a body, run once for each element, which
+ * sees `item`, all up to element i with it, and `prev_item`, all before it, the identity for the first; `continue`
+ * ends an element. type: any without pointers, at most 128 bytes.
  *
- * Segments: YOKE_SEGMENTED_SCAN_KERNEL has one more expression, which is true for elements that begin a new one, at which the scan
- * starts again:
+ * Segments: YOKE_SEGMENTED_SCAN_KERNEL has one more expression, which is true for elements that begin a new one, at
+ * which the scan starts again:
  *
  *     YOKE_SEGMENTED_SCAN_KERNEL(double, row_sums, (0), a + b, x[i], i == 0 || row[i] != row[i - 1],
  *                                ((in, double, x), (in, int, row), (out, double, sums)), sums[i] = item;)
  *
- * The input is evaluated twice for each element, so it must not read what the output writes, but for element i itself: a scan in place
- * is (inout, int, x) with x[i] and x[i] = item;.
+ * The input is evaluated twice for each element, so it must not read what the output writes, but for element i
+ * itself: a scan in place is (inout, int, x) with x[i] and x[i] = item;.
  *
- * The result of the same call on the same device is the same in every bit. Each device reads twice and writes once: each group of
- * threads takes a stretch together, the stretches' results are scanned, and each group goes through its stretch again.
+ * The result of the same call on the same device is the same in every bit. Each device reads twice and writes
+ * once: each group of threads takes a stretch together, the stretches' results are scanned, and each group goes
+ * through its stretch again.
  */
 #ifndef YOKE_SCAN_KERNEL_H
 #define YOKE_SCAN_KERNEL_H
@@ -58,8 +60,8 @@ extern "C" {
         long yk_none = i + n + item + prev_item;                                                                       \
         while (yk_none) {
 /* A value travels with a flag that says whether a segment begins in it. */
-#define YK_SCAN_KERNEL_OF(N, T, TYPE, IDENTITY, IDENTITY_TEXT, COMBINE, COMBINE_TEXT, INPUT, INPUT_TEXT, START, START_TEXT, TEXT, \
-                          ...)                                                                                         \
+#define YK_SCAN_KERNEL_OF(N, T, TYPE, IDENTITY, IDENTITY_TEXT, COMBINE, COMBINE_TEXT, INPUT, INPUT_TEXT, START,        \
+                          START_TEXT, TEXT, ...)                                                                                         \
     YK_ASSERT(YK_IS_IN_PAREN(IDENTITY), "yoke: scan " #N ": write the identity in parentheses: (0)");                  \
     YK_ASSERT(sizeof(T) <= 128, "yoke: scan " #N ": its type has more than 128 bytes");                                \
     YK_KERNEL_ASSERT_TEXT(N, TEXT)                                                                                     \
@@ -151,7 +153,8 @@ extern "C" {
         struct yk_scan_value_##N yk_neutral;                                                                           \
         yk_kernel_identity_##N(&yk_neutral);                                                                           \
         for (long i = yk_lo; i < yk_hi; i++) {                                                                         \
-            const struct yk_scan_value_##N yk_one = yk_kernel_input_##N(i, n, YK_MAP(YK_KERNEL_NAME_OF, ~, YK_COMMA, __VA_ARGS__)); \
+            const struct yk_scan_value_##N yk_one =                                                                    \
+                yk_kernel_input_##N(i, n, YK_MAP(YK_KERNEL_NAME_OF, ~, YK_COMMA, __VA_ARGS__));                        \
             const struct yk_scan_value_##N yk_prev = yk_kernel_join_##N(yk_before, yk_acc);                            \
             *yk_acc = yk_kernel_join_##N(yk_acc, &yk_one);                                                             \
             YK_MAYBE const T prev_item = yk_one.yk_f ? yk_neutral.yk_v : yk_prev.yk_v;                                 \

@@ -1,7 +1,8 @@
 /* kernel: kernels enter from constructors, are built for a device when they first meet it, and are launched.
  *
- * What is built stands in a table of the device by the kernel's number, which never changes and is never given again: a launch
- * reads it without a lock. The table is of parts of 64 that come when they are needed. A text that did not compile stays refused. */
+ * What is built stands in a table of the device by the kernel's number, which never changes and is never given
+ * again: a launch reads it without a lock. The table is of parts of 64 that come when they are needed. A text
+ * that did not compile stays refused. */
 #include "gpu/kernel.h"
 #include <stdlib.h>
 
@@ -279,7 +280,8 @@ static int fail(yoke_stream *s, const yk_error *e)
 
 static int enqueue(yoke_stream *s, yoke_kernel *k, const void *args, const long range[2], yk_error *e)
 {
-    yk_kernel_arg list[YK_PARAMS_MOST + 3] = {{.value = &range[0], .size = sizeof(long)}, {.value = &range[1], .size = sizeof(long)}};
+    yk_kernel_arg list[YK_PARAMS_MOST + 3] = {{.value = &range[0], .size = sizeof(long)},
+                                              {.value = &range[1], .size = sizeof(long)}};
     const yk_ready *r = yk_kernel_ready(s->dev, k, e);
     if (YK_UNLIKELY(!r))
         return e->code;

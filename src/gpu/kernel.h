@@ -1,6 +1,6 @@
-/* kernel: from what the macros of yoke/kernel.h describe to what a driver runs. A kernel is analysed once (analysis.c), written
- * out as a text for each kind of device (text.c), built by the driver when a device first meets it, and then found again without
- * a lock (kernel.c). */
+/* kernel: from what the macros of yoke/kernel.h describe to what a driver runs. A kernel is analysed once
+ * (analysis.c), written out as a text for each kind of device (text.c), built by the driver when a device first
+ * meets it, and then found again without a lock (kernel.c). */
 #ifndef YK_GPU_KERNEL_H
 #define YK_GPU_KERNEL_H
 #include "gpu/gpu.h"
@@ -12,8 +12,8 @@ enum { YK_PARAMS_MOST = 16 };
 
 typedef enum yk_token_kind { YK_TOKEN_END, YK_TOKEN_NAME, YK_TOKEN_NUMBER, YK_TOKEN_TEXT, YK_TOKEN_SIGN } yk_token_kind;
 
-/* A piece of C: a name, a number, a string or character, or one sign ("->", "++", "--", "==", "!=", "<=", ">=" and what ends in
- * "=" are one). */
+/* A piece of C: a name, a number, a string or character, or one sign ("->", "++", "--", "==", "!=", "<=", ">="
+ * and what ends in "=" are one). */
 typedef struct yk_token {
     yk_token_kind kind;
     const char *at;
@@ -50,8 +50,9 @@ typedef struct yk_target {
 
 yk_target yk_target_of(const yoke_device *dev);
 
-/* How elements are dealt out: a group of threads has `group` * `items` elements that follow each other; a thread has runs of
- * `run` neighbouring ones, group * run apart. vectors: parameters of elements go through registers, 16 bytes at a time. */
+/* How elements are dealt out: a group of threads has `group` * `items` elements that follow each other; a thread
+ * has runs of `run` neighbouring ones, group * run apart. vectors: parameters of elements go through registers,
+ * 16 bytes at a time. */
 typedef struct yk_plan {
     unsigned group, items, run;
     bool vectors;
@@ -60,8 +61,8 @@ typedef struct yk_plan {
 
 void yk_plan_make(const yoke_kernel *k, const yk_target *t, yk_plan *ret);
 
-/* The whole text of k: dialect, device code, functions. Their names are "kernel_NAME" and, of the second step of a reduction
- * or scan, "last_NAME", and of the third of a scan "write_NAME". */
+/* The whole text of k: dialect, device code, functions. Their names are "kernel_NAME" and, of the second step of
+ * a reduction or scan, "last_NAME", and of the third of a scan "write_NAME". */
 void yk_text_write(const yoke_kernel *k, const yk_target *t, yk_buf *to);
 /* Its parts. */
 void yk_text_map(const yoke_kernel *k, const yk_target *t, yk_buf *to);
@@ -72,8 +73,8 @@ void yk_text_group(const yoke_kernel *k, const yk_target *t, yk_buf *to);
 void yk_text_line(yk_buf *to, unsigned line, const char *file);
 /* A body or expression of k. registers: what is vector[] in plan stands for register yk_k (NULL: none). */
 void yk_text_body(const yoke_kernel *k, const yk_target *t, const char *text, const yk_plan *registers, yk_buf *to);
-/* The beginning of a function WHICH_NAME, up to its parameters; the same with "n, parameters", for a map with yk_begin and yk_end
- * before n, without the end; and what the parameters need at the beginning of what follows. */
+/* The beginning of a function WHICH_NAME, up to its parameters; the same with "n, parameters", for a map with
+ * yk_begin and yk_end before n, without the end; and what the parameters need at the beginning of what follows. */
 void yk_text_function(const yoke_kernel *k, const yk_target *t, const char *which, unsigned group, yk_buf *to);
 void yk_text_head(const yoke_kernel *k, const yk_target *t, const char *which, unsigned group, yk_buf *to);
 void yk_text_arrays(const yoke_kernel *k, const yk_target *t, yk_buf *to);
@@ -82,8 +83,8 @@ void yk_text_result(const yk_target *t, bool constant, const char *name, yk_buf 
 void yk_text_result_at(const yk_target *t, bool constant, const char *name, yk_buf *to);
 /* PREFIX_type, and the functions PREFIX_both() and PREFIX_identity() of it, from the texts of a reduction or scan. */
 void yk_text_values(const yoke_kernel *k, const yk_target *t, const char *type, const char *prefix, yk_buf *to);
-/* Registers for the parameters of plan: their declaration; reading and writing them, `at` being an expression of yk_r, the run;
- * and a condition that says whether all of them are aligned. CUDA only. */
+/* Registers for the parameters of plan: their declaration; reading and writing them, `at` being an expression of
+ * yk_r, the run; and a condition that says whether all of them are aligned. CUDA only. */
 void yk_text_registers(const yoke_kernel *k, const yk_plan *plan, yk_buf *to);
 void yk_text_registers_move(const yoke_kernel *k, const yk_plan *plan, bool back, yk_buf *to);
 void yk_text_aligned(const yoke_kernel *k, const yk_plan *plan, yk_buf *to);

@@ -1,5 +1,5 @@
-/* reduce: reductions on devices, in two launches: one partial result for each group, then those together. How many groups depends
- * on the device and n alone. */
+/* reduce: reductions on devices, in two launches: one partial result for each group, then those together. How
+ * many groups depends on the device and n alone. */
 #include "gpu/kernel.h"
 #include <yoke/scan.h>
 

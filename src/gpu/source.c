@@ -215,8 +215,8 @@ static int put_shape(const yoke_stream *s, const yoke_raw *k, const yoke_shape *
     }
     unsigned most = k->function.group_most ? k->function.group_most : s->dev->info.group_most;
     if (most && threads > most)
-        return yk_errorf(e, EINVAL, "kernel %s: groups of %llu threads; %u is the most on %s", k->name, (unsigned long long)threads,
-                         most, s->dev->info.uri);
+        return yk_errorf(e, EINVAL, "kernel %s: groups of %llu threads; %u is the most on %s", k->name,
+                         (unsigned long long)threads, most, s->dev->info.uri);
     return 0;
 }
 

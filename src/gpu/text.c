@@ -1,5 +1,5 @@
-/* text: what all texts of kernels have in common: the dialect, the device code of the user's file, parameters, bodies, and where
- * in that file each came from, so that a compiler's complaints name it. */
+/* text: what all texts of kernels have in common: the dialect, the device code of the user's file, parameters,
+ * bodies, and where in that file each came from, so that a compiler's complaints name it. */
 #include "gpu/kernel.h"
 #include <stdio.h>
 

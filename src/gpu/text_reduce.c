@@ -1,7 +1,8 @@
-/* text_reduce: reductions, as texts of two functions. kernel_NAME leaves one partial result for each group, last_NAME takes those
- * together in one group. How elements are dealt out depends on n and the device alone, so a call repeated gives the same bits. On
- * a GPU a group of 256 threads takes blocks of elements, each thread those of its own place, and then the threads' sums pairwise
- * through group memory; on a CPU a group is one thread with elements that follow each other, sixteen sums at a time. */
+/* text_reduce: reductions, as texts of two functions. kernel_NAME leaves one partial result for each group,
+ * last_NAME takes those together in one group. How elements are dealt out depends on n and the device alone, so
+ * a call repeated gives the same bits. On a GPU a group of 256 threads takes blocks of elements, each thread
+ * those of its own place, and then the threads' sums pairwise through group memory; on a CPU a group is one
+ * thread with elements that follow each other, sixteen sums at a time. */
 #include "gpu/kernel.h"
 
 enum { LANES = 16 };

@@ -1,8 +1,9 @@
-/* text_scan: scans, as texts of three functions. kernel_NAME takes each stretch of elements together, last_NAME scans those results
- * in one group, write_NAME goes through each stretch again with what comes before it. A stretch is a group's; on a CPU that is one
- * thread, on a GPU 256, which take tiles of it one after the other, each thread some elements that follow each other. Nothing here is
- * moved past its neighbour, so what combines values need not commute. One pass with look-back would read once, not twice; it needs
- * groups that are sure to go on, which OpenCL does not promise.
+/* text_scan: scans, as texts of three functions. kernel_NAME takes each stretch of elements together, last_NAME
+ * scans those results in one group, write_NAME goes through each stretch again with what comes before it. A stretch
+ * is a group's; on a CPU that is one thread, on a GPU 256, which take tiles of it one after the other, each thread
+ * some elements that follow each other. Nothing here is moved past its neighbour, so what combines values need not
+ * commute. One pass with look-back would read once, not twice; it needs groups that are sure to go on, which OpenCL
+ * does not promise.
  *
  * Where there are segments a value is a struct of the user's value and of whether one begins in it. */
 #include "gpu/kernel.h"
@@ -20,10 +21,14 @@ static void write_segments(const yk_target *t, yk_buf *to)
     yk_buf_text(to, "typedef struct { yk_value_type v; int begins; } yk_type;\n");
     if (!t->is_cuda)
         yk_buf_text(to, "yk_type yk_both(const yk_type a, const yk_type b);\nyk_type yk_identity(void);\n");
-    yk_buf_printf(to, "%syk_type yk_both(const yk_type a, const yk_type b)\n{\n    yk_type yk_it = b;\n    if (!b.begins)\n"
-                      "        yk_it.v = yk_value_both(a.v, b.v);\n    yk_it.begins |= a.begins;\n    return yk_it;\n}\n"
-                      "%syk_type yk_identity(%s)\n{\n    yk_type yk_it;\n    yk_it.v = yk_value_identity();\n    yk_it.begins = 0;\n"
-                      "    return yk_it;\n}\n", fn, fn, t->is_cuda ? "" : "void");
+    yk_buf_printf(
+        to,
+        "%syk_type yk_both(const yk_type a, const yk_type b)\n{\n    yk_type yk_it = b;\n    if (!b.begins)\n"
+        "        yk_it.v = yk_value_both(a.v, b.v);\n    yk_it.begins |= a.begins;\n    return yk_it;\n}\n"
+        "%syk_type yk_identity(%s)\n{\n    yk_type yk_it;\n    yk_it.v = yk_value_identity();\n    "
+        "yk_it.begins = 0;\n"
+        "    return yk_it;\n}\n",
+        fn, fn, t->is_cuda ? "" : "void");
 }
 
 /* yk_one: element i. */
@@ -96,7 +101,8 @@ static void write_cpu_write(const yoke_kernel *k, const yk_target *t, yk_buf *to
 
 static void write_thread(const yk_target *t, unsigned group, yk_buf *to)
 {
-    yk_buf_printf(to, "    %s yk_type yk_shared[%u];\n    const int yk_thread = %s;\n", t->is_cuda ? "__shared__" : "__local", group,
+    yk_buf_printf(to, "    %s yk_type yk_shared[%u];\n    const int yk_thread = %s;\n",
+                  t->is_cuda ? "__shared__" : "__local", group,
                   t->is_cuda ? "threadIdx.x" : "(int)get_local_id(0)");
 }
 
@@ -104,10 +110,12 @@ static void write_thread(const yk_target *t, unsigned group, yk_buf *to)
 static void write_shared_scan(const yk_target *t, unsigned group, yk_buf *to)
 {
     const char *barrier = t->is_cuda ? "__syncthreads()" : "barrier(CLK_LOCAL_MEM_FENCE)";
-    yk_buf_printf(to, "        yk_shared[yk_thread] = yk_sum;\n        %s;\n"
-                      "        for (int yk_far = 1; yk_far < %u; yk_far *= 2) {\n"
-                      "            if (yk_thread >= yk_far)\n                yk_sum = yk_both(yk_shared[yk_thread - yk_far], yk_sum);\n"
-                      "            %s;\n            yk_shared[yk_thread] = yk_sum;\n            %s;\n        }\n",
+    yk_buf_printf(to,
+                  "        yk_shared[yk_thread] = yk_sum;\n        %s;\n"
+                  "        for (int yk_far = 1; yk_far < %u; yk_far *= 2) {\n"
+                  "            if (yk_thread >= yk_far)\n                yk_sum = "
+                  "yk_both(yk_shared[yk_thread - yk_far], yk_sum);\n"
+                  "            %s;\n            yk_shared[yk_thread] = yk_sum;\n            %s;\n        }\n",
                   barrier, group, barrier, barrier);
 }
 
@@ -121,9 +129,12 @@ static void write_carry(const yk_target *t, unsigned group, yk_buf *to)
 /* A thread's elements of a tile: their inputs in yk_ones[], all of them together in yk_sum. */
 static void write_tile(const yoke_kernel *k, const yk_target *t, yk_buf *to)
 {
-    yk_buf_printf(to, "        yk_type yk_sum = yk_identity(), yk_ones[%u];\n        #pragma unroll\n"
-                      "        for (int yk_k = 0; yk_k < %u; yk_k++) {\n            const long i = yk_tile + yk_thread * %u + yk_k;\n"
-                      "            if (i < yk_end) {\n", ITEMS, ITEMS, ITEMS);
+    yk_buf_printf(to,
+                  "        yk_type yk_sum = yk_identity(), yk_ones[%u];\n        #pragma unroll\n"
+                  "        for (int yk_k = 0; yk_k < %u; yk_k++) {\n            const long i = yk_tile + "
+                  "yk_thread * %u + yk_k;\n"
+                  "            if (i < yk_end) {\n",
+                  ITEMS, ITEMS, ITEMS);
     write_input(k, t, to);
     yk_buf_text(to, "                yk_ones[yk_k] = yk_one;\n                yk_sum = yk_both(yk_sum, yk_one);\n            }\n"
                     "        }\n");

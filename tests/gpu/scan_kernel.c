@@ -30,7 +30,9 @@ YOKE_SCAN_KERNEL(struct affine, composed, ({1, 0}), then(a, b), affine_of(x[i]),
                  y[i] = item;)
 YOKE_SCAN_KERNEL(int, running_most, (INT_MIN), yoke_greater(a, b), x[i], ((inout, int, x)), x[i] = item;)
 YOKE_SEGMENTED_SCAN_KERNEL(int, segments, (0), a + b, x[i] + k, i == 0 || row[i] != row[i - 1],
-                           ((in, int, x), (in, int, row), (val, int, k), (out, int, y), (out, int, z)), y[i] = item; z[i] = prev_item;)
+                           ((in, int, x), (in, int, row), (val, int, k), (out, int, y), (out, int, z)),
+                           y[i] = item;
+                           z[i] = prev_item;)
 
 static const size_t sizes[] = {1, 2, 63, 64, 65, 2047, 2048, 2049, 30000, 100001};
 enum { MOST = 100001 };

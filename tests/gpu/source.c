@@ -1,4 +1,5 @@
-/* Texts in a device's own language. The OpenCL ones run wherever there is an OpenCL device, the CUDA one where there is a GPU. */
+/* Texts in a device's own language. The OpenCL ones run wherever there is an OpenCL device, the CUDA one where
+ * there is a GPU. */
 #include "gpu/gpu.h"
 #include "kernel_try.h"
 #include <unistd.h>
@@ -10,7 +11,8 @@ static const char opencl_text[] =
     "    long i = get_global_id(0);\n    if (i < n) x[i] = x[i] / BY;\n}\n"
     "__kernel void grid(__global int *base, ulong at, char plus, double times, __local int *s)\n"
     "{\n    __global int *y = (__global int *)((__global char *)base + at);\n"
-    "    s[0] = plus;\n    y[get_global_id(1) * get_global_size(0) + get_global_id(0)] = (int)(get_group_id(2) * times) + s[0];\n}\n";
+    "    s[0] = plus;\n    y[get_global_id(1) * get_global_size(0) + get_global_id(0)] = "
+    "(int)(get_group_id(2) * times) + s[0];\n}\n";
 
 static yoke_device *opencl(void)
 {
@@ -159,8 +161,11 @@ TEST(cuda_source)
     yoke_stream *s = yoke_stream_open(dev);
     if (!s)
         SKIP("%s", yoke_device_error(dev));
-    yoke_source *src = yoke_source_open(dev, "extern \"C\" __global__ void halve(long n, float *x)\n{\n"
-                                             "    long i = blockIdx.x * blockDim.x + threadIdx.x;\n    if (i < n) x[i] /= 2;\n}\n", NULL);
+    yoke_source *src = yoke_source_open(
+        dev,
+        "extern \"C\" __global__ void halve(long n, float *x)\n{\n"
+        "    long i = blockIdx.x * blockDim.x + threadIdx.x;\n    if (i < n) x[i] /= 2;\n}\n",
+        NULL);
     CHECK_STR(yoke_source_status(src) < 0 ? yoke_source_log(src) : "", "");
     float x[100] = {[50] = 3};
     float *dx = up(s, x, sizeof x);

@@ -27,7 +27,9 @@ TEST(tokens)
 
 /* ---- Analysis ---- */
 
-static const yk_param params[] = {{"x", "float", "n", YK_IN, 4, 0, 0}, {"y", "float", "n", YK_OUT, 4, 0, 8}, {"a", "float", "n", YK_VAL, 4, 0, 16},
+static const yk_param params[] = {{"x", "float", "n", YK_IN, 4, 0, 0},
+                                  {"y", "float", "n", YK_OUT, 4, 0, 8},
+                                  {"a", "float", "n", YK_VAL, 4, 0, 16},
                                   {"z", "float", "m", YK_IN, 4, 0, 24}};
 
 /* "x" where x is of elements, and so on; "!" when i changes; in lower case names that are used. */
@@ -109,7 +111,8 @@ YOKE_KERNEL(nothing_of_elements, ((inout, float, y, 2 * n)), y[2 * i] = 2;)
 struct three { float x, y, z; };
 YOKE_KERNEL(threes, ((inout, struct three, p)), p[i].x = 1;)
 
-static const yk_target cuda = {.is_cuda = true, .is_gpu = true, .units = 132}, cpu = {.units = 4}, gpu = {.is_gpu = true, .units = 60};
+static const yk_target cuda = {.is_cuda = true, .is_gpu = true, .units = 132}, cpu = {.units = 4},
+                       gpu = {.is_gpu = true, .units = 60};
 
 static void check_plan(const yoke_kernel *k, unsigned items, unsigned run, unsigned vectors)
 {
@@ -157,7 +160,8 @@ static void check_text(const yoke_kernel *k, const yk_target *t, const char *par
 {
     char *text = text_of(k, t);
     if (!strstr(text, part))
-        test_fail(__FILE__, __LINE__, "%s lacks \"%s\":\n%s", k->name, part, strstr(text, "kernel_") ? strstr(text, "kernel_") : text);
+        test_fail(__FILE__, __LINE__, "%s lacks \"%s\":\n%s", k->name, part,
+                  strstr(text, "kernel_") ? strstr(text, "kernel_") : text);
     free(text);
 }
 
@@ -172,8 +176,10 @@ static void check_lacks(const yoke_kernel *k, const yk_target *t, const char *pa
 TEST(vectors_in_cuda)
 {
     const yoke_kernel *k = &yoke_kernel_copy_f32;
-    check_text(k, &cuda, "extern \"C\" __global__ void __launch_bounds__(256) kernel_copy_f32(const long yk_begin, const long yk_end, "
-                         "const long n, const float *__restrict__ x, float *__restrict__ y)");
+    check_text(k, &cuda,
+               "extern \"C\" __global__ void __launch_bounds__(256) kernel_copy_f32(const long yk_begin, "
+               "const long yk_end, "
+               "const long n, const float *__restrict__ x, float *__restrict__ y)");
     check_text(k, &cuda, "union { float e[16]; uint4 v[4]; } yk_r_x;");
     check_text(k, &cuda, "yk_r_x.v[yk_r * 1 + yk_w] = ((const uint4 *)(x + yk_at + yk_r * 1024))[yk_w];");
     check_text(k, &cuda, "((uint4 *)(y + yk_at + yk_r * 1024))[yk_w] = yk_r_y.v[yk_r * 1 + yk_w];");
@@ -192,7 +198,9 @@ TEST(a_stretch_in_opencl)
     check_text(k, &cpu, "__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void kernel_copy_f32(const long yk_begin, "
                         "const long yk_end, const long n, __global const float *restrict yk_base_x, const ulong yk_at_x, "
                         "__global float *restrict yk_base_y, const ulong yk_at_y)");
-    check_text(k, &cpu, "__global const float *restrict x = (__global const float *)((__global const char *)yk_base_x + yk_at_x);");
+    check_text(k, &cpu,
+               "__global const float *restrict x = (__global const float *)((__global const char *)yk_base_x "
+               "+ yk_at_x);");
     check_text(k, &cpu, "for (long i = yk_first; i < yk_last; i++) {");
     check_text(k, &gpu, "reqd_work_group_size(256, 1, 1)");
     check_text(k, &gpu, "#pragma OPENCL FP_CONTRACT OFF");
@@ -207,7 +215,8 @@ YOKE_KERNEL(atomic, ((inout, int, y)), yoke_atomic_add(&y[0], 1);)
 
 TEST(device_code_that_stands_before)
 {
-    char *text = text_of(&yoke_kernel_uses_both, &cpu), *first = strstr(text, "FIRST_OF_TWO = 1"), *second = strstr(text, "second_of_two(int");
+    char *text = text_of(&yoke_kernel_uses_both, &cpu), *first = strstr(text, "FIRST_OF_TWO = 1"),
+         *second = strstr(text, "second_of_two(int");
     CHECK(first && second && first < second && second < strstr(text, "__kernel __attribute__"));
     CHECK(!strstr(text, "too_late"));
     free(text);
@@ -221,7 +230,9 @@ TEST(device_code_that_stands_before)
 TEST(types_and_words)
 {
     check_text(&yoke_kernel_uses_both, &cpu, "const uchar yes, const ulong size, __global int *restrict yk_base_y");
-    check_text(&yoke_kernel_uses_both, &cpu, "long v = second_of_two(y[i]); y[i] = yes ? (int)(v + (unsigned long)size) : printf(\"\\\\\\\"x\\n\");");
+    check_text(&yoke_kernel_uses_both, &cpu,
+               "long v = second_of_two(y[i]); y[i] = yes ? (int)(v + (unsigned long)size) : "
+               "printf(\"\\\\\\\"x\\n\");");
     check_text(&yoke_kernel_uses_both, &cuda, "long long v = second_of_two(yk_r_y.e[yk_k]);");
     check_lacks(&yoke_kernel_copy_f32, &cpu, "YK_ATOMICS(atomic, int)");
     check_text(&yoke_kernel_atomic, &cpu, "YK_ATOMICS(atomic, int)");
@@ -241,13 +252,17 @@ TEST(places_in_the_users_file)
 }
 
 YOKE_REDUCTION(double, dot, (0), a + b, x[i] * y[i], ((in, double, x), (in, double, y)));
-YOKE_PROGRAM(grouped, 96, ((inout, int, y)), YOKE_SHARED(int, s, 96); YOKE_ITEMS(l) { s[l] = y[l]; } YOKE_ITEMS(l) { y[l] = s[95 - l]; })
+YOKE_PROGRAM(
+    grouped, 96, ((inout, int, y)), YOKE_SHARED(int, s, 96);
+    YOKE_ITEMS(l) { s[l] = y[l]; } YOKE_ITEMS(l) { y[l] = s[95 - l]; })
 
 TEST(other_forms)
 {
     check_text(&yoke_kernel_dot, &cuda, "yk_r_x.e[yk_k] * yk_r_y.e[yk_k]");
     check_text(&yoke_kernel_dot, &cuda, "typedef double yk_type;");
-    check_text(&yoke_kernel_dot, &cuda, "void __launch_bounds__(256) last_dot(const long yk_count, const yk_type *__restrict__ yk_from");
+    check_text(
+        &yoke_kernel_dot, &cuda,
+        "void __launch_bounds__(256) last_dot(const long yk_count, const yk_type *__restrict__ yk_from");
     check_text(&yoke_kernel_dot, &cpu, "yk_sums[16]");
     check_text(&yoke_kernel_grouped, &cuda, "__launch_bounds__(96) kernel_grouped(const long groups, int *__restrict__ y)");
     check_text(&yoke_kernel_grouped, &cuda, "#define YOKE_SHARED(T, NAME, COUNT) __shared__ T NAME[COUNT]");
