@@ -61,7 +61,7 @@ extern "C" {
         while (yk_none) {
 /* A value travels with a flag that says whether a segment begins in it. */
 #define YK_SCAN_KERNEL_OF(N, T, TYPE, IDENTITY, IDENTITY_TEXT, COMBINE, COMBINE_TEXT, INPUT, INPUT_TEXT, START,        \
-                          START_TEXT, TEXT, ...)                                                                                         \
+                          START_TEXT, TEXT, ...)                                                                       \
     YK_ASSERT(YK_IS_IN_PAREN(IDENTITY), "yoke: scan " #N ": write the identity in parentheses: (0)");                  \
     YK_ASSERT(sizeof(T) <= 128, "yoke: scan " #N ": its type has more than 128 bytes");                                \
     YK_KERNEL_ASSERT_TEXT(N, TEXT)                                                                                     \
