@@ -337,6 +337,32 @@ YOKE_API yoke_array *yoke_array_mean(const yoke_array *a, yoke_dims axes, bool k
 YOKE_API yoke_array *yoke_array_var(const yoke_array *a, yoke_dims axes, bool keep, double ddof);
 YOKE_API yoke_array *yoke_array_std(const yoke_array *a, yoke_dims axes, bool keep, double ddof);
 
+/* ---- Running sums, products of matrices ---- */
+
+/* Along an axis, each element and all before it; types as of yoke_array_sum(). */
+YOKE_API yoke_array *yoke_array_cumsum(const yoke_array *a, ptrdiff_t axis);
+YOKE_API yoke_array *yoke_array_cumprod(const yoke_array *a, ptrdiff_t axis);
+/* The product of matrices; what has one dimension counts as a row on the left and as a column on the right, so two of them
+ * make their dot product; leading dimensions are broadcast. Of one type, that in which both meet; integers wrap around. */
+YOKE_API yoke_array *yoke_array_matmul(const yoke_array *a, const yoke_array *b);
+
+/* ---- Joining, and elements by number ---- */
+
+/* n arrays one after the other along an axis, of the type that all meet in; their other lengths are equal. */
+YOKE_API yoke_array *yoke_array_concatenate(const yoke_array *const *arrays, size_t n, ptrdiff_t axis);
+/* The same along a new axis; n up to 64, of equal shape. */
+YOKE_API yoke_array *yoke_array_stack(const yoke_array *const *arrays, size_t n, ptrdiff_t axis);
+/* Each element so many times along an axis. */
+YOKE_API yoke_array *yoke_array_repeat(const yoke_array *a, size_t times, ptrdiff_t axis);
+/* Each element less the one before it along an axis, which becomes one shorter; of bools, whether they differ. */
+YOKE_API yoke_array *yoke_array_diff(const yoke_array *a, ptrdiff_t axis);
+/* Along an axis, the elements whose numbers are given, integers, negative ones from the end; the axis becomes the axes of
+ * numbers. Waits, to check them: one that there is not is -ERANGE. */
+YOKE_API yoke_array *yoke_array_take(const yoke_array *a, const yoke_array *numbers, ptrdiff_t axis);
+/* Writes src, broadcast, to where yoke_array_take() would read. Of numbers that come twice the last wins on the CPU, any
+ * elsewhere. */
+YOKE_API int yoke_array_put(yoke_array *dst, const yoke_array *numbers, ptrdiff_t axis, const yoke_array *src);
+
 /* ---- Files ---- */
 
 /* Reads a file of numpy.save(): format 1.0, 2.0 or 3.0, C or Fortran order, either byte order, of up to YOKE_DIMS dimensions,

@@ -127,6 +127,9 @@ struct yk_fold;
 int yk_reduce_on_device(yoke_array *out, const struct yk_fold *fold, unsigned computed, const yoke_array *a,
                         const yk_layout *outer,
                         const yk_layout *inner, const char *what);
+/* Elements by number, see array_join.c; z = x y, all flat and of one type (array_text_more.c). */
+int yk_pick_on_device(yoke_array *a, const yoke_array *numbers, yoke_array *flat, int axis, const yk_layout *l, bool put);
+int yk_matmul_on_device(yoke_stream *s, unsigned type, size_t m, size_t n, size_t depth, void *z, void *x, void *y);
 /* The type in which a rule has arrays and numbers computed; and what it makes of one type. (array_type.c) */
 unsigned yk_types_meet(yk_rule rule, const yoke_array *const *in, unsigned n);
 unsigned yk_rule_type(yk_rule rule, unsigned type);

@@ -1,12 +1,14 @@
-/* text_map: kernels of one element, as texts. On a GPU a group of 256 threads takes a block of elements; what the body uses as
- * x[i] alone goes through registers, 16 bytes at a time, with all that a block reads on its way before the first is used, because
- * bandwidth is bytes in flight: 48 KiB on each multiprocessor of an H200 (see yk_plan_make()). The last block, and arrays that are
- * not aligned, go element by element. On an OpenCL CPU a thread has a stretch of
- * elements, and its loop over them is made vectors of: twice to five times as fast with PoCL as a thread for each element. */
+/* text_map: kernels of one element, as texts. On a GPU a group of 256 threads takes a block of elements; what
+ * the body uses as x[i] alone goes through registers, 16 bytes at a time, with all that a block reads on its way
+ * before the first is used, because bandwidth is bytes in flight: 48 KiB on each multiprocessor of an H200 (see
+ * yk_plan_make()). The last block, and arrays that are not aligned, go element by element. On an OpenCL CPU a
+ * thread has a stretch of elements, and its loop over them is made vectors of: twice to five times as fast with
+ * PoCL as a thread for each element. */
 #include "gpu/kernel.h"
 
 enum { GROUP = 256 };
-/* Bytes that a thread should have on their way, most bytes in its registers, and most tokens when its loop is unrolled. */
+/* Bytes that a thread should have on their way, most bytes in its registers, and most tokens when its loop is
+ * unrolled. */
 enum { BYTES_READ = 64, BYTES_MOST = 256, TOKENS_MOST = 1500 };
 
 static bool can_be_vector(const yk_param *p)
@@ -60,8 +62,8 @@ static void write_body(const yoke_kernel *k, const yk_target *t, const yk_plan *
     yk_buf_text(to, "\n}\n");
 }
 
-/* The block of a group begins at yk_first, a thread's first run at yk_at; both count from yk_begin, where arrays of elements begin
- * too (see yk_enqueue_range()). */
+/* The block of a group begins at yk_first, a thread's first run at yk_at; both count from yk_begin, where arrays
+ * of elements begin too (see yk_enqueue_range()). */
 static void write_vectors(const yoke_kernel *k, const yk_target *t, const yk_plan *plan, yk_buf *to)
 {
     yk_buf_printf(to, "    if (yk_begin + yk_first + %u <= yk_end && ", plan->group * plan->items);
@@ -69,8 +71,10 @@ static void write_vectors(const yoke_kernel *k, const yk_target *t, const yk_pla
     yk_buf_printf(to, ") {\n        const long yk_at = yk_first + (long)threadIdx.x * %u;\n", plan->run);
     yk_text_registers(k, plan, to);
     yk_text_registers_move(k, plan, false, to);
-    yk_buf_printf(to, "        #pragma unroll\n        for (int yk_k = 0; yk_k < %u; yk_k++) {\n"
-                      "            const long i = yk_begin + yk_at + yk_k / %u * %u + yk_k %% %u;\n            (void)i;\n           ",
+    yk_buf_printf(to,
+                  "        #pragma unroll\n        for (int yk_k = 0; yk_k < %u; yk_k++) {\n"
+                  "            const long i = yk_begin + yk_at + yk_k / %u * %u + yk_k %% %u;\n            "
+                  "(void)i;\n           ",
                   plan->items, plan->run, plan->group * plan->run, plan->run);
     write_body(k, t, plan, to);
     yk_buf_text(to, "        }\n");
@@ -121,7 +125,7 @@ void yk_text_map(const yoke_kernel *k, const yk_target *t, yk_buf *to)
 {
     yk_plan plan;
     yk_plan_make(k, t, &plan);
-    yk_text_head(k, t, plan.group, to);
+    yk_text_head(k, t, "kernel", plan.group, to);
     yk_buf_text(to, ")\n{\n");
     yk_text_arrays(k, t, to);
     if (t->is_gpu)
@@ -149,7 +153,7 @@ static void write_regions(const yoke_kernel *k, const yk_target *t, yk_buf *to)
 void yk_text_group(const yoke_kernel *k, const yk_target *t, yk_buf *to)
 {
     write_regions(k, t, to);
-    yk_text_head(k, t, t->is_gpu ? k->extra->group : 1, to);
+    yk_text_head(k, t, "kernel", t->is_gpu ? k->extra->group : 1, to);
     yk_buf_printf(to, ")\n{\n    const long group = %s;\n", t->is_cuda ? "blockIdx.x" : "(long)get_group_id(0)");
     yk_text_arrays(k, t, to);
     yk_text_line(to, k->line, k->file);
