@@ -15,7 +15,7 @@ export DIR
 SECONDS ?= 20
 ARGS ?=
 
-.PHONY: all build run test benches bench lint asan tsan fuzz install dist help
+.PHONY: all build run test benches bench gpu-test gpu-bench lint asan tsan fuzz install dist help
 
 all: build ## build the library and the command (the default)
 
@@ -43,6 +43,18 @@ benches: ## build the benchmarks
 
 bench: benches ## run the benchmarks beside their peers and print the ratios
 	@meson test -C $(BUILD)-bench --no-rebuild --benchmark --num-processes 1 --verbose $(ARGS)
+
+gpu-test: ## the tests of devices and kernels alone, on every device of this machine
+	@tools/setup build
+	@tools/configure $(BUILD)
+	@ninja -C $(BUILD) product gpu-tests
+	@tests/run $(BUILD) --no-rebuild --suite gpu $(ARGS)
+
+gpu-bench: ## kernels and primitives on every device beside their peers (YOKE_DEVICE=cuda: on that one)
+	@tools/setup build
+	@tools/configure $(BUILD)-gpu
+	@ninja -C $(BUILD)-gpu product gpu-benches
+	@bench/gpu/gpu.py $(BUILD)-gpu
 
 lint: ## style, floors, sizes, exports, clang-tidy, cppcheck (FULL=1: gcc -fanalyzer too)
 	@tools/setup lint

@@ -1,15 +1,6 @@
 /* fork_cost.c - fib, for fork_cost.py to count its instructions: fork_cost forks|calls N. */
+#include "../tests/threads/fib.h"
 #include "bench.h"
-#include <yoke.h>
-
-YOKE_FORK(long, fib, (int, n))
-{
-    if (n < 2)
-        return n;
-    yoke_fork(fib, n - 1);
-    long b = yoke_call(fib, n - 2);
-    return yoke_join(fib) + b;
-}
 
 __attribute__((noinline)) static long alone(int n)
 {

@@ -1,15 +1,6 @@
 /* forks_yoke.c - the problems of bench/forks.h with yoke's fork and join, on the pool `forks_pool`. */
 #include "forks.h"
-#include <yoke.h>
-
-YOKE_FORK(long, fib, (int, n))
-{
-    if (n < 2)
-        return n;
-    yoke_fork(fib, n - 1);
-    long b = yoke_call(fib, n - 2);
-    return yoke_join(fib) + b;
-}
+#include "../tests/threads/fib.h"
 
 YOKE_FORK(long, queens, (board, b))
 {

@@ -19,9 +19,13 @@
 #include <yoke/json.h>
 #include <yoke/module.h>
 #include <yoke/gpu.h>
+#include <yoke/primitive.h>
 #include <yoke/array.h>
 #define YK_ALL_OF_YOKE
 #include <yoke/kernel.h>
+#include <yoke/program.h>
+#include <yoke/scan_kernel.h>
+#include <yoke/source.h>
 #undef YK_ALL_OF_YOKE
 #include <yoke/trace.h>
 #endif

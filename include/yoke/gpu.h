@@ -16,7 +16,15 @@
  * that is a GPU). NULL is what the environment variable YOKE_DEVICE says (several names with commas between: the first that
  * works), and without it the first of: a CUDA device, an OpenCL GPU, the CPU. Nothing of CUDA or OpenCL is needed to build;
  * drivers are opened when a device is first asked for, and where there are none, or broken ones, this is one line of text in
- * the error.
+ * the error. YOKE_OPENCL_DRIVER names a library to be opened instead of libOpenCL.so.1, whose drivers stand in
+ * /etc/OpenCL/vendors; YOKE_CUDA_DRIVER one instead of libcuda.so.1. For CUDA devices kernels are compiled by NVRTC, 11.2
+ * or later: a library of CUDA's toolkit and of Python's package nvidia-cuda-nvrtc, which is looked for where
+ * LD_LIBRARY_PATH, CUDA_HOME, CUDA_PATH, VIRTUAL_ENV and CONDA_PREFIX say, in yoke/nvrtc in the user's cache, and where
+ * toolkit, system and Python put it; or YOKE_NVRTC names it. What it has compiled is kept in kernels/ in the folder for
+ * compiled modules (YOKE_CACHE, see yoke/module.h).
+ *
+ * "cuda:" may also be followed by part of a device's name, by the beginning of its identity (GPU-...) or by its place on
+ * the bus. Its device is the primary context, which the CUDA runtime uses too; calls leave it current in their thread.
  *
  * Addresses. Memory of a device is named by ordinary typed pointers, on every kind of device: x + 10 is its eleventh element,
  * and every call finds out by itself whether an address is of the device or of the host. Memory of a CUDA or OpenCL device

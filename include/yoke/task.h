@@ -39,7 +39,8 @@ extern "C" {
 
 /* A view is a pointer to the first element, the number of dimensions (0 to YOKE_DIMS; 0 is a single element), and for
  * each dimension its length and its step, both counted in elements: element (i, j) of a matrix m is
- * m.ptr[i * m.step[0] + j * m.step[1]]. yoke_in_T is read by the task, yoke_out_T is written, yoke_inout_T both.
+ * m.ptr[i * m.step[0] + j * m.step[1]]. yoke_in_T is read by the task, yoke_out_T is written, yoke_inout_T both; T is
+ * i8, i16, i32, i64, u8, u16, u32, u64, f32 or f64.
  *
  * A view that a job writes is that job's until it ends, all of it: on `processes` the whole view is copied back, unless it lies
  * in yoke_shared_alloc() memory. So jobs that write parts of one array each get a view of their part, never the whole array; and
@@ -414,9 +415,11 @@ extern "C" {
               "yoke: parameter " #n " of task " #N ": its default is of another type (" #v ")");
 #endif
 
+/* YOKE_TASK(result, name, parameters...) { body }: a task, declared and defined, as said at the top of this file. */
 #define YOKE_TASK(RET, ...)                                                                                            \
     YOKE_TASK_DECL(RET, __VA_ARGS__);                                                                                  \
     YOKE_TASK_IMPL(RET, __VA_ARGS__)
+
 /* For a task used from several files: YOKE_TASK_DECL(...); in a header and YOKE_TASK_IMPL(...) { } in one .c. Write
  * docs and defaults in the IMPL; the compiler rejects a DECL that disagrees with it. */
 #define YOKE_TASK_DECL(RET, ...) YK_CAT(YK_DECL_, YK_HAS_MORE(__VA_ARGS__))(RET, __VA_ARGS__)

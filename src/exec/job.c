@@ -451,9 +451,10 @@ static void after_ended(yk_hook *hook, yoke_future *before)
             queue(job);
         } else {
             atomic_store_explicit(&before->seen, true, memory_order_relaxed);
-            char what[500];
-            snprintf(what, sizeof what, "not run, because what it comes after failed: %s", before->error ? before->error : "");
-            refuse(job, -ECANCELED, what);
+            char text[600]; /* ends with the place of the failure, the one that matters */
+            snprintf(text, sizeof text, "%s: not run, because what it comes after failed: %s", job->task->name,
+                     before->error ? before->error : "");
+            yk_job_refuse(job, -ECANCELED, text);
         }
         atomic_fetch_sub_explicit(&ex->visitors, 1, memory_order_release);
     }

@@ -1,5 +1,6 @@
-/* cuda.h: what the files of the CUDA driver table share, and yoke's own declarations of the entry points of the two libraries it
- * opens at run time: the driver, libcuda.so.1, and the compiler, libnvrtc. No header of a toolkit is needed.
+/* cuda.h: what the files of the CUDA driver table share, and yoke's own declarations of the entry points of the two
+ * libraries it opens at run time: the driver, libcuda.so.1, and the compiler, libnvrtc. No header of a toolkit is
+ * needed.
  *
  *     cuda_load.c    finds and opens the driver, once; texts and codes of its errors
  *     cuda_device.c  what devices there are, and opening one: its primary context
@@ -9,8 +10,8 @@
  *     cuda_cache.c   what was compiled before, on disk
  *     cuda_image.c   builds, functions, launches; the table itself
  *
- * The context of a device is the one that the CUDA runtime and what stands on it use too; it is made current in each call and left
- * so, never pushed nor popped. Nothing here calls the driver when the process ends. */
+ * The context of a device is the one that the CUDA runtime and what stands on it use too; it is made current in each
+ * call and left so, never pushed nor popped. Nothing here calls the driver when the process ends. */
 #ifndef YK_GPU_CUDA_H
 #define YK_GPU_CUDA_H
 #include "gpu/gpu.h"
@@ -27,8 +28,9 @@ typedef uint64_t yk_cu_address;
 
 /* ---- The driver's entry points ---- */
 
-/* X(name, suffix, parameters): the suffix is that of the symbol whose parameters these are, for a driver that must be asked with
- * dlsym(); the symbol without it is often there too, with those of a time of 32 bits. Each result is a CUresult, an int. */
+/* X(name, suffix, parameters): the suffix is that of the symbol whose parameters these are, for a driver that must be
+ * asked with dlsym(); the symbol without it is often there too, with those of a time of 32 bits. Each result is a
+ * CUresult, an int. */
 #define YK_CUDA_CALLS(X)                                                                                                \
     X(cuInit, , (unsigned flags))                                                                                     \
     X(cuDriverGetVersion, , (int *ret))                                                                               \
@@ -128,8 +130,8 @@ enum yk_cuda_result {
 /* Complete once yk_cuda_load() has returned 0 or more; written by it alone. */
 extern yk_cuda_table yk_cuda;
 
-/* Opens the driver if that has not been tried yet. How many devices it has, or the reason why it cannot be used, the same each
- * time; -ECHILD in a child of the process that opened it. */
+/* Opens the driver if that has not been tried yet. How many devices it has, or the reason why it cannot be used, the
+ * same each time; -ECHILD in a child of the process that opened it. */
 int yk_cuda_load(yk_error *e);
 /* As of the driver: 13000 is CUDA 13.0. */
 int yk_cuda_version(void);
@@ -144,6 +146,7 @@ const char *yk_cuda_name(int result);
 typedef struct yk_cuda_device {
     struct yk_cu_context *context;
     int ordinal;
+    uint32_t serial; /* of this opening: another time the context may have the same address */
     yk_mutex lock;
     struct yk_cu_module *fill_module;   /* cuda_fill.c: made when first needed */
     struct yk_cu_function *fill[2];
@@ -155,14 +158,18 @@ int yk_cuda_find(const char *arg, yk_error *e);
 int yk_cuda_open(yoke_device *d, unsigned i, yk_error *e);
 void yk_cuda_close(yoke_device *d);
 
+/* The opening whose context this thread made current last. */
+extern _Thread_local uint32_t yk_cuda_entered;
+int yk_cuda_enter_slow(const yk_cuda_device *c);
+
 /* Makes the device's context this thread's. Asks what is current, since others set it too. Returns a result. */
 static inline int yk_cuda_enter(const yoke_device *d)
 {
     const yk_cuda_device *c = d->native;
     struct yk_cu_context *now = NULL;
-    if (YK_LIKELY(yk_cuda.cuCtxGetCurrent(&now) == YK_CUDA_OK && now == c->context))
+    if (YK_LIKELY(yk_cuda_entered == c->serial && yk_cuda.cuCtxGetCurrent(&now) == YK_CUDA_OK && now == c->context))
         return YK_CUDA_OK;
-    return yk_cuda.cuCtxSetCurrent(c->context);
+    return yk_cuda_enter_slow(c);
 }
 
 /* The same, with the text of a failure. */
@@ -202,8 +209,8 @@ void yk_cuda_fill_done(yk_cuda_device *c);
 
 /* ---- Images (cuda_image.c) ---- */
 
-/* A module, loaded from text that the driver compiles or from what NVRTC made. The log of a failure is appended to log (may be
- * NULL). Returns a result. */
+/* A module, loaded from text that the driver compiles or from what NVRTC made. The log of a failure is appended to log
+ * (may be NULL). Returns a result. */
 int yk_cuda_module(const void *image, struct yk_cu_module **ret, yk_buf *log);
 
 /* ---- The compiler (cuda_nvrtc.c) ---- */
@@ -214,8 +221,8 @@ typedef struct yk_cuda_source {
     unsigned capability;
 } yk_cuda_source;
 
-/* What came out. image: a cubin, or PTX ended by a NUL. log: what the compiler had to say to people; numbers: what the assembler
- * told of each function. */
+/* What came out. image: a cubin, or PTX ended by a NUL. log: what the compiler had to say to people; numbers: what the
+ * assembler told of each function. */
 typedef struct yk_cuda_binary {
     yk_buf image, log, numbers;
     bool is_ptx;
@@ -223,8 +230,8 @@ typedef struct yk_cuda_binary {
 
 void yk_cuda_binary_done(yk_cuda_binary *b);
 
-/* A text that changes when the compiler does. Does not open it when it can be found by its path. 0, or -ENOPKG: there is none, e
- * says where it was looked for. */
+/* A text that changes when the compiler does. Does not open it when it can be found by its path. 0, or -ENOPKG: there
+ * is none, e says where it was looked for. */
 int yk_nvrtc_identity(const char **ret, yk_error *e);
 /* -EINVAL: it does not compile, b->log says why. In every case b is to be done with. */
 int yk_nvrtc_compile(const yk_cuda_source *source, yk_cuda_binary *b, yk_error *e);

@@ -1,10 +1,11 @@
-/* cuda_cache: what NVRTC has made, on disk: in the folder "kernels" of the cache of compiled modules (task/module.h), one file for
- * each key, "KEY.image". A compile takes about 100 ms, to read a file less than one.
+/* cuda_cache: what NVRTC has made (and OpenCL drivers that keep nothing themselves), on disk: in the folder "kernels"
+ * of the cache of compiled modules (task/module.h), one file for each key, "KEY.image". A compile takes about 100 ms,
+ * to read a file less than one.
  *
- * The key stands for all that decides what the compiler makes: text, options, name, the device's capability, and the compiler. What
- * the driver makes of PTX is not kept here, but by the driver. A file holds its own hash, is written under another name and renamed;
- * one that is cut off or was changed is as good as none, and is written again. So nothing need wait for the disk, and processes that
- * compile the same at the same time do not disturb each other. */
+ * The key stands for all that decides what the compiler makes: text, options, name, the device's capability, and the
+ * compiler. What the driver makes of PTX is not kept here, but by the driver. A file holds its own hash, is written
+ * under another name and renamed; one that is cut off or was changed is as good as none, and is written again. So
+ * nothing need wait for the disk, and processes that compile the same at the same time do not disturb each other. */
 #include "base/sha256.h"
 #include "gpu/cuda.h"
 #include "task/module.h"
@@ -69,8 +70,9 @@ static bool is_whole(const yk_buf *file, const char key[65], head *ret)
     memcpy(ret, file->ptr, sizeof *ret);
     hash_of(file->ptr, file->len, hash);
     size_t left = file->len - sizeof *ret;
-    return memcmp(ret->magic, MAGIC, sizeof MAGIC) == 0 && memcmp(ret->hash, hash, 64) == 0 && memcmp(ret->key, key, 64) == 0 &&
-           ret->image > 0 && ret->image <= left && ret->log <= left - ret->image && ret->numbers == left - ret->image - ret->log;
+    return memcmp(ret->magic, MAGIC, sizeof MAGIC) == 0 && memcmp(ret->hash, hash, 64) == 0 &&
+           memcmp(ret->key, key, 64) == 0 && ret->image > 0 && ret->image <= left && ret->log <= left - ret->image &&
+           ret->numbers == left - ret->image - ret->log;
 }
 
 bool yk_cuda_cache_read(const char key[65], yk_cuda_binary *b)

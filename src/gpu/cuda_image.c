@@ -1,7 +1,8 @@
 /* cuda_image: kernels of a CUDA device, from their text to their launch, and the table of the driver.
  *
- * A text is compiled once on a machine: what comes out is kept (cuda_cache.c). A launch looks nothing up and allocates nothing: the
- * function's handle and limits are at hand, and the places of the arguments' values go to the driver as they are. */
+ * A text is compiled once on a machine: what comes out is kept (cuda_cache.c). A launch looks nothing up and allocates
+ * nothing: the function's handle and limits are at hand, and the places of the arguments' values go to the driver as
+ * they are. */
 #include "gpu/cuda.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,13 +64,14 @@ static int load_cached(yoke_device *d, const char key[65], const char *name, yk_
 {
     yk_cuda_binary b = {.is_ptx = false};
     int err = yk_cuda_cache_read(key, &b) ? load(d, &b, name, ret, NULL, e) : -ENOEXEC;
-    if (err == 0)
+    if (err == 0 && log)
         yk_buf_put(log, b.log.ptr, b.log.len);
     yk_cuda_binary_done(&b);
     return err;
 }
 
-static int build(yoke_device *d, const char *text, const char *options, const char *name, yk_image **ret, yk_buf *log, yk_error *e)
+static int build(yoke_device *d, const char *text, const char *options, const char *name, yk_image **ret, yk_buf *log,
+                 yk_error *e)
 {
     char key[65];
     const char *compiler;
@@ -85,7 +87,7 @@ static int build(yoke_device *d, const char *text, const char *options, const ch
     if (err != -ENOEXEC)
         return err;
     err = yk_nvrtc_compile(&source, &b, e);
-    if (b.log.len > 0)
+    if (log)
         yk_buf_put(log, b.log.ptr, b.log.len);
     if (err == 0) {
         yk_cuda_cache_write(key, &b);
@@ -111,22 +113,25 @@ static void unload(yoke_device *d, yk_image *image)
 
 /* ---- Functions ---- */
 
-/* The assembler writes "ptxas info : Function properties for NAME", and then "N bytes stack frame, N bytes spill stores, N bytes
- * spill loads". */
+/* The assembler writes "ptxas info : Function properties for NAME", and then "ptxas . N bytes stack frame, N bytes
+ * spill stores, N bytes spill loads". */
 static unsigned spilled(const yk_image *image, const char *name)
 {
     static const char before[] = "Function properties for ";
     const char *p = image->numbers.ptr, *end = p ? p + image->numbers.len : NULL;
     size_t n = strlen(name);
     unsigned stores = 0, loads = 0;
-    while (p && (p = memmem(p, (size_t)(end - p), before, sizeof before - 1))) {
+    if (!p)
+        return 0;
+    while ((p = memmem(p, (size_t)(end - p), before, sizeof before - 1))) {
         p += sizeof before - 1;
         const char *line = memchr(p, '\n', (size_t)(end - p));
         if (!line || (size_t)(line - p) != n || memcmp(p, name, n) != 0)
             continue;
         char copy[200];
         snprintf(copy, sizeof copy, "%.*s", (int)YK_MIN(end - line, 199), line);
-        if (sscanf(copy, " %*u bytes stack frame, %u bytes spill stores, %u bytes spill loads", &stores, &loads) == 2)
+        if (sscanf(copy, "\n%*[^0-9]%*u bytes stack frame, %u bytes spill stores, %u bytes spill loads", &stores,
+                   &loads) == 2)
             return stores + loads;
     }
     return 0;
@@ -171,12 +176,12 @@ static int find_function(yk_image *image, const char *name, yk_function *ret, yk
 static int launch_failed(int result, const char *call, const yk_function *f, const yk_shape *shape, yk_error *e)
 {
     const unsigned *n = shape->groups, *m = shape->group;
-    return yk_cuda_fail(e, result, call, "launching %s (%ux%ux%u groups of %ux%ux%u, %zu bytes of group memory)", f->name, n[0], n[1],
-                        n[2], m[0], m[1], m[2], shape->local);
+    return yk_cuda_fail(e, result, call, "launching %s (%ux%ux%u groups of %ux%ux%u, %zu bytes of group memory)", f->name,
+                        n[0], n[1], n[2], m[0], m[1], m[2], shape->local);
 }
 
-/* More group memory than all devices have must be asked for before. Two threads may ask for different amounts: the larger one must
- * be the driver's last word, so the lock of the device's own. */
+/* More group memory than all devices have must be asked for before. Two threads may ask for different amounts: the
+ * larger one must be the driver's last word, so the lock of the device's own. */
 static int allow_local(yoke_stream *s, function *f, size_t local)
 {
     yk_cuda_device *c = s->dev->native;
@@ -195,7 +200,8 @@ static int allow_local(yoke_stream *s, function *f, size_t local)
     return result;
 }
 
-static int launch(yoke_stream *s, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args, unsigned count, yk_error *e)
+static int launch(yoke_stream *s, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args, unsigned count,
+                  yk_error *e)
 {
     function *own = f->native;
     void *values[ARGUMENTS_MOST];
@@ -218,31 +224,30 @@ static int launch(yoke_stream *s, const yk_function *f, const yk_shape *shape, c
     return YK_LIKELY(result == YK_CUDA_OK) ? 0 : launch_failed(result, "cuLaunchKernel", f, shape, e);
 }
 
-const yk_gpu_driver yk_gpu_cuda = {
-    .name = "cuda",
-    .count = yk_cuda_count,
-    .describe = yk_cuda_describe,
-    .find = yk_cuda_find,
-    .open = yk_cuda_open,
-    .close = yk_cuda_close,
-    .take = yk_cuda_take,
-    .give = yk_cuda_give,
-    .pin = yk_cuda_pin,
-    .unpin = yk_cuda_unpin,
-    .stream_open = yk_cuda_stream_open,
-    .stream_close = yk_cuda_stream_close,
-    .stream_wait = yk_cuda_stream_wait,
-    .stream_try = yk_cuda_stream_try,
-    .event_open = yk_cuda_event_open,
-    .event_close = yk_cuda_event_close,
-    .event_mark = yk_cuda_event_mark,
-    .event_after = yk_cuda_event_after,
-    .event_wait = yk_cuda_event_wait,
-    .event_try = yk_cuda_event_try,
-    .event_elapsed = yk_cuda_event_elapsed,
-    .copy = yk_cuda_copy,
-    .fill = yk_cuda_fill,
-    .build = build,
-    .function = find_function,
-    .unload = unload,
-    .launch = launch};
+const yk_gpu_driver yk_gpu_cuda = {.name = "cuda",
+                                   .count = yk_cuda_count,
+                                   .describe = yk_cuda_describe,
+                                   .find = yk_cuda_find,
+                                   .open = yk_cuda_open,
+                                   .close = yk_cuda_close,
+                                   .take = yk_cuda_take,
+                                   .give = yk_cuda_give,
+                                   .pin = yk_cuda_pin,
+                                   .unpin = yk_cuda_unpin,
+                                   .stream_open = yk_cuda_stream_open,
+                                   .stream_close = yk_cuda_stream_close,
+                                   .stream_wait = yk_cuda_stream_wait,
+                                   .stream_try = yk_cuda_stream_try,
+                                   .event_open = yk_cuda_event_open,
+                                   .event_close = yk_cuda_event_close,
+                                   .event_mark = yk_cuda_event_mark,
+                                   .event_after = yk_cuda_event_after,
+                                   .event_wait = yk_cuda_event_wait,
+                                   .event_try = yk_cuda_event_try,
+                                   .event_elapsed = yk_cuda_event_elapsed,
+                                   .copy = yk_cuda_copy,
+                                   .fill = yk_cuda_fill,
+                                   .build = build,
+                                   .function = find_function,
+                                   .unload = unload,
+                                   .launch = launch};

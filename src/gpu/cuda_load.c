@@ -1,9 +1,10 @@
-/* cuda_load: finds and opens the CUDA driver when it is first asked for, and never again: what came of it is kept, the reason of a
- * failure as one sentence for people. Errors of the driver get their codes and texts here too.
+/* cuda_load: finds and opens the CUDA driver when it is first asked for, and never again: what came of it is kept, the
+ * reason of a failure as one sentence for people. Errors of the driver get their codes and texts here too.
  *
- * The driver is libcuda.so.1 (libcuda.so is a toolkit's stub for linking), or what YOKE_CUDA_DRIVER names. Functions are asked for
- * with cuGetProcAddress(), by the version of CUDA that the declarations in cuda.h are of, since with newer numbers some come with
- * other parameters; a driver before 11.3 has the symbols alone. All of them are there since CUDA 11.0, and all are needed. */
+ * The driver is libcuda.so.1 (libcuda.so is a toolkit's stub for linking), or what YOKE_CUDA_DRIVER names. Functions
+ * are asked for with cuGetProcAddress(), by the version of CUDA that the declarations in cuda.h are of, since with
+ * newer numbers some come with other parameters; a driver before 11.3 has the symbols alone. All of them are there
+ * since CUDA 11.0, and all are needed. */
 #include "gpu/cuda.h"
 #include <dlfcn.h>
 #include <stddef.h>
@@ -60,9 +61,11 @@ static const char *find_all(void *library, yk_cuda_table *table, int *version)
     *(void **)&f.ask = dlsym(library, "cuGetProcAddress_v2");
     *(void **)&f.ask_before = dlsym(library, "cuGetProcAddress");
     *(void **)&ask_version = dlsym(library, "cuDriverGetVersion");
-    if (!ask_version || ask_version(version) != YK_CUDA_OK)
+    if (!ask_version)
         return "cuDriverGetVersion";
-    f.version = YK_MIN(*version, WRITTEN_FOR); /* a driver refuses numbers beyond its own */
+    if (ask_version(version) != YK_CUDA_OK)
+        *version = 0; /* cuInit() will say what is wrong */
+    f.version = *version ? YK_MIN(*version, WRITTEN_FOR) : WRITTEN_FOR; /* a driver refuses numbers beyond its own */
     for (size_t i = 0; i < YK_COUNT_OF(entries); i++) {
         void *p = find(&f, &entries[i]);
         if (!p)
@@ -81,8 +84,8 @@ static int why_not(int result, const char *path, yk_error *e)
     case YK_CUDA_STUB:
         return yk_errorf(e, ENODEV, "cuda: %s is a toolkit's stub for linking, not a driver", path);
     case YK_CUDA_NO_DEVICE:
-        return yk_errorf(e, ENODEV, "cuda: the driver finds no device%s%s%s", visible ? " (CUDA_VISIBLE_DEVICES is \"" : "",
-                         visible ? visible : "", visible ? "\")" : "");
+        return yk_errorf(e, ENODEV, "cuda: the driver finds no device%s%s%s",
+                         visible ? " (CUDA_VISIBLE_DEVICES is \"" : "", visible ? visible : "", visible ? "\")" : "");
     case YK_CUDA_INVALID_DEVICE:
         return yk_errorf(e, ENODEV, "cuda: the driver says that a device is not valid (is its licence in order?)");
     case YK_CUDA_UNAVAILABLE:
@@ -90,7 +93,8 @@ static int why_not(int result, const char *path, yk_error *e)
     case YK_CUDA_NOT_READY_SYSTEM:
         return yk_errorf(e, ENODEV, "cuda: the system is not ready yet (does nvidia-fabricmanager run?)");
     case YK_CUDA_MISMATCH:
-        return yk_errorf(e, ENODEV, "cuda: driver library and kernel module are of different versions: restart the machine");
+        return yk_errorf(e, ENODEV,
+                         "cuda: driver library and kernel module are of different versions: restart the machine");
     case YK_CUDA_NO_COMPAT:
         return yk_errorf(e, ENODEV, "cuda: the compatibility driver does not support these devices");
     case YK_CUDA_UNKNOWN:

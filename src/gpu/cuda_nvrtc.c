@@ -1,9 +1,11 @@
-/* cuda_nvrtc: finds and opens NVRTC, the compiler of CUDA as a library, and compiles with it. It needs neither a toolkit nor a GPU.
+/* cuda_nvrtc: finds and opens NVRTC, the compiler of CUDA as a library, and compiles with it. It needs neither a
+ * toolkit nor a GPU.
  *
- * It is looked for by path, so that what was compiled before can be used without opening it (100 MB): what YOKE_NVRTC names, a
- * library or its folder; the folders of LD_LIBRARY_PATH, CUDA_HOME, CUDA_PATH, /usr/local/cuda and the system; the one where
- * `tools/setup test` puts it; Python's (the package nvidia-cuda-nvrtc); last by its plain name. First the version of the driver,
- * whose images that takes for certain, then older ones, then newer ones. */
+ * It is looked for by path, so that what was compiled before can be used without opening it (100 MB): what YOKE_NVRTC
+ * names, a library or its folder; the folders of LD_LIBRARY_PATH, CUDA_HOME and CUDA_PATH; Python's package
+ * nvidia-cuda-nvrtc in VIRTUAL_ENV and CONDA_PREFIX, where `tools/setup test` puts it (yoke/nvrtc in XDG_CACHE_HOME or
+ * ~/.cache), and in ~/.local; then the system's: /usr/local/cuda, its folders of libraries, Python's; last by its plain
+ * name. First the version of the driver, whose images that takes for certain, then older ones, then newer ones. */
 #include "gpu/cuda.h"
 #include <dlfcn.h>
 #include <glob.h>
@@ -19,18 +21,18 @@ struct nvrtc_program;
 
 enum nvrtc_result { OK = 0, OUT_OF_MEMORY = 1, INVALID_OPTION = 5, COMPILATION = 6, BUILTINS = 7 };
 
-#define NVRTC_CALLS(X)                                                                                                  \
-    X(nvrtcGetNumSupportedArchs, (int *ret))                                                                            \
-    X(nvrtcGetSupportedArchs, (int *ret))                                                                               \
-    X(nvrtcCreateProgram, (struct nvrtc_program **ret, const char *text, const char *name, int headers,                 \
-                           const char *const *sources, const char *const *names))                                       \
-    X(nvrtcDestroyProgram, (struct nvrtc_program **p))                                                                  \
-    X(nvrtcCompileProgram, (struct nvrtc_program *p, int count, const char *const *options))                            \
-    X(nvrtcGetProgramLogSize, (struct nvrtc_program *p, size_t *ret))                                                   \
-    X(nvrtcGetProgramLog, (struct nvrtc_program *p, char *ret))                                                         \
-    X(nvrtcGetCUBINSize, (struct nvrtc_program *p, size_t *ret))                                                        \
-    X(nvrtcGetCUBIN, (struct nvrtc_program *p, char *ret))                                                              \
-    X(nvrtcGetPTXSize, (struct nvrtc_program *p, size_t *ret))                                                          \
+#define NVRTC_CALLS(X)                                                                                                 \
+    X(nvrtcGetNumSupportedArchs, (int *ret))                                                                           \
+    X(nvrtcGetSupportedArchs, (int *ret))                                                                              \
+    X(nvrtcCreateProgram, (struct nvrtc_program **ret, const char *text, const char *name, int headers,                \
+                           const char *const *sources, const char *const *names))                                      \
+    X(nvrtcDestroyProgram, (struct nvrtc_program **p))                                                                 \
+    X(nvrtcCompileProgram, (struct nvrtc_program *p, int count, const char *const *options))                           \
+    X(nvrtcGetProgramLogSize, (struct nvrtc_program *p, size_t *ret))                                                  \
+    X(nvrtcGetProgramLog, (struct nvrtc_program *p, char *ret))                                                        \
+    X(nvrtcGetCUBINSize, (struct nvrtc_program *p, size_t *ret))                                                       \
+    X(nvrtcGetCUBIN, (struct nvrtc_program *p, char *ret))                                                             \
+    X(nvrtcGetPTXSize, (struct nvrtc_program *p, size_t *ret))                                                         \
     X(nvrtcGetPTX, (struct nvrtc_program *p, char *ret))
 
 #define FIELD(name, parameters) int(*name) parameters;
@@ -48,7 +50,8 @@ static struct {
 
 /* ---- Finding it ---- */
 
-/* In the order in which they are tried, and the major version of CUDA whose soname each is. 11.2 is all of 11.2 to 11.8. */
+/* In the order in which they are tried, and the major version of CUDA whose soname each is. 11.2 is all of 11.2
+ * to 11.8. */
 static const struct {
     int major;
     const char *name;
@@ -111,13 +114,15 @@ static bool try_folders(const char *name)
 {
     const char *home = getenv("HOME"), *xdg = getenv("XDG_CACHE_HOME");
     return try_path_list(getenv("LD_LIBRARY_PATH"), name) || try_pattern(name, getenv("CUDA_HOME"), "/lib64") ||
-           try_pattern(name, getenv("CUDA_PATH"), "/lib64") || try_file("/usr/local/cuda/lib64", name) ||
-           try_pattern(name, "/usr/lib", "/*-linux-gnu") || try_file("/usr/lib64", name) ||
-           (xdg && *xdg == '/' ? try_packages(name, xdg, "/yoke/nvrtc") : try_packages(name, home, "/.cache/yoke/nvrtc")) ||
+           try_pattern(name, getenv("CUDA_PATH"), "/lib64") ||
            try_packages(name, getenv("VIRTUAL_ENV"), "/lib*/python3*/site-packages") ||
            try_pattern(name, getenv("CONDA_PREFIX"), "/lib") ||
-           try_packages(name, home, "/.local/lib/python3*/site-packages") ||
-           try_packages(name, "/usr", "/local/lib/python3*/*-packages") || try_packages(name, "/usr", "/lib/python3*/*-packages");
+           (xdg && *xdg == '/' ? try_packages(name, xdg, "/yoke/nvrtc")
+                               : try_packages(name, home, "/.cache/yoke/nvrtc")) ||
+           try_packages(name, home, "/.local/lib/python3*/site-packages") || try_file("/usr/local/cuda/lib64", name) ||
+           try_pattern(name, "/usr/lib", "/*-linux-gnu") || try_file("/usr/lib64", name) ||
+           try_packages(name, "/usr", "/local/lib/python3*/*-packages") ||
+           try_packages(name, "/usr", "/lib/python3*/*-packages");
 }
 
 /* The n-th soname to try with this driver: its own major version, downwards, then those above. */
@@ -173,8 +178,8 @@ static void add_file(const char *path)
     struct stat st = {0};
     size_t n = strlen(nvrtc.identity);
     if (stat(path, &st) == 0)
-        snprintf(nvrtc.identity + n, sizeof nvrtc.identity - n, " %lld %lld.%ld", (long long)st.st_size, (long long)st.st_mtim.tv_sec,
-                 st.st_mtim.tv_nsec);
+        snprintf(nvrtc.identity + n, sizeof nvrtc.identity - n, " %lld %lld.%ld", (long long)st.st_size,
+                 (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
 }
 
 static void identify(void)
@@ -196,9 +201,11 @@ static int find_it(void)
 {
     const char *own = getenv("YOKE_NVRTC");
     if (!look(own && *own ? own : NULL))
-        return yk_errorf(&nvrtc.error, ENOPKG, "cuda: no compiler: %s%s", own && *own ? "there is no NVRTC at YOKE_NVRTC=" : "",
-                         own && *own ? own : "NVRTC (libnvrtc.so.13, .12 or .11.2) is neither in a toolkit's folders nor among "
-                                             "Python's packages: pip install nvidia-cuda-nvrtc, or set YOKE_NVRTC");
+        return yk_errorf(&nvrtc.error, ENOPKG, "cuda: no compiler: %s%s",
+                         own && *own ? "there is no NVRTC at YOKE_NVRTC=" : "",
+                         own && *own ? own
+                                     : "NVRTC (libnvrtc.so.13, .12 or .11.2) is neither in a toolkit's folders nor among "
+                                       "Python's packages: pip install nvidia-cuda-nvrtc, or set YOKE_NVRTC");
     identify();
     return 0;
 }
@@ -240,7 +247,8 @@ static int open_it(void)
     for (size_t i = 0; i < YK_COUNT_OF(entries); i++) {
         void *p = dlsym(nvrtc.library, entries[i].name);
         if (!p)
-            return yk_errorf(&nvrtc.error, ENOPKG, "cuda: %s is no NVRTC, or one before 11.2: it lacks %s", nvrtc.path, entries[i].name);
+            return yk_errorf(&nvrtc.error, ENOPKG, "cuda: %s is no NVRTC, or one before 11.2: it lacks %s", nvrtc.path,
+                             entries[i].name);
         memcpy((char *)&nvrtc + entries[i].at, &p, sizeof p);
     }
     int count = 0;
@@ -270,7 +278,8 @@ static int ensure_open(yk_error *e)
 
 /* ---- Compiling ---- */
 
-/* The newest that the device is not older than. Another major version's code does not run, so it gets PTX, which the driver compiles. */
+/* The newest that the device is not older than. Another major version's code does not run, so it gets PTX, which the
+ * driver compiles. */
 static int choose(unsigned capability, int *arch, bool *is_ptx, yk_error *e)
 {
     int best = 0, least = nvrtc.archs[0];
@@ -280,8 +289,9 @@ static int choose(unsigned capability, int *arch, bool *is_ptx, yk_error *e)
             best = YK_MAX(best, nvrtc.archs[i]);
     }
     if (!best)
-        return yk_errorf(e, ENOTSUP, "cuda: %s compiles for devices from %d.%d on, this is %u.%u: take an older one (YOKE_NVRTC)", nvrtc.path,
-                         least / 10, least % 10, capability / 10, capability % 10);
+        return yk_errorf(e, ENOTSUP,
+                         "cuda: %s compiles for devices from %d.%d on, this is %u.%u: take an older one (YOKE_NVRTC)",
+                         nvrtc.path, least / 10, least % 10, capability / 10, capability % 10);
     *arch = best;
     *is_ptx = best / 10 != (int)capability / 10;
     return 0;
@@ -320,6 +330,16 @@ static int read_options(const yk_cuda_source *source, options *o, yk_error *e)
     return 0;
 }
 
+/* "ptxas info : ..." and the lines that go on with it, "ptxas . ..." or a blank first; not its warnings. */
+static bool is_number(const char *line, bool before)
+{
+    if (strncmp(line, "ptxas", 5) == 0) {
+        line += 5 + strspn(line + 5, " ");
+        return *line == '.' || strncmp(line, "info", 4) == 0;
+    }
+    return before && (*line == ' ' || *line == '\n');
+}
+
 /* What the assembler says of each function is for us; people get the rest. */
 static void sort_log(char *text, bool says_numbers, yk_cuda_binary *b)
 {
@@ -327,7 +347,7 @@ static void sort_log(char *text, bool says_numbers, yk_cuda_binary *b)
     for (char *line = text, *end; *line; line = end) {
         end = line + strcspn(line, "\n");
         end += *end == '\n';
-        number = strncmp(line, "ptxas info", 10) == 0 || (number && *line == ' ');
+        number = is_number(line, number);
         if (number)
             yk_buf_put(&b->numbers, line, (size_t)(end - line));
         if (!number || says_numbers)
@@ -335,16 +355,20 @@ static void sort_log(char *text, bool says_numbers, yk_cuda_binary *b)
     }
 }
 
-/* Asks for the size of something and then for it. */
-static int get(struct nvrtc_program *p, int (*ask_size)(struct nvrtc_program *p, size_t *ret), int (*ask)(struct nvrtc_program *p, char *ret),
-               yk_buf *ret)
+/* Asks for the size of something and then for it. call: which of the two it was last. */
+#define GET(what, ret, call) get(p, nvrtc.what##Size, nvrtc.what, #what "Size", #what, ret, call)
+static int get(struct nvrtc_program *p, int (*ask_size)(struct nvrtc_program *p, size_t *ret),
+               int (*ask)(struct nvrtc_program *p, char *ret), const char *size_name, const char *name, yk_buf *ret,
+               const char **call)
 {
     size_t size = 0;
     int result = ask_size(p, &size);
+    *call = size_name;
     if (result != OK || size == 0)
         return result;
     char *room = yk_buf_room(ret, size);
     result = room ? ask(p, room) : OUT_OF_MEMORY;
+    *call = name;
     if (result == OK)
         ret->len += size;
     return result;
@@ -361,15 +385,16 @@ static int failed(const yk_cuda_source *source, int result, yk_cuda_binary *b, y
     int err = result == OUT_OF_MEMORY ? -ENOMEM : result == BUILTINS ? -ENOPKG : -EIO;
     if (result == COMPILATION || result == INVALID_OPTION)
         err = -EINVAL;
-    return yk_errorf(e, err, "cuda: %s does not compile (nvrtcCompileProgram: %d)%s%.*s", source->name, result, *line ? ": " : "",
-                     (int)YK_MIN(strcspn(line, "\n"), (size_t)300), line);
+    return yk_errorf(e, err, "cuda: %s does not compile (nvrtcCompileProgram: %d)%s%.*s", source->name, result,
+                     *line ? ": " : "", (int)YK_MIN(strcspn(line, "\n"), (size_t)300), line);
 }
 
 static int run(struct nvrtc_program *p, const yk_cuda_source *source, const options *o, yk_cuda_binary *b, yk_error *e)
 {
     yk_buf log = {0};
+    const char *call;
     int result = nvrtc.nvrtcCompileProgram(p, o->count, o->words);
-    get(p, nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog, &log); /* without it: less to read */
+    GET(nvrtcGetProgramLog, &log, &call); /* without it: less to read */
     if (log.len > 0)
         sort_log(log.ptr, o->says_numbers, b);
     yk_buf_done(&log);
@@ -377,12 +402,11 @@ static int run(struct nvrtc_program *p, const yk_cuda_source *source, const opti
         return failed(source, result, b, e);
     b->is_ptx = o->is_ptx;
     if (o->is_ptx)
-        result = get(p, nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, &b->image);
+        result = GET(nvrtcGetPTX, &b->image, &call);
     else
-        result = get(p, nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN, &b->image);
+        result = GET(nvrtcGetCUBIN, &b->image, &call);
     if (result != OK || b->image.len == 0)
-        return yk_errorf(e, result == OUT_OF_MEMORY ? ENOMEM : EIO, "cuda: %s: %s: error %d", source->name,
-                         o->is_ptx ? "nvrtcGetPTX" : "nvrtcGetCUBIN", result);
+        return yk_errorf(e, result == OUT_OF_MEMORY ? ENOMEM : EIO, "cuda: %s: %s: error %d", source->name, call, result);
     if (b->log.failed || b->numbers.failed)
         return yk_errorf(e, ENOMEM, "cuda: no memory for what the compiler says of %s", source->name);
     return 0;
@@ -398,7 +422,8 @@ int yk_nvrtc_compile(const yk_cuda_source *source, yk_cuda_binary *b, yk_error *
     if (err == 0) {
         int result = nvrtc.nvrtcCreateProgram(&p, source->text, source->name, 0, NULL, NULL);
         if (result != OK)
-            err = yk_errorf(e, result == OUT_OF_MEMORY ? ENOMEM : EIO, "cuda: %s: nvrtcCreateProgram: error %d", source->name, result);
+            err = yk_errorf(e, result == OUT_OF_MEMORY ? ENOMEM : EIO, "cuda: %s: nvrtcCreateProgram: error %d",
+                            source->name, result);
         else
             err = run(p, source, &o, b, e);
     }

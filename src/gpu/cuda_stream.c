@@ -1,15 +1,11 @@
-/* cuda_stream: memory, streams, events and copies of a CUDA device. A stream is a CUstream that does not wait for the legacy one,
- * with an event to sleep on: a wait asks for a short while, since most that is waited for is nearly done, and then blocks in the
- * kernel, whatever way of waiting the context was made with. */
+/* cuda_stream: memory, streams, events and copies of a CUDA device. A stream is a CUstream that does not wait for the
+ * legacy one, with an event to sleep on: a wait asks for a short while, since most that is waited for is nearly done,
+ * and then blocks in the kernel, whatever way of waiting the context was made with. */
 #include "gpu/cuda.h"
+#include "sync/wait.h"
 #include <stdlib.h>
 
-enum {
-    STREAM_NON_BLOCKING = 1,
-    EVENT_BLOCKING_SYNC = 1,
-    EVENT_DISABLE_TIMING = 2,
-    HOST_PORTABLE = 1
-};
+enum { STREAM_NON_BLOCKING = 1, EVENT_BLOCKING_SYNC = 1, EVENT_DISABLE_TIMING = 2, HOST_PORTABLE = 1 };
 #define SPIN_NS 30000 /* to be woken takes about as long */
 
 static yk_cu_address address(const void *p)
@@ -100,11 +96,21 @@ void yk_cuda_stream_close(yoke_stream *s)
     s->native = NULL;
 }
 
+/* A worker of a pool lends its place meanwhile. */
+static int sleep_on(struct yk_cu_event *v)
+{
+    yk_blocking *b = yk_block_begin();
+    int result = yk_cuda.cuEventSynchronize(v);
+    yk_block_end(b);
+    return result;
+}
+
 /* Asks until it is done, has failed, or takes too long to go on asking. */
 static int stream_spin(struct yk_cu_stream *s)
 {
     int result;
-    for (int64_t end = yoke_now() + SPIN_NS; (result = yk_cuda.cuStreamQuery(s)) == YK_CUDA_NOT_READY && yoke_now() < end;)
+    for (int64_t end = yoke_now() + SPIN_NS;
+         (result = yk_cuda.cuStreamQuery(s)) == YK_CUDA_NOT_READY && yoke_now() < end;)
         yk_pause();
     return result;
 }
@@ -122,7 +128,7 @@ int yk_cuda_stream_wait(yoke_stream *s, yk_error *e)
         result = yk_cuda.cuEventRecord(c->pause, c->stream);
         if (result == YK_CUDA_OK) {
             call = "cuEventSynchronize";
-            result = yk_cuda.cuEventSynchronize(c->pause);
+            result = sleep_on(c->pause);
         }
     }
     return result == YK_CUDA_OK ? 0 : yk_cuda_fail(e, result, call, "waiting for a stream");
@@ -186,11 +192,12 @@ static int event_sync(const yoke_stream_event *v, yk_error *e)
 {
     int result;
     const char *call = "cuEventQuery";
-    for (int64_t end = yoke_now() + SPIN_NS; (result = yk_cuda.cuEventQuery(v->native)) == YK_CUDA_NOT_READY && yoke_now() < end;)
+    for (int64_t end = yoke_now() + SPIN_NS;
+         (result = yk_cuda.cuEventQuery(v->native)) == YK_CUDA_NOT_READY && yoke_now() < end;)
         yk_pause();
     if (result == YK_CUDA_NOT_READY) {
         call = "cuEventSynchronize";
-        result = yk_cuda.cuEventSynchronize(v->native);
+        result = sleep_on(v->native);
     }
     return result == YK_CUDA_OK ? 0 : yk_cuda_fail(e, result, call, "waiting for an event");
 }
@@ -231,7 +238,8 @@ int yk_cuda_event_elapsed(yoke_stream_event *from, yoke_stream_event *to, int64_
 
 /* ---- Copies ---- */
 
-int yk_cuda_copy(yoke_stream *s, void *dst, const yk_span *to, const void *src, const yk_span *from, size_t size, yk_error *e)
+int yk_cuda_copy(yoke_stream *s, void *dst, const yk_span *to, const void *src, const yk_span *from, size_t size,
+                 yk_error *e)
 {
     struct yk_cu_stream *stream = ((const yk_cuda_stream *)s->native)->stream;
     int err = yk_cuda_enter_for(s->dev, "copying", e), result;

@@ -1,6 +1,7 @@
 /* device: which devices there are, how a name becomes one, and what goes wrong on it. The drivers stand in one array; the
  * order is that of yoke_device_at(). */
 #include "gpu/kernel.h"
+#include "gpu/primitive.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -211,6 +212,7 @@ int yoke_device_close(yoke_device *dev)
     int err = yk_device_check(dev);
     if (dev->opened) {
         yk_streams_close(dev);
+        yk_primitives_close(dev);
         yk_images_close(dev);
         yk_array_kernels_close(dev);
         yk_memory_close(dev->memory);

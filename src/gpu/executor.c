@@ -1,13 +1,16 @@
-/* executor: `cuda` and `opencl`, executors whose tasks own a device. Each is a pool of threads with one worker (threads/pool.c), so
- * that jobs live the same life as everywhere, and a device that is opened and closed with it. */
+/* executor: `cuda` and `opencl`, executors whose tasks own a device, and `gpu`, where a kernel is done by the CPU or by the device,
+ * whichever is cheaper (cost.c). Each is a pool of threads (threads/pool.c), so that jobs live the same life as everywhere, and a
+ * device that is opened and closed with it. The first two have one worker; `gpu` has those of `threads`, and may lack a device. */
 #include "exec/exec.h"
-#include "gpu/gpu.h"
+#include "gpu/kernel.h"
 #include <stdio.h>
 
 static int cuda_open(const char *arg, yoke_executor **ret, yk_error *e);
 static int opencl_open(const char *arg, yoke_executor **ret, yk_error *e);
+static int gpu_open(const char *arg, yoke_executor **ret, yk_error *e);
 static int cuda_doctor(yk_buf *out, yk_error *e);
 static int opencl_doctor(yk_buf *out, yk_error *e);
+static int gpu_doctor(yk_buf *out, yk_error *e);
 static void device_executor_close(yoke_executor *ex);
 
 #define DEVICE_EXECUTOR(NAME, ABOUT)                                                                                   \
@@ -17,6 +20,8 @@ static void device_executor_close(yoke_executor *ex);
     }
 static yk_executor_type cuda_type = DEVICE_EXECUTOR(cuda, "tasks that own a CUDA device");
 static yk_executor_type opencl_type = DEVICE_EXECUTOR(opencl, "tasks that own an OpenCL device");
+
+static yk_executor_type gpu_type = DEVICE_EXECUTOR(gpu, "kernels on the CPU or on a GPU, whichever is cheaper for them");
 
 static const yk_executor_type *pool_type(void)
 {
@@ -47,23 +52,45 @@ static void do_as_the_pool(yk_executor_type *type)
     yk_mutex_unlock(&filling);
 }
 
-static int device_executor_open(yk_executor_type *type, const char *arg, yoke_executor **ret, yk_error *e)
+/* optional: there may be no such device. */
+static int open_with_device(const char *uri, bool optional, const char *width, yoke_executor **ret, yk_error *e)
 {
-    char uri[160];
-    do_as_the_pool(type);
-    snprintf(uri, sizeof uri, *arg ? "%s:%s" : "%s%s", type->scheme, arg);
     yoke_device *dev = yoke_device_open(uri);
     int err = yoke_device_status(dev);
     if (err < 0)
         yk_errorf(e, err, "%s", yoke_device_error(dev));
-    else
-        err = pool_type()->open("1", ret, e);
+    if (err < 0 && optional) {
+        yoke_device_close(dev);
+        dev = NULL;
+        err = 0;
+    }
+    if (err == 0)
+        err = pool_type()->open(width, ret, e);
     if (err < 0) {
         yoke_device_close(dev);
         return err;
     }
     (*ret)->device = dev;
     return 0;
+}
+
+static int device_executor_open(yk_executor_type *type, const char *arg, yoke_executor **ret, yk_error *e)
+{
+    char uri[160];
+    do_as_the_pool(type);
+    snprintf(uri, sizeof uri, *arg ? "%s:%s" : "%s%s", type->scheme, arg);
+    return open_with_device(uri, false, "1", ret, e);
+}
+
+static int gpu_open(const char *arg, yoke_executor **ret, yk_error *e)
+{
+    do_as_the_pool(&gpu_type);
+    return open_with_device(*arg ? arg : "gpu", !*arg, "", ret, e);
+}
+
+bool yk_executor_places(const yoke_executor *ex)
+{
+    return ex->type == &gpu_type;
 }
 
 static int cuda_open(const char *arg, yoke_executor **ret, yk_error *e)
@@ -122,8 +149,21 @@ static int opencl_doctor(yk_buf *out, yk_error *e)
     return doctor("opencl", out, e);
 }
 
+static int gpu_doctor(yk_buf *out, yk_error *e)
+{
+    yoke_device *dev = yoke_device_open("gpu");
+    int err = yoke_device_status(dev);
+    if (err < 0)
+        yk_errorf(e, err, "%s; all kernels run on the CPU", yoke_device_error(dev));
+    else
+        yk_buf_printf(out, "  %s: %s\n", yoke_device_about(dev)->uri, yoke_device_about(dev)->name);
+    yoke_device_close(dev);
+    return err;
+}
+
 static __attribute__((constructor)) void register_device_executors(void)
 {
     yk_executor_register(&cuda_type);
     yk_executor_register(&opencl_type);
+    yk_executor_register(&gpu_type);
 }

@@ -105,6 +105,7 @@ struct yoke_device {
     bool opened;             /* by its driver */
     struct yk_memory *memory;
     struct yk_images *images;
+    _Atomic(struct yk_built *) built; /* of primitives: under lock, read by anyone */
     struct yk_array_kernels *arrays; /* array_device.c */
     struct yoke_executor *pool; /* the CPU's threads */
 };
@@ -115,6 +116,7 @@ struct yoke_stream {
     yoke_stream *next;
     const char *recent[4];   /* names of the last kernels, for errors that come late */
     unsigned launches;
+    void *counter;           /* memory of the device that is 0 between reductions, or NULL (primitive_cuda.c) */
 };
 
 struct yoke_stream_event {

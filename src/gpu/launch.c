@@ -6,6 +6,7 @@
  * device in pieces: while one is computed the next goes up and the last comes down, each on a stream of its own. Pieces are cut
  * where every such array is used as x[i] alone (analysis.c); else all of each array is one piece. */
 #include "exec/exec.h"
+#include "gpu/cost.h"
 #include "gpu/kernel.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,12 +45,19 @@ static size_t view_elements(const yk_param *p, size_t count)
     return is_plain(p->code) ? count : count * p->size;
 }
 
-typedef struct kernel_task {
-    yoke_task task;
+/* What there is of a kernel as a task. */
+typedef struct yk_kernel_task {
+    yoke_task task; /* first: k->task */
     yoke_param params[YK_PARAMS_MOST + 1];
-} kernel_task;
+    yk_cost cost;
+} yk_kernel_task;
 
-static void add_param(kernel_task *t, const yoke_param *p, size_t align)
+static yk_cost *cost_of(const yoke_kernel *k)
+{
+    return &((yk_kernel_task *)(void *)k->task)->cost;
+}
+
+static void add_param(yk_kernel_task *t, const yoke_param *p, size_t align)
 {
     size_t at = YK_ALIGN_UP(t->task.args_size, align);
     yoke_param *own = &t->params[t->task.nparams++];
@@ -61,7 +69,7 @@ static void add_param(kernel_task *t, const yoke_param *p, size_t align)
 
 void yk_kernel_make_task(yoke_kernel *k)
 {
-    kernel_task *t = yk_sys.calloc(1, sizeof *t);
+    yk_kernel_task *t = yk_sys.calloc(1, sizeof *t);
     if (!t)
         return; /* then it is a kernel alone */
     t->task = (yoke_task){.abi = YOKE_ABI, .line = k->line, .name = k->name, .ret = "void", .file = k->file, .ret_code = YOKE_VOID,
@@ -348,17 +356,56 @@ static int run_pieces(const launch *l, yoke_device *dev, long piece)
     return err;
 }
 
+static bool is_on_host(const yoke_device *dev, const void *p)
+{
+    const yk_span *span = yk_span_of(p);
+    return !span || span->dev != dev;
+}
+
 static void run_on_device(launch *l, yoke_device *dev)
 {
-    for (unsigned i = 0; i < l->k->nparams; i++)
-        if (l->k->params[i].kind != YK_VAL && l->counts[i] > 0) {
-            const yk_span *span = yk_span_of(view_of(l, i)->ptr);
-            l->host[i] = !span || span->dev != dev;
-        }
     yk_analyse_kernel(l->k, &l->uses);
     int err = run_pieces(l, dev, piece_of(l));
     if (err < 0)
         yoke_fail(err, "%s: %s", yoke_device_about(dev)->uri, yoke_device_error(dev));
+}
+
+static void run_on_cpu(const launch *l)
+{
+    yk_loop(NULL, (size_t)l->n, l->k->chunk, l->args);
+}
+
+/* All arrays are memory of the host: either can do it. The kernel is built before the clock runs. */
+static void run_where_cheaper(launch *l, yoke_device *dev)
+{
+    yk_error e = {0};
+    yk_place place = yk_cost_choose(cost_of(l->k), (size_t)l->n);
+    const yk_ready *ready = place == YK_ON_DEVICE ? yk_kernel_ready(dev, l->k, &e) : NULL;
+    if (!ready || ready->status < 0)
+        place = YK_ON_CPU;
+    int64_t start = yoke_now();
+    if (place == YK_ON_DEVICE)
+        run_on_device(l, dev);
+    else
+        run_on_cpu(l);
+    yk_cost_learn(cost_of(l->k), (size_t)l->n, place, yoke_now() - start);
+}
+
+static void run(launch *l)
+{
+    yoke_executor *ex = yoke_current_executor();
+    yoke_device *dev = yoke_executor_device(ex);
+    bool all_on_host = true;
+    for (unsigned i = 0; dev && i < l->k->nparams; i++) {
+        l->host[i] = l->k->params[i].kind != YK_VAL && l->counts[i] > 0 && is_on_host(dev, view_of(l, i)->ptr);
+        all_on_host &= l->host[i] || l->k->params[i].kind == YK_VAL || l->counts[i] == 0;
+    }
+    if (!dev || (yk_executor_places(ex) && yk_device_check(dev) < 0 && all_on_host))
+        run_on_cpu(l);
+    else if (yk_executor_places(ex) && all_on_host)
+        run_where_cheaper(l, dev);
+    else
+        run_on_device(l, dev);
 }
 
 void yk_kernel_run(yoke_kernel *k, const void *task_args)
@@ -368,12 +415,7 @@ void yk_kernel_run(yoke_kernel *k, const void *task_args)
         yoke_fail(ENOMEM, "no memory");
         return;
     }
-    yoke_device *dev = yoke_current_device();
-    if (gather(&l) == 0 && l.n > 0) {
-        if (dev)
-            run_on_device(&l, dev);
-        else
-            yk_loop(NULL, (size_t)l.n, k->chunk, l.args);
-    }
+    if (gather(&l) == 0 && l.n > 0)
+        run(&l);
     free(l.args);
 }

@@ -88,6 +88,10 @@
     X(CreateProgramWithSource,                                                                                     \
       (void *context, uint32_t n, const char **texts, const size_t *sizes, int32_t *error),                        \
       (context, n, texts, sizes, error))                                                                           \
+    X(CreateProgramWithBinary,                                                                                     \
+      (void *context, uint32_t n, void *const *devices, const size_t *sizes, const unsigned char *const *binaries,  \
+       int32_t *status, int32_t *error),                                                                           \
+      (context, n, devices, sizes, binaries, status, error))                                                       \
     X(CreateKernel, (void *program, const char *name, int32_t *error), (program, name, error))                     \
     X(EnqueueMapBuffer,                                                                                            \
       (void *queue, void *memory, uint32_t block, uint64_t flags, size_t at, size_t size, uint32_t n,              \
@@ -159,6 +163,8 @@ enum {
     YK_CL_MEM_ALLOC_HOST_PTR = 1 << 4,
     YK_CL_MAP_READ_WRITE = 3,
 
+    YK_CL_PROGRAM_BINARY_SIZES = 0x1165,
+    YK_CL_PROGRAM_BINARIES = 0x1166,
     YK_CL_PROGRAM_KERNEL_NAMES = 0x1168,
     YK_CL_PROGRAM_BUILD_LOG = 0x1183,
     YK_CL_KERNEL_NUM_ARGS = 0x1191,
@@ -196,6 +202,8 @@ typedef struct yk_cl_device {
     bool svm;              /* any address of the host may be given to a kernel */
     bool starts_by_itself; /* work begins without clFlush() */
     bool exact_division;
+    bool keeps_programs;      /* the driver keeps what it has built */
+    char builder[400];        /* changes when device, platform or driver do */
     _Atomic unsigned streams; /* so many were opened */
     yk_mutex lock;
     struct yk_cl_pinned *pinned;
@@ -241,6 +249,11 @@ static inline void yk_cl_sent(yk_cl_stream *q)
     if (!q->dev->starts_by_itself)
         yk_cl.Flush(q->queue);
 }
+
+/* ---- Programs (opencl_build.c) ---- */
+
+int yk_cl_build_program(const yoke_device *d, const char *text, const char *options, const char *name, void **ret,
+                        yk_buf *log, yk_error *e);
 
 /* ---- Kernels (opencl_image.c) ---- */
 

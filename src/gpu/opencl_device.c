@@ -18,7 +18,7 @@ typedef struct entry {
     void *platform, *id;
     yoke_device_info info;
     char suffix[32], vendor[64], platform_version[128]; /* words that find() knows it by too */
-    bool host_memory, svm, starts_by_itself, exact_division;
+    bool host_memory, svm, starts_by_itself, exact_division, keeps_programs;
 } entry;
 
 /* Written under lock until `known`, then only read. */
@@ -130,6 +130,7 @@ static void describe_entry(entry *d)
     info->shares_host_memory = d->svm;
     d->exact_division = device_number(id, YK_CL_DEVICE_SINGLE) & YK_CL_SINGLE_EXACT_DIVISION;
     d->starts_by_itself = strcmp(d->suffix, "POCL") == 0;
+    d->keeps_programs = d->starts_by_itself || strcmp(d->suffix, "NV") == 0;
 }
 
 /* ---- The row of devices ---- */
@@ -159,6 +160,14 @@ static int32_t add_platform(void *platform)
     return code;
 }
 
+static bool has_pocl(void *const *platforms, uint32_t n)
+{
+    char suffix[32] = "";
+    for (uint32_t i = 0; i < n && i < DEVICES_MOST && strcmp(suffix, "POCL") != 0; i++)
+        platform_text(platforms[i], YK_CL_PLATFORM_SUFFIX, suffix, sizeof suffix);
+    return strcmp(suffix, "POCL") == 0;
+}
+
 static int find_devices(yk_error *e)
 {
     int err = yk_cl_load(e);
@@ -186,7 +195,10 @@ static int find_devices(yk_error *e)
         yk_cl_fail(e, refused, "GetDeviceIDs", "OpenCL: the driver does not tell its devices");
         return -ENODEV;
     }
-    return yk_errorf(e, -ENODEV, "OpenCL: the drivers that are installed have no device on this machine");
+    return yk_errorf(e, -ENODEV, "OpenCL: the drivers that are installed have no device on this machine%s",
+                     has_pocl(platforms, n) ? "; PoCL has none when it cannot write its cache (POCL_CACHE_DIR, "
+                                              "XDG_CACHE_HOME or HOME)"
+                                            : "");
 }
 
 /* Opens the drivers when nobody has yet. */
@@ -336,6 +348,9 @@ static int open_device(yoke_device *d, unsigned i, yk_error *e)
     c->svm = from->svm;
     c->starts_by_itself = from->starts_by_itself;
     c->exact_division = from->exact_division;
+    c->keeps_programs = from->keeps_programs;
+    snprintf(c->builder, sizeof c->builder, "opencl: %s, %s, %s", from->platform_version, from->info.name,
+             from->info.version);
     err = open_context(c, from, d, e);
     if (err < 0) {
         free(c);

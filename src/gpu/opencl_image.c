@@ -1,12 +1,9 @@
-/* opencl_image: programs built from their text, the kernels in them, and launches.
+/* opencl_image: programs, the kernels in them, and launches.
  *
- * A kernel object of OpenCL holds the arguments of the launch that comes next, so two threads must not set
- * arguments of one. Each kernel here is up to COPIES objects, each under a lock that is held while arguments are
- * set and the launch is enqueued; a stream takes the copy of its number, so that streams seldom meet. A launch
- * allocates nothing and looks up nothing.
- *
- * What has been built is kept by the drivers themselves (PoCL, NVIDIA, Intel, Mesa): asking PoCL for a binary would
- * make it build another one. */
+ * A kernel object of OpenCL holds the arguments of the launch that comes next, so two threads must not set arguments
+ * of one. Each kernel here is up to COPIES objects, each under a lock that is held while arguments are set and the
+ * launch is enqueued; a stream takes the copy of its number, so that streams seldom meet. A launch allocates nothing
+ * and looks up nothing. */
 #include "gpu/opencl.h"
 #include <stdlib.h>
 
@@ -36,55 +33,7 @@ struct yk_image {
     function *functions;
 };
 
-/* ---- Building ---- */
-
-/* What the compiler said; nothing when it said nothing or cannot be asked. */
-static void get_log(const yk_cl_device *c, void *program, yk_buf *log)
-{
-    size_t n = 0;
-    if (yk_cl.GetProgramBuildInfo(program, c->id, YK_CL_PROGRAM_BUILD_LOG, 0, NULL, &n) != 0 || n < 2)
-        return;
-    char *room = yk_buf_room(log, n);
-    if (!room || yk_cl.GetProgramBuildInfo(program, c->id, YK_CL_PROGRAM_BUILD_LOG, n, room, NULL) != 0)
-        return;
-    log->len += strnlen(room, n);
-}
-
-/* The user's options; OpenCL C 1.2 unless they name another; and divisions as exact as in C where the device can.
- */
-static void put_options(yk_buf *out, const yk_cl_device *c, const char *options)
-{
-    yk_buf_text(out, options);
-    if (!strstr(options, "-cl-std="))
-        yk_buf_text(out, " -cl-std=CL1.2");
-    if (c->exact_division && !strstr(options, "-cl-fast-relaxed-math"))
-        yk_buf_text(out, " -cl-fp32-correctly-rounded-divide-sqrt");
-}
-
-static int build_program(const yoke_device *d, yk_image *image, const char *text, const char *options,
-                         const char *name, yk_buf *log, yk_error *e)
-{
-    yk_cl_device *c = d->native;
-    yk_buf all = {0};
-    int32_t code = 0;
-    put_options(&all, c, options ? options : "");
-    yk_buf_str(&all);
-    if (all.failed)
-        return yk_errorf(e, -ENOMEM, "%s: no memory to build %s", d->info.uri, name);
-    image->program = yk_cl.CreateProgramWithSource(c->context, 1, &text, NULL, &code);
-    if (!image->program || code != 0) {
-        yk_buf_done(&all);
-        return yk_cl_fail(e, code, "CreateProgramWithSource", "%s: %s cannot be built", d->info.uri, name);
-    }
-    code = yk_cl.BuildProgram(image->program, 1, &c->id, all.ptr, NULL, NULL);
-    yk_buf_done(&all);
-    if (log)
-        get_log(c, image->program, log);
-    if (code == 0)
-        return 0;
-    yk_cl.ReleaseProgram(image->program);
-    return yk_cl_fail(e, code, "BuildProgram", "%s: %s does not compile", d->info.uri, name);
-}
+/* ---- Images ---- */
 
 int yk_cl_build(yoke_device *d, const char *text, const char *options, const char *name, yk_image **ret,
                 yk_buf *log, yk_error *e)
@@ -94,7 +43,7 @@ int yk_cl_build(yoke_device *d, const char *text, const char *options, const cha
         return yk_errorf(e, -ENOMEM, "%s: no memory to build %s", d->info.uri, name);
     image->dev = d->native;
     memcpy(image->uri, d->info.uri, sizeof image->uri);
-    int err = build_program(d, image, text, options, name, log, e);
+    int err = yk_cl_build_program(d, text, options ? options : "", name, &image->program, log, e);
     if (err < 0) {
         free(image);
         return err;

@@ -50,6 +50,8 @@ int yoke_stream_close(yoke_stream *s)
     if (s->dev->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))
         return -ECHILD; /* the parent's */
     int err = yoke_stream_wait(s);
+    if (s->counter)
+        yk_memory_free(s->dev, NULL, s->counter);
     yk_memory_forget(s->dev, s);
     unlink_stream(s);
     s->dev->driver->stream_close(s);

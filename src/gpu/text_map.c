@@ -1,11 +1,14 @@
-/* text_map: kernels of one element, as texts. On a GPU a group of 256 threads takes a block of elements; what the body uses as
- * x[i] alone goes through registers, 16 bytes at a time, with all that a block reads on its way before the first is used, because
- * bandwidth is bytes in flight: 48 KiB on each multiprocessor of an H200 (see yk_plan_make()). The last block, and arrays that are
- * not aligned, go element by element. On an OpenCL CPU a thread is one element: its compiler makes vectors of neighbours. */
+/* text_map: kernels of one element, as texts. On a GPU a group of 256 threads takes a block of elements; what
+ * the body uses as x[i] alone goes through registers, 16 bytes at a time, with all that a block reads on its way
+ * before the first is used, because bandwidth is bytes in flight: 48 KiB on each multiprocessor of an H200 (see
+ * yk_plan_make()). The last block, and arrays that are not aligned, go element by element. On an OpenCL CPU a
+ * thread has a stretch of elements, and its loop over them is made vectors of: twice to five times as fast with
+ * PoCL as a thread for each element. */
 #include "gpu/kernel.h"
 
 enum { GROUP = 256 };
-/* Bytes that a thread should have on their way, most bytes in its registers, and most tokens when its loop is unrolled. */
+/* Bytes that a thread should have on their way, most bytes in its registers, and most tokens when its loop is
+ * unrolled. */
 enum { BYTES_READ = 64, BYTES_MOST = 256, TOKENS_MOST = 1500 };
 
 static bool can_be_vector(const yk_param *p)
@@ -27,8 +30,8 @@ void yk_plan_make(const yoke_kernel *k, const yk_target *t, yk_plan *ret)
     unsigned least = 16, largest = 1, read = 0, all = 0;
     yk_analyse_kernel(k, &a);
     *ret = (yk_plan){.group = GROUP, .items = 1, .run = 1};
-    if (!t->is_gpu) {
-        ret->group = k->form == YK_REDUCE_KERNEL ? 1 : GROUP;
+    if (!t->is_gpu || k->form == YK_GROUP_KERNEL) {
+        ret->group = t->is_gpu ? k->extra->group : 1;
         return;
     }
     for (unsigned p = 0; p < k->nparams; p++) {
@@ -59,8 +62,8 @@ static void write_body(const yoke_kernel *k, const yk_target *t, const yk_plan *
     yk_buf_text(to, "\n}\n");
 }
 
-/* The block of a group begins at yk_first, a thread's first run at yk_at; both count from yk_begin, where arrays of elements begin
- * too (see yk_enqueue_range()). */
+/* The block of a group begins at yk_first, a thread's first run at yk_at; both count from yk_begin, where arrays
+ * of elements begin too (see yk_enqueue_range()). */
 static void write_vectors(const yoke_kernel *k, const yk_target *t, const yk_plan *plan, yk_buf *to)
 {
     yk_buf_printf(to, "    if (yk_begin + yk_first + %u <= yk_end && ", plan->group * plan->items);
@@ -68,8 +71,10 @@ static void write_vectors(const yoke_kernel *k, const yk_target *t, const yk_pla
     yk_buf_printf(to, ") {\n        const long yk_at = yk_first + (long)threadIdx.x * %u;\n", plan->run);
     yk_text_registers(k, plan, to);
     yk_text_registers_move(k, plan, false, to);
-    yk_buf_printf(to, "        #pragma unroll\n        for (int yk_k = 0; yk_k < %u; yk_k++) {\n"
-                      "            const long i = yk_begin + yk_at + yk_k / %u * %u + yk_k %% %u;\n            (void)i;\n           ",
+    yk_buf_printf(to,
+                  "        #pragma unroll\n        for (int yk_k = 0; yk_k < %u; yk_k++) {\n"
+                  "            const long i = yk_begin + yk_at + yk_k / %u * %u + yk_k %% %u;\n            "
+                  "(void)i;\n           ",
                   plan->items, plan->run, plan->group * plan->run, plan->run);
     write_body(k, t, plan, to);
     yk_buf_text(to, "        }\n");
@@ -104,20 +109,23 @@ static void write_gpu(const yoke_kernel *k, const yk_target *t, const yk_plan *p
     yk_buf_text(to, "    }\n");
 }
 
-/* `continue` in the body ends what is no loop. */
+/* A group is one thread, and has elements that follow each other: as many as there are groups for. */
 static void write_cpu(const yoke_kernel *k, const yk_target *t, yk_buf *to)
 {
     write_shifts(k, to);
-    yk_buf_text(to, "    const long i = yk_begin + (long)get_global_id(0);\n    if (i < yk_end) do");
+    yk_buf_text(to, "    const long yk_groups = (long)get_num_groups(0);\n"
+                    "    const long yk_each = ((yk_end - yk_begin + yk_groups - 1) / yk_groups + 63) / 64 * 64;\n"
+                    "    const long yk_first = yk_begin + (long)get_group_id(0) * yk_each;\n"
+                    "    const long yk_last = yk_first + yk_each < yk_end ? yk_first + yk_each : yk_end;\n"
+                    "    for (long i = yk_first; i < yk_last; i++)");
     write_body(k, t, NULL, to);
-    yk_buf_text(to, "    while (0);\n");
 }
 
 void yk_text_map(const yoke_kernel *k, const yk_target *t, yk_buf *to)
 {
     yk_plan plan;
     yk_plan_make(k, t, &plan);
-    yk_text_head(k, t, plan.group, to);
+    yk_text_head(k, t, "kernel", plan.group, to);
     yk_buf_text(to, ")\n{\n");
     yk_text_arrays(k, t, to);
     if (t->is_gpu)
@@ -125,4 +133,30 @@ void yk_text_map(const yoke_kernel *k, const yk_target *t, yk_buf *to)
     else
         write_cpu(k, t, to);
     yk_buf_text(to, "}\n");
+}
+
+/* ---- Programs ---- */
+
+/* On a GPU a region is once through a loop, at whose end all items wait; on a CPU it is the loop of the C form. */
+static void write_regions(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+{
+    if (!t->is_gpu)
+        yk_buf_printf(to, "#define YOKE_ITEMS(l) for (long l = 0; l < %u; l++)\n", k->extra->group);
+    else if (t->is_cuda)
+        yk_buf_text(to, "#define YOKE_ITEMS(l) for (long l = threadIdx.x, yk_once = 1; yk_once; yk_once = 0, __syncthreads())\n");
+    else
+        yk_buf_text(to, "#define YOKE_ITEMS(l) for (long l = (long)get_local_id(0), yk_once = 1; yk_once; "
+                        "yk_once = 0, barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE))\n");
+    yk_buf_printf(to, "#define YOKE_SHARED(T, NAME, COUNT) %s T NAME[COUNT]\n", t->is_cuda ? "__shared__" : "__local");
+}
+
+void yk_text_group(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+{
+    write_regions(k, t, to);
+    yk_text_head(k, t, "kernel", t->is_gpu ? k->extra->group : 1, to);
+    yk_buf_printf(to, ")\n{\n    const long group = %s;\n", t->is_cuda ? "blockIdx.x" : "(long)get_group_id(0)");
+    yk_text_arrays(k, t, to);
+    yk_text_line(to, k->line, k->file);
+    yk_text_body(k, t, k->texts[0], NULL, to);
+    yk_buf_text(to, "\n}\n");
 }

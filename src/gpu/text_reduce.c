@@ -1,7 +1,8 @@
-/* text_reduce: reductions, as texts of two functions. kernel_NAME leaves one partial result for each group, last_NAME takes those
- * together in one group. How elements are dealt out depends on n and the device alone, so a call repeated gives the same bits. On
- * a GPU a group of 256 threads takes blocks of elements, each thread those of its own place, and then the threads' sums pairwise
- * through group memory; on a CPU a group is one thread with elements that follow each other, sixteen sums at a time. */
+/* text_reduce: reductions, as texts of two functions. kernel_NAME leaves one partial result for each group,
+ * last_NAME takes those together in one group. How elements are dealt out depends on n and the device alone, so
+ * a call repeated gives the same bits. On a GPU a group of 256 threads takes blocks of elements, each thread
+ * those of its own place, and then the threads' sums pairwise through group memory; on a CPU a group is one
+ * thread with elements that follow each other, sixteen sums at a time. */
 #include "gpu/kernel.h"
 
 enum { LANES = 16 };
@@ -9,27 +10,6 @@ enum { LANES = 16 };
 static bool is_lanes(const yoke_kernel *k)
 {
     return k->extra->size <= 8;
-}
-
-static void write_types(const yoke_kernel *k, const yk_target *t, yk_buf *to)
-{
-    const char *fn = t->is_cuda ? "static __device__ inline " : "";
-    yk_buf_printf(to, "typedef %s yk_type;\n", yk_text_type(t, k->extra->type));
-    if (!t->is_cuda)
-        yk_buf_text(to, "yk_type yk_both(const yk_type a, const yk_type b);\nyk_type yk_identity(void);\n");
-    yk_buf_printf(to, "%syk_type yk_both(const yk_type a, const yk_type b) { return", fn);
-    yk_text_line(to, k->line, k->file);
-    yk_text_body(k, t, k->texts[1], NULL, to);
-    yk_buf_printf(to, "\n; }\n%syk_type yk_identity(%s) { const yk_type yk_it =", fn, t->is_cuda ? "" : "void");
-    yk_text_line(to, k->line, k->file);
-    /* Without the parentheses round it. */
-    const char *text = k->texts[2] + strspn(k->texts[2], " ");
-    size_t len = strlen(text);
-    while (len && text[len - 1] == ' ')
-        len--;
-    if (len >= 2 && *text == '(')
-        yk_buf_put(to, text + 1, len - 2);
-    yk_buf_text(to, "\n; return yk_it; }\n");
 }
 
 /* *sum taken together with element i. */
@@ -140,25 +120,26 @@ void yk_text_reduce(const yoke_kernel *k, const yk_target *t, yk_buf *to)
 {
     yk_plan plan;
     yk_plan_make(k, t, &plan);
-    write_types(k, t, to);
-    yk_text_head(k, t, plan.group, to);
-    yk_buf_text(to, t->is_cuda ? ", yk_type *__restrict__ yk_to)\n{\n" : ", __global yk_type *yk_base, ulong yk_at_to)\n{\n"
-                "    __global yk_type *restrict yk_to = (__global yk_type *)((__global char *)yk_base + yk_at_to);\n");
+    yk_text_values(k, t, k->extra->type, "yk", to);
+    yk_text_head(k, t, "kernel", plan.group, to);
+    yk_buf_text(to, ", ");
+    yk_text_result(t, false, "to", to);
+    yk_buf_text(to, ")\n{\n");
+    yk_text_result_at(t, false, "to", to);
     yk_text_arrays(k, t, to);
     if (t->is_gpu)
         write_gpu(k, t, &plan, to);
     else
         write_cpu(k, t, to);
-    if (t->is_cuda)
-        yk_buf_printf(to, "}\nextern \"C\" __global__ void __launch_bounds__(%u) last_%s(const long yk_count, "
-                          "const yk_type *__restrict__ yk_from, yk_type *__restrict__ yk_to)\n{\n", plan.group, k->name);
-    else
-        yk_buf_printf(to, "}\n__kernel __attribute__((reqd_work_group_size(%u, 1, 1))) void last_%s(const long yk_count, "
-                          "__global const yk_type *yk_base_from, ulong yk_at_from, __global yk_type *yk_base, ulong yk_at_to)\n{\n"
-                          "    __global const yk_type *restrict yk_from = "
-                          "(__global const yk_type *)((__global const char *)yk_base_from + yk_at_from);\n"
-                          "    __global yk_type *restrict yk_to = (__global yk_type *)((__global char *)yk_base + yk_at_to);\n",
-                      plan.group, k->name);
+    yk_buf_text(to, "}\n");
+    yk_text_function(k, t, "last", plan.group, to);
+    yk_buf_text(to, "const long yk_count, ");
+    yk_text_result(t, true, "from", to);
+    yk_buf_text(to, ", ");
+    yk_text_result(t, false, "to", to);
+    yk_buf_text(to, ")\n{\n");
+    yk_text_result_at(t, true, "from", to);
+    yk_text_result_at(t, false, "to", to);
     if (t->is_gpu)
         write_gpu_last(t, plan.group, to);
     else

@@ -277,6 +277,11 @@ static int write_view(writer *w, unsigned code, const void *at)
     return write_nested(w, &v, yk_element(code), count > 0 ? (const char *)v.ptr : NULL, 0);
 }
 
+static int refuse_struct(const writer *w)
+{
+    return FAIL(w, ENOTSUP, "%s", "a struct has no JSON form (let the task return yoke_json, a view or text)");
+}
+
 static int write_value(writer *w, unsigned code, const void *at)
 {
     if (yk_is_view(code))
@@ -296,7 +301,7 @@ static int write_value(writer *w, unsigned code, const void *at)
     case YOKE_JSON:
         return write_json(w, *(const yoke_json *)at);
     case YOKE_STRUCT:
-        return FAIL(w, ENOTSUP, "%s", "a struct has no JSON form (let the task return yoke_json, a view or text)");
+        return refuse_struct(w);
     }
     return write_scalar(w, code, at);
 }
@@ -326,6 +331,20 @@ static int write_members(writer *w, const char *args, const void *ret)
     }
     yk_buf_char(w->out, '}');
     return err;
+}
+
+int yk_json_callable(const yoke_task *t, yk_error *e)
+{
+    char hint[260];
+    writer w = {.task = t, .e = e};
+    for (unsigned i = 0; i < t->nparams; i++) {
+        const yoke_param *p = &t->params[i];
+        if (p->code != YOKE_STRUCT || p->has_default)
+            continue;
+        yk_json_struct_hint(t, i, false, hint, sizeof hint);
+        return yk_errorf(e, ENOTSUP, "argument %u \"%s\" of %s: %s", i + 1, p->name, t->name, hint);
+    }
+    return t->ret_code == YOKE_STRUCT ? refuse_struct(&w) : 0;
 }
 
 int yk_json_result(const yoke_task *t, const void *args, const void *ret, unsigned flags, yk_buf *out, yk_error *e)

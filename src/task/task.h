@@ -63,6 +63,8 @@ int yk_json_word(const yoke_task *t, unsigned param, const char *word, size_t le
 /* What to do about parameter `param`, a struct, which neither JSON nor (if `word`) a word can give. Returns the index of the
  * parameter that the text is about: of one that must be given, if there is one. */
 int yk_json_struct_hint(const yoke_task *t, unsigned param, bool word, char *to, size_t size);
+/* Whether calls of t can be written as JSON at all, and their results: 0, or -ENOTSUP with its text for a struct in the way. */
+int yk_json_callable(const yoke_task *t, yk_error *e);
 /* Writes the result (and out views, from args) as JSON to out. */
 int yk_json_result(const yoke_task *t, const void *args, const void *ret, unsigned flags, yk_buf *out, yk_error *e);
 /* Checks that text is exactly one JSON value (surrounded by blanks at most). */

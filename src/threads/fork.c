@@ -329,8 +329,9 @@ bool yk_forks_steal_from(yk_pool_worker *w, yk_pool_worker *victim, yk_fork_slot
         return false;
     if (!atomic_compare_exchange_strong_explicit(&f->open, &open, open + 1, memory_order_acquire, memory_order_relaxed))
         return false;
-    yk_pool_stop_searching(w);
-    if (tail_of(open) + 1 < split_of(open))
+    bool searched = w->searching;
+    yk_pool_found(w);
+    if (!searched && tail_of(open) + 1 < split_of(open))
         yk_pool_wake_for_forks(w->pool);
     yk_count(&w->steals);
     run_stolen(w, victim, &f->base[tail_of(open)], top);
@@ -397,7 +398,7 @@ static bool is_asleep_for(yk_fork_slot *s)
 static void lend(yk_pool_worker *w)
 {
     if (w->guest)
-        atomic_fetch_sub_explicit(&w->pool->guests, 1, memory_order_seq_cst); /* before the looks: see has_place() in wake.c */
+        atomic_fetch_sub_explicit(&w->pool->guests, 1, memory_order_seq_cst); /* before the looks: see yk_pool_has_place() */
 }
 
 static void take_again(yk_pool_worker *w)

@@ -74,6 +74,7 @@ struct yk_pool {
     yk_idle joiners;  /* those that wait for a thief; they can only help with forks */
     _Alignas(YK_CACHE_LINE) _Atomic uint32_t searching; /* awake, without a job, looking for one */
     _Atomic uint32_t guests;                            /* threads from outside that take part */
+    atomic_bool refused;                                /* somebody sleeps who could have helped, but for them */
     atomic_bool stopping;
     yk_pool_worker *free_guests; /* guarded by park_lock, as are the next two */
     uint32_t guests_made;
@@ -106,12 +107,16 @@ yk_job *yk_pool_find(yk_pool_worker *w);
 /* True when some queue seems to hold a job. */
 bool yk_pool_has_work(yk_pool *p);
 bool yk_pool_has_forks(yk_pool *p);
-/* It has found something: whoever makes work from here on wakes somebody else. */
-void yk_pool_stop_searching(yk_pool_worker *w);
+/* It has found something: whoever makes work from here on wakes somebody else, and what came while it searched, for which nobody
+ * was woken, is handed on. */
+void yk_pool_found(yk_pool_worker *w);
 /* Wakes one sleeper if there is one and nobody is searching already. */
 void yk_pool_wake(yk_pool *p);
 /* The same for forks, with which those who wait for a thief can help too. True when others still sleep who might. */
 bool yk_pool_wake_for_forks(yk_pool *p);
+/* Whether one who sleeps may help with forks: guests take the places of as many. If not, the next guest that leaves asks for
+ * forks on behalf of those who sleep. */
+bool yk_pool_has_place(yk_pool *p);
 /* Whether somebody sleeps who could help with forks. */
 bool yk_pool_wants_forks(yk_pool *p);
 

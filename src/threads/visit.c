@@ -81,10 +81,26 @@ static yk_pool_worker *take_guest(yk_pool *p)
     return w;
 }
 
+/* Guest w goes. Who was asked while there was no place has woken nobody, and is asked again. */
+static void give_place(yk_pool *p, const yk_pool_worker *w)
+{
+    /* Sequentially consistent: before the looks; pairs with yk_pool_has_place(). */
+    atomic_fetch_sub_explicit(&p->guests, 1, memory_order_seq_cst);
+    if (!atomic_load_explicit(&p->refused, memory_order_seq_cst) || !yk_pool_wants_forks(p))
+        return;
+    atomic_store_explicit(&p->refused, false, memory_order_seq_cst);
+    uint32_t count = yk_pool_reach(p);
+    for (uint32_t i = 0; i < count; i++)
+        if (p->workers[i] != w)
+            yk_forks_ask_one(&p->workers[i]->forks);
+    if (yk_pool_has_forks(p))
+        yk_pool_wake_for_forks(p);
+}
+
 static void give_guest(yk_pool_worker *w)
 {
     yk_pool *p = w->pool;
-    atomic_fetch_sub_explicit(&p->guests, 1, memory_order_relaxed);
+    give_place(p, w);
     yk_mutex_lock(&p->park_lock);
     w->next_free = p->free_guests;
     p->free_guests = w;

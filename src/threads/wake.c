@@ -98,23 +98,31 @@ void yk_pool_wake(yk_pool *p)
         wake_from(p, &p->joiners, false);
 }
 
-/* Guests take the places of as many sleepers. */
-static bool has_place(yk_pool *p)
+static bool is_place_free(yk_pool *p)
 {
     return atomic_load_explicit(&p->sleepers.count, memory_order_seq_cst) >
            atomic_load_explicit(&p->guests, memory_order_seq_cst); /* pairs with sleep_isolated() in fork.c */
 }
 
+bool yk_pool_has_place(yk_pool *p)
+{
+    if (is_place_free(p) || !yk_idle_any(&p->sleepers))
+        return is_place_free(p);
+    /* Sequentially consistent: before the look; pairs with give_place() in visit.c. */
+    atomic_store_explicit(&p->refused, true, memory_order_seq_cst);
+    return is_place_free(p);
+}
+
 bool yk_pool_wants_forks(yk_pool *p)
 {
-    return has_place(p) || yk_idle_any(&p->joiners);
+    return yk_pool_has_place(p) || yk_idle_any(&p->joiners);
 }
 
 bool yk_pool_wake_for_forks(yk_pool *p)
 {
     if (somebody_searches(p))
-        return false;
-    if (!(has_place(p) && wake_from(p, &p->sleepers, true)) && !wake_from(p, &p->joiners, false))
+        return yk_pool_wants_forks(p); /* what it finds may be a job */
+    if (!(yk_pool_has_place(p) && wake_from(p, &p->sleepers, true)) && !wake_from(p, &p->joiners, false))
         return false;
     return yk_pool_wants_forks(p);
 }

@@ -2,8 +2,8 @@
  *
  * No wake-up is lost: a worker counts itself as a sleeper, then looks at every queue once more, then sleeps on the epoch it
  * read before that; who puts a job looks at the count of sleepers after putting it. Both sides use sequentially consistent
- * operations, so at least one sees the other. At most one worker spins at a time; when a spinning worker finds a job it wakes
- * the next, so wake-ups spread without a storm.
+ * operations, so at least one sees the other. At most one worker spins at a time, and nobody is woken meanwhile; when it finds
+ * something it wakes the next if there is more, be it a job or a fork, so wake-ups spread without a storm.
  *
  * A worker whose task blocks in yoke lends its place to a spare thread, which is parked again when there are more active
  * workers than places. */
@@ -188,12 +188,29 @@ static bool is_one_too_many(yk_pool *p)
 
 /* ---- Searching and sleeping ---- */
 
-void yk_pool_stop_searching(yk_pool_worker *w)
+static void stop_searching(yk_pool_worker *w)
 {
     if (w->searching) {
         w->searching = false;
         atomic_fetch_sub_explicit(&w->pool->searching, 1, memory_order_seq_cst);
     }
+}
+
+/* Whoever takes the job finds the forks, and the reverse: one is woken, and hands on in turn. */
+static void hand_on(yk_pool *p)
+{
+    if (yk_pool_has_work(p))
+        yk_pool_wake(p);
+    else if (yk_pool_has_forks(p))
+        yk_pool_wake_for_forks(p);
+}
+
+void yk_pool_found(yk_pool_worker *w)
+{
+    if (!w->searching)
+        return;
+    stop_searching(w); /* before the looks: see somebody_searches() in wake.c */
+    hand_on(w->pool);
 }
 
 /* A worker spins only as long as spinning has paid lately: credit falls with each search in vain and rises with each that
@@ -224,16 +241,17 @@ static bool has_place(yk_pool *p)
 }
 
 /* Runs a job or a part of one; false when there was nothing to do. `idle`: what comes now may not be all, for one wake-up may
- * have been for several, and none was made while this worker searched: hand it on. */
+ * have been for several: hand it on. */
 static bool work(yk_pool_worker *w, bool idle)
 {
     yk_pool_come_back(w);
     yk_job *job = yk_pool_find(w);
     if (!job)
         return has_place(w->pool) && yk_forks_steal(w, w->forks.base, NULL);
-    yk_pool_stop_searching(w);
-    if (idle && yk_pool_has_work(w->pool))
-        yk_pool_wake(w->pool);
+    if (w->searching)
+        yk_pool_found(w);
+    else if (idle)
+        hand_on(w->pool);
     run(w, job);
     return true;
 }
@@ -273,7 +291,7 @@ static bool search(yk_pool_worker *w)
         watch(p);
         found = work(w, true);
     } while (!found && yk_spin_more(&spin) && !atomic_load_explicit(&p->stopping, memory_order_relaxed));
-    yk_pool_stop_searching(w);
+    stop_searching(w);
     learn(w, found);
     return found;
 }
@@ -287,7 +305,7 @@ static void sleep_until_work(yk_pool_worker *w)
     uint32_t seen = atomic_load_explicit(&w->bell, memory_order_acquire);
     yk_idle_enter(&p->sleepers, w->index);
     yk_forks_ask(p);
-    if (!yk_pool_has_work(p) && !yk_pool_has_forks(p) && !is_stopping(p)) {
+    if (!yk_pool_has_work(p) && !(yk_pool_has_forks(p) && yk_pool_has_place(p)) && !is_stopping(p)) {
         yk_count(&w->sleeps);
         yk_futex_wait(&w->bell, seen, YOKE_FOREVER, false);
     }

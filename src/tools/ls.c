@@ -214,8 +214,10 @@ const yk_command yk_command_ls = {
     .description =
         "Prints each task of FILE, a .c (compiled first, if it has changed) or a .so: its signature, where it is defined, "
         "and for each documented parameter its type, text and default. In a signature a ? stands after what has a default, and "
-        "a struct is shown with its size in bytes, as struct point/16. What is in a struct is not known, so its default is not "
-        "shown; it cannot be given on the command line, only left out if it has one.\n\n"
+        "an array is shown with the type of its elements and what the task does with it, as f64[] in, f64[] out or f64[] inout "
+        "(man yoke-run says how it is written); a struct is shown with its size in bytes, as struct point/16. What is in a "
+        "struct is not known, so its default is not shown; it "
+        "cannot be given on the command line, only left out if it has one.\n\n"
         "With --json the output is one array of objects with the keys name, signature, hash, file, line, returns and params; "
         "each parameter has name, type, kind, doc, has_default and, where it can be shown, default; a struct also has its "
         "size in bytes.",

@@ -30,7 +30,7 @@ static const yk_option map_options[] = {
     {.name = "unordered", .letter = 'u', .kind = YK_OPT_FLAG, AT(unordered),
      .help = "write results as they come, not in the order of the records"},
     {.name = "joblog", .kind = YK_OPT_TEXT, .metavar = "FILE", .files = true, AT(joblog),
-     .help = "log every record that has ended, in GNU parallel's format"},
+     .help = "log every record that has ended, as GNU parallel does; without --resume FILE is overwritten"},
     {.name = "resume", .kind = YK_OPT_FLAG, AT(resume), .help = "skip the records that the job log has, and append to it"},
     {.name = "resume-failed", .kind = YK_OPT_FLAG, AT(resume_failed), .help = "skip only those that succeeded"},
     {.name = "retries", .kind = YK_OPT_NUMBER, .metavar = "N", AT(retries),
@@ -52,7 +52,7 @@ static const yk_option map_options[] = {
      .help = "write a timeline for Perfetto or chrome://tracing"},
     {.name = "errors", .kind = YK_OPT_CHOICE, .choices = "stderr|inline", AT(errors),
      .help = "failed records: a line on stderr, or an object in place of the result"},
-    {.name = "nonfinite", .kind = YK_OPT_FLAG, AT(nonfinite), .help = "allow NaN and infinities, as strings"},
+    {.name = "nonfinite", .kind = YK_OPT_FLAG, AT(nonfinite), .help = YK_HELP_NONFINITE},
     {.name = "base64", .kind = YK_OPT_FLAG, AT(base64), .help = "write arrays as {\"shape\":...,\"base64\":...}"},
     {.name = "quiet", .letter = 'q', .kind = YK_OPT_FLAG, AT(quiet),
      .help = "no line for each failed record, only their number at the end"},
@@ -146,9 +146,21 @@ static void tell_terminal(const yk_map_config *c)
         fputs("yoke: reading records from the terminal, one a line; Ctrl-D ends them\n", stderr);
 }
 
+/* Options come first; but others read them anywhere. */
+static void tell_of_option(const yk_map_config *c)
+{
+    size_t i = 0;
+    while (i < c->nwords && !yk_option_is(&yk_command_map, c->words[i]))
+        i++;
+    if (i < c->nwords && !c->quiet)
+        fprintf(stderr, "yoke: %.*s is a record, as all that follows :::; options go before it\n",
+                (int)strcspn(c->words[i], "="), c->words[i]);
+}
+
 static int run_records(const yk_map_config *c)
 {
     tell_terminal(c);
+    tell_of_option(c);
     return yk_map_run(c);
 }
 
@@ -172,8 +184,11 @@ static int run_map(void *values, const yk_words *operands)
     else
         code = yk_target_open(c.target, &target);
     if (code == 0 && target.task) {
+        yk_error e;
         c.task = target.task;
-        if (c.input == YK_INPUT_TEXT && !yk_map_takes_text(c.task))
+        if (yk_json_callable(c.task, &e) < 0)
+            code = yk_complain(2, "%s", e.text);
+        else if (c.input == YK_INPUT_TEXT && !yk_map_takes_text(c.task))
             code = yk_complain(2, "--input text needs a task of one string, but %s is %s", c.task->name, yoke_signature(c.task));
         else
             code = run_records(&c);
@@ -198,7 +213,8 @@ const yk_command yk_command_map = {
     .description =
         "Reads records from stdin, from the files of -a, or from the words after :::, and runs the task once for "
         "each, several at a "
-        "time. A line \"// yoke-flags: -lm\" in FILE adds flags for the compiler and the linker. "
+        "time. All words after ::: are records, also those that look like options; a line on stderr tells of the first that "
+        "does, unless -q is given. A line \"// yoke-flags: -lm\" in FILE adds flags for the compiler and the linker. "
         "Results are JSON, one line each, on stdout in the order of the records.\n\n"
         "A record is a line: a JSON array of arguments by position, a JSON object of arguments by name, any other "
         "JSON value for a task "
@@ -206,8 +222,9 @@ const yk_command yk_command_map = {
         "is exactly an array "
         "of one string, or an object with the parameter's name as its one key, as a word of yoke run is; --input says "
         "otherwise. "
-        "A struct has no JSON form: one with a default is left out, and a task with any other fails every record. "
-        "When such JSON says what the task cannot be given, as a NUL for const char *, the record fails.\n\n"
+        "A struct has no JSON form: one with a default is left out, and a task with any other, or with a struct as its result, "
+        "is refused before any record runs. "
+        "When such JSON says what the task cannot be given, as a NUL for const char *, the record fails.\n\n" YK_ABOUT_ARRAYS
         "Stdout holds results and nothing else: what a task prints there (printf) goes to stderr, on every executor. So does "
         "/dev/stdout as the FILE of an option; --summary=- is the real one. "
         "A reader that closes it early, as head does, ends the run with a line on stderr and status 1, since records may have "
@@ -232,9 +249,10 @@ const yk_command yk_command_map = {
         "A TIME is a number with ns, us, ms, s, m, h or d after it, or a number of seconds; 0 as --timeout is no limit.\n\n"
         "--dry-run shows how each record would run: with the options that say what the record means, and those of its executor. "
         "The Command of a job log has only the former.\n\n"
-        "The job log has the columns of GNU parallel's --joblog, which can resume from it, and the reverse. A row is "
-        "on disk only after "
-        "its result has been written, so --resume after a crash may run a record again but never leaves one out. "
+        "The job log has the columns of GNU parallel's --joblog, which can resume from it, and the reverse. Starttime and "
+        "JobRuntime are those of the last attempt, when there were --retries. A file that is there already is emptied unless "
+        "--resume or --resume-failed is given. A row is on disk only after its "
+        "result has been written, so --resume after a crash may run a record again but never leaves one out. "
         "Records are told by their number alone, as GNU parallel does: resume with the task and the input of the first run.",
     .examples = map_examples,
     .options = map_options,

@@ -216,6 +216,19 @@ static bool is_option(const yk_command *c, const char *word)
     return (word[1] != '.' && !(word[1] >= '0' && word[1] <= '9')) || has_letter(c, word[1]);
 }
 
+bool yk_option_is(const yk_command *c, const char *word)
+{
+    size_t len = strcspn(word, "=");
+    if (word[0] == '-' && word[1] != '-') /* -0 is a number too */
+        return len == 2 && !word[2] && !(word[1] >= '0' && word[1] <= '9') && (word[1] == 'h' || has_letter(c, word[1]));
+    if (len < 3 || strncmp(word, "--", 2) != 0)
+        return false;
+    bool known = strcmp(word, "--help") == 0;
+    for (const yk_option *o = c->options; o->name && !known; o++)
+        known = strlen(o->name) == len - 2 && memcmp(o->name, word + 2, len - 2) == 0;
+    return known;
+}
+
 int yk_options_parse(const yk_command *c, int argc, char **argv, void *values, yk_words *operands, yk_error *e)
 {
     parser p = {.c = c, .argc = argc, .argv = argv, .values = values, .e = e};

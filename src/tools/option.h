@@ -55,6 +55,9 @@ extern const yk_command *const yk_commands[];
 int yk_options_parse(const yk_command *c, int argc, char **argv, void *values, yk_words *operands, yk_error *e);
 void yk_options_done(const yk_command *c, void *values, yk_words *operands);
 
+/* Whether a word is written exactly as one of the command's options: --on, --on=threads, -q. */
+bool yk_option_is(const yk_command *c, const char *word);
+
 /* "1.5s" as nanoseconds; false when it is none. */
 bool yk_parse_duration(const char *text, int64_t *ret);
 

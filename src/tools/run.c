@@ -59,12 +59,8 @@ static bool is_name_first(const char *word)
 
 static int missing(const yoke_task *t, unsigned i, yk_error *e)
 {
-    char hint[260];
     const yoke_param *p = &t->params[i];
-    if (p->code != YOKE_STRUCT)
-        return yk_errorf(e, EINVAL, "argument %u \"%s\" (%s) of %s is missing", i + 1, p->name, yk_code_name(p->code), t->name);
-    yk_json_struct_hint(t, i, true, hint, sizeof hint);
-    return yk_errorf(e, ENOTSUP, "argument %u \"%s\" of %s: %s", i + 1, p->name, t->name, hint);
+    return yk_errorf(e, EINVAL, "argument %u \"%s\" (%s) of %s is missing", i + 1, p->name, yk_code_name(p->code), t->name);
 }
 
 static int fill_words(const yoke_task *t, yk_job *job, const char *const *words, size_t n, unsigned flags, yk_error *e)
@@ -193,6 +189,10 @@ static int run_run(void *values, const yk_words *operands)
     code = yk_target_open(operands->v[0], &target);
     if (code != 0)
         return code;
+    if (yk_json_callable(target.task, &e) < 0) {
+        yk_target_close(&target);
+        return yk_complain(2, "%s", e.text);
+    }
     const char *uri = v->on ? v->on : DEFAULT_EXECUTOR;
     unsigned flags = (v->nonfinite ? YOKE_JSON_NONFINITE : 0u) | (v->base64 ? YOKE_JSON_BASE64 : 0u);
     yk_prepare_crashes();
@@ -246,7 +246,7 @@ static const yk_option run_options[] = {
      .offset = offsetof(run_values, raw)},
     {.name = "nonfinite",
      .kind = YK_OPT_FLAG,
-     .help = "allow NaN and infinities, as the strings \"NaN\", \"Infinity\", \"-Infinity\"",
+     .help = YK_HELP_NONFINITE,
      .offset = offsetof(run_values, nonfinite)},
     {.name = "base64",
      .kind = YK_OPT_FLAG,
@@ -272,12 +272,13 @@ const yk_command yk_command_run = {
         "A text parameter takes its word as it is, byte for byte; every other type reads it as JSON. NAME=VALUE gives "
         "a parameter by name, to text too: s=abc is the text abc if there is a parameter s, and s=s=abc is the text s=abc. "
         "One word that is a JSON array or object gives all arguments; a single - reads it from stdin. For a task of one "
-        "array, [1,2,3] is the array, as [[1,2,3]] is; an array that a task writes (out) is given by its shape. For a task "
+        "array, [1,2,3] is the array, as [[1,2,3]] is. For a task "
         "of one string a word is taken as text unless it is exactly an array of one string, or an object with the "
         "parameter's name as its one "
         "key; NAME=VALUE makes any word text; yoke map reads its records in the same way. What a single - reads is always JSON. "
-        "A struct has no JSON form: one with a default is left out, any other can be given from C only. "
-        "A word that begins with - and is no option goes after --.\n\n"
+        "A struct has no JSON form: one with a default is left out; a task with any other, or with a struct as its result, can "
+        "be called from C only. "
+        "A word that begins with - and is no option goes after --.\n\n" YK_ABOUT_ARRAYS
         "Stdout holds the result and nothing else: what a task prints there (printf) goes to stderr, as if the command had been "
         "run with 1>&2, on every executor.\n\n"
         "The task runs in a process of its own unless --on says otherwise, so that a crash, a call of exit() or a timeout ends "

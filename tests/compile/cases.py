@@ -321,3 +321,66 @@ algorithm('count: arguments of another type', PREDICATE, 'int *x', 'yoke_count(N
 algorithm('select: to another type', PREDICATE, 'double *x, int *y, size_t *n', 'yoke_select(NULL, x, 9, y, n, below, x)', {'gcc': 'yoke_select|YK_SAME|mismatch|incompatible', 'clang': 'mismatch|incompatible', 'g++': 'distinct|conditional', 'clang++': 'mismatch|distinct|incompatible'}, only=CXX)
 algorithm('histogram: no such bins', BIN, 'int *x, uint64_t *n', 'yoke_histogram(NULL, 9, 4, n, bins, x)', '(a_bin_named|all)_bins')
 algorithm('histogram: counts of another type', BIN, 'int *x, double *n', 'yoke_histogram(NULL, 9, 4, n, bin, x)', 'yk_bin_all_bin|no matching|(incompatible|convert) .*(int|double)')
+
+# ---- Kernels ----
+KERNELS = '#include <yoke/kernel.h>\n'
+AXPY = KERNELS + 'YOKE_KERNEL(axpy, ((val, float, a), (in, float, x), (inout, float, y)), y[i] += a * x[i];)\n'
+DOT = KERNELS + 'YOKE_REDUCTION(double, dot, (0), a + b, x[i] * y[i], ((in, double, x), (in, double, y)));\n'
+TUPLES = r'write the parameters as \(\(val, type, name\), \(in, type, name\)'
+for name, params in (('no second pair', '(in, float, x)'), ('no parentheses', 'float x'), ('empty', '()'), ('two things', '((in, float))'),
+                     ('five things', '((in, float, x, n, 2))'), ('unknown word', '((const, float, x), (out, float, y))'),
+                     ('pointer as for a loop', '((float *, x))'), ('comma too many', '((in, float, x), )'),
+                     ('no parentheses round the second', '((in, float, x), out)')):
+    wrong('kernel: ' + name, KERNELS + 'YOKE_KERNEL(bad, %s, y[i] = x[i];)' % params, 'kernel bad: ' + TUPLES)
+    wrong('reduction kernel: ' + name, KERNELS + 'YOKE_REDUCTION(float, bad, (0), a + b, x[i], %s);' % params, 'kernel bad: ' + TUPLES)
+wrong('kernel: 17 parameters', KERNELS + 'YOKE_KERNEL(bad, (%s), ;)' % ', '.join('(val, int, p%d)' % i for i in range(17)), 'kernel bad: at most 16 parameters')
+RETURN = {'gcc': 'kernel axpy: a body has no return; continue ends an element', 'clang': 'no_return_in_kernel_axpy', 'g++': 'no_return_in_kernel_axpy|no value', 'clang++': 'no_return_in_kernel_axpy'}
+for name, body in (('return', 'if (x[i] < 0) return; y[i] = x[i];'), ('return at once', 'return;'), ('return in braces', 'if (i > 5) { y[i] = 0; return; }'),
+                   ('return a value', 'y[i] = 0; return 5;')):
+    wrong('kernel: ' + name, KERNELS + 'YOKE_KERNEL(axpy, ((in, float, x), (out, float, y)), %s)' % body, dict(RETURN, gcc='axpy') if '5;' in body else RETURN)
+wrong('kernel: writes what is read', KERNELS + 'YOKE_KERNEL(bad, ((in, float, x)), x[i] = 1;)', 'read-only|const')
+wrong('kernel: unknown name', KERNELS + 'YOKE_KERNEL(bad, ((out, float, y)), y[i] = z[i];)', r'\bz\b')
+wrong('kernel: twice', AXPY + AXPY[len(KERNELS):], 'yk_kernel_takes_axpy')
+wrong('kernel: parameter twice', KERNELS + 'YOKE_KERNEL(bad, ((in, float, x), (out, float, x)), x[i] = 1;)', r'\bx\b')
+wrong('kernel: parameter i', KERNELS + 'YOKE_KERNEL(bad, ((val, long, n), (out, float, y)), y[i] = n;)', r'\bn\b')
+wrong('kernel: count of an array', KERNELS + 'YOKE_KERNEL(bad, ((in, float, x, m)), (void)x[i];)', r'\bm\b')
+wrong('kernel: a type that is unknown', KERNELS + 'YOKE_KERNEL(bad, ((in, strang, x)), (void)x[i];)', 'strang')
+wrong('kernel: <yoke.h> alone', 'YOKE_KERNEL(bad, ((in, float, x), (out, float, y)), y[i] = x[i];)', 'kernel bad: include <yoke/kernel.h> by name', only=C)
+STREAM = 'void use(yoke_stream *s, float *x, float *y, double *z);\nvoid use(yoke_stream *s, float *x, float *y, double *z) { (void)%s; }'
+
+
+def enqueues(name, front, statement, *expected):
+    wrong('enqueue: ' + name, front + STREAM % statement, *expected)
+
+
+enqueues('too few arguments', AXPY, 'yoke_enqueue(s, axpy, 9, x, y)', dict(few('kernel', 'axpy'), **{'g++': 'few .*_axpy|float'}))
+enqueues('too many arguments', AXPY, 'yoke_enqueue(s, axpy, 9, 2, x, y, y)', {'gcc': 'too many .*yk_kernel_put_axpy', 'clang': 'too many arguments', 'g++': 'too many .*_axpy', 'clang++': 'no matching .*_axpy'})
+enqueues('another type', AXPY, 'yoke_enqueue(s, axpy, 9, 2, x, z)', 'yk_kernel_put_axpy|no matching|incompatible|convert')
+enqueues('wrong order', AXPY, 'yoke_enqueue(s, axpy, 9, x, 2, y)', 'yk_kernel_put_axpy|no matching|incompatible|convert')
+enqueues('no such kernel', AXPY, 'yoke_enqueue(s, axpz, 9, 2, x, y)', '(a_kernel_named|put)_axpz')
+enqueues('a loop is no kernel', AXPY + LOOP, 'yoke_enqueue(s, scale, 9, 2, z)', '(a_kernel_named|put)_scale')
+enqueues('no stream', AXPY, 'yoke_enqueue(x, axpy, 9, 2, x, y)', 'yoke_stream|no matching|yk_kernel_put_axpy')
+enqueues('a kernel is no reduction', AXPY, 'yoke_reduction(s, axpy, 9, 2, x, y)', '(a_reduction_kernel_named|get)_axpy')
+enqueues('result of another type', DOT, 'yoke_enqueue_reduction(s, dot, 9, x, z, z)', 'yk_kernel_put_dot|no matching|incompatible|convert')
+enqueues('reduction with too few', DOT, 'yoke_reduction(s, dot, 9, z)', few('kernel', 'dot'))
+wrong('reduction kernel: identity without parentheses', KERNELS + 'YOKE_REDUCTION(double, bad, 0, a + b, x[i], ((in, double, x)));', 'reduction bad: write the identity in parentheses')
+wrong('reduction kernel: too large', KERNELS + 'struct huge { char x[200]; };\nYOKE_REDUCTION(struct huge, bad, ({{0}}), a, *x, ((in, struct huge, x)));', 'reduction bad: its type has more than 128 bytes')
+wrong('reduction kernel: combines what is no value', KERNELS + 'YOKE_REDUCTION(double, bad, (0), a + c, x[i], ((in, double, x)));', r'\bc\b')
+PROGRAM = '#include <yoke/program.h>\n'
+SUMS = PROGRAM + 'YOKE_PROGRAM(sums, 64, ((in, float, x), (out, float, y)), YOKE_SHARED(float, s, 64); YOKE_ITEMS(l) { s[l] = x[l]; } YOKE_ITEMS(l) { y[l] = s[63 - l]; })\n'
+wrong('program: too many items', PROGRAM + 'YOKE_PROGRAM(bad, 2000, ((out, float, y)), YOKE_ITEMS(l) { y[l] = 1; })', 'program bad: the items of a group are a constant from 1 to 1024')
+wrong('program: no parameters', PROGRAM + 'YOKE_PROGRAM(bad, 64, (out, float, y), YOKE_ITEMS(l) { y[l] = 1; })', 'kernel bad: ' + TUPLES)
+wrong('program: return', PROGRAM + 'YOKE_PROGRAM(axpy, 64, ((out, float, y)), YOKE_ITEMS(l) { if (l > 5) return; y[l] = 1; })', RETURN)
+wrong('program: n', PROGRAM + 'YOKE_PROGRAM(bad, 64, ((out, float, y)), YOKE_ITEMS(l) { y[l] = n; })', r'\bn\b')
+wrong('program: continue outside a region', PROGRAM + 'YOKE_PROGRAM(bad, 64, ((out, float, y)), if (!y) continue; YOKE_ITEMS(l) { y[l] = 1; })', 'continue')
+enqueues('a program is no kernel', SUMS, 'yoke_enqueue(s, sums, 9, x, y)', '(a_kernel_named|put)_sums')
+enqueues('a kernel is no program', AXPY + PROGRAM, 'yoke_enqueue_program(s, axpy, 9, 2, x, y)', '(a_program_named|put)_axpy')
+enqueues('a reduction is no kernel', DOT, 'yoke_enqueue(s, dot, 9, z, z, z)', '(a_kernel_named|put)_dot')
+SCAN_KERNEL = '#include <yoke/scan_kernel.h>\n'
+RUN = SCAN_KERNEL + 'YOKE_SCAN_KERNEL(double, run, (0), a + b, x[i], ((in, double, x), (out, double, y)), y[i] = item;)\n'
+wrong('scan kernel: parameters', SCAN_KERNEL + 'YOKE_SCAN_KERNEL(double, bad, (0), a + b, x[i], (in, double, x), y[i] = item;)', 'kernel bad: ' + TUPLES)
+wrong('scan kernel: identity without parentheses', SCAN_KERNEL + 'YOKE_SCAN_KERNEL(double, bad, 0, a + b, x[i], ((inout, double, x)), x[i] = item;)', 'scan bad: write the identity in parentheses')
+wrong('scan kernel: return', SCAN_KERNEL + 'YOKE_SCAN_KERNEL(double, axpy, (0), a + b, x[i], ((inout, double, x)), if (i > 3) return; x[i] = item;)', RETURN)
+enqueues('a scan is no kernel', RUN, 'yoke_enqueue(s, run, 9, z, z)', '(a_kernel_named|put)_run')
+enqueues('a kernel is no scan', RUN + AXPY, 'yoke_enqueue_scan(s, axpy, 9, 2, x, y)', '(a_scan_kernel_named|put)_axpy')
+enqueues('scan with too few', RUN, 'yoke_enqueue_scan(s, run, 9, z)', few('kernel', 'run'))

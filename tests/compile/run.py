@@ -70,6 +70,22 @@ double use_views(yoke_in_f64 in, const yoke_inout_f64 io, yoke_out_f64 out, cons
 }
 '''
 
+KERNELS = '''
+#include <yoke/kernel.h>
+YOKE_DEVICE_CODE(
+    struct both { float least, most; };
+    YOKE_FN float returned(float x) { if (x < 0) return 0; return x; }
+    YOKE_CONST float table[2] = {1, 2};
+)
+YOKE_KERNEL(clip, ((val, float, most), (in, float, x, n + 1), (out, float, returns)), returns[i] = returned(x[i + 1]) + table[i & 1]; if (returns[i] < most) continue; returns[i] = most;)
+YOKE_REDUCTION(float, longest, (0), yoke_greater(a, b), sqrt(x[i]), ((in, float, x)));
+int enqueue(yoke_stream *s, float *x);
+int enqueue(yoke_stream *s, float *x)
+{
+    return yoke_enqueue(s, clip, 9, 2, x, x) + (int)yoke_reduction(s, longest, 9, x) + yoke_enqueue_reduction(s, longest, 9, x, x);
+}
+'''
+
 
 def compile_text(compiler, code):
     """What the compiler says of it, and whether it took it."""
@@ -126,6 +142,13 @@ def right_uses_of_threads_compile():
 def right_uses_of_views_compile():
     for compiler in ALL:
         taken, output = compile_text(compiler, VIEWS)
+        check(taken, '%s: %s' % (compiler, output))
+
+
+@test
+def right_uses_of_kernels_compile():
+    for compiler in ALL:
+        taken, output = compile_text(compiler, KERNELS)
         check(taken, '%s: %s' % (compiler, output))
 
 

@@ -1,5 +1,8 @@
-/* cuda.c - the CUDA table over a driver that is none: how it is found and why it is not, devices, streams, events, copies. */
+/* cuda.c - the CUDA table over a driver that is none: how it is found and why it is not, devices, streams, events,
+ * copies. */
 #include "cuda_run.h"
+#include "gpu/cuda.h"
+#include "sync/wait.h"
 #include <pthread.h>
 #include <sys/wait.h>
 
@@ -56,7 +59,7 @@ static void check_init(const char *function, int result, const char *text)
         check_count(-ENODEV, text);
         _exit(0);
     }
-    int status;
+    int status = 0;
     CHECK(child > 0 && waitpid(child, &status, 0) == child);
     CHECK_INT(status, 0);
 }
@@ -75,9 +78,22 @@ TEST(what_ails_the_driver_is_said)
     check_init("cuInit", 2, "cuda: opening the driver: cuInit: out of memory (CUDA_ERROR_OUT_OF_MEMORY, 2)");
     check_init("cuInit", 12345, "cuInit: an error that the driver does not know (unknown error, 12345)");
     check_init("cuDeviceGetCount", 999, "does not work");
-    check_init("cuDriverGetVersion", 999, "lacks cuDriverGetVersion");
     setenv("CUDA_VISIBLE_DEVICES", "none", 1);
     check_init("cuInit", 100, "finds no device (CUDA_VISIBLE_DEVICES is \"none\")");
+}
+
+TEST(a_stub_is_no_driver)
+{
+    fake_use("fake-cuda-stub");
+    check_count(-ENODEV, "fake-cuda-stub.so is a toolkit's stub for linking, not a driver");
+}
+
+TEST(a_driver_that_does_not_tell_its_version)
+{
+    fake_cuda *f = fake_use("fake-cuda");
+    f->fail("cuDriverGetVersion", 1, 999);
+    CHECK_INT(C.count(NULL), 1);
+    CHECK_INT(yk_cuda_version(), 0);
 }
 
 TEST(no_device_is_no_driver)
@@ -279,8 +295,23 @@ TEST(an_event_may_be_closed_before_the_stream_has_come_to_it)
     check_nothing_left(f);
 }
 
+static int lent, taken;
+
+static void lend(yk_blocking *b)
+{
+    (void)b;
+    lent++;
+}
+
+static void take_back(yk_blocking *b)
+{
+    (void)b;
+    taken++;
+}
+
 TEST(a_long_wait_sleeps)
 {
+    yk_blocking worker = {.begin = lend, .end = take_back};
     fake_cuda *f = fake_use("fake-cuda");
     run r;
     open_held(f, &r);
@@ -289,9 +320,19 @@ TEST(a_long_wait_sleeps)
     f->fail(NULL, 0, 0);
     CHECK_INT(C.copy(&r.s, r.a.base, &r.a, x, NULL, 4, &r.e), 0);
     f->hold(false);
+    yk_blocked_hook = &worker;
     CHECK_INT(C.stream_wait(&r.s, &r.e), 0);
     CHECK_INT(f->calls("cuEventSynchronize"), 1);
+    CHECK_INT(C.copy(&r.s, r.a.base, &r.a, x, NULL, 4, &r.e), 0);
+    CHECK_INT(C.event_mark(&r.s, &r.v, &r.e), 0);
+    CHECK_INT(C.event_wait(&r.v, &r.e), 0);
+    CHECK_INT(f->calls("cuEventSynchronize"), 2);
+    CHECK_INT(lent, 2);
+    CHECK_INT(taken, 2);
     f->slow(0);
+    CHECK_INT(C.stream_wait(&r.s, &r.e), 0); /* a short one does not */
+    CHECK_INT(lent, 2);
+    yk_blocked_hook = NULL;
     run_close(&r);
     check_nothing_left(f);
 }
@@ -333,7 +374,9 @@ TEST(copies_go_in_every_direction)
     copy_and_check(&r, r.b.base + 128, &r.b, r.a.base, &r.a);
     copy_and_check(&r, there, NULL, r.a.base, &r.a);
     copy_and_check(&r, there, NULL, here, NULL);
-    CHECK_INT(f->calls("cuMemcpyHtoDAsync") + f->calls("cuMemcpyDtoDAsync") + f->calls("cuMemcpyDtoHAsync") + f->calls("cuMemcpyAsync"), 4);
+    CHECK_INT(f->calls("cuMemcpyHtoDAsync") + f->calls("cuMemcpyDtoDAsync") + f->calls("cuMemcpyDtoHAsync") +
+                  f->calls("cuMemcpyAsync"),
+              4);
     run_close(&r);
     check_nothing_left(f);
 }
@@ -409,6 +452,36 @@ TEST(any_thread_may_use_a_device)
     check_nothing_left(f);
 }
 
+TEST(a_thread_outlives_a_device)
+{
+    fake_cuda *f = fake_use("fake-cuda");
+    C.count(NULL);
+    check_thread_outlives_device();
+    check_nothing_left(f);
+}
+
+TEST(what_others_make_current_does_not_matter)
+{
+    fake_cuda *f = fake_use("fake-cuda");
+    run r;
+    f->devices = 2;
+    add_kernels(f);
+    run_init(&r);
+    CHECK_INT(run_open(&r), 0);
+    struct yk_cu_context *other, *now;
+    CHECK_INT(yk_cuda.cuDevicePrimaryCtxRetain(&other, 1), 0);
+    CHECK_INT(yk_cuda.cuCtxSetCurrent(other), 0);
+    CHECK_INT(run_work(&r), 0);
+    CHECK_INT(yk_cuda.cuCtxSetCurrent(NULL), 0);
+    CHECK_INT(run_fill(&r), 0);
+    CHECK_INT(yk_cuda.cuCtxSetCurrent(other), 0);
+    run_close(&r);
+    yk_cuda.cuCtxGetCurrent(&now);
+    CHECK(now == NULL || now == other);
+    CHECK_INT(yk_cuda.cuDevicePrimaryCtxRelease(1), 0);
+    check_nothing_left(f);
+}
+
 TEST(two_devices_in_one_thread)
 {
     fake_cuda *f = fake_use("fake-cuda");
@@ -418,6 +491,7 @@ TEST(two_devices_in_one_thread)
     run_init(&r);
     run_init(&q);
     CHECK_INT(run_open(&r), 0);
+    C.describe(1, &q.d.info);
     CHECK_INT(C.open(&q.d, 1, &q.e), 0);
     CHECK_INT(C.stream_open(&q.s, &q.e), 0);
     CHECK_INT(run_work(&r), 0);
@@ -437,6 +511,7 @@ TEST(a_device_may_be_opened_twice)
     add_kernels(f);
     run_init(&r);
     yoke_device d = {.driver = &C};
+    C.describe(0, &d.info);
     CHECK_INT(C.open(&d, 0, &r.e), 0);
     CHECK_INT(run_through(&r), 0);
     run_close(&r);
@@ -460,7 +535,7 @@ TEST(in_a_child_it_does_not_work)
         CHECK_INT(C.open(&d, 0, &e), -ECHILD);
         _exit(0);
     }
-    int status;
+    int status = 0;
     CHECK(child > 0 && waitpid(child, &status, 0) == child);
     CHECK_INT(status, 0);
     run_close(&r);

@@ -1,9 +1,10 @@
-/* fake_cuda.c - a CUDA driver on the memory of the host, for tests; see fake_cuda.h. Here are steering, devices and contexts.
+/* fake_cuda.c - a CUDA driver on the memory of the host, for tests; see fake_cuda.h. Here are steering, devices and
+ * contexts.
  *
  *     -DFAKE_BEFORE=12000   a driver of 11.4: cuGetProcAddress without a status
  *     -DFAKE_BEFORE=11030   one of 11.0: symbols alone
  *     -DFAKE_BEFORE=11000   one of 10.2: and one of them is not there yet
- */
+ *     -DFAKE_STUB           a library for linking: every call gives 34, and does nothing */
 #include "fake_inside.h"
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 
 struct fake_state fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 __thread struct yk_cu_context *fake_current;
+__thread unsigned fake_current_generation;
 __thread const struct yk_cu_stream *fake_running;
 
 /* ---- Steering ---- */
@@ -26,8 +28,8 @@ void fake_complain(const char *what, const char *function)
 
 bool fake_is_lost(int result)
 {
-    return result == 214 || result == 220 || result == 226 || result == 700 || result == 702 || result == 709 || result == 710 ||
-           (result >= 714 && result <= 719) || result == 721;
+    return result == 214 || result == 220 || result == 226 || result == 700 || result == 702 || result == 709 ||
+           result == 710 || (result >= 714 && result <= 719) || result == 721;
 }
 
 static void count_call(const char *name)
@@ -42,12 +44,15 @@ static void count_call(const char *name)
 /* What every call begins with, under the fake.lock: whether it is to fail, and with what. */
 int fake_enter(const char *symbol)
 {
+#ifdef FAKE_STUB
+    return YK_CUDA_STUB;
+#endif
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)(strlen(symbol) - (strstr(symbol, "_v2") ? 3 : 0)), symbol);
     count_call(name);
     bool meant = fake.injected.k > 0 && (!*fake.injected.function || strcmp(fake.injected.function, name) == 0);
     if (!meant || --fake.injected.k > 0)
-        return fake_current && fake_current->sticky && strncmp(name, "nvrtc", 5) != 0 && !strstr(name, "GetError") ? fake_current->sticky : 0;
+        return 0;
     snprintf(fake.failed_name, sizeof fake.failed_name, "%s", name);
     fake.injected.forgive |= strcmp(name, "cuCtxSetCurrent") == 0;
     if (fake_current && fake_is_lost(fake.injected.result))
@@ -58,7 +63,11 @@ int fake_enter(const char *symbol)
 static void control_kernel(const char *name, fake_kernel fn, const size_t *sizes)
 {
     pthread_mutex_lock(&fake.lock);
-    struct yk_cu_function *k = &fake.kernels[fake.kernel_count++ % KERNELS_MOST];
+    size_t at = 0;
+    while (at < fake.kernel_count && strcmp(fake.kernels[at].name, name) != 0)
+        at++;
+    struct yk_cu_function *k = &fake.kernels[at % KERNELS_MOST];
+    fake.kernel_count = YK_MAX(fake.kernel_count, (unsigned)YK_MIN(at + 1, (size_t)KERNELS_MOST));
     snprintf(k->name, sizeof k->name, "%s", name);
     k->fn = fn;
     for (unsigned i = 0; i < PARAMETERS_MOST - 1 && (k->sizes[i] = sizes[i]); i++)
@@ -121,6 +130,7 @@ static void control_slow(int64_t ns)
 static fake_live control_live(void)
 {
     pthread_mutex_lock(&fake.lock);
+    fake_end_streams();
     fake_live now = fake.live;
     pthread_mutex_unlock(&fake.lock);
     return now;
@@ -139,8 +149,19 @@ static const char *control_complaint(void)
     return fake.complaint;
 }
 
-API fake_cuda fake_cuda_control = {1, YK_MIN(FAKE_BEFORE - 10, 13000), 90, control_kernel, control_fail, control_failed, control_calls,
-                                   control_hold, control_fault, control_slow, control_live, control_leaked, control_complaint};
+API fake_cuda fake_cuda_control = {1,
+                                   YK_MIN(FAKE_BEFORE - 10, 13000),
+                                   90,
+                                   control_kernel,
+                                   control_fail,
+                                   control_failed,
+                                   control_calls,
+                                   control_hold,
+                                   control_fault,
+                                   control_slow,
+                                   control_live,
+                                   control_leaked,
+                                   control_complaint};
 
 /* ---- Finding and describing ---- */
 
@@ -152,6 +173,9 @@ static const struct {
 
 static __attribute__((unused)) int find(const char *name, void **ret, int version)
 {
+#ifdef FAKE_STUB
+    return YK_CUDA_STUB;
+#endif
     if (version > fake_cuda_control.version)
         return YK_CUDA_INVALID_VALUE;
     *ret = NULL;
@@ -264,10 +288,24 @@ int cuDeviceGetAttribute(int *ret, int attribute, int device)
     int capability = fake_cuda_control.capability;
     const struct {
         int attribute, value;
-    } values[] = {{1, 1024},     {8, 48 << 10},  {10, 32},        {13, 1980000},        {16, 132},
-                  {33, 0x1b},    {34, device},   {36, 3201000},   {37, 6144},           {38, 60 << 20},
-                  {39, 2048},    {40, 3},        {50, 0},         {75, capability / 10}, {76, capability % 10},
-                  {82, 1 << 16}, {97, LOCAL_MOST}, {100, 0}};
+    } values[] = {{1, 1024},
+                  {8, 48 << 10},
+                  {10, 32},
+                  {13, 1980000},
+                  {16, 132},
+                  {33, 0x1b},
+                  {34, device},
+                  {36, 3201000},
+                  {37, 6144},
+                  {38, 60 << 20},
+                  {39, 2048},
+                  {40, 3},
+                  {50, 0},
+                  {75, capability / 10},
+                  {76, capability % 10},
+                  {82, 1 << 16},
+                  {97, LOCAL_MOST},
+                  {100, 0}};
     for (size_t i = 0; i < YK_COUNT_OF(values); i++)
         if (values[i].attribute == attribute) {
             *ret = values[i].value;
@@ -278,12 +316,19 @@ int cuDeviceGetAttribute(int *ret, int attribute, int device)
 
 /* ---- Contexts ---- */
 
+int fake_state_of_current(void)
+{
+    if (!fake_current || !fake_current->references)
+        return YK_CUDA_INVALID_CONTEXT;
+    return fake_current_generation != fake_current->generation ? YK_CUDA_DESTROYED : fake_current->sticky;
+}
+
 int cuDevicePrimaryCtxRetain(struct yk_cu_context **ret, int device)
 {
     BEGIN_OR_RETURN(false);
     struct yk_cu_context *c = &fake.contexts[device];
     if (c->references++ == 0) {
-        *c = (struct yk_cu_context){.references = 1, .number = (unsigned)device};
+        *c = (struct yk_cu_context){.references = 1, .generation = c->generation + 1};
         fake.live.contexts++;
     }
     *ret = c;
@@ -304,14 +349,34 @@ void fake_wait_idle(const struct yk_cu_context *c)
         pthread_cond_wait(&fake.changed, &fake.lock);
 }
 
-static unsigned left_over(const struct yk_cu_context *c)
+/* A context that goes takes all with it that lives in it, handles or not. */
+static void end_context(struct yk_cu_context *c)
 {
-    unsigned n = 0;
+    unsigned left = c->streams + c->events + c->modules + c->blocks + c->pinned;
+    if (!c->sticky && !fake.injected.forgive)
+        fake.leaked += left;
+    fake.live.streams -= c->streams;
+    fake.live.events -= c->events;
+    fake.live.modules -= c->modules;
+    fake.live.blocks -= c->blocks;
+    fake.live.pinned -= c->pinned;
+    c->streams = c->events = c->modules = c->blocks = c->pinned = 0;
     for (struct yk_cu_stream *s = fake.streams; s; s = s->next)
-        n += s->context == c && !s->closing;
+        s->closing |= s->context == c;
+    for (struct yk_cu_event *v = fake.events, *next; v; v = next) {
+        next = v->next;
+        if (v->context == c)
+            fake_end_event(v);
+    }
+    for (struct yk_cu_module *m = fake.modules, *next; m; m = next) {
+        next = m->next;
+        if (m->context == c)
+            fake_end_module(m);
+    }
     for (block *b = fake.blocks; b; b = b->next)
-        n += b->context == c;
-    return n;
+        b->context = b->context == c ? NULL : b->context;
+    fake.live.contexts--;
+    pthread_cond_broadcast(&fake.changed);
 }
 
 int cuDevicePrimaryCtxRelease_v2(int device)
@@ -320,18 +385,8 @@ int cuDevicePrimaryCtxRelease_v2(int device)
     struct yk_cu_context *c = &fake.contexts[device];
     if (!c->references)
         RETURN(YK_CUDA_INVALID_CONTEXT);
-    if (--c->references == 0) {
-        if (!c->sticky && !fake.injected.forgive)
-            fake.leaked += left_over(c) + fake.live.events + fake.live.modules;
-        if (c->sticky || fake.injected.forgive) /* it is all gone with the context, handles or not */
-            fake.live = (fake_live){.contexts = fake.live.contexts, .programs = fake.live.programs};
-        for (struct yk_cu_stream *s = fake.streams; s; s = s->next)
-            s->closing |= s->context == c;
-        for (block *b = fake.blocks; b; b = b->next)
-            b->context = b->context == c ? NULL : b->context;
-        fake.live.contexts--;
-        pthread_cond_broadcast(&fake.changed);
-    }
+    if (--c->references == 0)
+        end_context(c);
     RETURN(begun);
 }
 
@@ -341,6 +396,7 @@ int cuCtxSetCurrent(struct yk_cu_context *context)
     if (context && !context->references)
         RETURN(YK_CUDA_INVALID_CONTEXT);
     fake_current = context;
+    fake_current_generation = context ? context->generation : 0;
     RETURN(YK_CUDA_OK);
 }
 

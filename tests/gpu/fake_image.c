@@ -32,9 +32,25 @@ int cuModuleLoadDataEx(struct yk_cu_module **ret, const void *image, unsigned co
     m->len = length(image);
     m->text = malloc(m->len);
     memcpy(m->text, image, m->len);
-    fake.live.modules++;
+    m->next = fake.modules;
+    fake.modules = m;
+    fake_count(fake_current, modules, 1);
     *ret = m;
     RETURN(YK_CUDA_OK);
+}
+
+void fake_end_module(struct yk_cu_module *m)
+{
+    struct yk_cu_module **at = &fake.modules;
+    while (*at != m)
+        at = &(*at)->next;
+    *at = m->next;
+    for (struct yk_cu_function *f = m->functions, *next; f; f = next) {
+        next = f->next;
+        free(f);
+    }
+    free(m->text);
+    free(m);
 }
 
 int cuModuleUnload(struct yk_cu_module *m)
@@ -42,13 +58,8 @@ int cuModuleUnload(struct yk_cu_module *m)
     BEGIN(true);
     if (!fake_is_lost(begun)) {
         fake_wait_idle(fake_current);
-        for (struct yk_cu_function *f = m->functions, *next; f; f = next) {
-            next = f->next;
-            free(f);
-        }
-        fake.live.modules--;
-        free(m->text);
-        free(m);
+        fake_count(m->context, modules, -1);
+        fake_end_module(m);
     }
     RETURN(begun);
 }
@@ -102,12 +113,14 @@ static void copy_values(const struct yk_cu_function *f, void **arguments, op *o)
     o->launch.args = places;
 }
 
-int cuLaunchKernel(struct yk_cu_function *f, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y,
-                   unsigned block_z, unsigned shared, struct yk_cu_stream *s, void **arguments, void **extra)
+int cuLaunchKernel(struct yk_cu_function *f, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
+                   unsigned block_y, unsigned block_z, unsigned shared, struct yk_cu_stream *s, void **arguments,
+                   void **extra)
 {
     BEGIN_OR_RETURN(true);
     uint64_t threads = (uint64_t)block_x * block_y * block_z, groups = (uint64_t)grid_x * grid_y * grid_z;
-    if (!threads || threads > 1024 || !groups || grid_y > 65535 || grid_z > 65535 || extra || (int)shared > f->dynamic_most)
+    if (!threads || threads > 1024 || !groups || grid_y > 65535 || grid_z > 65535 || extra ||
+        (int)shared > f->dynamic_most)
         RETURN(YK_CUDA_INVALID_VALUE);
     op o = {.kind = LAUNCH, .fn = f->fn, .launch = {{grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared, NULL}};
     copy_values(f, arguments, &o);

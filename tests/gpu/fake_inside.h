@@ -1,5 +1,5 @@
-/* fake_inside.h - what the files of the fake driver share: fake_cuda.c steers, fake_stream.c has memory, streams and events,
- * fake_image.c images and launches, fake_nvrtc.c the compiler. One lock guards all; work is done without it. */
+/* fake_inside.h - what the files of the fake driver share: fake_cuda.c steers, fake_stream.c has memory, streams and
+ * events, fake_image.c images and launches, fake_nvrtc.c the compiler. One lock guards all; work is done without it. */
 #ifndef FAKE_INSIDE_H
 #define FAKE_INSIDE_H
 #include "fake_cuda.h"
@@ -18,8 +18,9 @@ enum { DEVICES_MOST = 8, KERNELS_MOST = 64, PARAMETERS_MOST = 260, LOCAL_MOST = 
 YK_CUDA_CALLS(PROTOTYPE)
 
 struct yk_cu_context {
-    unsigned references, number;
+    unsigned references, generation; /* how often it was made */
     int sticky;
+    unsigned streams, events, modules, blocks, pinned; /* that live in it */
 };
 
 typedef enum kind { COPY, SET, LAUNCH, RECORD, AFTER } kind;
@@ -41,7 +42,8 @@ typedef struct op {
 struct yk_cu_stream {
     struct yk_cu_context *context;
     op *first, **last;
-    bool busy, closing;
+    bool busy, closing, ended;
+    pthread_t thread;
     struct yk_cu_stream *next;
 };
 
@@ -51,6 +53,7 @@ struct yk_cu_event {
     unsigned references;
     bool timed;
     double ms;
+    struct yk_cu_event *next;
 };
 
 struct yk_cu_function {
@@ -66,6 +69,7 @@ struct yk_cu_module {
     char *text;
     size_t len;
     struct yk_cu_function *functions;
+    struct yk_cu_module *next;
 };
 
 typedef struct block {
@@ -84,6 +88,8 @@ struct fake_state {
     struct yk_cu_function kernels[KERNELS_MOST];
     unsigned kernel_count, leaked;
     struct yk_cu_stream *streams;
+    struct yk_cu_event *events;
+    struct yk_cu_module *modules;
     block *blocks;
     fake_live live;
     bool initialized, held;
@@ -101,6 +107,7 @@ struct fake_state {
 };
 extern struct fake_state fake;
 extern __thread struct yk_cu_context *fake_current;
+extern __thread unsigned fake_current_generation;
 extern __thread const struct yk_cu_stream *fake_running; /* in a stream's thread */
 
 void fake_complain(const char *what, const char *function);
@@ -108,26 +115,34 @@ void fake_complain(const char *what, const char *function);
 bool fake_is_lost(int result);
 /* What every call begins with, under the lock: 0, or what it is to fail with. */
 int fake_enter(const char *symbol);
+/* Counts one more or less: fake_count(fake_current, events, 1). */
+#define fake_count(c, what, by) ((c)->what += (unsigned)(by), fake.live.what += (unsigned)(by))
+/* 0, or why nothing can be done with the context that is current. */
+int fake_state_of_current(void);
 /* Until the context's streams have nothing to do. */
 void fake_wait_idle(const struct yk_cu_context *c);
+/* Give back one, or all that a context that ends has left. */
+void fake_end_event(struct yk_cu_event *v);
+void fake_end_module(struct yk_cu_module *m);
+void fake_end_streams(void);
 /* Puts something in a stream. */
 int fake_put(struct yk_cu_stream *s, op what, const char *function);
 
-#define RETURN(result)                 \
-    do {                               \
-        int returned = (result);       \
-        pthread_mutex_unlock(&fake.lock);   \
-        return returned;               \
+#define RETURN(result)                                                                                                   \
+    do {                                                                                                                 \
+        int returned = (result);                                                                                         \
+        pthread_mutex_unlock(&fake.lock);                                                                                \
+        return returned;                                                                                                 \
     } while (0)
 /* needs: the call is about the fake_current context. */
-#define BEGIN(needs)                                         \
-    pthread_mutex_lock(&fake.lock);                               \
-    int begun = fake_enter(__func__);                             \
-    if (!begun && (needs) && (!fake_current || !fake_current->references)) \
-        begun = YK_CUDA_INVALID_CONTEXT
-#define BEGIN_OR_RETURN(needs) \
-    BEGIN(needs);              \
-    if (begun)                 \
+#define BEGIN(needs)                  \
+    pthread_mutex_lock(&fake.lock);   \
+    int begun = fake_enter(__func__); \
+    if (!begun && (needs))            \
+    begun = fake_state_of_current()
+#define BEGIN_OR_RETURN(needs)                                                                                           \
+    BEGIN(needs);                                                                                                        \
+    if (begun)                                                                                                           \
     RETURN(begun)
 
 #endif

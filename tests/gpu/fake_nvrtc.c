@@ -1,6 +1,6 @@
-/* fake_nvrtc.c - NVRTC for tests, of the same library as fake_cuda.c: an image is the text again, so that names are found in it. The
- * text decides what happens: "#error" does not compile, "#warning" and "SPILL" say so in the log, "#builtins" finds its other half
- * missing. */
+/* fake_nvrtc.c - NVRTC for tests, of the same library as fake_cuda.c: an image is the text again, so that names are
+ * found in it. The text decides what happens: "#error" does not compile, "#warning" and "SPILL" say so in the log,
+ * "#builtins" finds its other half missing. */
 #include "fake_inside.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,7 +123,8 @@ int nvrtcCompileProgram(program *p, int count, const char *const *options)
             "\nptxas info    : 0 bytes gmem\nptxas info    : Function properties for other\n"
             "    9 bytes stack frame, 9 bytes spill stores, 9 bytes spill loads\n"
             "ptxas info    : Function properties for scale\n"
-            "    24 bytes stack frame, 8 bytes spill stores, 16 bytes spill loads\nptxas info    : Used 8 registers");
+            "ptxas         .     24 bytes stack frame, 8 bytes spill stores, 16 bytes spill loads\nptxas info    : Used "
+            "8 registers\n");
     return asprintf(&p->image, "%s%s %s\n%s", p->is_ptx ? ".version 9.0 " : "", "fake image for", arch, p->text) < 0;
 }
 

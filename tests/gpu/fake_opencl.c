@@ -2,7 +2,8 @@
  * told to.
  *
  * It counts what has been made and not been released, and can pretend: that devices are GPUs, which have memory of
- * their own, and that they reach all memory of the host (which PoCL does, though 3.1 does not say so). */
+ * their own, that the platform is none that yoke knows, and that devices reach all memory of the host (which PoCL
+ * does, though 3.1 does not say so). */
 #include "fake_opencl.h"
 #include "gpu/opencl.h"
 #include <dlfcn.h>
@@ -18,6 +19,7 @@ static _Atomic int calls, fail_at, live;
 static _Atomic int32_t fail_code;
 static const char *_Atomic fail_name;
 static _Atomic unsigned pretence;
+static int32_t (*real_platform)(void *platform, uint32_t what, size_t room, void *ret, size_t *ret_size);
 static int32_t (*real_info)(void *device, uint32_t what, size_t room, void *ret, size_t *ret_size);
 
 static int32_t pretend_info(void *device, uint32_t what, size_t room, void *ret, size_t *ret_size)
@@ -41,6 +43,14 @@ static int32_t pretend_info(void *device, uint32_t what, size_t room, void *ret,
     return 0;
 }
 
+/* A platform of no known name, of which nothing is taken for granted. */
+static int32_t pretend_platform(void *platform, uint32_t what, size_t room, void *ret, size_t *ret_size)
+{
+    if (what == YK_CL_PLATFORM_SUFFIX && (pretence & FAKE_STRANGER))
+        return -30;
+    return real_platform(platform, what, room, ret, ret_size);
+}
+
 static void open_real(void)
 {
     void *library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
@@ -56,6 +66,8 @@ static void open_real(void)
     YK_CL_LATER(SET)
     real_info = real.GetDeviceInfo;
     real.GetDeviceInfo = pretend_info;
+    real_platform = real.GetPlatformInfo;
+    real.GetPlatformInfo = pretend_platform;
 }
 
 /* The code with which this call is to fail, or 0. */
@@ -76,8 +88,8 @@ static bool begins(const char *name, const char *with)
 /* What is not left out though it fails: else things would leak, or go on behind the caller's back. */
 static bool is_done_anyway(const char *name)
 {
-    return begins(name, "Release") || begins(name, "Finish") || begins(name, "WaitForEvents") ||
-           begins(name, "Flush");
+    return begins(name, "Release") || begins(name, "EnqueueUnmap") || begins(name, "Finish") ||
+           begins(name, "WaitForEvents") || begins(name, "Flush");
 }
 
 static void count_live(const char *name, bool made_event)

@@ -1,4 +1,5 @@
-/* fake_stream.c - memory, streams and events of the fake driver. Each stream is a thread with a list of what it has to do. */
+/* fake_stream.c - memory, streams and events of the fake driver. Each stream is a thread with a list of what it has to
+ * do. */
 #include "fake_inside.h"
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,8 @@
 static block *block_at(const void *p, size_t size, bool pinned)
 {
     for (block *b = fake.blocks; b; b = b->next)
-        if (b->context && b->pinned == pinned && (const char *)p >= b->base && (const char *)p + size <= b->base + b->size)
+        if (b->context && b->pinned == pinned && (const char *)p >= b->base &&
+            (const char *)p + size <= b->base + b->size)
             return b;
     return NULL;
 }
@@ -28,7 +30,7 @@ static int take(size_t size, bool pinned, void **ret)
     b->context = fake_current;
     b->next = fake.blocks;
     fake.blocks = b;
-    *(pinned ? &fake.live.pinned : &fake.live.blocks) += 1;
+    pinned ? fake_count(fake_current, pinned, 1) : fake_count(fake_current, blocks, 1);
     *ret = b->base;
     return YK_CUDA_OK;
 }
@@ -39,9 +41,9 @@ static int give(void *base, bool pinned, const char *function)
     for (block **at = &fake.blocks, *b; (b = *at); at = &b->next)
         if (b->base == base && b->pinned == pinned && b->context) {
             *at = b->next;
+            pinned ? fake_count(b->context, pinned, -1) : fake_count(b->context, blocks, -1);
             free(b->base);
             free(b);
-            *(pinned ? &fake.live.pinned : &fake.live.blocks) -= 1;
             return YK_CUDA_OK;
         }
     fake_complain("no such memory", function);
@@ -112,6 +114,15 @@ static void release(struct yk_cu_event *v)
         free(v);
 }
 
+void fake_end_event(struct yk_cu_event *v)
+{
+    struct yk_cu_event **at = &fake.events;
+    while (*at != v)
+        at = &(*at)->next;
+    *at = v->next;
+    release(v);
+}
+
 static void free_op(op *o)
 {
     if (o->event)
@@ -141,7 +152,7 @@ static void do_op(struct yk_cu_stream *s, op *o)
 
 static void *stream_thread(void *arg)
 {
-    struct yk_cu_stream *s = arg, **at;
+    struct yk_cu_stream *s = arg;
     fake_running = s;
     pthread_mutex_lock(&fake.lock);
     while (!s->closing || s->first) {
@@ -157,26 +168,38 @@ static void *stream_thread(void *arg)
         s->busy = false;
         pthread_cond_broadcast(&fake.changed);
     }
-    for (at = &fake.streams; *at != s; at = &(*at)->next)
-        ;
-    *at = s->next;
+    s->ended = true;
+    pthread_cond_broadcast(&fake.changed);
     pthread_mutex_unlock(&fake.lock);
-    free(s);
     return NULL;
+}
+
+/* Those that have been closed leave the list here. */
+void fake_end_streams(void)
+{
+    for (struct yk_cu_stream **at = &fake.streams, *s; (s = *at);) {
+        if (!s->closing) {
+            at = &s->next;
+            continue;
+        }
+        while (!s->ended)
+            pthread_cond_wait(&fake.changed, &fake.lock);
+        pthread_join(s->thread, NULL);
+        *at = s->next;
+        free(s);
+    }
 }
 
 int cuStreamCreate(struct yk_cu_stream **ret, unsigned flags)
 {
-    pthread_t thread;
     BEGIN_OR_RETURN(true);
     struct yk_cu_stream *s = calloc(1, sizeof *s);
     s->context = fake_current;
     s->last = &s->first;
     s->next = fake.streams;
     fake.streams = s;
-    fake.live.streams++;
-    pthread_create(&thread, NULL, stream_thread, s);
-    pthread_detach(thread);
+    fake_count(fake_current, streams, 1);
+    pthread_create(&s->thread, NULL, stream_thread, s);
     *ret = s;
     RETURN(flags == 1 ? YK_CUDA_OK : YK_CUDA_INVALID_VALUE);
 }
@@ -197,7 +220,7 @@ int cuStreamDestroy_v2(struct yk_cu_stream *s)
     if (fake_is_lost(begun) || is_wrong(s, __func__))
         RETURN(begun ? begun : YK_CUDA_INVALID_HANDLE);
     s->closing = true;
-    fake.live.streams--;
+    fake_count(s->context, streams, -1);
     pthread_cond_broadcast(&fake.changed);
     RETURN(begun);
 }
@@ -296,8 +319,9 @@ int cuEventCreate(struct yk_cu_event **ret, unsigned flags)
 {
     BEGIN_OR_RETURN(true);
     *ret = calloc(1, sizeof **ret);
-    **ret = (struct yk_cu_event){.context = fake_current, .references = 1, .timed = !(flags & 2)};
-    fake.live.events++;
+    **ret = (struct yk_cu_event){.context = fake_current, .references = 1, .timed = !(flags & 2), .next = fake.events};
+    fake.events = *ret;
+    fake_count(fake_current, events, 1);
     RETURN(YK_CUDA_OK);
 }
 
@@ -305,8 +329,8 @@ int cuEventDestroy_v2(struct yk_cu_event *v)
 {
     BEGIN(true);
     if (!fake_is_lost(begun)) {
-        fake.live.events--;
-        release(v);
+        fake_count(v->context, events, -1);
+        fake_end_event(v);
     }
     RETURN(begun);
 }

@@ -435,3 +435,19 @@ TEST(kernels_are_known)
     yk_kernel_add(&yoke_kernel_axpy);
     CHECK(yk_kernels() == &yoke_kernel_axpy);
 }
+
+/* The form for an OpenCL GPU, on whatever OpenCL device there is. */
+TEST(forms_for_an_opencl_gpu)
+{
+    yoke_device *dev = opencl();
+    yoke_stream *s = yoke_stream_open(dev);
+    if (yoke_device_about(dev)->group_most < 256)
+        SKIP("groups of %u", yoke_device_about(dev)->group_most);
+    dev->info.is_gpu = true;
+    try_axpy(dev, s);
+    try_points(dev, s);
+    try_atomics(dev, s);
+    try_reductions(dev, s);
+    try_reduction_in_order(dev, s);
+    CHECK_INT(yoke_device_close(dev), 0);
+}

@@ -2,6 +2,7 @@
 #include "child.h"
 #include "opencl_try.h"
 #include <pthread.h>
+#include <sched.h>
 
 static const char axpb[] = "__kernel void axpb(__global const float *x, ulong x_at, __global float *y, ulong y_at, "
                            "float a, float b, int n) {\n"
@@ -489,30 +490,64 @@ TEST(events_have_times)
     CHECK_INT(yoke_device_close(dev), 0);
 }
 
-/* A stream that waits for another's event is not done; who polls sees it end. */
+/* A kernel that waits until the host opens a gate, in memory that on PoCL is the host's too. */
 TEST(a_stream_is_asked)
+{
+    yoke_device *dev = open_opencl();
+    if (!strstr(yoke_device_about(dev)->platform, "Portable Computing Language"))
+        SKIP("only PoCL's memory is certain to be the host's");
+    yoke_stream *s = yoke_stream_open(dev);
+    yoke_stream_event *e = yoke_stream_event_open(dev);
+    yk_image *image = build(dev, "__kernel void gate(__global int *x, ulong at) {\n"
+                                 "    volatile __global int *open = (volatile __global int *)((__global char *)x + at);\n"
+                                 "    while (*open == 0) ;\n"
+                                 "}\n");
+    yk_function f = function_of(dev, image, "gate");
+    int closed = 0;
+    CHECK_INT(yoke_stream_try(s), 0);
+    for (int round = 0; round < 3; round++) {
+        int *gate = yoke_stream_alloc(s, sizeof *gate);
+        CHECK_INT(yoke_stream_fill(s, gate, &closed, sizeof closed, 1), 0);
+        CHECK_INT(yoke_stream_wait(s), 0);
+        CHECK_INT(yoke_stream_try(s), 0);
+        const yk_kernel_arg args[] = {MEMORY(gate)};
+        launch(s, &f, 1, 1, args, 1);
+        CHECK_INT(yoke_stream_mark(s, e), 0);
+        for (int i = 0; i < 100; i++) {
+            CHECK_INT(yoke_stream_try(s), -EAGAIN);
+            CHECK_INT(yoke_stream_event_try(e), -EAGAIN);
+        }
+        __atomic_store_n(gate, 1, __ATOMIC_SEQ_CST);
+        int err;
+        while ((err = yoke_stream_try(s)) == -EAGAIN)
+            sched_yield();
+        CHECK_INT(err, 0);
+        CHECK_INT(yoke_stream_event_try(e), 0);
+        CHECK_INT(yoke_stream_wait(s), 0);
+        yoke_stream_free(s, gate);
+    }
+    yoke_stream_event_close(e);
+    dev->driver->unload(dev, image);
+    CHECK_INT(yoke_device_close(dev), 0);
+}
+
+/* The host's memory in a copy is in use until the stream has come past, also when the device counts as lost. */
+TEST(a_lost_device_is_waited_for)
 {
     yoke_device *dev = open_opencl();
     yoke_stream *s = yoke_stream_open(dev);
     yk_image *image = build(dev, slow);
     yk_function f = function_of(dev, image, "slow");
-    uint32_t *x = yoke_device_alloc(dev, 4);
-    CHECK_INT(yoke_stream_try(s), 0);
-    int waits = 0;
-    for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < 5; i++)
-            run_slow(s, &f, x, 4 << 20, 1);
-        int err;
-        while ((err = yoke_stream_try(s)) == -EAGAIN)
-            waits++;
-        CHECK_INT(err, 0);
-        CHECK_INT(yoke_stream_try(s), 0);
-        CHECK_INT(yoke_stream_wait(s), 0);
-        CHECK_INT(yoke_stream_try(s), 0);
-    }
-    CHECK(waits > 0);
+    uint32_t *x = yoke_device_alloc(dev, 4), out = 0;
+    run_slow(s, &f, x, 4 << 20, 9);
+    CHECK_INT(yoke_stream_copy(s, &out, x, 4), 0);
+    yk_error e;
+    yk_errorf(&e, ENODEV, "lost");
+    yk_device_fail(dev, s, &e);
+    CHECK_INT(yoke_stream_wait(s), -ENODEV);
+    CHECK_INT(out, 9);
     dev->driver->unload(dev, image);
-    CHECK_INT(yoke_device_close(dev), 0);
+    CHECK_INT(yoke_device_close(dev), -ENODEV);
 }
 
 /* ---- Threads ---- */

@@ -124,6 +124,14 @@ TEST(devices_that_are_not_available)
     absent("have no device on this machine");
 }
 
+TEST(pocl_without_a_cache)
+{
+    use_fake(0); /* skips where there is no driver */
+    unsetenv("YOKE_OPENCL_DRIVER");
+    setenv("POCL_CACHE_DIR", "/proc/none", 1);
+    absent("PoCL has none when it cannot write its cache");
+}
+
 /* Each question about a device may go without an answer. */
 static int unanswered;
 static void enumerate_in_child(void)
@@ -256,11 +264,27 @@ static void end_scene(scene *c)
     yoke_device_close(c->dev);
 }
 
+static char cache[] = "/tmp/yoke-opencl-XXXXXX";
+
+static void use_empty_cache(void)
+{
+    CHECK(mkdtemp(cache));
+    setenv("YOKE_CACHE", cache, 1);
+}
+
+static void remove_cache(void)
+{
+    char command[64];
+    snprintf(command, sizeof command, "rm -r %s", cache);
+    CHECK_INT(system(command), 0);
+}
+
 /* The k-th call fails, for k = 1, 2, ... until none does. */
 static void every_call_fails(unsigned what)
 {
     static const int32_t codes[] = {-5, -6, -36, -9999, -14, -30, -12345};
     use_fake(what);
+    use_empty_cache();
     yoke_device_count(); /* the questions about devices have a test of their own */
     int k = 1, errors = 0;
     for (bool more = true; more; k++) {
@@ -277,6 +301,7 @@ static void every_call_fails(unsigned what)
         CHECK_INT(fake.live(), 0);
     }
     CHECK(errors > 30 && k > 60);
+    remove_cache();
 }
 
 TEST(every_call_fails_on_a_cpu)
@@ -286,7 +311,7 @@ TEST(every_call_fails_on_a_cpu)
 
 TEST(every_call_fails_on_a_gpu)
 {
-    every_call_fails(FAKE_GPU);
+    every_call_fails(FAKE_GPU | FAKE_STRANGER);
 }
 
 static void without_memory(unsigned what, const char *call)
@@ -316,6 +341,96 @@ TEST(no_addresses)
 {
     without_memory(FAKE_GPU, "calloc");
     without_memory(FAKE_GPU, "mmap");
+}
+
+/* ---- Programs that are kept ---- */
+
+/* Builds the text with the kernel's options, and runs it. Whether the compiler was asked. */
+static bool built_from_text(const char *options)
+{
+    scene c = {.dev = yoke_device_open("opencl:0")};
+    yk_error e = {.text = ""};
+    yk_image *image;
+    yk_function f;
+    CHECK_INT(yoke_device_status(c.dev), 0);
+    fake.fail("CreateProgramWithSource", 0, 0);
+    int err = c.dev->driver->build(c.dev, text, options, "copy", &image, NULL, &e);
+    int texts = fake.fail(NULL, 0, 0);
+    CHECK_STR(e.text, "");
+    CHECK_INT(err, 0);
+    f = function_of(c.dev, image, "copy");
+    CHECK_STR(f.name, "copy");
+    int n = N, in[N], out[N] = {0};
+    for (int i = 0; i < N; i++)
+        in[i] = i * i;
+    c.a = yoke_stream_open(c.dev);
+    c.x = yoke_device_alloc(c.dev, sizeof in);
+    c.y = yoke_device_alloc(c.dev, sizeof in);
+    CHECK_INT(yoke_stream_copy(c.a, c.x, in, sizeof in), 0);
+    const yk_kernel_arg args[] = {MEMORY(c.x), MEMORY(c.y), VALUE(n)};
+    launch(c.a, &f, 4, 64, args, 3);
+    CHECK_INT(yoke_stream_copy(c.a, out, c.y, sizeof out), 0);
+    CHECK_INT(yoke_stream_wait(c.a), 0);
+    CHECK(memcmp(in, out, sizeof in) == 0);
+    c.dev->driver->unload(c.dev, image);
+    CHECK_INT(yoke_device_close(c.dev), 0);
+    CHECK_INT(fake.live(), 0);
+    return texts > 0;
+}
+
+TEST(programs_are_kept)
+{
+    use_fake(FAKE_STRANGER);
+    use_empty_cache();
+    CHECK(built_from_text(""));
+    CHECK(!built_from_text(""));
+    CHECK(built_from_text("-DOTHER"));
+    CHECK(!built_from_text("-DOTHER"));
+    remove_cache();
+    CHECK(built_from_text(""));
+    CHECK(!built_from_text(""));
+    remove_cache();
+}
+
+/* A driver that takes no binaries, or not this one, gets the text. */
+static void binary_refused(const char *call, int k, int32_t code)
+{
+    yoke_device *dev = yoke_device_open("opencl:0");
+    yk_image *image;
+    yk_error e = {.text = ""};
+    fake.fail(call, k, code);
+    CHECK_INT(dev->driver->build(dev, text, "", "copy", &image, NULL, &e), 0);
+    CHECK(fake.fail(NULL, 0, 0) >= k);
+    dev->driver->unload(dev, image);
+    CHECK_INT(yoke_device_close(dev), 0);
+    CHECK_INT(fake.live(), 0);
+}
+
+TEST(programs_that_are_not_taken)
+{
+    use_fake(FAKE_STRANGER);
+    use_empty_cache();
+    CHECK(built_from_text(""));
+    binary_refused("CreateProgramWithBinary", 1, -42);
+    binary_refused("BuildProgram", 1, -11);
+    CHECK(!built_from_text("")); /* written again */
+    remove_cache();
+    binary_refused("GetProgramInfo", 1, -6); /* nothing is kept then */
+    CHECK(built_from_text(""));
+    remove_cache();
+    binary_refused("GetProgramInfo", 2, -6);
+    CHECK(built_from_text(""));
+    remove_cache();
+}
+
+/* PoCL keeps programs itself, and would build another one for who asks for a binary. */
+TEST(pocl_is_not_asked_for_binaries)
+{
+    use_fake(0);
+    use_empty_cache();
+    for (int i = 0; i < 2; i++)
+        CHECK(built_from_text(""));
+    CHECK_INT(rmdir(cache), 0); /* empty */
 }
 
 /* ---- What an error is ---- */

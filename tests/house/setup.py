@@ -173,6 +173,48 @@ def another_compiler_is_looked_for_by_its_name():
     has(machine.setup("build", CC="clang-14")[2], "needs what these Debian packages hold: clang-14\n")
 
 
+# What `test` wants and each Machine lacks; libraries and headers are the real machine's.
+TEST_TOOLS = BUILD_TOOLS + ["g++", "clang", "pkg-config", "cmake", "make", "git", "parallel", "man", "groff", "zsh", "fish",
+                            "nm", "pmccabe"]
+
+
+@test
+def the_compiler_of_kernels_goes_into_the_cache():
+    cache = scratch()
+    folder = os.path.join(cache, "yoke", "nvrtc")
+    env = {"XDG_CACHE_HOME": cache, "CUDA_HOME": "/nonexistent"}
+    machine = Machine(TEST_TOOLS)
+    has(machine.setup("test", **env)[2], "python3-pip")
+    library = f"{folder}/nvidia/cu13/lib"
+    machine.add("pip3", f'echo "$*" >>{machine.log}; mkdir -p {library}; touch {library}/libnvrtc.so.13')
+    os.symlink("/usr/bin/mkdir", machine.path("mkdir"))
+    status, out, err = machine.setup("test", **env)
+    equal((status, out), (0, ""))
+    has(err, f"needs nvidia-cuda-nvrtc<14; installing into {folder}")
+    equal(len(machine.calls()), 1)
+    has(machine.calls()[0], f"--no-deps --target {folder} nvidia-cuda-nvrtc<14")
+    equal(machine.setup("test", **env), (0, "", ""))
+    equal(len(machine.calls()), 1)
+
+
+@test
+def without_it_the_other_tests_go_on():
+    machine = Machine(TEST_TOOLS)
+    machine.add("pip3", "echo 'no network' >&2; exit 1")
+    status, out, err = machine.setup("test", XDG_CACHE_HOME=scratch(), CUDA_HOME="/nonexistent")
+    equal((status, out), (0, ""))
+    has(err, "no network")
+    has(err, "not installed. Try again: pip3 install --no-deps --target")
+
+
+@test
+def a_toolkit_serves_too():
+    home = scratch()
+    os.makedirs(os.path.join(home, "lib64"))
+    open(os.path.join(home, "lib64", "libnvrtc.so.12"), "w", encoding="utf-8").close()
+    equal(Machine(TEST_TOOLS).setup("test", XDG_CACHE_HOME=scratch(), CUDA_HOME=home), (0, "", ""))
+
+
 @test
 def wrong_words_are_refused():
     for words in ([], ["everything"], ["--help"], [""]):

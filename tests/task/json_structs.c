@@ -17,6 +17,10 @@ YOKE_TASK(void, optional, (point, p, "", ((point){1, 2})), (int, n, "", 3), (int
 YOKE_TASK(void, lonely, (point, p, "", ((point){1, 2})))
 {
 }
+YOKE_TASK(point, moved, (int, n), (point, p, "", ((point){1, 2})))
+{
+    return (point){p.x + n, p.y};
+}
 YOKE_TASK(void, late, (point, o, "", ((point){1, 2})), (struct tag, q))
 {
 }
@@ -70,6 +74,19 @@ TEST(a_struct_as_a_word)
     }
     CHECK_INT(yk_json_word(&yoke_task_lonely, 0, "5", 1, 0, NULL, &args, &e), -ENOTSUP);
     CHECK_STR(e.text, "argument 1 \"p\" of lonely: a struct has no JSON form (leave it out, it has a default) at byte 1");
+}
+
+/* Before any call: what no JSON could change. */
+TEST(a_task_that_json_can_call)
+{
+    yk_error e = {0};
+    CHECK_INT(yk_json_callable(&yoke_task_optional, &e), 0);
+    CHECK_INT(yk_json_callable(&yoke_task_lonely, &e), 0);
+    CHECK_STR(e.text, "");
+    CHECK_INT(yk_json_callable(&yoke_task_late, &e), -ENOTSUP);
+    CHECK_STR(e.text, "argument 2 \"q\" of late: " FROM_C("late", "q", "struct tag"));
+    CHECK_INT(yk_json_callable(&yoke_task_moved, &e), -ENOTSUP);
+    CHECK_STR(e.text, "result of moved: a struct has no JSON form (let the task return yoke_json, a view or text)");
 }
 
 /* A text of fixed size: names of any length are cut, never written past it. */

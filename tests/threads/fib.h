@@ -1,4 +1,4 @@
-/* fib.h - the shortest fork that there is something to steal from. */
+/* fib.h - the shortest fork that there is something to steal from, for tests and benchmarks. */
 #ifndef YK_TEST_FIB_H
 #define YK_TEST_FIB_H
 #include <yoke.h>

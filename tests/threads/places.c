@@ -124,6 +124,253 @@ TEST_LIMIT(more_threads_than_guests, 300)
     yoke_close(ex);
 }
 
+/* ---- The place of a guest that has left ---- */
+
+static atomic_int stage; /* 1: the guest is there; 2: it may go; 3: it has gone */
+static atomic_bool helped;
+
+static void await_stage(int wanted)
+{
+    while (atomic_load(&stage) < wanted)
+        usleep(1000);
+}
+
+YOKE_FORK(void, stay, (int, unused))
+{
+    (void)unused;
+    atomic_store(&stage, 1);
+    await_stage(2);
+}
+
+static void *stay_a_while(void *ex)
+{
+    yoke_run(ex, stay, 0);
+    atomic_store(&stage, 3);
+    return NULL;
+}
+
+YOKE_FORK(void, note_helper, (int64_t, owner))
+{
+    if ((int64_t)gettid() != owner)
+        atomic_store(&helped, true);
+}
+
+/* While the guest is there it answers who has asked so far, and none of them has a place. When it has gone somebody has. */
+YOKE_FORK(void, fork_until_helped, (int64_t, owner))
+{
+    await_stage(1);
+    for (int i = 0; i < 1000; i++) {
+        yoke_fork(note_helper, owner);
+        yoke_join(note_helper);
+    }
+    CHECK(!atomic_load(&helped));
+    atomic_store(&stage, 2);
+    await_stage(3);
+    while (!atomic_load(&helped)) {
+        yoke_fork(note_helper, owner);
+        sched_yield();
+        yoke_join(note_helper);
+    }
+}
+
+YOKE_TASK(void, fork_until_helped_in_a_job)
+{
+    fork_until_helped((int64_t)gettid());
+}
+
+TEST(the_place_of_a_guest_helps_another_guest)
+{
+    yoke_executor *ex = yoke_open("threads:2");
+    pthread_t other;
+    await_sleepers(ex);
+    CHECK_INT(pthread_create(&other, NULL, stay_a_while, ex), 0);
+    await_stage(1);
+    yoke_run(ex, fork_until_helped, (int64_t)gettid());
+    CHECK_INT(pthread_join(other, NULL), 0);
+    yoke_close(ex);
+}
+
+TEST(the_place_of_a_guest_helps_a_job)
+{
+    yoke_executor *ex = yoke_open("threads:2");
+    await_sleepers(ex);
+    yoke_future *f = yoke_submit(ex, fork_until_helped_in_a_job);
+    stay_a_while(ex);
+    CHECK_INT(yoke_wait(f), 0);
+    yoke_close(ex);
+}
+
+/* The same with a fork that is public already when the guest goes, and no other. */
+YOKE_FORK(void, hold_until_helped, (yoke_executor *, ex))
+{
+    await_stage(1);
+    yk_forks_ask_one(&yk_pool_self(pool_of(ex))->forks);
+    yoke_fork(note_helper, (int64_t)gettid());
+    CHECK(yk_pool_has_forks(pool_of(ex)) && !atomic_load(&helped));
+    atomic_store(&stage, 2);
+    while (!atomic_load(&helped))
+        usleep(1000);
+    yoke_join(note_helper);
+}
+
+TEST(the_place_of_a_guest_is_for_what_is_public)
+{
+    yoke_executor *ex = yoke_open("threads:2");
+    pthread_t other;
+    await_sleepers(ex);
+    CHECK_INT(pthread_create(&other, NULL, stay_a_while, ex), 0);
+    await_stage(1);
+    yoke_run(ex, hold_until_helped, ex);
+    CHECK_INT(pthread_join(other, NULL), 0);
+    yoke_close(ex);
+}
+
+YOKE_TASK(void, come_to_stage, (int, which))
+{
+    atomic_store(&stage, which);
+}
+
+static uint64_t sleeps(yoke_executor *ex)
+{
+    yoke_pool_counts c;
+    CHECK_INT(yoke_pool_stats(ex, 0, &c), 0);
+    return c.sleeps;
+}
+
+/* A worker that has done its job finds a fork that it has no place for. */
+YOKE_FORK(void, keep_out_the_only_worker, (yoke_executor *, ex))
+{
+    yk_forks_ask_one(&yk_pool_self(pool_of(ex))->forks);
+    yoke_fork(note_helper, (int64_t)gettid());
+    CHECK(yk_pool_has_forks(pool_of(ex)));
+    uint64_t before = sleeps(ex);
+    yoke_release(yoke_submit(ex, come_to_stage, 1));
+    await_stage(1);
+    while (sleeps(ex) == before)
+        usleep(1000);
+    yoke_join(note_helper);
+    CHECK(!atomic_load(&helped));
+}
+
+TEST(who_has_no_place_sleeps)
+{
+    yoke_executor *ex = yoke_open("threads:1");
+    await_sleepers(ex);
+    while (sleeps(ex) == 0)
+        usleep(1000);
+    yoke_run(ex, keep_out_the_only_worker, ex);
+    yoke_close(ex);
+}
+
+/* ---- What comes while somebody searches ---- */
+
+/* This thread, a guest, is counted as one that searches, so nobody is woken. */
+static yk_pool_worker *begin_search(yk_pool *p)
+{
+    yk_pool_worker *w = yk_pool_self(p);
+    w->searching = true;
+    atomic_fetch_add(&p->searching, 1);
+    return w;
+}
+
+/* One fork, public at once, as those asleep have asked; not joined before it may be. */
+YOKE_FORK(void, fork_one, (int64_t, owner))
+{
+    await_stage(1);
+    yoke_fork(note_helper, owner);
+    await_stage(2);
+    yoke_join(note_helper);
+}
+
+YOKE_TASK(void, fork_one_in_a_job)
+{
+    fork_one((int64_t)gettid());
+}
+
+/* A job is found, and a fork has become public meanwhile. */
+YOKE_FORK(void, find_a_job, (yoke_executor *, ex))
+{
+    yk_pool_worker *w = begin_search(pool_of(ex));
+    atomic_store(&stage, 1);
+    while (!yk_pool_has_forks(pool_of(ex)))
+        usleep(1000);
+    CHECK(!atomic_load(&helped));
+    yk_pool_found(w);
+    while (!atomic_load(&helped))
+        usleep(1000);
+    atomic_store(&stage, 2);
+}
+
+/* A fork is found, and a job has come meanwhile. */
+YOKE_FORK(void, find_a_fork, (yoke_executor *, ex))
+{
+    yk_pool *p = pool_of(ex);
+    yk_pool_worker *w = begin_search(p), *victim = NULL;
+    atomic_store(&stage, 1);
+    for (uint32_t i = 0; !victim; i = (i + 1) % atomic_load(&p->worker_count))
+        if (yk_forks_open(&p->workers[i]->forks))
+            victim = p->workers[i];
+    yoke_release(yoke_submit(ex, come_to_stage, 2));
+    CHECK(yk_forks_steal_from(w, victim, w->forks.own.head, NULL));
+    await_stage(2);
+}
+
+/* A job is found, when all that became public meanwhile has been taken back. */
+YOKE_FORK(void, find_a_job_too_late, (yoke_executor *, ex))
+{
+    yk_pool_worker *w = begin_search(pool_of(ex));
+    atomic_store(&stage, 1);
+    await_stage(2);
+    CHECK(!yk_pool_has_forks(pool_of(ex)));
+    yk_pool_found(w);
+    atomic_store(&stage, 3);
+    while (!atomic_load(&helped))
+        usleep(1000);
+}
+
+static void search_beside(const yoke_task *job, void (*run)(yoke_executor *ex))
+{
+    yoke_executor *ex = yoke_open("threads:3");
+    await_sleepers(ex);
+    yoke_future *f = yoke_raw_submit(ex, job, "", NULL);
+    while (atomic_load(&pool_of(ex)->sleepers.count) != 2 || atomic_load(&pool_of(ex)->searching) > 0)
+        usleep(1000);
+    run(ex);
+    CHECK_INT(yoke_wait(f), 0);
+    CHECK_INT(atomic_load(&pool_of(ex)->searching), 0);
+    yoke_close(ex);
+}
+
+static void run_find_a_job(yoke_executor *ex)
+{
+    yoke_run(ex, find_a_job, ex);
+}
+
+static void run_find_a_fork(yoke_executor *ex)
+{
+    yoke_run(ex, find_a_fork, ex);
+}
+
+static void run_find_a_job_too_late(yoke_executor *ex)
+{
+    yoke_run(ex, find_a_job_too_late, ex);
+}
+
+TEST(who_finds_a_job_hands_on_the_forks_that_came_meanwhile)
+{
+    search_beside(&yoke_task_fork_one_in_a_job, run_find_a_job);
+}
+
+TEST(who_finds_a_fork_hands_on_the_jobs_that_came_meanwhile)
+{
+    search_beside(&yoke_task_fork_one_in_a_job, run_find_a_fork);
+}
+
+TEST(who_was_asked_while_somebody_searched_is_asked_still)
+{
+    search_beside(&yoke_task_fork_until_helped_in_a_job, run_find_a_job_too_late);
+}
+
 /* ---- Blocked tasks, and spares for their places ---- */
 
 static yoke_event go;

@@ -285,8 +285,12 @@ def structs():
         task_refused("swap", words, task_struct)
         if len(words) == 1 and "=" not in words[0] and words[0]:
             status, out, err = run([YOKE, "map", f"{TASKS}:swap", ":::", *words])
-            equal((status, out), (1, ""))
-            has(err, "record 1: " + task_struct)
+            equal((status, out, err.count("\n")), (2, "", 1))
+            has(err, "yoke map: " + task_struct)
+    both = f"{TASKS}:both"
+    for words in (["run", both, "1"], ["map", both, ":::", "1", "2"], ["map", "-n", both, ":::", "1"]):
+        refused(words, f"yoke {words[0]}: result of both: a struct has no JSON form (let the task return yoke_json, a view or "
+                       "text)\n")
     equal(says("shift"), "6")
     equal(says("shift", "by=4"), "7")
     equal(says("shift", '{"by":5}'), "8")

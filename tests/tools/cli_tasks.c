@@ -119,3 +119,8 @@ YOKE_TASK(long, hoards)
 
 YOKE_TASK(int, shift, (pair, p, "from where", ((pair){1, 2})), (int, by, "how far", 3)) { return p.x + p.y + by; }
 YOKE_TASK(pair, swap, (pair, p)) { return (pair){p.y, p.x}; }
+YOKE_TASK(pair, both, (int, n))
+{
+    fprintf(stderr, "both has run\n");
+    return (pair){n, n};
+}

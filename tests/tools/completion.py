@@ -70,6 +70,19 @@ def man_pages_say_all_that_help_says():
 
 
 @test
+def man_pages_tell_how_values_are_written():
+    """What nobody could guess from a signature, and what would be lost by guessing wrong."""
+    pages = {command: " ".join(re.sub(r"\u2010\s+", "", rendered(command)).split()) for command in ("ls", "run", "map")}
+    for text in (pages["run"], pages["map"]):
+        for part in ("nested arrays of numbers, [1,2,3] or [[1,2],[3,4]]", '{"shape":[2,2],"base64":"..."}', "3, [3] or [2,2]",
+                     '{"return":...,"y":[...]}', '"NaN", "Infinity" and "-Infinity"', "A struct has no JSON form"):
+            has(text, part)
+    has(pages["ls"], "f64[] in, f64[] out or f64[] inout")
+    for part in ("those of the last attempt", "without --resume FILE is overwritten", "All words after ::: are records"):
+        has(pages["map"], part)
+
+
+@test
 def the_examples_of_man_pages_run_as_printed():
     """Copied from the page as it is shown, not as it is stored."""
     folder = os.path.join(FOLDER, "examples")

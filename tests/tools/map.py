@@ -137,6 +137,19 @@ def lone_values_for_several_parameters():
 
 
 @test
+def options_too_late():
+    """They are records, and that is said once, whatever becomes of them."""
+    hint = "yoke: --on is a record, as all that follows :::; options go before it\n"
+    equal(yoke("echo", ":::", "a", "--on", "inline", "-q"), (0, '"a"\n"--on"\n"inline"\n"-q"\n', hint))
+    equal(yoke("echo", ":::", "-", "--", "-0", "--onn", "on"), (0, '"-"\n"--"\n"-0"\n"--onn"\n"on"\n', ""))
+    equal(yoke("echo", "-q", ":::", "--on=inline"), (0, '"--on=inline"\n', ""))
+    equal(yoke("echo", stdin="--on\n"), (0, '"--on"\n', ""))
+    status, out, err = yoke("nap", ":::", "1", "--jobs=4")
+    equal((status, out, err.splitlines()[0]),
+          (1, "1\n", "yoke: --jobs is a record, as all that follows :::; options go before it"))
+
+
+@test
 def names_that_are_near_and_free():
     for record, word in (('{"X":1}', "x"), ('{"P":1}', "p")):
         has(yoke("power", ":::", record)[2], f'(did you mean "{word}"?)')

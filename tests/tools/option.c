@@ -115,6 +115,19 @@ TEST(negation)
     bad("--no-quiet", "no option --no-quiet; did you mean --quiet?");
 }
 
+TEST(words_that_are_options_elsewhere)
+{
+    static const char *const are[] = {"--quiet", "--on", "--on=x", "--note=", "--help", "-q", "-j", "-h"};
+    static const char *const are_not[] = {"", "-", "--", "---", "--qu", "--quiets", "quiet", "=", "--=", "-z", "-j4", "-q=", "-1",
+                                          "-5", "on", "--helps", ":::"};
+    for (size_t i = 0; i < YK_COUNT_OF(are); i++)
+        if (!yk_option_is(&command, are[i]))
+            test_fail(__FILE__, __LINE__, "%s is one", are[i]);
+    for (size_t i = 0; i < YK_COUNT_OF(are_not); i++)
+        if (yk_option_is(&command, are_not[i]))
+            test_fail(__FILE__, __LINE__, "%s is none", are_not[i]);
+}
+
 TEST(operands_and_the_end_of_options)
 {
     parsed p = good("a --quiet - ~");

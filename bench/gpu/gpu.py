@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""gpu.py BUILD - kernels and primitives on the devices that are there, in turns with peers: on an OpenCL device C with OpenMP and
+PyOpenCL, on a CUDA device CuPy, each where it is installed, and what the memory could do at best. YOKE_DEVICE names one device;
+BENCH_LOG2N the number of elements (24 on a CPU, 28 on a GPU)."""
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+BUILD = sys.argv[1]
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROUNDS = max(1, int(os.environ.get("BENCH_ROUNDS", "5")))
+BYTES = {"triad": 12, "sum": 4, "scan": 8}
+# Goals beside OpenMP and PyOpenCL on a CPU, and of the memory's peak on a GPU.
+OPENMP = {"triad": 0.9, "sum": 0.8, "scan": 0.6}
+PYOPENCL = {"triad": 20, "sum": 1.5, "scan": 5, "sort": 20}
+PEAK = {"triad": 0.90, "sum": 0.90, "scan": 0.75}
+
+
+class Peer:
+    """A program that does what a word says, and tells how many nanoseconds that took. None when it cannot."""
+    def __init__(self, words, env=None):
+        self.words, self.log2n = words, int(words[-1])
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                        env={**os.environ, **(env or {})})
+        self.name = self.process.stdout.readline().strip()
+
+    def ask(self, word):
+        self.process.stdin.write(word + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            sys.exit(f"{self.words}: no answer to {word}: {self.process.stderr.read()[-2000:]}")
+        return float(answer)
+
+    def close(self):
+        self.process.stdin.close()
+        if self.process.wait() != 0:
+            sys.exit(f"{self.words}: exit {self.process.returncode}: {self.process.stderr.read()[-2000:]}")
+
+
+def row(name, values, unit):
+    print(f"{name:<60} {min(values):11.3f} {statistics.median(values):11.3f} {max(values):11.3f} {unit}", flush=True)
+
+
+def head(title):
+    print(f"\n{title:<60} {'min':>11} {'median':>11} {'max':>11}")
+
+
+def in_turns(peers, word):
+    took = {name: [] for name in peers}
+    for peer in peers.values():
+        peer.ask(word) # the first time compiles
+    for _ in range(ROUNDS):
+        for name, peer in peers.items():
+            took[name].append(peer.ask(word))
+    return took
+
+
+def ratio(name, above, below, goal):
+    row(name, [a / b for a, b in zip(above, below)], f"x   (goal: {goal})")
+
+
+def measure(word, peers, log2n, device):
+    peers = {name: p for name, p in peers.items() if not (word == "sort" and name == "OpenMP")}
+    took = in_turns(peers, word)
+    for name, values in took.items(): # one with fewer elements, in proportion
+        took[name] = [v * 2.0 ** (log2n - peers[name].log2n) for v in values]
+    head(f"{word} of 2^{log2n}, {device['uri']}")
+    for name, values in took.items():
+        row(name, [v / 1e6 for v in values], "ms")
+    ours = took["yoke"]
+    if word == "sort":
+        row("  keys a second, yoke", [2.0 ** log2n / v * 1e3 for v in ours], "M" + ("" if device["is_gpu"] else "   (goal: >= 30)"))
+    if word in BYTES and device["bandwidth"]:
+        row("  of the memory's peak, yoke", [BYTES[word] * 2.0 ** log2n / v * 1e9 / device["bandwidth"] for v in ours],
+            f"    (goal: >= {PEAK[word]})")
+    for name, values in took.items():
+        if name == "OpenMP":
+            ratio("  OpenMP / yoke", values, ours, f">= {OPENMP[word]}")
+        elif name.startswith("PyOpenCL"):
+            ratio("  PyOpenCL / yoke", values, ours, f">= {PYOPENCL[word]}")
+        elif name.startswith("CuPy"):
+            ratio("  CuPy / yoke", values, ours, ">= 1")
+
+
+def measure_launch(peers, device):
+    asked = {name: p for name, p in peers.items() if name != "OpenMP"}
+    took = in_turns(asked, "launch")
+    raw = in_turns({"yoke": peers["yoke"]}, "raw")["yoke"]
+    head(f"the host's cost of a launch with 4 arguments, {device['uri']}")
+    for name, values in took.items():
+        row(name, [v / 1e3 for v in values], "us")
+    row("the driver's call alone", [v / 1e3 for v in raw], "us")
+    row("  yoke over that", [(a - b) / 1e3 for a, b in zip(took["yoke"], raw)], "us   (goal: <= 0.3)")
+
+
+def measure_link(yoke, device):
+    took = {word: in_turns({"yoke": yoke}, word)["yoke"] for word in ("up", "down", "over")}
+    head(f"a triad over pinned memory of the host, {device['uri']}")
+    for word, name in (("up", "both arrays up"), ("down", "the result down"), ("over", "yoke_launch(): up, worked on, down")):
+        row(name, [v / 1e6 for v in took[word]], "ms")
+    slowest = [max(u, d) for u, d in zip(took["up"], took["down"])]
+    ratio("  over the slowest leg", took["over"], slowest, "<= 1.1")
+
+
+def measure_first(device):
+    took = {"empty": [], "cached": []}
+    for _ in range(ROUNDS):
+        folder = tempfile.mkdtemp(prefix="yoke-bench-")
+        for which in took:
+            peer = Peer([os.path.join(BUILD, "bench", "gpu", "gpu-yoke"), device["uri"], "20"],
+                        {"YOKE_CACHE_DIR": folder, "XDG_CACHE_HOME": folder, "CUDA_CACHE_DISABLE": "1"})
+            took[which].append(peer.ask("first"))
+            peer.close()
+        shutil.rmtree(folder)
+    head(f"the first kernel of a process, {device['uri']}")
+    row("from its source, cache empty", [v / 1e6 for v in took["empty"]], "ms" + "   (goal on CUDA: <= 150)")
+    row("from the cache", [v / 1e6 for v in took["cached"]], "ms" + "   (goal on CUDA: <= 3)")
+
+
+def devices():
+    """The devices worth a measurement."""
+    lines = subprocess.run([os.path.join(BUILD, "bench", "gpu", "gpu-devices")], capture_output=True, text=True, check=True).stdout
+    return [json.loads(line) for line in lines.splitlines()]
+
+
+def installed(python, which):
+    return subprocess.run([python, "-c", f"import {which}"], capture_output=True).returncode == 0
+
+
+def main():
+    for device in devices():
+        log2n = int(os.environ.get("BENCH_LOG2N", "28" if device["is_gpu"] else "24"))
+        peers = {"yoke": Peer([os.path.join(BUILD, "bench", "gpu", "gpu-yoke"), device["uri"], str(log2n)])}
+        print(f"\n{device['uri']}: {device['name']}")
+        if not device["is_gpu"]:
+            peers["OpenMP"] = Peer([os.path.join(BUILD, "bench", "gpu", "gpu-omp"), str(log2n)])
+        for driver, which in (("opencl", "pyopencl"), ("cuda", "cupy")):
+            python = next((p for p in ("python3", "/usr/bin/python3") if device["driver"] == driver and installed(p, which)), None)
+            if python:
+                peer = Peer([python, os.path.join(HERE, "peer.py"), which, str(log2n)])
+                peers[peer.name] = peer
+        for word in ("triad", "sum", "scan"):
+            measure(word, peers, log2n, device)
+        for name in list(peers): # whose sort takes half a minute for 2^24 on two CPUs
+            if name.startswith("PyOpenCL") and log2n > 20:
+                peers[name].close()
+                peers[name] = Peer(peers[name].words[:-1] + ["20"])
+        measure("sort", peers, log2n, device)
+        if device["driver"] != "cpu":
+            measure_launch(peers, device)
+            measure_link(peers["yoke"], device)
+            measure_first(device)
+        for peer in peers.values():
+            peer.close()
+
+
+main()

@@ -1,0 +1,244 @@
+/* yoke.c DEVICE LOG2N - yoke on a device, for gpu.py: reads what to do from stdin, a word a line, and answers with the nanoseconds
+ * that it took. Every answer is checked; what is wrong ends the program with 1.
+ *
+ *   triad sum scan sort     2^LOG2N elements in the device's memory
+ *   launch raw              the host's cost of a launch with 4 arguments, by yoke_enqueue(), and by the driver's call alone
+ *   up down over            all arrays of a triad in pinned memory: up, down, and up, worked on and down by yoke_launch()
+ *   first                   the first kernel of this process, compiled or found in the cache */
+#include "gpu/kernel.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <yoke.h>
+#include <yoke/kernel.h>
+#include <yoke/primitive.h>
+
+#define CHECK(condition) ((condition) ? (void)0 : fail(__LINE__, #condition))
+static yoke_device *dev;
+
+static void fail(int line, const char *what)
+{
+    fprintf(stderr, "yoke.c:%d: %s: %s\n", line, what, dev ? yoke_device_error(dev) : "");
+    exit(1);
+}
+
+YOKE_KERNEL(triad, ((val, float, a), (in, float, x), (in, float, y), (out, float, z)), z[i] = a * x[i] + y[i];)
+YOKE_KERNEL(ramp, ((out, float, x), (out, uint32_t, keys)),
+            x[i] = (float)(i % 1000) / 1000;
+            uint32_t h = (uint32_t)i * 2654435761u;
+            h ^= h >> 15;
+            keys[i] = h * 2246822519u;)
+YOKE_KERNEL(small, ((val, float, a), (val, float, b), (in, float, x), (out, float, y)), y[i] = a * x[i] + b;)
+
+enum { SMALL = 1024, LAUNCHES = 2000 };
+static size_t n;
+static int reps;
+static yoke_stream *s;
+static float *x, *y, *z;
+static uint32_t *keys, *scratch;
+
+static void make_data(void)
+{
+    x = yoke_device_alloc(dev, n * sizeof *x);
+    y = yoke_device_alloc(dev, n * sizeof *y);
+    z = yoke_device_alloc(dev, n * sizeof *z);
+    keys = yoke_device_alloc(dev, n * sizeof *keys);
+    scratch = yoke_device_alloc(dev, n * sizeof *scratch);
+    CHECK(x && y && z && keys && scratch);
+    CHECK(yoke_enqueue(s, ramp, n, x, keys) == 0);
+    CHECK(yoke_stream_fill(s, y, &(float){0.5f}, 4, n) == 0);
+    CHECK(yoke_stream_wait(s) == 0);
+}
+
+static float at(const float *p, size_t i)
+{
+    float v;
+    CHECK(yoke_stream_copy(s, &v, p + i, sizeof v) == 0 && yoke_stream_wait(s) == 0);
+    return v;
+}
+
+/* What one of `reps` calls in a row takes, the last wait included. */
+#define TIMED(call)                                                                                                    \
+    ({                                                                                                                 \
+        CHECK(yoke_stream_wait(s) == 0);                                                                               \
+        int64_t start = yoke_now();                                                                                    \
+        for (int r = 0; r < reps; r++)                                                                                 \
+            CHECK((call) == 0);                                                                                        \
+        CHECK(yoke_stream_wait(s) == 0);                                                                               \
+        (double)(yoke_now() - start) / reps;                                                                           \
+    })
+
+static double run_triad(void)
+{
+    double ns = TIMED(yoke_enqueue(s, triad, n, 2, x, y, z));
+    for (size_t i = 0; i < n; i += n / 7 + 1)
+        CHECK(at(z, i) == 2 * ((float)(i % 1000) / 1000) + 0.5f);
+    return ns;
+}
+
+static double run_sum(void)
+{
+    double ns = TIMED(yoke_stream_sum(s, n, x, z)), right = 0;
+    for (size_t i = 0; i < n; i++)
+        right += (double)((float)(i % 1000) / 1000);
+    CHECK(at(z, 0) > right * 0.9999 && at(z, 0) < right * 1.0001);
+    return ns;
+}
+
+static double run_scan(void)
+{
+    double ns = TIMED(yoke_stream_scan(s, n, y, z));
+    for (size_t i = 0; i < n && i < 1 << 24; i += n / 7 + 1) /* beyond that halves are no float any more */
+        CHECK(at(z, i) > (double)(i + 1) * 0.4999 && at(z, i) < (double)(i + 1) * 0.5001);
+    return ns;
+}
+
+static int sort_copy(void)
+{
+    int err = yoke_stream_copy(s, scratch, keys, n * sizeof *keys);
+    return err < 0 ? err : yoke_stream_sort(s, n, scratch);
+}
+
+static double run_sort(void)
+{
+    double ns = TIMED(sort_copy());
+    uint32_t *host = malloc(n * sizeof *host);
+    CHECK(host && yoke_stream_copy(s, host, scratch, n * sizeof *host) == 0 && yoke_stream_wait(s) == 0);
+    for (size_t i = 1; i < n; i++)
+        CHECK(host[i - 1] <= host[i]);
+    free(host);
+    return ns;
+}
+
+static double run_launch(void)
+{
+    CHECK(yoke_enqueue(s, small, SMALL, 2, 1, x, z) == 0 && yoke_stream_wait(s) == 0);
+    int64_t total = 0;
+    for (int round = 0; round < LAUNCHES; round += 100) { /* no queue fills up */
+        int64_t start = yoke_now();
+        for (int l = 0; l < 100; l++)
+            CHECK(yoke_enqueue(s, small, SMALL, 2, 1, x, z) == 0);
+        total += yoke_now() - start;
+        CHECK(yoke_stream_wait(s) == 0);
+    }
+    CHECK(at(z, 3) == 2 * 0.003f + 1);
+    return (double)total / LAUNCHES;
+}
+
+static double run_raw(void)
+{
+    yk_error e = {0};
+    const yk_ready *r = yk_kernel_ready(dev, &yoke_kernel_small, &e);
+    CHECK(r && r->status == 0);
+    const struct yk_kernel_args_small args = {SMALL, 2, 1, x, z};
+    const long range[2] = {0, SMALL};
+    yk_kernel_arg list[YK_PARAMS_MOST + 3] = {{.value = &range[0], .size = sizeof(long)}, {.value = &range[1], .size = sizeof(long)}};
+    CHECK(yk_kernel_args(s, &yoke_kernel_small, &args, list + 2, &e) == 0);
+    size_t block = (size_t)r->plan.group * r->plan.items;
+    const yk_shape shape = {.groups = {(unsigned)((SMALL + block - 1) / block), 1, 1}, .group = {r->plan.group, 1, 1}};
+    int64_t total = 0;
+    for (int round = 0; round < LAUNCHES; round += 100) {
+        int64_t start = yoke_now();
+        for (int l = 0; l < 100; l++)
+            CHECK(dev->driver->launch(s, &r->first, &shape, list, 7, &e) == 0);
+        total += yoke_now() - start;
+        CHECK(yoke_stream_wait(s) == 0);
+    }
+    return (double)total / LAUNCHES;
+}
+
+/* ---- Over the link ---- */
+
+static float *hx, *hy, *hz;
+static yoke_executor *ex;
+static size_t hn;
+
+static void make_host(void)
+{
+    if (hx)
+        return;
+    hn = n > (size_t)1 << 26 ? (size_t)1 << 26 : n;
+    hx = yoke_pinned_alloc(dev, hn * sizeof *hx);
+    hy = yoke_pinned_alloc(dev, hn * sizeof *hy);
+    hz = yoke_pinned_alloc(dev, hn * sizeof *hz);
+    ex = yoke_open(yoke_device_about(dev)->uri);
+    CHECK(hx && hy && hz && yoke_executor_status(ex) == 0);
+    for (size_t i = 0; i < hn; i++) {
+        hx[i] = (float)(i % 1000);
+        hy[i] = 1;
+    }
+}
+
+static double run_up(void)
+{
+    make_host();
+    return TIMED(yoke_stream_copy(s, x, hx, hn * sizeof *x) < 0 ? -1 : yoke_stream_copy(s, y, hy, hn * sizeof *y));
+}
+
+static double run_down(void)
+{
+    make_host();
+    double ns = TIMED(yoke_stream_copy(s, hz, z, hn * sizeof *z));
+    CHECK(yoke_stream_fill(s, y, &(float){0.5f}, 4, n) == 0); /* as the others expect them */
+    CHECK(yoke_enqueue(s, ramp, n, x, keys) == 0 && yoke_stream_wait(s) == 0);
+    return ns;
+}
+
+static double run_over(void)
+{
+    make_host();
+    for (size_t i = 0; i < hn; i++)
+        hz[i] = -1;
+    int64_t start = yoke_now();
+    yoke_future *f = yoke_launch(ex, triad, hn, 2, hx, hy, hz);
+    CHECK(yoke_wait(f) == 0);
+    double ns = (double)(yoke_now() - start);
+    yoke_release(f);
+    for (size_t i = 0; i < hn; i++)
+        CHECK(hz[i] == 2 * (float)(i % 1000) + 1);
+    return ns;
+}
+
+static double run_first(void)
+{
+    float *v = yoke_device_alloc(dev, 4 * SMALL), one;
+    CHECK(v && yoke_stream_fill(s, v, &(float){1}, 4, SMALL) == 0 && yoke_stream_wait(s) == 0);
+    int64_t start = yoke_now();
+    CHECK(yoke_enqueue(s, small, SMALL / 2, 2, 1, v, v + SMALL / 2) == 0 && yoke_stream_wait(s) == 0);
+    double ns = (double)(yoke_now() - start);
+    CHECK(yoke_stream_copy(s, &one, v + SMALL / 2, 4) == 0 && yoke_stream_wait(s) == 0 && one == 3);
+    return ns;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        double (*run)(void);
+    } words[] = {{"triad", run_triad}, {"sum", run_sum},   {"scan", run_scan}, {"sort", run_sort},   {"launch", run_launch},
+                 {"raw", run_raw},     {"up", run_up},     {"down", run_down}, {"over", run_over}, {"first", run_first}};
+    char line[64];
+    dev = yoke_device_open(argc > 1 ? argv[1] : NULL);
+    CHECK(yoke_device_status(dev) == 0);
+    n = (size_t)1 << (argc > 2 ? atoi(argv[2]) : 24); /* NOLINT(cert-err34-c) */
+    reps = yoke_device_about(dev)->is_gpu ? 20 : 3;
+    s = yoke_stream_open(dev);
+    CHECK(s != NULL);
+    printf("%s\n", yoke_device_about(dev)->name);
+    fflush(stdout);
+    while (fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, "\n")] = 0;
+        double ns = -1;
+        if (!x && strcmp(line, "first") != 0)
+            make_data();
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+            if (strcmp(words[i].name, line) == 0)
+                ns = words[i].run();
+        CHECK(ns >= 0);
+        printf("%.1f\n", ns);
+        fflush(stdout);
+    }
+    yoke_stream_close(s);
+    if (ex)
+        yoke_close(ex);
+    return yoke_device_close(dev) < 0;
+}

@@ -1,0 +1,229 @@
+/* primitive: the calls of yoke/primitive.h. Each checks what can be checked on the host, and hands on to the device's driver;
+ * whether an address is of the device is found out where it becomes an argument of a launch (yk_call_memory()). */
+#include "gpu/primitive.h"
+#include <math.h>
+
+static const yk_primitives *primitives_of(const yoke_device *dev)
+{
+    return !dev->driver->build ? &yk_primitives_cpu : dev->driver == &yk_gpu_opencl ? &yk_primitives_opencl : &yk_primitives_cuda;
+}
+
+static int begin(yk_primitive_call *c, yoke_stream *s, const char *name)
+{
+    if (!s)
+        return -EINVAL;
+    c->s = s;
+    c->name = name;
+    c->e.code = 0;
+    c->count = c->temporaries = 0;
+    return yk_device_check(s->dev);
+}
+
+static int refuse(yk_primitive_call *c, const char *what)
+{
+    yk_errorf(&c->e, EINVAL, "%s: %s", c->name, what);
+    return yk_call_end(c);
+}
+
+static int lacks_address(yk_primitive_call *c)
+{
+    return refuse(c, "an address is NULL");
+}
+
+static bool is_number(yk_number type)
+{
+    return (unsigned)type <= YK_F64;
+}
+
+/* ---- Reductions and scans ---- */
+
+int yk_stream_reduce(yoke_stream *s, yk_operator op, yk_number type, size_t n, const void *x, void *out)
+{
+    static const char *const names[] = {"sum", "min", "max"};
+    yk_primitive_call c;
+    if ((unsigned)op > YK_MAX || !is_number(type))
+        return -EINVAL;
+    int err = begin(&c, s, names[op]);
+    if (err < 0)
+        return err;
+    if (!out || (!x && n > 0))
+        return lacks_address(&c);
+    primitives_of(s->dev)->reduce(&c, op, type, n, x, out);
+    return yk_call_end(&c);
+}
+
+int yk_stream_scan(yoke_stream *s, yk_operator op, bool before, yk_number type, size_t n, const void *x, void *out)
+{
+    yk_primitive_call c;
+    if ((unsigned)op > YK_MAX || !is_number(type))
+        return -EINVAL;
+    int err = begin(&c, s, "scan");
+    if (err < 0 || n == 0)
+        return err;
+    if (!x || !out)
+        return lacks_address(&c);
+    primitives_of(s->dev)->scan(&c, op, before, type, n, x, out);
+    return yk_call_end(&c);
+}
+
+/* ---- Sorts, selections, histograms ---- */
+
+int yk_stream_sort(yoke_stream *s, yk_number type, bool down, size_t n, void *keys, size_t value_size, void *values)
+{
+    yk_primitive_call c;
+    if (!is_number(type))
+        return -EINVAL;
+    int err = begin(&c, s, "sort");
+    if (err < 0)
+        return err;
+    if (value_size != 0 && value_size != 4 && value_size != 8)
+        return refuse(&c, "values have 4 or 8 bytes");
+    if (n > 0 && (!keys || (value_size > 0 && !values)))
+        return lacks_address(&c);
+    const yk_sorting a = {.type = type, .down = down, .n = n, .value_size = value_size, .keys = keys, .values = values};
+    if (n > 1)
+        primitives_of(s->dev)->sort(&c, &a);
+    return yk_call_end(&c);
+}
+
+static int select_those(yoke_stream *s, const char *name, const yk_selecting *a, bool by_flags)
+{
+    yk_primitive_call c;
+    int err = begin(&c, s, name);
+    if (err < 0)
+        return err;
+    if (a->size != 4 && a->size != 8)
+        return refuse(&c, "elements have 4 or 8 bytes");
+    if (!a->kept || (a->n > 0 && (!a->x || !a->out || (by_flags && !a->flags))))
+        return lacks_address(&c);
+    if (a->n > 0)
+        primitives_of(s->dev)->select(&c, a);
+    else
+        yoke_stream_fill(s, a->kept, &(uint64_t){0}, sizeof(uint64_t), 1);
+    return yk_call_end(&c);
+}
+
+int yk_stream_select(yoke_stream *s, size_t size, size_t n, const void *x, const uint8_t *flags, void *out, uint64_t *kept)
+{
+    return select_those(s, "select", &(yk_selecting){YK_U32, size, n, x, flags, out, kept}, true);
+}
+
+int yk_stream_unique(yoke_stream *s, yk_number type, size_t n, const void *x, void *out, uint64_t *kept)
+{
+    if (!is_number(type))
+        return -EINVAL;
+    return select_those(s, "unique", &(yk_selecting){type, yk_number_size(type), n, x, NULL, out, kept}, false);
+}
+
+/* The bits of a number. */
+static uint64_t bits_of(yk_number type, const void *number)
+{
+    uint64_t bits = 0;
+    memcpy(&bits, number, yk_number_size(type));
+    return bits;
+}
+
+/* Whether low and high go with the number of bins. *ret: bins a unit. */
+static bool bins_fit(yk_number type, const void *low, const void *high, size_t bins, uint64_t *ret)
+{
+    if (type == YK_F32) {
+        float l, h;
+        memcpy(&l, low, sizeof l);
+        memcpy(&h, high, sizeof h);
+        const float scale = (float)bins / (h - l);
+        memcpy(ret, &scale, sizeof scale);
+        return l < h && isfinite(h - l);
+    }
+    if (type == YK_F64) {
+        double l, h;
+        memcpy(&l, low, sizeof l);
+        memcpy(&h, high, sizeof h);
+        const double scale = (double)bins / (h - l);
+        memcpy(ret, &scale, sizeof scale);
+        return l < h && isfinite(h - l);
+    }
+    const bool narrow = yk_number_size(type) == 4;
+    const uint64_t l = bits_of(type, low), h = bits_of(type, high), distance = narrow ? (uint32_t)(h - l) : h - l;
+    const bool rises = type == YK_I32 ? (int32_t)l <= (int32_t)h : type == YK_I64 ? (int64_t)l <= (int64_t)h : l <= h;
+    return rises && distance == bins - 1;
+}
+
+int yk_stream_histogram(yoke_stream *s, yk_number type, size_t n, const void *x, size_t bins, const void *low, const void *high,
+                        uint64_t *counts)
+{
+    yk_primitive_call c;
+    yk_binning a = {.type = type, .n = n, .bins = bins, .x = x, .counts = counts};
+    if (!is_number(type))
+        return -EINVAL;
+    int err = begin(&c, s, "histogram");
+    if (err < 0)
+        return err;
+    if (!counts || (!x && n > 0))
+        return lacks_address(&c);
+    if (bins < 1 || bins > (size_t)1 << 31)
+        return refuse(&c, "there are 1 to 2^31 bins");
+    if (!bins_fit(type, low, high, bins, &a.scale))
+        return refuse(&c, yk_number_is_float(type) ? "low must be less than high, and both finite"
+                                                   : "bins must be high - low + 1, one for each integer");
+    a.low = bits_of(type, low);
+    a.high = bits_of(type, high);
+    primitives_of(s->dev)->histogram(&c, &a);
+    return yk_call_end(&c);
+}
+
+/* ---- Segments and matrices ---- */
+
+int yk_stream_segments(yoke_stream *s, yk_operator op, yk_number type, size_t segments, size_t n, size_t offset_size,
+                       const void *offsets, const void *x, void *out)
+{
+    yk_primitive_call c;
+    const yk_segmenting a = {op, type, segments, n, offset_size, offsets, x, out};
+    if ((unsigned)op > YK_MAX || !is_number(type))
+        return -EINVAL;
+    int err = begin(&c, s, "segments");
+    if (err < 0)
+        return err;
+    if (offset_size != 4 && offset_size != 8)
+        return refuse(&c, "offsets have 4 or 8 bytes");
+    if (segments > 0 && (!offsets || (!x && n > 0) || !out))
+        return lacks_address(&c);
+    if (segments > 0)
+        primitives_of(s->dev)->segments(&c, &a);
+    return yk_call_end(&c);
+}
+
+int yk_stream_matmul(yoke_stream *s, yk_number type, size_t m, size_t n, size_t k, const void *a, size_t lda, const void *b, size_t ldb,
+                     void *c, size_t ldc)
+{
+    yk_primitive_call call;
+    const yk_multiplying all = {type, m, n, k, lda, ldb, ldc, a, b, c};
+    if (!yk_number_is_float(type))
+        return -EINVAL;
+    int err = begin(&call, s, "matmul");
+    if (err < 0 || m == 0 || n == 0)
+        return err;
+    if (lda < k || ldb < n || ldc < n)
+        return refuse(&call, "a row is longer than the distance to the next");
+    if (!c || (k > 0 && (!a || !b)))
+        return lacks_address(&call);
+    primitives_of(s->dev)->matmul(&call, &all);
+    return yk_call_end(&call);
+}
+
+int yk_stream_spmv(yoke_stream *s, yk_number type, size_t rows, size_t nonzeros, size_t offset_size, const void *offsets,
+                   const uint32_t *columns, const void *values, const void *x, void *y)
+{
+    yk_primitive_call c;
+    const yk_sparse a = {type, rows, nonzeros, offset_size, offsets, values, x, columns, y};
+    if (!yk_number_is_float(type))
+        return -EINVAL;
+    int err = begin(&c, s, "spmv");
+    if (err < 0 || rows == 0)
+        return err;
+    if (offset_size != 4 && offset_size != 8)
+        return refuse(&c, "offsets have 4 or 8 bytes");
+    if (!offsets || !x || !y || (nonzeros > 0 && (!columns || !values)))
+        return lacks_address(&c);
+    primitives_of(s->dev)->spmv(&c, &a);
+    return yk_call_end(&c);
+}
