@@ -9,7 +9,7 @@ from tap import *
 
 YOKE = os.environ.get("YOKE") or os.path.join(BUILD, "yoke")
 FOLDER = scratch()
-COMMANDS = ["ls", "run", "map", "doctor"]
+COMMANDS = ["ls", "run", "map", "kernel", "doctor"]
 TASKS = os.path.join(FOLDER, "cli_tasks.c")
 shutil.copy(os.path.join(SOURCE, "tests", "tools", "cli_tasks.c"), TASKS)
 ENV = {**os.environ, "PATH": os.path.dirname(YOKE) + ":" + os.environ["PATH"], "YOKE_CACHE": os.path.join(FOLDER, "cache"),
