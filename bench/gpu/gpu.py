@@ -99,9 +99,11 @@ def measure_launch(peers, device):
 
 
 def measure_link(yoke, device):
-    took = {word: in_turns({"yoke": yoke}, word)["yoke"] for word in ("up", "down", "over")}
+    words = ("up", "down", "over", "pageable") + tuple(os.environ.get("BENCH_PIECES", "").split()) # over4 over16 ...: in MiB
+    took = {word: in_turns({"yoke": yoke}, word)["yoke"] for word in words}
     head(f"a triad over pinned memory of the host, {device['uri']}")
-    for word, name in (("up", "both arrays up"), ("down", "the result down"), ("over", "yoke_launch(): up, worked on, down")):
+    for word, name in (("up", "both arrays up"), ("down", "the result down"), ("over", "yoke_launch(): up, worked on, down"),
+                       ("pageable", "the same from memory that is not pinned"), *((w, w) for w in words[4:])):
         row(name, [v / 1e6 for v in took[word]], "ms")
     slowest = [max(u, d) for u, d in zip(took["up"], took["down"])]
     ratio("  over the slowest leg", took["over"], slowest, "<= 1.1")

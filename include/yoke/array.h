@@ -229,6 +229,22 @@ YOKE_API yoke_array *yoke_array_broadcast(const yoke_array *a, yoke_dims shape);
 /* Backwards along the axes. */
 YOKE_API yoke_array *yoke_array_flip(const yoke_array *a, yoke_dims axes);
 
+/* ---- Random numbers ---- */
+
+/* Philox4x32-10 (Salmon and others, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011): the numbers depend on seed and at alone,
+ * and are the same bits on every device. {.seed = 1} begins a sequence; each call moves at on by half of its elements, rounded up. */
+typedef struct yoke_random {
+    uint64_t seed, at;
+} yoke_random;
+/* f32 or f64 in [low, high), by 24 or 53 bits. */
+YOKE_API yoke_array *yoke_array_uniform(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, double low, double high);
+/* f32 or f64, normally distributed. On devices with f64 (-ENOTSUP elsewhere). */
+YOKE_API yoke_array *yoke_array_normal(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, double mean,
+                                       double deviation);
+/* Integers from low to high, both included; of 64 bits each, so the least and the most likely differ by a part of at most
+ * (high - low) / 2^64. */
+YOKE_API yoke_array *yoke_array_integers(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, int64_t low, int64_t high);
+
 /* ---- Element by element ---- */
 /* Operands are broadcast as NumPy does: shapes are aligned at the end, and a length of 1 is repeated. At least one is no
  * number. */

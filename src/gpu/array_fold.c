@@ -139,9 +139,9 @@ YK_FOLDS(LOOPS)
 
 #define ENTRY(name, kind, acc, START, TAKE, JOIN, LAST) YK_EACH_##kind(FOLD_ENTRY, name, acc, #START, #TAKE, #JOIN, #LAST)
 #define FOLD_ENTRY(code, T, U, name, acc, START, TAKE, JOIN, LAST)                                                     \
-    [YK_FOLD_##name][YOKE_##code] = {#name, acc##_SIZE(T), name##_start_##code, name##_take_##code, name##_each_##code,       \
-                                     name##_join_##code, name##_scan_##code, name##_last_##code, Z_CODE_##acc(code), #acc,
-                                         START, TAKE, JOIN, LAST},
+    [YK_FOLD_##name][YOKE_##code] = {#name, acc##_SIZE(T), name##_start_##code, name##_take_##code, name##_each_##code,\
+                                     name##_join_##code, name##_scan_##code, name##_last_##code, Z_CODE_##acc(code), #acc,\
+                                     START, TAKE, JOIN, LAST},
 #define V_SIZE(T) sizeof(T)
 #define AT_SIZE(T) sizeof(struct { T v; i64 at; })
 const yk_fold yk_folds[YK_FOLD_COUNT][YK_TYPES] = {YK_FOLDS(ENTRY)};
