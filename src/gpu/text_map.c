@@ -13,7 +13,7 @@ enum { BYTES_READ = 64, BYTES_MOST = 256, TOKENS_MOST = 1500 };
 
 static bool can_be_vector(const yk_param *p)
 {
-    return p->size <= 16 && (p->size & (p->size - 1)) == 0;
+    return p->size > 0 && p->size <= 16 && (p->size & (p->size - 1)) == 0;
 }
 
 static unsigned power_below(unsigned n)
@@ -44,7 +44,7 @@ void yk_plan_make(const yoke_kernel *k, const yk_machine *t, yk_plan *ret)
         all += param->size;
         read += param->kind != YK_OUT ? param->size : 0;
     }
-    if (!ret->vectors) {
+    if (all == 0) {
         ret->items = 4;
         return;
     }
