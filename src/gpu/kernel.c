@@ -134,7 +134,7 @@ static int find_functions(yoke_device *dev, const yoke_kernel *k, yk_ready *r)
 static int build(yoke_device *dev, const yoke_kernel *k, yk_ready *r)
 {
     yk_buf text = {0}, log = {0};
-    const yk_target target = yk_target_of(dev);
+    const yk_machine target = yk_machine_of(dev);
     yk_plan_make(k, &target, &r->plan);
     yk_text_write(k, &target, &text);
     const char *written = yk_buf_str(&text);

@@ -168,7 +168,7 @@ static const yk_any_view *view_of(const launch *l, unsigned i)
     return (const yk_any_view *)(const void *)(l->task_args + task_param(l->k, i)->offset);
 }
 
-static int refuse(const launch *l, const char *format, ...)
+static __attribute__((format(printf, 2, 3))) int refuse(const launch *l, const char *format, ...)
 {
     char text[400];
     va_list ap;

@@ -598,7 +598,7 @@ def doctor_lists_cuda_devices():
 def help_for_all():
     status, out, err = run([YOKE, "--help"])
     equal((status, err), (0, ""))
-    for command in ("ls", "run", "map", "doctor"):
+    for command in ("ls", "run", "map", "kernel", "doctor"):
         has(out, f"  {command}")
         status, text, err = run([YOKE, command, "--help"])
         equal((command, status, err), (command, 0, ""))
