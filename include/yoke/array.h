@@ -379,6 +379,53 @@ YOKE_API yoke_array *yoke_array_take(const yoke_array *a, const yoke_array *numb
  * elsewhere. */
 YOKE_API int yoke_array_put(yoke_array *dst, const yoke_array *numbers, ptrdiff_t axis, const yoke_array *src);
 
+/* ---- Sorting and choosing ---- */
+
+/* Ascending along an axis; NaNs are last. */
+YOKE_API yoke_array *yoke_array_sort(const yoke_array *a, ptrdiff_t axis);
+/* i64: where the elements stand that yoke_array_sort() puts there; equal ones in their order. */
+YOKE_API yoke_array *yoke_array_argsort(const yoke_array *a, ptrdiff_t axis);
+/* What there is in a, each once, ascending, in one dimension; each NaN is another. Waits, as the next two. */
+YOKE_API yoke_array *yoke_array_unique(const yoke_array *a);
+/* The elements where the mask, broadcast, is other than 0, in one dimension. */
+YOKE_API yoke_array *yoke_array_select(const yoke_array *a, const yoke_array *mask);
+/* i64: the numbers of the elements other than 0, counted over all dimensions, last fastest. */
+YOKE_API yoke_array *yoke_array_nonzero(const yoke_array *a);
+
+/* ---- Other libraries ---- */
+
+/* DLPack 1.1 (github.com/dmlc/dlpack): DLManagedTensorVersioned and what it consists of, with its layout. */
+enum { YOKE_DLPACK_CPU = 1, YOKE_DLPACK_CUDA = 2, YOKE_DLPACK_CUDA_HOST = 3 };
+enum { YOKE_DLPACK_READ_ONLY = 1, YOKE_DLPACK_COPIED = 2 };
+typedef struct yoke_dlpack_tensor {
+    void *data;
+    struct {
+        int32_t type, id;
+    } device;
+    int32_t ndim;
+    struct {
+        uint8_t code, bits; /* code: 0 int, 1 uint, 2 float, 6 bool */
+        uint16_t lanes;
+    } dtype;
+    int64_t *shape, *strides; /* strides in elements; NULL: one after the other */
+    uint64_t byte_offset;
+} yoke_dlpack_tensor;
+typedef struct yoke_dlpack {
+    struct {
+        uint32_t major, minor;
+    } version;
+    void *manager_ctx;
+    void (*deleter)(struct yoke_dlpack *self);
+    uint64_t flags;
+    yoke_dlpack_tensor tensor;
+} yoke_dlpack;
+/* The array for another library, which shares its memory and calls deleter when it is done; waits for the stream. Its stream stays open
+ * until then. NULL: the error, -ENOTSUP for OpenCL. */
+YOKE_API yoke_dlpack *yoke_array_to_dlpack(const yoke_array *a);
+/* Another library's, not copied: its deleter is called when no array uses the memory any more. Its own work on it must be over. On CUDA
+ * devices only memory that came from here. On failure it is still the caller's. */
+YOKE_API yoke_array *yoke_array_from_dlpack(yoke_stream *s, yoke_dlpack *t);
+
 /* ---- Files ---- */
 
 /* Reads a file of numpy.save(): format 1.0, 2.0 or 3.0, C or Fortran order, either byte order, of up to YOKE_DIMS dimensions,

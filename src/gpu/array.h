@@ -13,6 +13,7 @@ typedef struct yk_storage {
     _Atomic bool foreign;
     yoke_stream *stream;
     void *memory;
+    yoke_dlpack *dlpack; /* another library's, to be told at the end */
 } yk_storage;
 
 enum { YK_TYPES = YOKE_F64 + 1, YK_INPUTS = 3 };
@@ -25,6 +26,8 @@ yoke_array *yk_array_fail(yoke_stream *s, int code, const char *format, ...) __a
 yoke_array *yk_array_new(yoke_stream *s, unsigned type, size_t ndim, const size_t *shape);
 /* A new window on a's storage, the same as a at first. */
 yoke_array *yk_array_window(const yoke_array *a);
+/* One array less uses it. */
+void yk_storage_drop(yk_storage *st);
 /* Work on s is about to use a: what is in a's own stream comes first. 0 or a negative code. */
 int yk_array_enter(const yoke_array *a, yoke_stream *s);
 static inline bool yk_array_is_number(const yoke_array *a)

@@ -83,13 +83,13 @@ static unsigned type_of(const char *text)
     X(neg) X(sign) X(abs) X(logical_not) X(bit_not) X(sin) X(cos) X(tan) X(asin) X(acos) X(atan) X(sinh) X(cosh)       \
     X(tanh) X(asinh) X(acosh) X(atanh) X(exp) X(exp2) X(expm1) X(log) X(log2) X(log10) X(log1p) X(sqrt) X(cbrt)        \
     X(rsqrt) X(isnan) X(isinf) X(isfinite) X(floor) X(ceil) X(round) X(trunc) X(copy) X(flat) X(empty_like)            \
-    X(zeros_like)
+    X(zeros_like) X(unique) X(nonzero)
 #define BINARY_OPS(X)                                                                                                  \
     X(add) X(sub) X(mul) X(div) X(floor_div) X(mod) X(pow) X(minimum) X(maximum) X(eq) X(ne) X(lt) X(le) X(gt) X(ge)   \
     X(logical_and) X(logical_or) X(logical_xor) X(bit_and) X(bit_or) X(bit_xor) X(shl) X(shr) X(atan2) X(hypot)        \
-    X(copysign) X(fmod) X(matmul)
+    X(copysign) X(fmod) X(matmul) X(select)
 #define TERNARY_OPS(X) X(fma) X(clip) X(where)
-#define ALONG(X) X(cumsum) X(cumprod) X(diff)
+#define ALONG(X) X(cumsum) X(cumprod) X(diff) X(sort) X(argsort)
 #define REDUCTIONS(X) X(sum) X(prod) X(min) X(max) X(any) X(all) X(argmin) X(argmax) X(mean)
 #define SHAPES(X) X(transpose) X(reshape) X(squeeze) X(broadcast) X(flip)
 

@@ -13,7 +13,7 @@ static void need_device(void)
     if (C.count(&e) < 0) {
         if (access("/dev/nvidiactl", F_OK) == 0)
             test_fail(__FILE__, __LINE__, "%s", e.text);
-        SKIP("%s", e.text);
+        SKIP("no GPU: %s", e.text);
     }
 }
 

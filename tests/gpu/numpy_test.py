@@ -623,4 +623,36 @@ def elements_by_number(tool):
     has(tool.say("r", "=", "take", "a", "n", 0), "numbers of elements are integers")
 
 
+@on_each_device
+def sorts_and_choices(tool):
+    random = np.random.default_rng(17)
+    for number, name in enumerate(NAMES):
+        for shape, axis in (((40,), 0), ((5, 9), 1), ((7, 4), 0), ((2, 3, 4), -2), ((0,), 0), ((3, 0), 0)):
+            a = values(name, 60, number)[:int(np.prod(shape))].reshape(shape)
+            tool.put("a", a)
+            tool.good("r", "=", "sort", "a", axis)
+            same(tool.get("r"), np.sort(a, axis), f"sort {name} {shape}")
+            unsigned_zeros = a + 0 if a.dtype.kind == "f" else a
+            tool.put("a", unsigned_zeros)
+            tool.good("r", "=", "argsort", "a", axis)
+            same(tool.get("r"), np.argsort(unsigned_zeros, axis, kind="stable"), f"argsort {name} {shape}")
+            mask = random.integers(0, 2, shape).astype(bool)
+            tool.put("m", mask)
+            tool.good("r", "=", "select", "a", "m")
+            same(tool.get("r"), unsigned_zeros[mask], f"select {name} {shape}")
+            tool.good("r", "=", "nonzero", "m")
+            same(tool.get("r"), np.flatnonzero(mask), f"nonzero {shape}")
+            numbers = np.nan_to_num(unsigned_zeros) if a.dtype.kind == "f" else a
+            tool.put("a", numbers)
+            tool.good("r", "=", "unique", "a")
+            same(tool.get("r"), np.unique(numbers), f"unique {name} {shape}")
+    a = random.integers(0, 1000, 100000).astype("i4")
+    tool.put("a", a)
+    tool.good("r", "=", "argsort", "a", 0)
+    same(tool.get("r"), np.argsort(a, kind="stable"), "argsort of many")
+    tool.good("r", "=", "unique", "a")
+    same(tool.get("r"), np.unique(a), "unique of many")
+    has(tool.say("r", "=", "sort", "a", 1), "sort: axis 1 of i32 (100000,)")
+
+
 main()
