@@ -24,6 +24,8 @@
 #define YK_ALL_OF_YOKE
 #include <yoke/kernel.h>
 #include <yoke/program.h>
+#include <yoke/scan_kernel.h>
+#include <yoke/source.h>
 #undef YK_ALL_OF_YOKE
 #include <yoke/trace.h>
 #endif

@@ -229,6 +229,22 @@ YOKE_API yoke_array *yoke_array_broadcast(const yoke_array *a, yoke_dims shape);
 /* Backwards along the axes. */
 YOKE_API yoke_array *yoke_array_flip(const yoke_array *a, yoke_dims axes);
 
+/* ---- Random numbers ---- */
+
+/* Philox4x32-10 (Salmon and others, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011): the numbers depend on seed and at alone,
+ * and are the same bits on every device. {.seed = 1} begins a sequence; each call moves at on by half of its elements, rounded up. */
+typedef struct yoke_random {
+    uint64_t seed, at;
+} yoke_random;
+/* f32 or f64 in [low, high), by 24 or 53 bits. */
+YOKE_API yoke_array *yoke_array_uniform(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, double low, double high);
+/* f32 or f64, normally distributed. On devices with f64 (-ENOTSUP elsewhere). */
+YOKE_API yoke_array *yoke_array_normal(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, double mean,
+                                       double deviation);
+/* Integers from low to high, both included; of 64 bits each, so the least and the most likely differ by a part of at most
+ * (high - low) / 2^64. */
+YOKE_API yoke_array *yoke_array_integers(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, int64_t low, int64_t high);
+
 /* ---- Element by element ---- */
 /* Operands are broadcast as NumPy does: shapes are aligned at the end, and a length of 1 is repeated. At least one is no
  * number. */
@@ -336,6 +352,79 @@ YOKE_API yoke_array *yoke_array_argmax(const yoke_array *a, yoke_dims axes, bool
 YOKE_API yoke_array *yoke_array_mean(const yoke_array *a, yoke_dims axes, bool keep);
 YOKE_API yoke_array *yoke_array_var(const yoke_array *a, yoke_dims axes, bool keep, double ddof);
 YOKE_API yoke_array *yoke_array_std(const yoke_array *a, yoke_dims axes, bool keep, double ddof);
+
+/* ---- Running sums, products of matrices ---- */
+
+/* Along an axis, each element and all before it; types as of yoke_array_sum(). */
+YOKE_API yoke_array *yoke_array_cumsum(const yoke_array *a, ptrdiff_t axis);
+YOKE_API yoke_array *yoke_array_cumprod(const yoke_array *a, ptrdiff_t axis);
+/* The product of matrices; what has one dimension counts as a row on the left and as a column on the right, so two of them
+ * make their dot product; leading dimensions are broadcast. Of one type, that in which both meet; integers wrap around. */
+YOKE_API yoke_array *yoke_array_matmul(const yoke_array *a, const yoke_array *b);
+
+/* ---- Joining, and elements by number ---- */
+
+/* n arrays one after the other along an axis, of the type that all meet in; their other lengths are equal. */
+YOKE_API yoke_array *yoke_array_concatenate(const yoke_array *const *arrays, size_t n, ptrdiff_t axis);
+/* The same along a new axis; n up to 64, of equal shape. */
+YOKE_API yoke_array *yoke_array_stack(const yoke_array *const *arrays, size_t n, ptrdiff_t axis);
+/* Each element so many times along an axis. */
+YOKE_API yoke_array *yoke_array_repeat(const yoke_array *a, size_t times, ptrdiff_t axis);
+/* Each element less the one before it along an axis, which becomes one shorter; of bools, whether they differ. */
+YOKE_API yoke_array *yoke_array_diff(const yoke_array *a, ptrdiff_t axis);
+/* Along an axis, the elements whose numbers are given, integers, negative ones from the end; the axis becomes the axes of
+ * numbers. Waits, to check them: one that there is not is -ERANGE. */
+YOKE_API yoke_array *yoke_array_take(const yoke_array *a, const yoke_array *numbers, ptrdiff_t axis);
+/* Writes src, broadcast, to where yoke_array_take() would read. Of numbers that come twice the last wins on the CPU, any
+ * elsewhere. */
+YOKE_API int yoke_array_put(yoke_array *dst, const yoke_array *numbers, ptrdiff_t axis, const yoke_array *src);
+
+/* ---- Sorting and choosing ---- */
+
+/* Ascending along an axis; NaNs are last. */
+YOKE_API yoke_array *yoke_array_sort(const yoke_array *a, ptrdiff_t axis);
+/* i64: where the elements stand that yoke_array_sort() puts there; equal ones in their order. */
+YOKE_API yoke_array *yoke_array_argsort(const yoke_array *a, ptrdiff_t axis);
+/* What there is in a, each once, ascending, in one dimension; each NaN is another. Waits, as the next two. */
+YOKE_API yoke_array *yoke_array_unique(const yoke_array *a);
+/* The elements where the mask, broadcast, is other than 0, in one dimension. */
+YOKE_API yoke_array *yoke_array_select(const yoke_array *a, const yoke_array *mask);
+/* i64: the numbers of the elements other than 0, counted over all dimensions, last fastest. */
+YOKE_API yoke_array *yoke_array_nonzero(const yoke_array *a);
+
+/* ---- Other libraries ---- */
+
+/* DLPack 1.1 (github.com/dmlc/dlpack): DLManagedTensorVersioned and what it consists of, with its layout. */
+enum { YOKE_DLPACK_CPU = 1, YOKE_DLPACK_CUDA = 2, YOKE_DLPACK_CUDA_HOST = 3 };
+enum { YOKE_DLPACK_READ_ONLY = 1, YOKE_DLPACK_COPIED = 2 };
+typedef struct yoke_dlpack_tensor {
+    void *data;
+    struct {
+        int32_t type, id;
+    } device;
+    int32_t ndim;
+    struct {
+        uint8_t code, bits; /* code: 0 int, 1 uint, 2 float, 6 bool */
+        uint16_t lanes;
+    } dtype;
+    int64_t *shape, *strides; /* strides in elements; NULL: one after the other */
+    uint64_t byte_offset;
+} yoke_dlpack_tensor;
+typedef struct yoke_dlpack {
+    struct {
+        uint32_t major, minor;
+    } version;
+    void *manager_ctx;
+    void (*deleter)(struct yoke_dlpack *self);
+    uint64_t flags;
+    yoke_dlpack_tensor tensor;
+} yoke_dlpack;
+/* The array for another library, which shares its memory and calls deleter when it is done; waits for the stream. Its stream stays open
+ * until then. NULL: the error, -ENOTSUP for OpenCL. */
+YOKE_API yoke_dlpack *yoke_array_to_dlpack(const yoke_array *a);
+/* Another library's, not copied: its deleter is called when no array uses the memory any more. Its own work on it must be over. On CUDA
+ * devices only memory that came from here. On failure it is still the caller's. */
+YOKE_API yoke_array *yoke_array_from_dlpack(yoke_stream *s, yoke_dlpack *t);
 
 /* ---- Files ---- */
 

@@ -1,16 +1,18 @@
-/* yoke/dialect.h - the words that a kernel may use (yoke/kernel.h): the same text is C for the CPU, OpenCL C and CUDA.
+/* yoke/dialect.h - the words that a kernel may use (yoke/kernel.h): the same text is C for the CPU, OpenCL C and
+ * CUDA.
  *
- * What C has keeps its name. The functions of <math.h> are those of <tgmath.h>: sin, sqrt, pow, fma, fabs, fmin, floor... of a
- * float are float (write 2.0f, not 2, for their numbers: OpenCL does not convert). printf() works everywhere. Types: char to long,
- * unsigned, uint, ushort, int8_t to uint64_t, size_t, float, double where the device has it (yoke_device_info.has_double), and
- * structs and typedefs of YOKE_DEVICE_CODE; `long` has 64 bits, `long long` is read as long. Integer and floating-point limits
- * (INT_MAX, FLT_MAX, INFINITY, NAN, M_PI) are there. Not: malloc, recursion, pointers to functions, goto, static variables;
- * macros of your own, which are expanded for the CPU alone; and names that are words of C++ (new, this, class) or types of CUDA and
- * OpenCL (float4, int2, event_t).
+ * What C has keeps its name. The functions of <math.h> are those of <tgmath.h>: sin, sqrt, pow, fma, fabs, fmin,
+ * floor... of a float are float (write 2.0f, not 2, for their numbers: OpenCL does not convert). printf() works
+ * everywhere. Types: char to long, unsigned, uint, ushort, int8_t to uint64_t, size_t, float, double where the
+ * device has it (yoke_device_info.has_double), and structs and typedefs of YOKE_DEVICE_CODE; `long` has 64 bits,
+ * `long long` is read as long. Integer and floating-point limits (INT_MAX, FLT_MAX, INFINITY, NAN, M_PI) are there.
+ * Not: malloc, recursion, pointers to functions, goto, static variables; macros of your own, which are expanded for
+ * the CPU alone; and names that are words of C++ (new, this, class) or types of CUDA and OpenCL (float4, int2,
+ * event_t).
  *
- * Integers give the same bits on every device; so do + - * of floating-point numbers, since nothing is contracted to an fma()
- * that is not written as one; / and sqrt() where the device rounds them correctly (all but some OpenCL devices for float). Other
- * functions are within 4 units in the last place (pow() 16) of what is right.
+ * Integers give the same bits on every device; so do + - * of floating-point numbers, since nothing is contracted
+ * to an fma() that is not written as one; / and sqrt() where the device rounds them correctly (all but some OpenCL
+ * devices for float). Other functions are within 4 units in the last place (pow() 16) of what is right.
  *
  * What C has not is below. Arguments of macros may be evaluated more than once.
  */
@@ -25,8 +27,8 @@
 #include <string.h>
 #include <sys/types.h>
 
-/* How C is compiled here: vectorised at -O2 already, and never with a * b + c as one operation. What is compiled otherwise would not
- * be inlined into it. */
+/* How C is compiled here: vectorised at -O2 already, and never with a * b + c as one operation. What is compiled
+ * otherwise would not be inlined into it. */
 #ifdef __clang__
 #define YK_KERNEL_NUMBERS
 #elif defined __OPTIMIZE__
@@ -35,8 +37,9 @@
 #define YK_KERNEL_NUMBERS __attribute__((optimize("fp-contract=off")))
 #endif
 
-/* In YOKE_DEVICE_CODE: before a function for kernels to call, before a constant or a table of them, and in the type of a
- * parameter of such a function that points to an array of a kernel: YOKE_FN float at(YOKE_GLOBAL const float *x, long i). */
+/* In YOKE_DEVICE_CODE: before a function for kernels to call, before a constant or a table of them, and in the
+ * type of a parameter of such a function that points to an array of a kernel: YOKE_FN float at(YOKE_GLOBAL const
+ * float *x, long i). */
 #define YOKE_FN static inline __attribute__((unused)) YK_KERNEL_NUMBERS
 #define YOKE_CONST static const __attribute__((unused))
 #define YOKE_GLOBAL
@@ -79,17 +82,17 @@ static inline __attribute__((unused)) double yoke_as_double(unsigned long yk_bit
     memcpy(&yk_x, &yk_bits, sizeof yk_x);
     return yk_x;
 }
-/* Of integers of 32 or 64 bits: how many bits are set; how many are not before the first that is, from the top and from the bottom,
- * all of them when none is. int. */
+/* Of integers of 32 or 64 bits: how many bits are set; how many are not before the first that is, from the top
+ * and from the bottom, all of them when none is. int. */
 #define yoke_popcount(x) (sizeof(x) == 8 ? __builtin_popcountl((unsigned long)(x)) : __builtin_popcount((unsigned)(x)))
 #define yoke_clz(x)                                                                                                    \
     (sizeof(x) == 8 ? ((x) == 0 ? 64 : __builtin_clzl((unsigned long)(x))) : ((x) == 0 ? 32 : __builtin_clz((unsigned)(x))))
 #define yoke_ctz(x)                                                                                                    \
     (sizeof(x) == 8 ? ((x) == 0 ? 64 : __builtin_ctzl((unsigned long)(x))) : ((x) == 0 ? 32 : __builtin_ctz((unsigned)(x))))
 
-/* What several elements change: p points into an array of the kernel, to an int, unsigned, long or unsigned long; each returns
- * what was there before, and orders nothing else. addf: to a float or double; the order of the sums, so their last bits, differ
- * from run to run. */
+/* What several elements change: p points into an array of the kernel, to an int, unsigned, long or unsigned
+ * long; each returns what was there before, and orders nothing else. addf: to a float or double; the order of
+ * the sums, so their last bits, differ from run to run. */
 #define yoke_atomic_add(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
 #define yoke_atomic_sub(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_RELAXED)
 #define yoke_atomic_and(p, v) __atomic_fetch_and((p), (v), __ATOMIC_RELAXED)
@@ -119,8 +122,8 @@ static inline __attribute__((unused)) double yoke_as_double(unsigned long yk_bit
 
 #endif
 
-/* Type-generic mathematics in C changes what sin() of a float means in the rest of a file, so <yoke.h> leaves it out: a file with
- * kernels includes <yoke/kernel.h> by name. */
+/* Type-generic mathematics in C changes what sin() of a float means in the rest of a file, so <yoke.h> leaves it
+ * out: a file with kernels includes <yoke/kernel.h> by name. */
 #if !defined YK_ALL_OF_YOKE && !defined YOKE_DIALECT_MATH
 #define YOKE_DIALECT_MATH
 #ifndef __cplusplus
@@ -129,7 +132,8 @@ static inline __attribute__((unused)) double yoke_as_double(unsigned long yk_bit
 #ifdef __clang__
 #pragma STDC FP_CONTRACT OFF /* for what stands in YOKE_DEVICE_CODE, and so for all that follows in the file */
 #endif
-/* The vector versions of glibc's libmvec, within 4 units in the last place, for loops that gcc vectorises; they leave errno alone. */
+/* The vector versions of glibc's libmvec, within 4 units in the last place, for loops that gcc vectorises; they
+ * leave errno alone. */
 #if defined __x86_64__ && defined __GNUC__ && !defined __clang__ && defined __OPTIMIZE__ && defined __GLIBC_PREREQ
 #if __GLIBC_PREREQ(2, 22)
 #ifdef __cplusplus

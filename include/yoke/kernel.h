@@ -11,11 +11,12 @@
  *     ...
  *     double d = yoke_reduction(stream, dot, n, x, y);
  *
- * The body is compiled as C, for the CPU, and kept as text, which the driver of a device compiles when the kernel is first used
- * there (tens of milliseconds; what has been compiled once is kept, see yoke/gpu.h). It sees its element's index i and the number
- * of elements n, both `long`, and the parameters. `continue` ends an element; there is no `return`. What the body may use is in
- * yoke/dialect.h; functions, structs and constants of your own come from YOKE_DEVICE_CODE. The order of elements is not defined,
- * and two of them must not write one place, or one read what another writes, other than by yoke_atomic_...
+ * The body is compiled as C, for the CPU, and kept as text, which the driver of a device compiles when the kernel
+ * is first used there (tens of milliseconds; what has been compiled once is kept, see yoke/gpu.h). It sees its
+ * element's index i and the number of elements n, both `long`, and the parameters. `continue` ends an element;
+ * there is no `return`. What the body may use is in yoke/dialect.h; functions, structs and constants of your own
+ * come from YOKE_DEVICE_CODE. The order of elements is not defined, and two of them must not write one place, or
+ * one read what another writes, other than by yoke_atomic_...
  *
  * Parameters, 1 to 16 of them:
  *
@@ -25,16 +26,16 @@
  *     (inout, type, name)         any other
  *     (in, type, name, count)     ... that has not n elements but so many: an expression of val parameters and n
  *
- * Arrays of one call must not overlap, but for `in` with `in`; to change one in place it is `inout`. They are memory of the
- * stream's device (yoke/gpu.h), at any element; on a device that shares memory with the host also the host's. An array that the
- * body uses as name[i] alone is read and written 16 bytes at a time: prefer that form.
+ * Arrays of one call must not overlap, but for `in` with `in`; to change one in place it is `inout`. They are
+ * memory of the stream's device (yoke/gpu.h), at any element; on a device that shares memory with the host also the
+ * host's. An array that the body uses as name[i] alone is read and written 16 bytes at a time: prefer that form.
  *
- * Any parameter type without pointers does; bool and size_t arrive as numbers of 1 and 8 bytes. In C a file with kernels includes
- * this header by name, not <yoke.h> alone, for the functions of <tgmath.h>.
+ * Any parameter type without pointers does; bool and size_t arrive as numbers of 1 and 8 bytes. In C a file with
+ * kernels includes this header by name, not <yoke.h> alone, for the functions of <tgmath.h>.
  *
- * Errors: a text that does not compile is -EINVAL at the first call, with the compiler's first message, which names your file and
- * line, in yoke_device_error(). -EFAULT: an array is memory of the host, or of another device. Kernels may be used from any thread,
- * each stream from one at a time.
+ * Errors: a text that does not compile is -EINVAL at the first call, with the compiler's first message, which
+ * names your file and line, in yoke_device_error(). -EFAULT: an array is memory of the host, or of another
+ * device. Kernels may be used from any thread, each stream from one at a time.
  */
 #ifndef YOKE_KERNEL_H
 #define YOKE_KERNEL_H
@@ -60,8 +61,9 @@ typedef struct yk_param {
 
 enum { YK_MAP_KERNEL, YK_REDUCE_KERNEL, YK_SCAN_KERNEL, YK_GROUP_KERNEL };
 
-/* A kernel as its macro describes it. number: its place among the kernels and device codes of its file, which unit names. texts:
- * a map has its body; a reduction its map, its combination and its identity. The last four are the library's. */
+/* A kernel as its macro describes it. number: its place among the kernels and device codes of its file, which
+ * unit names. texts: a map has its body; a reduction its map, its combination and its identity; a scan its
+ * input, the next two, its output, and what begins a segment. The last four are the library's. */
 typedef struct yoke_kernel {
     const char *name, *file;
     unsigned line, number;
@@ -85,6 +87,7 @@ typedef struct yk_kernel_extra {
     size_t size;
     yk_reduction reduction;
     unsigned group; /* of a program: items in a group */
+    const struct yk_scanning *scanning;
 } yk_kernel_extra;
 
 typedef struct yk_device_code {
@@ -103,6 +106,7 @@ YOKE_API int yk_enqueue(yoke_stream *s, yoke_kernel *k, const void *args);
 /* The body of its task. */
 YOKE_API void yk_kernel_run(yoke_kernel *k, const void *task_args);
 YOKE_API struct yoke_future *yk_launch(struct yoke_executor *ex, yoke_kernel *k, const void *args);
+YOKE_API int yk_enqueue_scan(yoke_stream *s, yoke_kernel *k, const void *args);
 /* ret in memory of the device, or, if wait, of the host. */
 YOKE_API int yk_enqueue_reduction(yoke_stream *s, yoke_kernel *k, const void *args, void *ret, bool wait);
 
@@ -166,14 +170,15 @@ static YK_MAYBE const char yk_kernel_unit = 0;
 #define YK_KERNEL_ROW_AS(N, COUNT, WORD, T, ...)                                                                       \
     {                                                                                                                  \
         YK_TEXT(YK_FIRST(__VA_ARGS__, ~)), #T, YK_TEXT(YK_SECOND(__VA_ARGS__, COUNT)), YK_KERNEL_KIND_##WORD, sizeof(T), \
-            YK_CODE(T), offsetof(struct yk_kernel_args_##N, YK_FIRST(__VA_ARGS__, ~))                                              \
+            YK_CODE(T), offsetof(struct yk_kernel_args_##N, YK_FIRST(__VA_ARGS__, ~))                                  \
     }
 
 #define YK_KERNEL_LIKE                                                                                                 \
     "write the parameters as ((val, type, name), (in, type, name), (inout, type, name, count)...), with a second pair of " \
     "parentheses round them all"
 
-/* Tests of the text alone. In C++ and clang the compiler finds a return by itself: the function returns what cannot be made. */
+/* Tests of the text alone. In C++ and clang the compiler finds a return by itself: the function returns what
+ * cannot be made. */
 #if defined __cplusplus || defined __clang__
 #define YK_KERNEL_ASSERT_TEXT(N, TEXT)
 #else
@@ -201,9 +206,9 @@ static YK_MAYBE const char yk_kernel_unit = 0;
 #define YK_KERNEL_LOOP _Pragma("GCC ivdep")
 #endif
 
-/* What every form has: its arguments, and a table of its parameters. LENGTH: what the number of the call is called in counts, COUNT:
- * how many elements an array has that does not say it. */
-#define YK_KERNEL_HEAD(N, LENGTH, COUNT, ...)                                                                                    \
+/* What every form has: its arguments, and a table of its parameters. LENGTH: what the number of the call is
+ * called in counts, COUNT: how many elements an array has that does not say it. */
+#define YK_KERNEL_HEAD(N, LENGTH, COUNT, ...)                                                                          \
     enum {                                                                                                             \
         yk_kernel_takes_##N = YK_COUNT(__VA_ARGS__)                                                                    \
     };                                                                                                                 \
@@ -217,7 +222,7 @@ static YK_MAYBE const char yk_kernel_unit = 0;
         const long LENGTH = yk_a->yk_n;                                                                                \
         (void)LENGTH;                                                                                                  \
         YK_MAP(YK_MAYBE YK_KERNEL_LOCAL, ~, YK_SEMICOLON, __VA_ARGS__);                                                \
-        YK_MAP(YK_KERNEL_COUNT_OF, COUNT, YK_SEMICOLON, __VA_ARGS__);                                                      \
+        YK_MAP(YK_KERNEL_COUNT_OF, COUNT, YK_SEMICOLON, __VA_ARGS__);                                                  \
     }                                                                                                                  \
     static const yk_param yk_kernel_params_##N[] = {YK_MAP(YK_KERNEL_ROW, (N, COUNT), YK_COMMA, __VA_ARGS__)};
 #define YK_KERNEL_RECORD(N, FORM, TEXTS, CHUNK, EXTRA, CALL)                                                           \
@@ -261,8 +266,8 @@ static YK_MAYBE const char yk_kernel_unit = 0;
 
 /* ---- The front: device code ---- */
 
-/* YOKE_DEVICE_CODE(declarations and definitions...): at file scope, in C and C++, for the kernels that stand after it in the same
- * file (an included header is part of it):
+/* YOKE_DEVICE_CODE(declarations and definitions...): at file scope, in C and C++, for the kernels that stand after
+ * it in the same file (an included header is part of it):
  *
  *     YOKE_DEVICE_CODE(
  *         struct body { float x, y, z, mass; };
@@ -344,24 +349,28 @@ static YK_MAYBE const char yk_kernel_unit = 0;
         YK_KERNEL_LOOP                                                                                                 \
         for (long i = yk_lo; i < yk_hi; i++)
 
-/* yoke_enqueue(stream, name, n, arguments...): puts the kernel in the stream, for i = 0 .. n-1. 0, or a negative code, see above;
- * -EINVAL when stream is NULL. */
+/* yoke_enqueue(stream, name, n, arguments...): puts the kernel in the stream, for i = 0 .. n-1. 0, or a negative
+ * code, see above; -EINVAL when stream is NULL. */
 #define yoke_enqueue(s, N, n, ...) (YK_USE(kernel, a_kernel, N, YK_COUNT(__VA_ARGS__)), yk_kernel_put_##N((s), (n), __VA_ARGS__))
 
-/* yoke_launch(executor, name, n, arguments...): the kernel as a job, a yoke_future * of no value; NULL when there is no memory,
- * which yoke_wait() and its kin tell. Arrays are memory of the host, which must stay until the job has ended, or of the executor's
- * device. On an executor with a device (yoke/gpu.h) host memory goes up, is worked on and comes down in pieces that overlap,
- * provided that the body uses each such array as x[i] alone; elsewhere the workers of the executor do it.
+/* yoke_launch(executor, name, n, arguments...): the kernel as a job, a yoke_future * of no value; NULL when there
+ * is no memory, which yoke_wait() and its kin tell. Arrays are memory of the host, which must stay until the job
+ * has ended, or of the executor's device. On an executor with a device (yoke/gpu.h) host memory goes up, is worked
+ * on and comes down in pieces that overlap, provided that the body uses each such array as x[i] alone; elsewhere
+ * the workers of the executor do it.
  *
- * A kernel is a task, too, of the same name, with an array view in place of each array, and in place of n unless an array has n
- * elements: yoke run FILE.c:axpy 2 '[1,2]' '[3,4]' --on cuda. Elements that are structs or bools are bytes there. */
-#define yoke_launch(ex, N, n, ...) (YK_USE(kernel, a_kernel, N, YK_COUNT(__VA_ARGS__)), yk_kernel_launch_##N((ex), (n), __VA_ARGS__))
+ * A kernel is a task, too, of the same name, with an array view in place of each array, and in place of n unless
+ * an array has n elements: yoke run FILE.c:axpy 2 '[1,2]' '[3,4]' --on cuda. Elements that are structs or bools
+ * are bytes there. */
+#define yoke_launch(ex, N, n, ...)                                                                                     \
+    (YK_USE(kernel, a_kernel, N, YK_COUNT(__VA_ARGS__)), yk_kernel_launch_##N((ex), (n), __VA_ARGS__))
 
 /* ---- The front: reductions ---- */
 
-/* YOKE_REDUCTION(type, name, (identity), combination, map, (parameters...)): at file scope. The map is an expression of i, n and
- * the parameters with one element's value; the combination one of two such values a and b, associative and commutative up to
- * rounding; identity its neutral element, as an initialiser: (0), ({0, 1}). type: any without pointers, at most 128 bytes.
+/* YOKE_REDUCTION(type, name, (identity), combination, map, (parameters...)): at file scope. The map is an
+ * expression of i, n and the parameters with one element's value; the combination one of two such values a and b,
+ * associative and commutative up to rounding; identity its neutral element, as an initialiser: (0), ({0, 1}). type:
+ * any without pointers, at most 128 bytes.
  *
  * The result of the same call on the same device is the same in every bit. */
 #define YOKE_REDUCTION(T, N, IDENTITY, COMBINE, MAP, PARAMS)                                                           \
@@ -372,7 +381,7 @@ static YK_MAYBE const char yk_kernel_unit = 0;
     YK_ASSERT(YK_IS_IN_PAREN(IDENTITY), "yoke: reduction " #N ": write the identity in parentheses: (0)");             \
     YK_ASSERT(sizeof(T) <= 128, "yoke: reduction " #N ": its type has more than 128 bytes");                           \
     YK_KERNEL_ASSERT_MATH(N)                                                                                           \
-    YK_KERNEL_HEAD(N, n, n, __VA_ARGS__)                                                                                     \
+    YK_KERNEL_HEAD(N, n, n, __VA_ARGS__)                                                                               \
     enum {                                                                                                             \
         yk_a_reduction_kernel_named_##N                                                                                \
     };                                                                                                                 \
@@ -381,7 +390,7 @@ static YK_MAYBE const char yk_kernel_unit = 0;
         const T yk_identity = YK_UNWRAP IDENTITY;                                                                      \
         memcpy(yk_to, &yk_identity, sizeof yk_identity);                                                               \
     }                                                                                                                  \
-    static inline YK_MAYBE YK_KERNEL_NUMBERS T yk_kernel_both_##N(const T a, const T b)                                                  \
+    static inline YK_MAYBE YK_KERNEL_NUMBERS T yk_kernel_both_##N(const T a, const T b)                                \
     {                                                                                                                  \
         YK_KERNEL_EXACT                                                                                                \
         return YK_UNWRAP COMBINE;                                                                                      \
@@ -390,7 +399,7 @@ static YK_MAYBE const char yk_kernel_unit = 0;
     {                                                                                                                  \
         *(T *)yk_to = yk_kernel_both_##N(*(const T *)yk_to, *(const T *)yk_from);                                      \
     }                                                                                                                  \
-    static inline YK_MAYBE YK_KERNEL_NUMBERS T yk_kernel_map_##N(YK_MAYBE long i, YK_MAYBE long n,                                       \
+    static inline YK_MAYBE YK_KERNEL_NUMBERS T yk_kernel_map_##N(YK_MAYBE long i, YK_MAYBE long n,                     \
                                                YK_MAP(YK_KERNEL_TAKE, ~, YK_COMMA, __VA_ARGS__))                       \
     {                                                                                                                  \
         YK_KERNEL_EXACT                                                                                                \
@@ -417,7 +426,7 @@ static YK_MAYBE const char yk_kernel_unit = 0;
             yk_kernel_combine_##N(yk_to, &yk_sums[yk_k]);                                                              \
     }                                                                                                                  \
     static const yk_kernel_extra yk_kernel_extra_##N = {                                                               \
-        TYPE, sizeof(T), {yk_kernel_fold_##N, yk_kernel_combine_##N, yk_kernel_identity_##N, sizeof(T)}, 0};           \
+        TYPE, sizeof(T), {yk_kernel_fold_##N, yk_kernel_combine_##N, yk_kernel_identity_##N, sizeof(T)}, 0, NULL};     \
     YK_KERNEL_RECORD(N, YK_REDUCE_KERNEL, (MAP_TEXT, COMBINE_TEXT, IDENTITY_TEXT), NULL, &yk_kernel_extra_##N, NULL)   \
     static inline YK_MAYBE int yk_kernel_put_##N(yoke_stream *yk_s, size_t yk_n, T *yk_ret,                            \
                                                  YK_MAP(YK_KERNEL_DECLARE, ~, YK_COMMA, __VA_ARGS__))                  \
@@ -436,9 +445,9 @@ static YK_MAYBE const char yk_kernel_unit = 0;
     }                                                                                                                  \
     struct yk_kernel_args_##N
 
-/* yoke_reduction(stream, name, n, arguments...): waits for what is in the stream, and returns the result; the identity when n is
- * 0, and when it failed, see yoke_device_error().
- * yoke_enqueue_reduction(stream, name, n, ret, arguments...): writes it to *ret, memory of the device, when the stream comes by. */
+/* yoke_reduction(stream, name, n, arguments...): waits for what is in the stream, and returns the result; the
+ * identity when n is 0, and when it failed, see yoke_device_error(). yoke_enqueue_reduction(stream, name, n,
+ * ret, arguments...): writes it to *ret, memory of the device, when the stream comes by. */
 #define yoke_reduction(s, N, n, ...)                                                                                   \
     (YK_USE(kernel, a_reduction_kernel, N, YK_COUNT(__VA_ARGS__)), yk_kernel_get_##N((s), (n), __VA_ARGS__))
 #define yoke_enqueue_reduction(s, N, n, ret, ...)                                                                      \

@@ -1,4 +1,5 @@
-/* yoke/program.h - kernels of groups: items that share memory and wait for each other, in one source for the CPU, CUDA and OpenCL.
+/* yoke/program.h - kernels of groups: items that share memory and wait for each other, in one source for the CPU,
+ * CUDA and OpenCL.
  *
  *     YOKE_PROGRAM(sums, 256, ((in, float, x, m), (val, long, m), (out, float, sum, groups)),
  *         YOKE_SHARED(float, s, 256);
@@ -10,20 +11,21 @@
  *     ...
  *     yoke_enqueue_program(stream, sums, (m + 255) / 256, x, m, sum);
  *
- * The body is what one group does; `group` says which, from 0 to groups - 1, both `long`. YOKE_ITEMS(l) { ... } is a region: each
- * item of the group does it, with its number in l, a `long`; on a GPU they are its threads, on a CPU a loop. After a region all
- * items wait for each other, so what one wrote, to shared memory or to arrays, the others read in the next. Within one region an
- * item must not read what another writes, but by yoke_atomic_...
+ * The body is what one group does; `group` says which, from 0 to groups - 1, both `long`. YOKE_ITEMS(l) { ... } is
+ * a region: each item of the group does it, with its number in l, a `long`; on a GPU they are its threads, on a CPU
+ * a loop. After a region all items wait for each other, so what one wrote, to shared memory or to arrays, the
+ * others read in the next. Within one region an item must not read what another writes, but by yoke_atomic_...
  *
- * What stands outside regions is the group's own course: loops round regions, conditions and variables, the same for all items, which
- * write no arrays and no shared memory there. Variables that are set within a region end with it: what is to live on stands in
- * YOKE_SHARED. `continue` ends a region for an item; `break` must not leave a region, and there is no `return`.
+ * What stands outside regions is the group's own course: loops round regions, conditions and variables, the same
+ * for all items, which write no arrays and no shared memory there. Variables that are set within a region end with
+ * it: what is to live on stands in YOKE_SHARED. `continue` ends a region for an item; `break` must not leave a
+ * region, and there is no `return`.
  *
- * YOKE_SHARED(type, name, count): an array of the group, at the beginning of the body; not zeroed; in all 48 KiB for a GPU of any
- * kind (yoke_device_info.local). count is a constant.
+ * YOKE_SHARED(type, name, count): an array of the group, at the beginning of the body; not zeroed; in all 48 KiB
+ * for a GPU of any kind (yoke_device_info.local). count is a constant.
  *
- * Parameters are those of YOKE_KERNEL, but the count of an array is never supplied, and may use `groups` in place of n. In a group are
- * 1 to 1024 items, a constant; groups run in any order and know nothing of each other.
+ * Parameters are those of YOKE_KERNEL, but the count of an array is never supplied, and may use `groups` in place
+ * of n. In a group are 1 to 1024 items, a constant; groups run in any order and know nothing of each other.
  *
  * The model is that of OCCA's @outer and @inner loops.
  */
@@ -68,7 +70,7 @@ extern "C" {
         for (; yk_lo < yk_hi; yk_lo++)                                                                                 \
             (void)yk_no_return_in_kernel_##N((long)yk_lo, yk_a->yk_n, YK_MAP(YK_KERNEL_LOAD, ~, YK_COMMA, __VA_ARGS__)); \
     }                                                                                                                  \
-    static const yk_kernel_extra yk_kernel_extra_##N = {NULL, 0, {NULL, NULL, NULL, 0}, ITEMS};                        \
+    static const yk_kernel_extra yk_kernel_extra_##N = {NULL, 0, {NULL, NULL, NULL, 0}, ITEMS, NULL};                  \
     YK_KERNEL_RECORD(N, YK_GROUP_KERNEL, (TEXT), yk_kernel_chunk_##N, &yk_kernel_extra_##N, NULL)                      \
     static inline YK_MAYBE int yk_kernel_put_##N(yoke_stream *yk_s, size_t yk_n,                                       \
                                                  YK_MAP(YK_KERNEL_DECLARE, ~, YK_COMMA, __VA_ARGS__))                  \

@@ -1,5 +1,6 @@
-/* analysis: how the parameters of a kernel stand in its body. A scanner of tokens, no parser: it need not understand a body to
- * see that a name stands nowhere but as x[i], and where it is not sure it says no, which costs speed and nothing else. */
+/* analysis: how the parameters of a kernel stand in its body. A scanner of tokens, no parser: it need not
+ * understand a body to see that a name stands nowhere but as x[i], and where it is not sure it says no, which
+ * costs speed and nothing else. */
 #include "gpu/kernel.h"
 #include <ctype.h>
 
@@ -116,7 +117,8 @@ static bool address_is_taken(const window *w)
     return yk_token_is(&w->before, "&") && !ends_value(&w->before2);
 }
 
-/* The name i: does this declare or change it? `int j, i;` looks like the end of a call f(j, i) but for the parentheses. */
+/* The name i: does this declare or change it? `int j, i;` looks like the end of a call f(j, i) but for the
+ * parentheses. */
 static bool index_changes_here(const window *w)
 {
     static const char *const ends[] = {";", ",", NULL};

@@ -144,7 +144,7 @@ static void unlink_scope(yoke_array *a)
     a->scope = NULL;
 }
 
-static void storage_drop(yk_storage *st)
+void yk_storage_drop(yk_storage *st)
 {
     /* Pairs with the others' drops: the last sees what they did. */
     if (atomic_fetch_sub_explicit(&st->users, 1, memory_order_acq_rel) > 1)
@@ -154,6 +154,8 @@ static void storage_drop(yk_storage *st)
         yk_stream_after_stream(st->stream, NULL, &e);
     if (st->memory)
         yoke_stream_free(st->stream, st->memory);
+    if (st->dlpack && st->dlpack->deleter)
+        st->dlpack->deleter(st->dlpack);
     free(st);
 }
 
@@ -162,7 +164,7 @@ void yoke_array_free(yoke_array *a)
     if (!a || yk_array_is_number(a))
         return;
     unlink_scope(a);
-    storage_drop(a->storage);
+    yk_storage_drop(a->storage);
     free(a);
 }
 
@@ -237,7 +239,7 @@ yoke_array *yk_array_new(yoke_stream *s, unsigned type, size_t ndim, const size_
         return NULL;
     yoke_array *a = object(s, st, type);
     if (!a) {
-        storage_drop(st);
+        yk_storage_drop(st);
         return NULL;
     }
     a->data = st->memory;
@@ -308,7 +310,7 @@ yoke_array *yoke_array_over(yoke_stream *s, unsigned type, yoke_dims shape, cons
     yoke_array *a = st ? object(s, st, type) : NULL;
     if (!a) {
         if (st)
-            storage_drop(st);
+            yk_storage_drop(st);
         return NULL;
     }
     a->data = memory;

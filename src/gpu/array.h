@@ -13,6 +13,7 @@ typedef struct yk_storage {
     _Atomic bool foreign;
     yoke_stream *stream;
     void *memory;
+    yoke_dlpack *dlpack; /* another library's, to be told at the end */
 } yk_storage;
 
 enum { YK_TYPES = YOKE_F64 + 1, YK_INPUTS = 3 };
@@ -25,6 +26,8 @@ yoke_array *yk_array_fail(yoke_stream *s, int code, const char *format, ...) __a
 yoke_array *yk_array_new(yoke_stream *s, unsigned type, size_t ndim, const size_t *shape);
 /* A new window on a's storage, the same as a at first. */
 yoke_array *yk_array_window(const yoke_array *a);
+/* One array less uses it. */
+void yk_storage_drop(yk_storage *st);
 /* Work on s is about to use a: what is in a's own stream comes first. 0 or a negative code. */
 int yk_array_enter(const yoke_array *a, yoke_stream *s);
 static inline bool yk_array_is_number(const yoke_array *a)
@@ -127,6 +130,12 @@ struct yk_fold;
 int yk_reduce_on_device(yoke_array *out, const struct yk_fold *fold, unsigned computed, const yoke_array *a,
                         const yk_layout *outer,
                         const yk_layout *inner, const char *what);
+/* Elements by number, see array_join.c; z = x y, all flat and of one type (array_text_more.c). */
+int yk_pick_on_device(yoke_array *a, const yoke_array *numbers, yoke_array *flat, int axis, const yk_layout *l, bool put);
+int yk_matmul_on_device(yoke_stream *s, unsigned type, size_t m, size_t n, size_t depth, void *z, void *x, void *y);
+/* A block of Philox4x32-10, in place; the normal number of 64 bits. (array_random.c) */
+void yk_philox(uint32_t counter[4], const uint32_t key[2]);
+double yk_normal_of(uint64_t bits);
 /* The type in which a rule has arrays and numbers computed; and what it makes of one type. (array_type.c) */
 unsigned yk_types_meet(yk_rule rule, const yoke_array *const *in, unsigned n);
 unsigned yk_rule_type(yk_rule rule, unsigned type);

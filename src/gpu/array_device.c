@@ -7,15 +7,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BUCKETS = 64, FUNCTIONS = 3, SHORT_COLUMNS = 64, PIECE_LEAST = 4096 };
+enum { BUCKETS = 64, FUNCTIONS = 4, SHORT_COLUMNS = 64, PIECE_LEAST = 4096 };
 
-typedef struct built {
-    struct built *next;
+struct yk_array_kernel {
+    struct yk_array_kernel *next;
     char key[64];
     yk_image *image;
     yk_function functions[FUNCTIONS];
     yk_error error;
-} built;
+};
+typedef yk_array_kernel built;
 
 /* Written under its lock; what has been built does not change. */
 struct yk_array_kernels {
@@ -84,11 +85,8 @@ static built *find(struct yk_array_kernels *k, const char *key)
     return b;
 }
 
-typedef void write_text(const void *plan, const yk_array_target *t, yk_buf *to);
-
-/* NULL: the error has been kept. name: the operation's, static. */
-static const built *get(yoke_stream *s, const char *key, const char *name, const char *const *names, write_text *write,
-                        const void *plan)
+const yk_array_kernel *yk_array_kernel_get(yoke_stream *s, const char *key, const char *name, const char *const *names,
+                                           yk_array_write *write, const void *plan)
 {
     yoke_device *dev = s->dev;
     struct yk_array_kernels *k = kernels_of(dev);
@@ -130,8 +128,9 @@ static const built *get(yoke_stream *s, const char *key, const char *name, const
     return NULL;
 }
 
-static int launch(yoke_stream *s, const built *b, unsigned which, size_t groups, const yk_kernel_arg *args, unsigned count,
-                  const char *name)
+int yk_array_launch(yoke_stream *s, const yk_array_kernel *b, unsigned which, size_t groups, const yk_kernel_arg *args,
+                    unsigned count,
+                    const char *name)
 {
     yk_error e = {0};
     if (groups > INT32_MAX) {
@@ -144,17 +143,7 @@ static int launch(yoke_stream *s, const built *b, unsigned which, size_t groups,
     return err < 0 ? yk_device_fail(s->dev, s, &e) : 0;
 }
 
-static yk_kernel_arg value(const void *v, size_t size)
-{
-    return (yk_kernel_arg){.value = v, .size = (uint32_t)size};
-}
-
-static yk_kernel_arg memory(void *const *address)
-{
-    return (yk_kernel_arg){.value = address, .size = sizeof *address, .is_memory = true, .span = yk_span_of(*address)};
-}
-
-static yk_device_layout layout_of(const yk_layout *l)
+yk_device_layout yk_device_layout_of(const yk_layout *l)
 {
     yk_device_layout d = {.elements = (int64_t)l->elements};
     for (size_t k = 0; k < l->ndim; k++) {
@@ -166,11 +155,6 @@ static yk_device_layout layout_of(const yk_layout *l)
 }
 
 /* ---- Maps ---- */
-
-static void write_map(const void *plan, const yk_array_target *t, yk_buf *to)
-{
-    yk_map_text(plan, t, to);
-}
 
 static yk_seen seen_as(const yoke_array *a, const yk_layout *l, unsigned k)
 {
@@ -208,14 +192,14 @@ int yk_map_on_device(yoke_array *out, const yk_op *op, unsigned type, const yoke
 {
     static const char *const names[] = {"yk_map", NULL};
     yk_map_plan p = plan_map(out, op, type, in, l);
-    yk_device_layout layout = layout_of(l);
+    yk_device_layout layout = yk_device_layout_of(l);
     uint64_t numbers[YK_INPUTS + 1] = {0};
     void *data[YK_INPUTS + 1];
-    yk_kernel_arg args[YK_INPUTS + 2] = {p.ndim ? value(&layout, sizeof layout) : value(&layout.elements,
+    yk_kernel_arg args[YK_INPUTS + 2] = {p.ndim ? yk_value_arg(&layout, sizeof layout) : yk_value_arg(&layout.elements,
                                                                                         sizeof layout.elements)};
     char key[64];
     yk_map_key(&p, key);
-    const built *b = get(out->stream, key, op->name, names, write_map, &p);
+    const built *b = yk_array_kernel_get(out->stream, key, op->name, names, yk_map_text, &p);
     if (!b)
         return -EINVAL;
     for (unsigned k = 0; k <= op->arity; k++) {
@@ -224,21 +208,16 @@ int yk_map_on_device(yoke_array *out, const yk_op *op, unsigned type, const yoke
         data[k] = a->data;
         if (yk_array_is_number(a)) {
             yk_number_as(a, computed, &numbers[k]);
-            args[k + 1] = value(&numbers[k], yoke_array_type_size(computed));
+            args[k + 1] = yk_value_arg(&numbers[k], yoke_array_type_size(computed));
         } else {
-            args[k + 1] = memory(&data[k]);
+            args[k + 1] = yk_memory_arg(&data[k]);
         }
     }
     size_t each = yk_array_target_of(out->stream->dev).group * (size_t)(p.items ? YK_ARRAY_RUNS * p.items : 1);
-    return launch(out->stream, b, 0, (l->elements + each - 1) / each, args, op->arity + 2, op->name);
+    return yk_array_launch(out->stream, b, 0, (l->elements + each - 1) / each, args, op->arity + 2, op->name);
 }
 
 /* ---- Reductions ---- */
-
-static void write_reduce(const void *plan, const yk_array_target *t, yk_buf *to)
-{
-    yk_reduce_text(plan, t, to);
-}
 
 static bool is_by_columns(const yk_layout *outer, const yk_layout *inner)
 {
@@ -250,7 +229,7 @@ static bool is_by_columns(const yk_layout *outer, const yk_layout *inner)
 }
 
 /* Into how many pieces the elements of one result are cut, so that the whole device has work. */
-static size_t pieces_of(const yoke_device *dev, const yk_layout *outer, const yk_layout *inner, bool columns, size_t group)
+size_t yk_pieces_of(const yoke_device *dev, const yk_layout *outer, const yk_layout *inner, bool columns, size_t group)
 {
     size_t groups = 8 * (size_t)YK_MAX(dev->info.units, 1u), have = columns ? (outer->elements + group - 1) / group
         : outer->elements;
@@ -278,25 +257,26 @@ int yk_reduce_on_device(yoke_array *out, const yk_fold *fold, unsigned computed,
                         .outer_ndim = (unsigned)outer->ndim, .inner_ndim = (unsigned)inner->ndim};
     char key[64];
     yk_reduce_key(&p, key);
-    const built *b = get(s, key, name, names, write_reduce, &p);
+    const built *b = yk_array_kernel_get(s, key, name, names, yk_reduce_text, &p);
     if (!b)
         return -EINVAL;
     size_t group = yk_array_target_of(s->dev).group;
     bool columns = is_by_columns(outer, inner);
-    size_t count = pieces_of(s->dev, outer, inner, columns, group), jobs = outer->elements * count;
+    size_t count = yk_pieces_of(s->dev, outer, inner, columns, group), jobs = outer->elements * count;
     int64_t pieces = (int64_t)count, piece = (int64_t)((inner->elements + count - 1) / count);
     int32_t ends = count == 1;
-    yk_device_layout o = layout_of(outer), i = layout_of(inner);
+    yk_device_layout o = yk_device_layout_of(outer), i = yk_device_layout_of(inner);
     void *z = out->data, *x = a->data, *y = ends ? z : yoke_stream_alloc(s, jobs * fold->size);
     if (!y)
         return -ENOMEM;
-    yk_kernel_arg args[] = {value(&o, sizeof o), value(&i, sizeof i), value(&pieces, 8), value(&piece, 8), value(&ends, 4),
-                            memory(&z),
-                            memory(&y), memory(&x)};
-    int err = launch(s, b, columns, columns ? (jobs + group - 1) / group : jobs, args, YK_COUNT_OF(args), name);
+    yk_kernel_arg args[] = {yk_value_arg(&o, sizeof o), yk_value_arg(&i, sizeof i), yk_value_arg(&pieces, 8),
+                            yk_value_arg(&piece, 8), yk_value_arg(&ends, 4),
+                            yk_memory_arg(&z),
+                            yk_memory_arg(&y), yk_memory_arg(&x)};
+    int err = yk_array_launch(s, b, columns, columns ? (jobs + group - 1) / group : jobs, args, YK_COUNT_OF(args), name);
     if (err == 0 && !ends) {
-        yk_kernel_arg rest[] = {value(&pieces, 8), memory(&z), memory(&y)};
-        err = launch(s, b, 2, outer->elements, rest, YK_COUNT_OF(rest), name);
+        yk_kernel_arg rest[] = {yk_value_arg(&pieces, 8), yk_memory_arg(&z), yk_memory_arg(&y)};
+        err = yk_array_launch(s, b, 2, outer->elements, rest, YK_COUNT_OF(rest), name);
     }
     if (!ends)
         yoke_stream_free(s, y);

@@ -110,6 +110,20 @@ enum { LANES = 8 };
             JOIN((A *)to)[k] = r;                                                                                      \
         }                                                                                                              \
     }                                                                                                                  \
+    static void name##_scan_##code(size_t n, size_t at, const void *in, void *acc_, void *to)                          \
+    {                                                                                                                  \
+        FOLD_TYPES(code, T_, U_, acc)                                                                                  \
+        const T *restrict x = in;                                                                                      \
+        A r = *(A *)acc_;                                                                                              \
+        for (size_t k = 0; k < n; k++) {                                                                               \
+            const i64 i = (i64)(at + k);                                                                               \
+            const T a = x[k];                                                                                          \
+            (void)i;                                                                                                   \
+            TAKE Z_##acc(T) z;                                                                                         \
+            LAST((Z_##acc(T) *)to)[k] = z;                                                                             \
+        }                                                                                                              \
+        *(A *)acc_ = r;                                                                                                \
+    }                                                                                                                  \
     static void name##_last_##code(size_t n, const void *from, void *to)                                               \
     {                                                                                                                  \
         FOLD_TYPES(code, T_, U_, acc)                                                                                  \
@@ -125,8 +139,9 @@ YK_FOLDS(LOOPS)
 
 #define ENTRY(name, kind, acc, START, TAKE, JOIN, LAST) YK_EACH_##kind(FOLD_ENTRY, name, acc, #START, #TAKE, #JOIN, #LAST)
 #define FOLD_ENTRY(code, T, U, name, acc, START, TAKE, JOIN, LAST)                                                     \
-    [YK_FOLD_##name][YOKE_##code] = {#name, acc##_SIZE(T), name##_start_##code, name##_take_##code, name##_each_##code,       \
-                                     name##_join_##code, name##_last_##code, Z_CODE_##acc(code), #acc, START, TAKE, JOIN, LAST},
+    [YK_FOLD_##name][YOKE_##code] = {#name, acc##_SIZE(T), name##_start_##code, name##_take_##code, name##_each_##code,\
+                                     name##_join_##code, name##_scan_##code, name##_last_##code, Z_CODE_##acc(code), #acc,\
+                                     START, TAKE, JOIN, LAST},
 #define V_SIZE(T) sizeof(T)
 #define AT_SIZE(T) sizeof(struct { T v; i64 at; })
 const yk_fold yk_folds[YK_FOLD_COUNT][YK_TYPES] = {YK_FOLDS(ENTRY)};

@@ -167,8 +167,11 @@ yoke_array *yoke_array_to(const yoke_array *a, yoke_stream *s)
         return NULL;
     }
     yoke_array *out = yk_array_new(s, a->type, a->ndim, a->shape);
-    if (out)
-        err = yoke_stream_copy(s, out->data, h.data, yoke_array_elements(a) * yoke_array_type_size(a->type));
+    size_t size = yoke_array_elements(a) * yoke_array_type_size(a->type);
+    if (out && yk_array_is_on_host(out) && size > 0)
+        memcpy(out->data, h.data, size); /* whichever CPU device it is of */
+    else if (out)
+        err = yoke_stream_copy(s, out->data, h.data, size);
     if (out && err == 0)
         err = yoke_stream_wait(s);
     yk_host_done(&h);

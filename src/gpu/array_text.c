@@ -52,12 +52,22 @@ yk_array_target yk_array_target_of(const yoke_device *dev)
                              .group = group};
 }
 
+const char *yk_array_text_type(unsigned type)
+{
+    return words[type].name;
+}
+
+const char *yk_array_text_wrap(unsigned type)
+{
+    return words[type].wrap;
+}
+
 static bool is_float(unsigned type)
 {
     return type == YOKE_F32 || type == YOKE_F64;
 }
 
-static void begin(const yk_array_target *t, yk_buf *to)
+void yk_array_text_begin(const yk_array_target *t, yk_buf *to)
 {
     if (!t->is_cuda && t->has_double)
         yk_buf_text(to, "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n");
@@ -79,8 +89,7 @@ static void cast(yk_buf *to, const char *name, unsigned from, unsigned as)
     yk_buf_printf(to, "    T r;\n    %s\n    return r;\n}\n", body);
 }
 
-/* The offset of element `at` of array k of a layout; number: the type that is enough for element numbers. */
-static void offset(yk_buf *to, const char *name, unsigned ndim, const char *number)
+void yk_array_text_offset(yk_buf *to, const char *name, unsigned ndim, const char *number)
 {
     yk_buf_printf(to, "FN i64 %s(const LAYOUT *l, const int k, const i64 at)\n{\n    i64 offset = 0;\n    %s left = (%s)at;\n",
                   name,
@@ -162,9 +171,10 @@ static void map_in_words(const yk_map_plan *p, yk_buf *to)
     yk_buf_text(to, "        }\n    }\n}\n");
 }
 
-void yk_map_text(const yk_map_plan *p, const yk_array_target *t, yk_buf *to)
+void yk_map_text(const void *plan, const yk_array_target *t, yk_buf *to)
 {
-    begin(t, to);
+    const yk_map_plan *p = plan;
+    yk_array_text_begin(t, to);
     for (unsigned k = 1; k <= p->op->arity; k++) {
         char name[YK_NAME];
         snprintf(name, sizeof name, "load%u", k);
@@ -181,7 +191,7 @@ void yk_map_text(const yk_map_plan *p, const yk_array_target *t, yk_buf *to)
                           words[p->types[k]].name, p->items, k);
     }
     if (p->ndim)
-        offset(to, "find", p->ndim, p->is_short ? "unsigned" : "u64");
+        yk_array_text_offset(to, "find", p->ndim, p->is_short ? "unsigned" : "u64");
     map_params(p, to);
     if (p->items) {
         map_in_words(p, to);
@@ -213,8 +223,8 @@ static const char runs[] =
     "        r = take(r, load(x[start + find_inner(&inner, 0, i)]), i);\n"
     "    part[LID] = r;\n"
     "    BARRIER;\n"
-    "    for (int half = GROUP / 2; half > 0; half /= 2) {\n"
-    "        if (LID < half) part[LID] = join(part[LID], part[LID + half]);\n"
+    "    for (int span = GROUP / 2; span > 0; span /= 2) {\n"
+    "        if (LID < span) part[LID] = join(part[LID], part[LID + span]);\n"
     "        BARRIER;\n"
     "    }\n"
     "    if (LID == 0) { if (ends) z[o] = last(part[0]); else y[GROUP_ID] = part[0]; }\n"
@@ -245,17 +255,52 @@ static const char joins[] =
     "        r = join(r, y[GROUP_ID * pieces + p]);\n"
     "    part[LID] = r;\n"
     "    BARRIER;\n"
-    "    for (int half = GROUP / 2; half > 0; half /= 2) {\n"
-    "        if (LID < half) part[LID] = join(part[LID], part[LID + half]);\n"
+    "    for (int span = GROUP / 2; span > 0; span /= 2) {\n"
+    "        if (LID < span) part[LID] = join(part[LID], part[LID + span]);\n"
     "        BARRIER;\n"
     "    }\n"
     "    if (LID == 0) z[GROUP_ID] = last(part[0]);\n"
     "}\n";
 
-void yk_reduce_text(const yk_reduce_plan *p, const yk_array_target *t, yk_buf *to)
+static const char scans[] =
+    "KERNEL void yk_scan(const LAYOUT outer, const LAYOUT inner, const i64 pieces, const i64 piece, MEMORY(OUT, z), MEMORY(A, y),\n"
+    "                    MEMORY(const IN, x))\n"
+    "{\n"
+    "    USE(OUT, z) USE(A, y) USE(const IN, x)\n"
+    "    LOCAL A part[GROUP];\n"
+    "    const i64 o = GROUP_ID / pieces, p = GROUP_ID % pieces, from = find_outer(&outer, 0, o), to = find_outer(&outer, 1, o);\n"
+    "    const i64 end = (p + 1) * piece < inner.elements ? (p + 1) * piece : inner.elements;\n"
+    "    A before = nothing();\n"
+    "    for (i64 q = LID; q < p; q += GROUP)\n"
+    "        before = join(before, y[o * pieces + q]);\n"
+    "    part[LID] = before;\n"
+    "    BARRIER;\n"
+    "    for (int span = GROUP / 2; span > 0; span /= 2) {\n"
+    "        if (LID < span) part[LID] = join(part[LID], part[LID + span]);\n"
+    "        BARRIER;\n"
+    "    }\n"
+    "    before = part[0];\n"
+    "    for (i64 first = p * piece; first < end; first += GROUP) {\n"
+    "        const i64 i = first + LID;\n"
+    "        BARRIER;\n"
+    "        part[LID] = i < end ? take(nothing(), load(x[from + find_inner(&inner, 0, i)]), i) : nothing();\n"
+    "        BARRIER;\n"
+    "        for (int by = 1; by < GROUP; by *= 2) {\n"
+    "            const A r = LID >= by ? join(part[LID - by], part[LID]) : part[LID];\n"
+    "            BARRIER;\n"
+    "            part[LID] = r;\n"
+    "            BARRIER;\n"
+    "        }\n"
+    "        if (i < end) z[to + find_inner(&inner, 1, i)] = last(join(before, part[LID]));\n"
+    "        before = join(before, part[GROUP - 1]);\n"
+    "    }\n"
+    "}\n";
+
+void yk_reduce_text(const void *plan, const yk_array_target *t, yk_buf *to)
 {
+    const yk_reduce_plan *p = plan;
     const yk_fold *f = p->fold;
-    begin(t, to);
+    yk_array_text_begin(t, to);
     cast(to, "load", p->from, p->type);
     cast(to, "store", f->out, p->to);
     yk_buf_printf(to, "typedef %s T;\ntypedef %s U;\ntypedef %s IN;\ntypedef %s OUT;\ntypedef %s Z;\n", words[p->type].name,
@@ -266,9 +311,11 @@ void yk_reduce_text(const yk_reduce_plan *p, const yk_array_target *t, yk_buf *t
     yk_buf_printf(to, "FN A take(A r, const T a, const i64 i) { %s return r; }\n", f->take_text);
     yk_buf_printf(to, "FN A join(A r, const A b) { %s return r; }\n", f->join_text);
     yk_buf_printf(to, "FN OUT last(const A r) { Z z; %s return store(z); }\n", f->last_text);
-    offset(to, "find_outer", p->outer_ndim, "u64");
-    offset(to, "find_inner", p->inner_ndim, "u64");
+    yk_array_text_offset(to, "find_outer", p->outer_ndim, "u64");
+    yk_array_text_offset(to, "find_inner", p->inner_ndim, "u64");
     yk_buf_text(to, runs);
     yk_buf_text(to, columns);
     yk_buf_text(to, joins);
+    if (strcmp(f->acc_text, "V") == 0)
+        yk_buf_text(to, scans);
 }

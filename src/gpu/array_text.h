@@ -40,7 +40,38 @@ typedef struct yk_array_target {
 yk_array_target yk_array_target_of(const yoke_device *dev);
 void yk_map_key(const yk_map_plan *p, char ret[64]);
 void yk_reduce_key(const yk_reduce_plan *p, char ret[64]);
-void yk_map_text(const yk_map_plan *p, const yk_array_target *t, yk_buf *to);
-void yk_reduce_text(const yk_reduce_plan *p, const yk_array_target *t, yk_buf *to);
+/* Writes the text of a plan. */
+typedef void yk_array_write(const void *plan, const yk_array_target *t, yk_buf *to);
+yk_array_write yk_map_text, yk_reduce_text, yk_pick_text, yk_matmul_text;
+/* What each text begins with; the name of a type in it, and of that in which it wraps around. */
+void yk_array_text_begin(const yk_array_target *t, yk_buf *to);
+const char *yk_array_text_type(unsigned type);
+const char *yk_array_text_wrap(unsigned type);
+/* FN i64 name(const LAYOUT *l, const int k, const i64 at): the offset of element `at` of array k of a layout of ndim
+ * dimensions; number: the type that is enough for numbers of elements. */
+void yk_array_text_offset(yk_buf *to, const char *name, unsigned ndim, const char *number);
+
+/* ---- Building and launching (array_device.c) ---- */
+
+typedef struct yk_array_kernel yk_array_kernel;
+/* The kernels `names` (ended by NULL, at most four) of the text that `write` makes of a plan, built once for each key. NULL:
+ * the error has been kept. name: the operation's, static. */
+const yk_array_kernel *yk_array_kernel_get(yoke_stream *s, const char *key, const char *name, const char *const *names,
+                                           yk_array_write *write, const void *plan);
+/* The `which`-th of them, by groups of the target's size. */
+int yk_array_launch(yoke_stream *s, const yk_array_kernel *b, unsigned which, size_t groups, const yk_kernel_arg *args,
+                    unsigned count,
+                    const char *name);
+yk_device_layout yk_device_layout_of(const yk_layout *l);
+/* Into how many pieces the elements of one result are cut, so that the whole device has work. */
+size_t yk_pieces_of(const yoke_device *dev, const yk_layout *outer, const yk_layout *inner, bool columns, size_t group);
+static inline yk_kernel_arg yk_value_arg(const void *v, size_t size)
+{
+    return (yk_kernel_arg){.value = v, .size = (uint32_t)size};
+}
+static inline yk_kernel_arg yk_memory_arg(void *const *address)
+{
+    return (yk_kernel_arg){.value = address, .size = sizeof *address, .is_memory = true, .span = yk_span_of(*address)};
+}
 
 #endif

@@ -146,6 +146,7 @@ const char *yk_cuda_name(int result);
 typedef struct yk_cuda_device {
     struct yk_cu_context *context;
     int ordinal;
+    uint32_t serial; /* of this opening: another time the context may have the same address */
     yk_mutex lock;
     struct yk_cu_module *fill_module;   /* cuda_fill.c: made when first needed */
     struct yk_cu_function *fill[2];
@@ -157,14 +158,18 @@ int yk_cuda_find(const char *arg, yk_error *e);
 int yk_cuda_open(yoke_device *d, unsigned i, yk_error *e);
 void yk_cuda_close(yoke_device *d);
 
+/* The opening whose context this thread made current last. */
+extern _Thread_local uint32_t yk_cuda_entered;
+int yk_cuda_enter_slow(const yk_cuda_device *c);
+
 /* Makes the device's context this thread's. Asks what is current, since others set it too. Returns a result. */
 static inline int yk_cuda_enter(const yoke_device *d)
 {
     const yk_cuda_device *c = d->native;
     struct yk_cu_context *now = NULL;
-    if (YK_LIKELY(yk_cuda.cuCtxGetCurrent(&now) == YK_CUDA_OK && now == c->context))
+    if (YK_LIKELY(yk_cuda_entered == c->serial && yk_cuda.cuCtxGetCurrent(&now) == YK_CUDA_OK && now == c->context))
         return YK_CUDA_OK;
-    return yk_cuda.cuCtxSetCurrent(c->context);
+    return yk_cuda_enter_slow(c);
 }
 
 /* The same, with the text of a failure. */
@@ -228,6 +233,8 @@ void yk_cuda_binary_done(yk_cuda_binary *b);
 /* A text that changes when the compiler does. Does not open it when it can be found by its path. 0, or -ENOPKG: there
  * is none, e says where it was looked for. */
 int yk_nvrtc_identity(const char **ret, yk_error *e);
+/* One line for `yoke doctor`: where it is, or where it was looked for. */
+void yk_nvrtc_describe(yk_buf *out);
 /* -EINVAL: it does not compile, b->log says why. In every case b is to be done with. */
 int yk_nvrtc_compile(const yk_cuda_source *source, yk_cuda_binary *b, yk_error *e);
 

@@ -162,6 +162,15 @@ int yk_cuda_find(const char *arg, yk_error *e)
 
 /* ---- Opening ---- */
 
+_Thread_local uint32_t yk_cuda_entered;
+
+int yk_cuda_enter_slow(const yk_cuda_device *c)
+{
+    int result = yk_cuda.cuCtxSetCurrent(c->context);
+    yk_cuda_entered = result == YK_CUDA_OK ? c->serial : 0;
+    return result;
+}
+
 static int enter_first(yoke_device *d, yk_error *e)
 {
     size_t available, total;
@@ -182,9 +191,11 @@ int yk_cuda_open(yoke_device *d, unsigned i, yk_error *e)
         return count;
     if (i >= (unsigned)count)
         return yk_errorf(e, ENOENT, "cuda: there is no device %u, but %d", i, count);
+    static _Atomic uint32_t openings;
     yk_cuda_device *c = yk_sys.calloc(1, sizeof *c);
     if (!c)
         return yk_errorf(e, ENOMEM, "cuda: no memory to open a device");
+    c->serial = atomic_fetch_add_explicit(&openings, 1, memory_order_relaxed) + 1;
     int err = 0, result = yk_cuda.cuDeviceGet(&c->ordinal, (int)i);
     if (result != YK_CUDA_OK)
         err = yk_cuda_fail(e, result, "cuDeviceGet", "opening device %u", i);

@@ -1,5 +1,5 @@
-/* dialect: what stands before every kernel's text, so that the words of yoke/dialect.h mean in CUDA and in OpenCL C what they mean
- * in C. No header of theirs is used: the compilers that read this have none. */
+/* dialect: what stands before every kernel's text, so that the words of yoke/dialect.h mean in CUDA and in
+ * OpenCL C what they mean in C. No header of theirs is used: the compilers that read this have none. */
 #include "gpu/kernel.h"
 
 #define LINE(...) #__VA_ARGS__ "\n"
@@ -51,9 +51,11 @@ const char yk_dialect_cuda[] =
     HASH("define yoke_as_double(x) __longlong_as_double((long long)(x))")
     HASH("define yoke_popcount(x) (sizeof(x) == 8 ? __popcll((unsigned long long)(x)) : __popc((unsigned)(x)))")
     HASH("define yoke_clz(x) (sizeof(x) == 8 ? __clzll((long long)(x)) : __clz((int)(x)))")
-    HASH("define yoke_ctz(x) ((x) == 0 ? (int)sizeof(x) * 8 : sizeof(x) == 8 ? __ffsll((long long)(x)) - 1 : __ffs((int)(x)) - 1)");
+    HASH("define yoke_ctz(x) ((x) == 0 ? (int)sizeof(x) * 8 : "
+         "sizeof(x) == 8 ? __ffsll((long long)(x)) - 1 : __ffs((int)(x)) - 1)");
 
-/* Atomic operations, which most kernels do not have. The long forms of CUDA are of `unsigned long long` alone. Adding is the same for signed ones; the order is not. */
+/* Atomic operations, which most kernels do not have. The long forms of CUDA are of `unsigned long long` alone.
+ * Adding is the same for signed ones; the order is not. */
 const char yk_dialect_cuda_atomics[] =
     HASH("define YK_ATOMIC(NAME, CALL)                                                                            \\\n"
          "    __device__ inline int yoke_atomic_##NAME(int *p, int v) { return CALL(p, v); }                   \\\n"

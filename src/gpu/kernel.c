@@ -1,7 +1,8 @@
 /* kernel: kernels enter from constructors, are built for a device when they first meet it, and are launched.
  *
- * What is built stands in a table of the device by the kernel's number, which never changes and is never given again: a launch
- * reads it without a lock. The table is of parts of 64 that come when they are needed. A text that did not compile stays refused. */
+ * What is built stands in a table of the device by the kernel's number, which never changes and is never given
+ * again: a launch reads it without a lock. The table is of parts of 64 that come when they are needed. A text
+ * that did not compile stays refused. */
 #include "gpu/kernel.h"
 #include <stdlib.h>
 
@@ -112,11 +113,28 @@ static int explain(const yoke_device *dev, const yoke_kernel *k, yk_buf *log, yk
                      dev->info.uri, (int)YK_MIN(len, 250), line);
 }
 
+static int find_functions(yoke_device *dev, const yoke_kernel *k, yk_ready *r)
+{
+    const bool has_last = k->form == YK_REDUCE_KERNEL || k->form == YK_SCAN_KERNEL;
+    const struct {
+        const char *which;
+        yk_function *to;
+        bool is_there;
+    } functions[] = {{"kernel", &r->first, true}, {"last", &r->last, has_last}, {"write", &r->write, k->form == YK_SCAN_KERNEL}};
+    int err = 0;
+    for (size_t i = 0; i < YK_COUNT_OF(functions) && err == 0; i++) {
+        char name[80];
+        snprintf(name, sizeof name, "%s_%s", functions[i].which, k->name);
+        if (functions[i].is_there)
+            err = dev->driver->function(r->image, name, functions[i].to, &r->error);
+    }
+    return err;
+}
+
 static int build(yoke_device *dev, const yoke_kernel *k, yk_ready *r)
 {
-    char name[80];
     yk_buf text = {0}, log = {0};
-    const yk_target target = yk_target_of(dev);
+    const yk_machine target = yk_machine_of(dev);
     yk_plan_make(k, &target, &r->plan);
     yk_text_write(k, &target, &text);
     const char *written = yk_buf_str(&text);
@@ -125,12 +143,8 @@ static int build(yoke_device *dev, const yoke_kernel *k, yk_ready *r)
                              &r->error);
     if (err < 0)
         err = explain(dev, k, &log, &r->error);
-    snprintf(name, sizeof name, "kernel_%s", k->name);
     if (err == 0)
-        err = dev->driver->function(r->image, name, &r->first, &r->error);
-    snprintf(name, sizeof name, "last_%s", k->name);
-    if (err == 0 && k->form == YK_REDUCE_KERNEL)
-        err = dev->driver->function(r->image, name, &r->last, &r->error);
+        err = find_functions(dev, k, r);
     yk_buf_done(&text);
     yk_buf_done(&log);
     return err;
@@ -240,10 +254,10 @@ int yk_kernel_args(const yoke_stream *s, const yoke_kernel *k, const void *args,
     return 0;
 }
 
-int yk_kernel_launch(yoke_stream *s, const yoke_kernel *k, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args,
+int yk_kernel_launch(yoke_stream *s, const char *name, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args,
                      unsigned count, yk_error *e)
 {
-    s->recent[s->launches++ % YK_COUNT_OF(s->recent)] = k->name;
+    s->recent[s->launches++ % YK_COUNT_OF(s->recent)] = name;
     return s->dev->driver->launch(s, f, shape, args, count, e);
 }
 
@@ -266,7 +280,8 @@ static int fail(yoke_stream *s, const yk_error *e)
 
 static int enqueue(yoke_stream *s, yoke_kernel *k, const void *args, const long range[2], yk_error *e)
 {
-    yk_kernel_arg list[YK_PARAMS_MOST + 3] = {{.value = &range[0], .size = sizeof(long)}, {.value = &range[1], .size = sizeof(long)}};
+    yk_kernel_arg list[YK_PARAMS_MOST + 3] = {{.value = &range[0], .size = sizeof(long)},
+                                              {.value = &range[1], .size = sizeof(long)}};
     const yk_ready *r = yk_kernel_ready(s->dev, k, e);
     if (YK_UNLIKELY(!r))
         return e->code;
@@ -282,7 +297,7 @@ static int enqueue(yoke_stream *s, yoke_kernel *k, const void *args, const long 
     int err = yk_kernel_args(s, k, args, list + 2, e);
     const yk_shape shape = {.groups = {groups, 1, 1}, .group = {r->plan.group, 1, 1}};
     const unsigned skip = whole ? 2 : 0;
-    return err < 0 ? err : yk_kernel_launch(s, k, &r->first, &shape, list + skip, k->nparams + 3 - skip, e);
+    return err < 0 ? err : yk_kernel_launch(s, k->name, &r->first, &shape, list + skip, k->nparams + 3 - skip, e);
 }
 
 int yk_enqueue_range(yoke_stream *s, yoke_kernel *k, const void *args, long lo, long hi)

@@ -12,10 +12,11 @@
 #include <stdlib.h>
 
 enum {
-    LANES = 3,                /* up, work, down */
-    PIECE_BYTES = 8 << 20,    /* of all arrays of a piece together: 150 us of a link of 55 GB/s, far above what a launch costs */
+    LANES = 3, /* up, work, down */
     PIECE_ROUND = 1024
 };
+/* Of all arrays of a piece together: some 150 us of a link of 55 GB/s, far above what a launch and its copies cost. */
+size_t yk_piece_bytes = 8 << 20;
 
 /* ---- The task of a kernel ---- */
 
@@ -167,7 +168,7 @@ static const yk_any_view *view_of(const launch *l, unsigned i)
     return (const yk_any_view *)(const void *)(l->task_args + task_param(l->k, i)->offset);
 }
 
-static int refuse(const launch *l, const char *format, ...)
+static __attribute__((format(printf, 2, 3))) int refuse(const launch *l, const char *format, ...)
 {
     char text[400];
     va_list ap;
@@ -333,7 +334,7 @@ static long piece_of(const launch *l)
                 return l->n;
             bytes += l->k->params[i].size;
         }
-    long elements = bytes ? (long)(PIECE_BYTES / bytes / PIECE_ROUND * PIECE_ROUND) : l->n;
+    long elements = bytes ? (long)(yk_piece_bytes / bytes / PIECE_ROUND * PIECE_ROUND) : l->n;
     return YK_MIN(YK_MAX(elements, (long)PIECE_ROUND), l->n);
 }
 

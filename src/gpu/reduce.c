@@ -1,6 +1,7 @@
-/* reduce: reductions on devices, in two launches: one partial result for each group, then those together. How many groups depends
- * on the device and n alone. */
+/* reduce: reductions on devices, in two launches: one partial result for each group, then those together. How
+ * many groups depends on the device and n alone. */
 #include "gpu/kernel.h"
+#include <yoke/scan.h>
 
 /* Groups for each unit of a device: enough to fill it, so that the partial results are few. */
 enum { GROUPS_OF_UNIT = 8 };
@@ -20,7 +21,7 @@ static int run_last(yoke_stream *s, const yoke_kernel *k, const yk_ready *r, lon
 {
     const yk_kernel_arg list[] = {{.value = &count, .size = sizeof count}, memory_arg(&from), memory_arg(&to)};
     const yk_shape shape = {.groups = {1, 1, 1}, .group = {r->plan.group, 1, 1}};
-    return yk_kernel_launch(s, k, &r->last, &shape, list, YK_COUNT_OF(list), e);
+    return yk_kernel_launch(s, k->name, &r->last, &shape, list, YK_COUNT_OF(list), e);
 }
 
 /* ret: memory of the device. */
@@ -44,7 +45,7 @@ static int run(yoke_stream *s, yoke_kernel *k, const void *args, void *ret, yk_e
         return yk_errorf(e, ENOMEM, "kernel %s: no memory of %s for %u partial results", k->name, s->dev->info.uri, groups);
     list[k->nparams + 1] = memory_arg(&partial);
     const yk_shape shape = {.groups = {groups, 1, 1}, .group = {r->plan.group, 1, 1}};
-    err = yk_kernel_launch(s, k, &r->first, &shape, list, k->nparams + 2, e);
+    err = yk_kernel_launch(s, k->name, &r->first, &shape, list, k->nparams + 2, e);
     if (err == 0 && groups > 1)
         err = run_last(s, k, r, groups, partial, ret, e);
     if (groups > 1)
@@ -93,5 +94,61 @@ int yk_enqueue_reduction(yoke_stream *s, yoke_kernel *k, const void *args, void 
     err = !span || span->dev != s->dev
         ? yk_errorf(&e, EFAULT, "kernel %s: the result is to be in memory of %s", k->name, s->dev->info.uri)
         : run(s, k, args, ret, &e);
+    return err < 0 ? yk_device_fail(s->dev, s, &e) : 0;
+}
+
+/* ---- Scans ---- */
+
+/* A value with the flag of segments behind it: as large as it can be in a driver's language. */
+static size_t scan_value_size(const yoke_kernel *k)
+{
+    return k->extra->size + 32;
+}
+
+static int run_scan(yoke_stream *s, yoke_kernel *k, const void *args, yk_error *e)
+{
+    yk_kernel_arg list[YK_PARAMS_MOST + 2];
+    const yk_ready *r = yk_kernel_ready(s->dev, k, e);
+    if (!r)
+        return e->code;
+    if (r->status < 0) {
+        *e = r->error;
+        return e->code;
+    }
+    long count = groups_for(s->dev, &r->plan, *(const long *)args);
+    int err = yk_kernel_args(s, k, args, list, e);
+    if (err < 0)
+        return err;
+    void *partial = yk_memory_alloc(s->dev, s, (size_t)count * scan_value_size(k));
+    if (!partial)
+        return yk_errorf(e, ENOMEM, "kernel %s: no memory of %s for %ld partial results", k->name, s->dev->info.uri, count);
+    list[k->nparams + 1] = memory_arg(&partial);
+    const yk_shape one = {.groups = {1, 1, 1}, .group = {r->plan.group, 1, 1}};
+    const yk_shape all = {.groups = {(unsigned)count, 1, 1}, .group = {r->plan.group, 1, 1}};
+    const yk_kernel_arg last[] = {{.value = &count, .size = sizeof count}, list[k->nparams + 1]};
+    err = yk_kernel_launch(s, k->name, &r->first, &all, list, k->nparams + 2, e);
+    if (err == 0)
+        err = yk_kernel_launch(s, k->name, &r->last, &one, last, YK_COUNT_OF(last), e);
+    if (err == 0)
+        err = yk_kernel_launch(s, k->name, &r->write, &all, list, k->nparams + 2, e);
+    yk_memory_free(s->dev, s, partial);
+    return err;
+}
+
+int yk_enqueue_scan(yoke_stream *s, yoke_kernel *k, const void *args)
+{
+    yk_error e = {0};
+    if (!s)
+        return -EINVAL;
+    long n = *(const long *)args;
+    int err = yk_device_check(s->dev);
+    if (err < 0 || n == 0)
+        return err;
+    if (n < 0)
+        err = yk_errorf(&e, EINVAL, "kernel %s: %lu elements are too many", k->name, (unsigned long)n);
+    else if (!s->dev->driver->build)
+        return yk_scan(s->dev->pool, (size_t)n, k->extra->scanning, &n, false, args); /* out: not used, and not NULL */
+    else
+        err = run_scan(s, k, args, &e);
     return err < 0 ? yk_device_fail(s->dev, s, &e) : 0;
 }

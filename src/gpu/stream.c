@@ -163,10 +163,13 @@ static int place(yoke_device *dev, const void *p, size_t size, const yk_span **r
         return yk_errorf(e, EINVAL, "%s: the address is NULL", dev->info.uri);
     if (!span)
         return 0;
-    if (span->dev != dev)
+    bool is_host = span->dev->driver == &yk_gpu_cpu && dev->driver != &yk_gpu_cpu; /* ordinary memory, for all others */
+    if (span->dev != dev && !is_host)
         return yk_errorf(e, EINVAL, "%p is memory of %s, not of %s", p, span->dev->info.uri, dev->info.uri);
     if (size > (size_t)(span->base + span->size - (const char *)p))
         return yk_errorf(e, EINVAL, "%zu bytes from %p on reach beyond their block of %s", size, p, dev->info.uri);
+    if (is_host)
+        *ret = NULL;
     return 0;
 }
 

@@ -1,5 +1,5 @@
-/* text: what all texts of kernels have in common: the dialect, the device code of the user's file, parameters, bodies, and where
- * in that file each came from, so that a compiler's complaints name it. */
+/* text: what all texts of kernels have in common: the dialect, the device code of the user's file, parameters,
+ * bodies, and where in that file each came from, so that a compiler's complaints name it. */
 #include "gpu/kernel.h"
 #include <stdio.h>
 
@@ -14,7 +14,7 @@ void yk_text_line(yk_buf *to, unsigned line, const char *file)
     yk_buf_text(to, "\"\n");
 }
 
-const char *yk_text_type(const yk_target *t, const char *type)
+const char *yk_text_type(const yk_machine *t, const char *type)
 {
     static const char *const kernel_types[][2] = {{"bool", "uchar"}, {"_Bool", "uchar"}, {"size_t", "ulong"},
         {"ssize_t", "long"}, {"ptrdiff_t", "long"}, {"intptr_t", "long"}, {"uintptr_t", "ulong"}, {"long long", "long"},
@@ -40,20 +40,22 @@ static const char *past(const yk_token *t)
     return t->at + t->len;
 }
 
-void yk_text_body(const yoke_kernel *k, const yk_target *t, const char *text, const yk_plan *registers, yk_buf *to)
+void yk_text_body(const yoke_kernel *k, const yk_machine *t, const char *text, const yk_plan *registers, yk_buf *to)
 {
     yk_token before = {YK_TOKEN_SIGN, ";", 1}, here, after;
     for (const char *p = text; yk_token_read(p, &here), here.kind != YK_TOKEN_END; p = past(&here)) {
-        yk_buf_put(to, p, (size_t)(here.at - p));
         bool member = yk_token_is(&before, ".") || yk_token_is(&before, "->");
         int vector = here.kind == YK_TOKEN_NAME && !member ? vector_named(k, registers, &here) : -1;
         yk_token_read(past(&here), &after);
         before = here;
+        if (!t->is_cuda && yk_token_is(&here, "long") && yk_token_is(&after, "long"))
+            continue; /* OpenCL C 1.2 has no long long, and its long has 64 bits */
+        yk_buf_put(to, p, (size_t)(here.at - p));
         if (vector >= 0) {
             yk_buf_printf(to, "yk_r_%s.e[yk_k]", k->params[vector].name);
             for (int i = 0; i < 3; i++) /* name [ i ] */
                 yk_token_read(past(&here), &here);
-        } else if (t->is_cuda || !yk_token_is(&here, "long") || !yk_token_is(&after, "long")) {
+        } else {
             yk_buf_put(to, here.at, here.len);
         }
     }
@@ -61,7 +63,7 @@ void yk_text_body(const yoke_kernel *k, const yk_target *t, const char *text, co
 
 /* ---- Parameters ---- */
 
-static void write_param(const yk_param *p, const yk_target *t, yk_buf *to)
+static void write_param(const yk_param *p, const yk_machine *t, yk_buf *to)
 {
     const char *type = yk_text_type(t, p->type), *constant = p->kind == YK_IN ? "const " : "";
     if (p->kind == YK_VAL)
@@ -72,19 +74,24 @@ static void write_param(const yk_param *p, const yk_target *t, yk_buf *to)
         yk_buf_printf(to, ", __global %s%s *restrict yk_base_%s, const ulong yk_at_%s", constant, type, p->name, p->name);
 }
 
-void yk_text_head(const yoke_kernel *k, const yk_target *t, unsigned group, yk_buf *to)
+void yk_text_function(const yoke_kernel *k, const yk_machine *t, const char *which, unsigned group, yk_buf *to)
 {
     if (t->is_cuda)
-        yk_buf_printf(to, "extern \"C\" __global__ void __launch_bounds__(%u) kernel_%s(", group, k->name);
+        yk_buf_printf(to, "extern \"C\" __global__ void __launch_bounds__(%u) %s_%s(", group, which, k->name);
     else
-        yk_buf_printf(to, "__kernel __attribute__((reqd_work_group_size(%u, 1, 1))) void kernel_%s(", group, k->name);
+        yk_buf_printf(to, "__kernel __attribute__((reqd_work_group_size(%u, 1, 1))) void %s_%s(", group, which, k->name);
+}
+
+void yk_text_head(const yoke_kernel *k, const yk_machine *t, const char *which, unsigned group, yk_buf *to)
+{
+    yk_text_function(k, t, which, group, to);
     yk_buf_text(to, k->form == YK_MAP_KERNEL ? "const long yk_begin, const long yk_end, const long n"
                     : k->form == YK_GROUP_KERNEL ? "const long groups" : "const long n");
     for (unsigned p = 0; p < k->nparams; p++)
         write_param(&k->params[p], t, to);
 }
 
-void yk_text_arrays(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+void yk_text_arrays(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     for (unsigned i = 0; i < k->nparams && !t->is_cuda; i++) {
         const yk_param *p = &k->params[i];
@@ -93,6 +100,50 @@ void yk_text_arrays(const yoke_kernel *k, const yk_target *t, yk_buf *to)
             yk_buf_printf(to, "    __global %s%s *restrict %s = (__global %s%s *)((__global %schar *)yk_base_%s + yk_at_%s);\n",
                           constant, type, p->name, constant, type, constant, p->name, p->name);
     }
+}
+
+void yk_text_result(const yk_machine *t, bool constant, const char *name, yk_buf *to)
+{
+    const char *word = constant ? "const " : "";
+    if (t->is_cuda)
+        yk_buf_printf(to, "%syk_type *__restrict__ yk_%s", word, name);
+    else
+        yk_buf_printf(to, "__global %syk_type *restrict yk_base_of_%s, const ulong yk_at_of_%s", word, name, name);
+}
+
+void yk_text_result_at(const yk_machine *t, bool constant, const char *name, yk_buf *to)
+{
+    const char *word = constant ? "const " : "";
+    if (!t->is_cuda)
+        yk_buf_printf(to, "    __global %syk_type *restrict yk_%s = (__global %syk_type *)((__global %schar *)yk_base_of_%s + "
+                          "yk_at_of_%s);\n", word, name, word, word, name, name);
+}
+
+/* ---- Values that are taken together ---- */
+
+/* Without the parentheses round it. */
+static void put_initialiser(yk_buf *to, const char *text)
+{
+    size_t len = strlen(text);
+    if (len >= 2 && *text == '(')
+        yk_buf_put(to, text + 1, len - 2);
+}
+
+void yk_text_values(const yoke_kernel *k, const yk_machine *t, const char *type, const char *prefix, yk_buf *to)
+{
+    const char *fn = t->is_cuda ? "__device__ inline " : "";
+    yk_buf_printf(to, "typedef %s %s_type;\n", yk_text_type(t, type), prefix);
+    if (!t->is_cuda)
+        yk_buf_printf(to, "%s_type %s_both(const %s_type a, const %s_type b);\n%s_type %s_identity(void);\n", prefix, prefix,
+                      prefix, prefix, prefix, prefix);
+    yk_buf_printf(to, "%s%s_type %s_both(const %s_type a, const %s_type b) { return", fn, prefix, prefix, prefix, prefix);
+    yk_text_line(to, k->line, k->file);
+    yk_text_body(k, t, k->texts[1], NULL, to);
+    yk_buf_printf(to, "\n; }\n%s%s_type %s_identity(%s) { const %s_type yk_it =", fn, prefix, prefix, t->is_cuda ? "" : "void",
+                  prefix);
+    yk_text_line(to, k->line, k->file);
+    put_initialiser(to, k->texts[2]);
+    yk_buf_text(to, "\n; return yk_it; }\n");
 }
 
 /* ---- Registers ---- */
@@ -149,9 +200,9 @@ void yk_text_aligned(const yoke_kernel *k, const yk_plan *plan, yk_buf *to)
 
 /* ---- The whole ---- */
 
-yk_target yk_target_of(const yoke_device *dev)
+yk_machine yk_machine_of(const yoke_device *dev)
 {
-    return (yk_target){.is_cuda = strcmp(dev->driver->name, "cuda") == 0, .is_gpu = dev->info.is_gpu, .units = dev->info.units};
+    return (yk_machine){.is_cuda = strcmp(dev->driver->name, "cuda") == 0, .is_gpu = dev->info.is_gpu, .units = dev->info.units};
 }
 
 static bool has_atomics(const yoke_kernel *k)
@@ -166,7 +217,7 @@ static bool has_atomics(const yoke_kernel *k)
     return false;
 }
 
-void yk_text_write(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+void yk_text_write(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     const yk_device_code *c;
     yk_buf_text(to, t->is_cuda ? yk_dialect_cuda : yk_dialect_opencl);
@@ -179,6 +230,8 @@ void yk_text_write(const yoke_kernel *k, const yk_target *t, yk_buf *to)
     yk_buf_text(to, "\n");
     if (k->form == YK_REDUCE_KERNEL)
         yk_text_reduce(k, t, to);
+    else if (k->form == YK_SCAN_KERNEL)
+        yk_text_scan(k, t, to);
     else if (k->form == YK_GROUP_KERNEL)
         yk_text_group(k, t, to);
     else

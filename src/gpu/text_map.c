@@ -1,17 +1,19 @@
-/* text_map: kernels of one element, as texts. On a GPU a group of 256 threads takes a block of elements; what the body uses as
- * x[i] alone goes through registers, 16 bytes at a time, with all that a block reads on its way before the first is used, because
- * bandwidth is bytes in flight: 48 KiB on each multiprocessor of an H200 (see yk_plan_make()). The last block, and arrays that are
- * not aligned, go element by element. On an OpenCL CPU a thread has a stretch of
- * elements, and its loop over them is made vectors of: twice to five times as fast with PoCL as a thread for each element. */
+/* text_map: kernels of one element, as texts. On a GPU a group of 256 threads takes a block of elements; what
+ * the body uses as x[i] alone goes through registers, 16 bytes at a time, with all that a block reads on its way
+ * before the first is used, because bandwidth is bytes in flight: 48 KiB on each multiprocessor of an H200 (see
+ * yk_plan_make()). The last block, and arrays that are not aligned, go element by element. On an OpenCL CPU a
+ * thread has a stretch of elements, and its loop over them is made vectors of: twice to five times as fast with
+ * PoCL as a thread for each element. */
 #include "gpu/kernel.h"
 
 enum { GROUP = 256 };
-/* Bytes that a thread should have on their way, most bytes in its registers, and most tokens when its loop is unrolled. */
+/* Bytes that a thread should have on their way, most bytes in its registers, and most tokens when its loop is
+ * unrolled. */
 enum { BYTES_READ = 64, BYTES_MOST = 256, TOKENS_MOST = 1500 };
 
 static bool can_be_vector(const yk_param *p)
 {
-    return p->size <= 16 && (p->size & (p->size - 1)) == 0;
+    return p->size > 0 && p->size <= 16 && (p->size & (p->size - 1)) == 0;
 }
 
 static unsigned power_below(unsigned n)
@@ -22,7 +24,7 @@ static unsigned power_below(unsigned n)
     return power;
 }
 
-void yk_plan_make(const yoke_kernel *k, const yk_target *t, yk_plan *ret)
+void yk_plan_make(const yoke_kernel *k, const yk_machine *t, yk_plan *ret)
 {
     yk_analysis a;
     unsigned least = 16, largest = 1, read = 0, all = 0;
@@ -42,7 +44,7 @@ void yk_plan_make(const yoke_kernel *k, const yk_target *t, yk_plan *ret)
         all += param->size;
         read += param->kind != YK_OUT ? param->size : 0;
     }
-    if (!ret->vectors) {
+    if (all == 0) {
         ret->items = 4;
         return;
     }
@@ -52,7 +54,7 @@ void yk_plan_make(const yoke_kernel *k, const yk_target *t, yk_plan *ret)
         ret->items /= 2;
 }
 
-static void write_body(const yoke_kernel *k, const yk_target *t, const yk_plan *registers, yk_buf *to)
+static void write_body(const yoke_kernel *k, const yk_machine *t, const yk_plan *registers, yk_buf *to)
 {
     yk_buf_text(to, " {");
     yk_text_line(to, k->line, k->file);
@@ -60,17 +62,19 @@ static void write_body(const yoke_kernel *k, const yk_target *t, const yk_plan *
     yk_buf_text(to, "\n}\n");
 }
 
-/* The block of a group begins at yk_first, a thread's first run at yk_at; both count from yk_begin, where arrays of elements begin
- * too (see yk_enqueue_range()). */
-static void write_vectors(const yoke_kernel *k, const yk_target *t, const yk_plan *plan, yk_buf *to)
+/* The block of a group begins at yk_first, a thread's first run at yk_at; both count from yk_begin, where arrays
+ * of elements begin too (see yk_enqueue_range()). */
+static void write_vectors(const yoke_kernel *k, const yk_machine *t, const yk_plan *plan, yk_buf *to)
 {
     yk_buf_printf(to, "    if (yk_begin + yk_first + %u <= yk_end && ", plan->group * plan->items);
     yk_text_aligned(k, plan, to);
     yk_buf_printf(to, ") {\n        const long yk_at = yk_first + (long)threadIdx.x * %u;\n", plan->run);
     yk_text_registers(k, plan, to);
     yk_text_registers_move(k, plan, false, to);
-    yk_buf_printf(to, "        #pragma unroll\n        for (int yk_k = 0; yk_k < %u; yk_k++) {\n"
-                      "            const long i = yk_begin + yk_at + yk_k / %u * %u + yk_k %% %u;\n            (void)i;\n           ",
+    yk_buf_printf(to,
+                  "        #pragma unroll\n        for (int yk_k = 0; yk_k < %u; yk_k++) {\n"
+                  "            const long i = yk_begin + yk_at + yk_k / %u * %u + yk_k %% %u;\n            "
+                  "(void)i;\n           ",
                   plan->items, plan->run, plan->group * plan->run, plan->run);
     write_body(k, t, plan, to);
     yk_buf_text(to, "        }\n");
@@ -88,7 +92,7 @@ static void write_shifts(const yoke_kernel *k, yk_buf *to)
             yk_buf_printf(to, "    %s -= yk_begin;\n", k->params[p].name);
 }
 
-static void write_gpu(const yoke_kernel *k, const yk_target *t, const yk_plan *plan, yk_buf *to)
+static void write_gpu(const yoke_kernel *k, const yk_machine *t, const yk_plan *plan, yk_buf *to)
 {
     unsigned block = plan->group * plan->items;
     if (t->is_cuda)
@@ -106,7 +110,7 @@ static void write_gpu(const yoke_kernel *k, const yk_target *t, const yk_plan *p
 }
 
 /* A group is one thread, and has elements that follow each other: as many as there are groups for. */
-static void write_cpu(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+static void write_cpu(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     write_shifts(k, to);
     yk_buf_text(to, "    const long yk_groups = (long)get_num_groups(0);\n"
@@ -117,11 +121,11 @@ static void write_cpu(const yoke_kernel *k, const yk_target *t, yk_buf *to)
     write_body(k, t, NULL, to);
 }
 
-void yk_text_map(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+void yk_text_map(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     yk_plan plan;
     yk_plan_make(k, t, &plan);
-    yk_text_head(k, t, plan.group, to);
+    yk_text_head(k, t, "kernel", plan.group, to);
     yk_buf_text(to, ")\n{\n");
     yk_text_arrays(k, t, to);
     if (t->is_gpu)
@@ -134,7 +138,7 @@ void yk_text_map(const yoke_kernel *k, const yk_target *t, yk_buf *to)
 /* ---- Programs ---- */
 
 /* On a GPU a region is once through a loop, at whose end all items wait; on a CPU it is the loop of the C form. */
-static void write_regions(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+static void write_regions(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     if (!t->is_gpu)
         yk_buf_printf(to, "#define YOKE_ITEMS(l) for (long l = 0; l < %u; l++)\n", k->extra->group);
@@ -146,10 +150,10 @@ static void write_regions(const yoke_kernel *k, const yk_target *t, yk_buf *to)
     yk_buf_printf(to, "#define YOKE_SHARED(T, NAME, COUNT) %s T NAME[COUNT]\n", t->is_cuda ? "__shared__" : "__local");
 }
 
-void yk_text_group(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+void yk_text_group(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     write_regions(k, t, to);
-    yk_text_head(k, t, t->is_gpu ? k->extra->group : 1, to);
+    yk_text_head(k, t, "kernel", t->is_gpu ? k->extra->group : 1, to);
     yk_buf_printf(to, ")\n{\n    const long group = %s;\n", t->is_cuda ? "blockIdx.x" : "(long)get_group_id(0)");
     yk_text_arrays(k, t, to);
     yk_text_line(to, k->line, k->file);

@@ -1,7 +1,8 @@
-/* text_reduce: reductions, as texts of two functions. kernel_NAME leaves one partial result for each group, last_NAME takes those
- * together in one group. How elements are dealt out depends on n and the device alone, so a call repeated gives the same bits. On
- * a GPU a group of 256 threads takes blocks of elements, each thread those of its own place, and then the threads' sums pairwise
- * through group memory; on a CPU a group is one thread with elements that follow each other, sixteen sums at a time. */
+/* text_reduce: reductions, as texts of two functions. kernel_NAME leaves one partial result for each group,
+ * last_NAME takes those together in one group. How elements are dealt out depends on n and the device alone, so
+ * a call repeated gives the same bits. On a GPU a group of 256 threads takes blocks of elements, each thread
+ * those of its own place, and then the threads' sums pairwise through group memory; on a CPU a group is one
+ * thread with elements that follow each other, sixteen sums at a time. */
 #include "gpu/kernel.h"
 
 enum { LANES = 16 };
@@ -11,29 +12,8 @@ static bool is_lanes(const yoke_kernel *k)
     return k->extra->size <= 8;
 }
 
-static void write_types(const yoke_kernel *k, const yk_target *t, yk_buf *to)
-{
-    const char *fn = t->is_cuda ? "static __device__ inline " : "";
-    yk_buf_printf(to, "typedef %s yk_type;\n", yk_text_type(t, k->extra->type));
-    if (!t->is_cuda)
-        yk_buf_text(to, "yk_type yk_both(const yk_type a, const yk_type b);\nyk_type yk_identity(void);\n");
-    yk_buf_printf(to, "%syk_type yk_both(const yk_type a, const yk_type b) { return", fn);
-    yk_text_line(to, k->line, k->file);
-    yk_text_body(k, t, k->texts[1], NULL, to);
-    yk_buf_printf(to, "\n; }\n%syk_type yk_identity(%s) { const yk_type yk_it =", fn, t->is_cuda ? "" : "void");
-    yk_text_line(to, k->line, k->file);
-    /* Without the parentheses round it. */
-    const char *text = k->texts[2] + strspn(k->texts[2], " ");
-    size_t len = strlen(text);
-    while (len && text[len - 1] == ' ')
-        len--;
-    if (len >= 2 && *text == '(')
-        yk_buf_put(to, text + 1, len - 2);
-    yk_buf_text(to, "\n; return yk_it; }\n");
-}
-
 /* *sum taken together with element i. */
-static void write_take(const yoke_kernel *k, const yk_target *t, const yk_plan *registers, const char *sum, yk_buf *to)
+static void write_take(const yoke_kernel *k, const yk_machine *t, const yk_plan *registers, const char *sum, yk_buf *to)
 {
     yk_buf_printf(to, "{ const yk_type yk_item =");
     yk_text_line(to, k->line, k->file);
@@ -43,7 +23,7 @@ static void write_take(const yoke_kernel *k, const yk_target *t, const yk_plan *
 
 /* ---- GPU ---- */
 
-static void write_tree(const yk_target *t, unsigned group, yk_buf *to)
+static void write_tree(const yk_machine *t, unsigned group, yk_buf *to)
 {
     const char *barrier = t->is_cuda ? "__syncthreads()" : "barrier(CLK_LOCAL_MEM_FENCE)";
     yk_buf_printf(to, "    yk_shared[yk_thread] = yk_sum;\n    %s;\n"
@@ -53,7 +33,7 @@ static void write_tree(const yk_target *t, unsigned group, yk_buf *to)
                       "        %s;\n    }\n", barrier, group / 2, barrier);
 }
 
-static void write_start(const yk_target *t, unsigned group, yk_buf *to)
+static void write_start(const yk_machine *t, unsigned group, yk_buf *to)
 {
     if (t->is_cuda)
         yk_buf_printf(to, "    __shared__ yk_type yk_shared[%u];\n"
@@ -66,7 +46,7 @@ static void write_start(const yk_target *t, unsigned group, yk_buf *to)
 }
 
 /* The elements of yk_at, which is what a thread has of a block, in the same order with vectors and without. */
-static void write_blocks(const yoke_kernel *k, const yk_target *t, const yk_plan *plan, yk_buf *to)
+static void write_blocks(const yoke_kernel *k, const yk_machine *t, const yk_plan *plan, yk_buf *to)
 {
     unsigned block = plan->group * plan->items;
     yk_buf_printf(to, "    for (long yk_first = (long)yk_group * %u; yk_first < n; yk_first += (long)yk_groups * %u) {\n"
@@ -91,7 +71,7 @@ static void write_blocks(const yoke_kernel *k, const yk_target *t, const yk_plan
     yk_buf_text(to, "        }\n    }\n");
 }
 
-static void write_gpu(const yoke_kernel *k, const yk_target *t, const yk_plan *plan, yk_buf *to)
+static void write_gpu(const yoke_kernel *k, const yk_machine *t, const yk_plan *plan, yk_buf *to)
 {
     write_start(t, plan->group, to);
     write_blocks(k, t, plan, to);
@@ -99,7 +79,7 @@ static void write_gpu(const yoke_kernel *k, const yk_target *t, const yk_plan *p
     yk_buf_text(to, "    if (yk_thread == 0)\n        yk_to[yk_group] = yk_shared[0];\n");
 }
 
-static void write_gpu_last(const yk_target *t, unsigned group, yk_buf *to)
+static void write_gpu_last(const yk_machine *t, unsigned group, yk_buf *to)
 {
     write_start(t, group, to);
     yk_buf_printf(to, "    for (long yk_i = yk_thread; yk_i < yk_count; yk_i += %u)\n"
@@ -110,7 +90,7 @@ static void write_gpu_last(const yk_target *t, unsigned group, yk_buf *to)
 
 /* ---- CPU ---- */
 
-static void write_cpu(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+static void write_cpu(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     unsigned lanes = is_lanes(k) ? LANES : 1;
     yk_buf_text(to, "    const long yk_groups = (long)get_num_groups(0), yk_group = (long)get_group_id(0);\n"
@@ -136,29 +116,30 @@ static void write_cpu_last(yk_buf *to)
 
 /* ---- Both ---- */
 
-void yk_text_reduce(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+void yk_text_reduce(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     yk_plan plan;
     yk_plan_make(k, t, &plan);
-    write_types(k, t, to);
-    yk_text_head(k, t, plan.group, to);
-    yk_buf_text(to, t->is_cuda ? ", yk_type *__restrict__ yk_to)\n{\n" : ", __global yk_type *yk_base, ulong yk_at_to)\n{\n"
-                "    __global yk_type *restrict yk_to = (__global yk_type *)((__global char *)yk_base + yk_at_to);\n");
+    yk_text_values(k, t, k->extra->type, "yk", to);
+    yk_text_head(k, t, "kernel", plan.group, to);
+    yk_buf_text(to, ", ");
+    yk_text_result(t, false, "to", to);
+    yk_buf_text(to, ")\n{\n");
+    yk_text_result_at(t, false, "to", to);
     yk_text_arrays(k, t, to);
     if (t->is_gpu)
         write_gpu(k, t, &plan, to);
     else
         write_cpu(k, t, to);
-    if (t->is_cuda)
-        yk_buf_printf(to, "}\nextern \"C\" __global__ void __launch_bounds__(%u) last_%s(const long yk_count, "
-                          "const yk_type *__restrict__ yk_from, yk_type *__restrict__ yk_to)\n{\n", plan.group, k->name);
-    else
-        yk_buf_printf(to, "}\n__kernel __attribute__((reqd_work_group_size(%u, 1, 1))) void last_%s(const long yk_count, "
-                          "__global const yk_type *yk_base_from, ulong yk_at_from, __global yk_type *yk_base, ulong yk_at_to)\n{\n"
-                          "    __global const yk_type *restrict yk_from = "
-                          "(__global const yk_type *)((__global const char *)yk_base_from + yk_at_from);\n"
-                          "    __global yk_type *restrict yk_to = (__global yk_type *)((__global char *)yk_base + yk_at_to);\n",
-                      plan.group, k->name);
+    yk_buf_text(to, "}\n");
+    yk_text_function(k, t, "last", plan.group, to);
+    yk_buf_text(to, "const long yk_count, ");
+    yk_text_result(t, true, "from", to);
+    yk_buf_text(to, ", ");
+    yk_text_result(t, false, "to", to);
+    yk_buf_text(to, ")\n{\n");
+    yk_text_result_at(t, true, "from", to);
+    yk_text_result_at(t, false, "to", to);
     if (t->is_gpu)
         write_gpu_last(t, plan.group, to);
     else

@@ -376,3 +376,11 @@ wrong('program: continue outside a region', PROGRAM + 'YOKE_PROGRAM(bad, 64, ((o
 enqueues('a program is no kernel', SUMS, 'yoke_enqueue(s, sums, 9, x, y)', '(a_kernel_named|put)_sums')
 enqueues('a kernel is no program', AXPY + PROGRAM, 'yoke_enqueue_program(s, axpy, 9, 2, x, y)', '(a_program_named|put)_axpy')
 enqueues('a reduction is no kernel', DOT, 'yoke_enqueue(s, dot, 9, z, z, z)', '(a_kernel_named|put)_dot')
+SCAN_KERNEL = '#include <yoke/scan_kernel.h>\n'
+RUN = SCAN_KERNEL + 'YOKE_SCAN_KERNEL(double, run, (0), a + b, x[i], ((in, double, x), (out, double, y)), y[i] = item;)\n'
+wrong('scan kernel: parameters', SCAN_KERNEL + 'YOKE_SCAN_KERNEL(double, bad, (0), a + b, x[i], (in, double, x), y[i] = item;)', 'kernel bad: ' + TUPLES)
+wrong('scan kernel: identity without parentheses', SCAN_KERNEL + 'YOKE_SCAN_KERNEL(double, bad, 0, a + b, x[i], ((inout, double, x)), x[i] = item;)', 'scan bad: write the identity in parentheses')
+wrong('scan kernel: return', SCAN_KERNEL + 'YOKE_SCAN_KERNEL(double, axpy, (0), a + b, x[i], ((inout, double, x)), if (i > 3) return; x[i] = item;)', RETURN)
+enqueues('a scan is no kernel', RUN, 'yoke_enqueue(s, run, 9, z, z)', '(a_kernel_named|put)_run')
+enqueues('a kernel is no scan', RUN + AXPY, 'yoke_enqueue_scan(s, axpy, 9, 2, x, y)', '(a_scan_kernel_named|put)_axpy')
+enqueues('scan with too few', RUN, 'yoke_enqueue_scan(s, run, 9, z)', few('kernel', 'run'))

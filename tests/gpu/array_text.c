@@ -1,5 +1,5 @@
-/* array_text.c - the texts of kernels over arrays: each compiles for CUDA without a GPU, has a key of its own, and says the same
- * for both languages. ALL=1 in the environment compiles every operation for every type instead of one type for each. */
+/* array_text.c - the texts of kernels over arrays: each compiles for CUDA without a GPU, has a key of its own, and says the
+ * same for both languages. ALL=1 in the environment compiles every operation for every type instead of one type for each. */
 #include "gpu/array_ops.h"
 #include "gpu/array_text.h"
 #include "gpu/cuda.h"

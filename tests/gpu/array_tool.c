@@ -83,12 +83,13 @@ static unsigned type_of(const char *text)
     X(neg) X(sign) X(abs) X(logical_not) X(bit_not) X(sin) X(cos) X(tan) X(asin) X(acos) X(atan) X(sinh) X(cosh)       \
     X(tanh) X(asinh) X(acosh) X(atanh) X(exp) X(exp2) X(expm1) X(log) X(log2) X(log10) X(log1p) X(sqrt) X(cbrt)        \
     X(rsqrt) X(isnan) X(isinf) X(isfinite) X(floor) X(ceil) X(round) X(trunc) X(copy) X(flat) X(empty_like)            \
-    X(zeros_like)
+    X(zeros_like) X(unique) X(nonzero)
 #define BINARY_OPS(X)                                                                                                  \
     X(add) X(sub) X(mul) X(div) X(floor_div) X(mod) X(pow) X(minimum) X(maximum) X(eq) X(ne) X(lt) X(le) X(gt) X(ge)   \
     X(logical_and) X(logical_or) X(logical_xor) X(bit_and) X(bit_or) X(bit_xor) X(shl) X(shr) X(atan2) X(hypot)        \
-    X(copysign) X(fmod)
+    X(copysign) X(fmod) X(matmul) X(select)
 #define TERNARY_OPS(X) X(fma) X(clip) X(where)
+#define ALONG(X) X(cumsum) X(cumprod) X(diff) X(sort) X(argsort)
 #define REDUCTIONS(X) X(sum) X(prod) X(min) X(max) X(any) X(all) X(argmin) X(argmax) X(mean)
 #define SHAPES(X) X(transpose) X(reshape) X(squeeze) X(broadcast) X(flip)
 
@@ -100,6 +101,17 @@ static yoke_array *other(const char *op, char **w)
         return yoke_array_var(operand(w, 0), dims(w[1]), whole(w[2]), number(w[3]));
     if (strcmp(op, "std") == 0)
         return yoke_array_std(operand(w, 0), dims(w[1]), whole(w[2]), number(w[3]));
+    if (strcmp(op, "take") == 0)
+        return yoke_array_take(operand(w, 0), operand(w, 1), whole(w[2]));
+    if (strcmp(op, "repeat") == 0)
+        return yoke_array_repeat(operand(w, 0), (size_t)whole(w[1]), whole(w[2]));
+    if (strcmp(op, "concatenate") == 0 || strcmp(op, "stack") == 0) {
+        const yoke_array *all[WORDS];
+        size_t n = 0;
+        for (; w[n + 1]; n++)
+            all[n] = operand(w, (int)n + 1);
+        return op[0] == 'c' ? yoke_array_concatenate(all, n, whole(w[0])) : yoke_array_stack(all, n, whole(w[0]));
+    }
     if (strcmp(op, "slice") == 0)
         return yoke_array_slice(operand(w, 0), whole(w[1]), whole(w[2]), whole(w[3]), whole(w[4]));
     if (strcmp(op, "index") == 0)
@@ -140,11 +152,15 @@ static yoke_array *run(const char *op, char **w)
 #define SHAPE_RUN(name)                                                                                                \
     if (strcmp(op, #name) == 0)                                                                                        \
         return yoke_array_##name(operand(w, 0), dims(w[1]));
+#define ALONG_RUN(name)                                                                                                \
+    if (strcmp(op, #name) == 0)                                                                                        \
+        return yoke_array_##name(operand(w, 0), whole(w[1]));
     UNARY_OPS(UNARY_RUN)
     BINARY_OPS(BINARY_RUN)
     TERNARY_OPS(TERNARY_RUN)
     REDUCTIONS(REDUCTION_RUN)
     SHAPES(SHAPE_RUN)
+    ALONG(ALONG_RUN)
     return other(op, w);
 }
 
@@ -155,6 +171,8 @@ static int statement(char **w, int n, yoke_array **ret)
         return yoke_array_save(operand(w, 1), w[2]);
     if (n == 3 && strcmp(w[0], "assign") == 0)
         return yoke_array_assign(*named(w[1]), operand(w, 2));
+    if (n == 5 && strcmp(w[0], "put") == 0)
+        return yoke_array_put(*named(w[1]), operand(w, 2), whole(w[3]), operand(w, 4));
     if (n == 2 && strcmp(w[0], "free") == 0) {
         yoke_array_free(*named(w[1]));
         *named(w[1]) = NULL;

@@ -452,6 +452,36 @@ TEST(any_thread_may_use_a_device)
     check_nothing_left(f);
 }
 
+TEST(a_thread_outlives_a_device)
+{
+    fake_cuda *f = fake_use("fake-cuda");
+    C.count(NULL);
+    check_thread_outlives_device();
+    check_nothing_left(f);
+}
+
+TEST(what_others_make_current_does_not_matter)
+{
+    fake_cuda *f = fake_use("fake-cuda");
+    run r;
+    f->devices = 2;
+    add_kernels(f);
+    run_init(&r);
+    CHECK_INT(run_open(&r), 0);
+    struct yk_cu_context *other, *now;
+    CHECK_INT(yk_cuda.cuDevicePrimaryCtxRetain(&other, 1), 0);
+    CHECK_INT(yk_cuda.cuCtxSetCurrent(other), 0);
+    CHECK_INT(run_work(&r), 0);
+    CHECK_INT(yk_cuda.cuCtxSetCurrent(NULL), 0);
+    CHECK_INT(run_fill(&r), 0);
+    CHECK_INT(yk_cuda.cuCtxSetCurrent(other), 0);
+    run_close(&r);
+    yk_cuda.cuCtxGetCurrent(&now);
+    CHECK(now == NULL || now == other);
+    CHECK_INT(yk_cuda.cuDevicePrimaryCtxRelease(1), 0);
+    check_nothing_left(f);
+}
+
 TEST(two_devices_in_one_thread)
 {
     fake_cuda *f = fake_use("fake-cuda");

@@ -1,5 +1,5 @@
-/* cuda_core.c - the library's own calls over the CUDA driver that is none: names of devices, memory and its reuse, streams and
- * events, kernels; every call of the driver fails once; a device that is lost, and opened again. */
+/* cuda_core.c - the library's own calls over the CUDA driver that is none: names of devices, memory and its reuse,
+ * streams and events, kernels; every call of the driver fails once; a device that is lost, and opened again. */
 #include "cuda_run.h"
 #include <errno.h>
 #include <yoke.h>
@@ -32,8 +32,9 @@ TEST(devices_are_named)
     static const struct {
         const char *uri, *is;
         int status;
-    } cases[] = {{"cuda", "cuda:0", 0},   {"cuda:1", "cuda:1", 0},       {"gpu", "cuda:0", 0}, {"cuda:B100", "cuda:1", 0},
-                 {"cuda:2", "", -ENOENT}, {"cuda:nothing", "", -ENOENT}, {NULL, "cuda:0", 0},  {"cuda:GPU-00", "cuda:0", 0}};
+    } cases[] = {{"cuda", "cuda:0", 0},      {"cuda:1", "cuda:1", 0},     {"gpu", "cuda:0", 0},
+                 {"cuda:B100", "cuda:1", 0}, {"cuda:2", "", -ENOENT},     {"cuda:nothing", "", -ENOENT},
+                 {NULL, "cuda:0", 0},        {"cuda:GPU-00", "cuda:0", 0}};
     fake_cuda *f = use_it();
     f->devices = 2;
     unsetenv("YOKE_DEVICE");

@@ -7,6 +7,7 @@
 #include "test.h"
 #include <dlfcn.h>
 #include <limits.h>
+#include <pthread.h>
 #include <unistd.h>
 
 /* The path of a fake driver, which lies beside the test. */
@@ -213,6 +214,48 @@ static inline void run_close(run *r)
         c->give(&r->d, &r->b);
     c->close(&r->d);
     yk_buf_done(&r->log);
+}
+
+/* A thread that fills memory of h->r each time it is asked. */
+typedef struct helper {
+    run *volatile r;
+    pthread_barrier_t barrier;
+    int err;
+} helper;
+
+static inline void *help(void *arg)
+{
+    helper *h = arg;
+    while (pthread_barrier_wait(&h->barrier), h->r) {
+        h->err = yk_gpu_cuda.fill(&h->r->s, h->r->a.base, &h->r->a, "abcd", 4, 100, &h->r->e);
+        pthread_barrier_wait(&h->barrier);
+    }
+    return NULL;
+}
+
+/* The context of a device that was closed and opened again is often at the same place, but not the same. */
+static inline void check_thread_outlives_device(void)
+{
+    pthread_t thread;
+    helper h = {.r = NULL};
+    pthread_barrier_init(&h.barrier, NULL, 2);
+    CHECK_INT(pthread_create(&thread, NULL, help, &h), 0);
+    for (int i = 0; i < 4; i++) {
+        run r;
+        run_init(&r);
+        CHECK_INT(run_open(&r), 0);
+        h.r = &r;
+        pthread_barrier_wait(&h.barrier);
+        pthread_barrier_wait(&h.barrier);
+        if (h.err < 0)
+            test_fail(__FILE__, __LINE__, "%s", r.e.text);
+        CHECK_INT(yk_gpu_cuda.stream_wait(&r.s, &r.e), 0);
+        run_close(&r);
+    }
+    h.r = NULL;
+    pthread_barrier_wait(&h.barrier);
+    pthread_join(thread, NULL);
+    pthread_barrier_destroy(&h.barrier);
 }
 
 static inline int run_through(run *r)

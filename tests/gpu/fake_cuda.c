@@ -15,6 +15,7 @@
 
 struct fake_state fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 __thread struct yk_cu_context *fake_current;
+__thread unsigned fake_current_generation;
 __thread const struct yk_cu_stream *fake_running;
 
 /* ---- Steering ---- */
@@ -315,12 +316,19 @@ int cuDeviceGetAttribute(int *ret, int attribute, int device)
 
 /* ---- Contexts ---- */
 
+int fake_state_of_current(void)
+{
+    if (!fake_current || !fake_current->references)
+        return YK_CUDA_INVALID_CONTEXT;
+    return fake_current_generation != fake_current->generation ? YK_CUDA_DESTROYED : fake_current->sticky;
+}
+
 int cuDevicePrimaryCtxRetain(struct yk_cu_context **ret, int device)
 {
     BEGIN_OR_RETURN(false);
     struct yk_cu_context *c = &fake.contexts[device];
     if (c->references++ == 0) {
-        *c = (struct yk_cu_context){.references = 1};
+        *c = (struct yk_cu_context){.references = 1, .generation = c->generation + 1};
         fake.live.contexts++;
     }
     *ret = c;
@@ -388,6 +396,7 @@ int cuCtxSetCurrent(struct yk_cu_context *context)
     if (context && !context->references)
         RETURN(YK_CUDA_INVALID_CONTEXT);
     fake_current = context;
+    fake_current_generation = context ? context->generation : 0;
     RETURN(YK_CUDA_OK);
 }
 

@@ -18,7 +18,7 @@ enum { DEVICES_MOST = 8, KERNELS_MOST = 64, PARAMETERS_MOST = 260, LOCAL_MOST = 
 YK_CUDA_CALLS(PROTOTYPE)
 
 struct yk_cu_context {
-    unsigned references;
+    unsigned references, generation; /* how often it was made */
     int sticky;
     unsigned streams, events, modules, blocks, pinned; /* that live in it */
 };
@@ -107,6 +107,7 @@ struct fake_state {
 };
 extern struct fake_state fake;
 extern __thread struct yk_cu_context *fake_current;
+extern __thread unsigned fake_current_generation;
 extern __thread const struct yk_cu_stream *fake_running; /* in a stream's thread */
 
 void fake_complain(const char *what, const char *function);
@@ -116,6 +117,8 @@ bool fake_is_lost(int result);
 int fake_enter(const char *symbol);
 /* Counts one more or less: fake_count(fake_current, events, 1). */
 #define fake_count(c, what, by) ((c)->what += (unsigned)(by), fake.live.what += (unsigned)(by))
+/* 0, or why nothing can be done with the context that is current. */
+int fake_state_of_current(void);
 /* Until the context's streams have nothing to do. */
 void fake_wait_idle(const struct yk_cu_context *c);
 /* Give back one, or all that a context that ends has left. */
@@ -132,11 +135,11 @@ int fake_put(struct yk_cu_stream *s, op what, const char *function);
         return returned;                                                                                                 \
     } while (0)
 /* needs: the call is about the fake_current context. */
-#define BEGIN(needs)                                                                                                     \
-    pthread_mutex_lock(&fake.lock);                                                                                      \
-    int begun = fake_enter(__func__);                                                                                    \
-    if (!begun && (needs))                                                                                               \
-    begun = fake_current && fake_current->references ? fake_current->sticky : YK_CUDA_INVALID_CONTEXT
+#define BEGIN(needs)                  \
+    pthread_mutex_lock(&fake.lock);   \
+    int begun = fake_enter(__func__); \
+    if (!begun && (needs))            \
+    begun = fake_state_of_current()
 #define BEGIN_OR_RETURN(needs)                                                                                           \
     BEGIN(needs);                                                                                                        \
     if (begun)                                                                                                           \

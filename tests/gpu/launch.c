@@ -1,7 +1,7 @@
 /* launch.c - kernels as jobs and as tasks: on every executor, over memory of the host and of the device, cut in pieces and whole,
  * and with every wrong array. */
 #include "exec/exec.h"
-#include "gpu/gpu.h"
+#include "gpu/kernel.h"
 #include "test.h"
 #include <yoke.h>
 #include <yoke/kernel.h>
@@ -81,6 +81,7 @@ static void try_index(yoke_executor *ex)
 
 TEST(pieces_know_where_they_are)
 {
+    yk_piece_bytes = 100000; /* some hundred of them */
     everywhere(try_index);
 }
 

@@ -512,4 +512,147 @@ def parts_are_written(tool):
         same(tool.get("v"), w, "assign")
 
 
+@on_each_device
+def running_sums(tool):
+    random = np.random.default_rng(13)
+    for turn in range(60):
+        v = shape_steps(random, tool)
+        if v.ndim == 0:
+            continue
+        op, axis = ("cumsum", "cumprod")[turn % 2], int(random.integers(-v.ndim, v.ndim))
+        with np.errstate(all="ignore"):
+            expected = getattr(np, op)(v.astype("f8") if v.dtype == np.float32 else v, axis)
+        if v.dtype == np.float32:
+            expected = expected.astype("f4")
+        tool.good("r", "=", op, "v", axis)
+        same(tool.get("r"), expected, f"{op} of {v.dtype} {v.shape} along {axis}", 64 if v.dtype.kind == "f" else 0)
+    for shape, axis in (((200001,), 0), ((3, 70000), 1), ((70000, 3), 0), ((300, 5, 50), 1)):
+        for name in ("i32", "f64", "u8"):
+            a = (random.random(shape) * 100).astype(NAMES[name])
+            tool.put("a", a)
+            tool.good("r", "=", "cumsum", "a", axis)
+            same(tool.get("r"), np.cumsum(a, axis), f"cumsum {name} {shape}", 4096 if name == "f64" else 0)
+    has(tool.say("r", "=", "cumsum", "a", 3), "cumsum: axis 3 of u8 (300, 5, 50), which has 0 to 2, or -1 to -3")
+
+
+@on_each_device
+def products_of_matrices(tool):
+    random = np.random.default_rng(14)
+    shapes = [((3,), (3,)), ((3, 4), (4,)), ((4,), (4, 2)), ((2, 3), (3, 5)), ((70, 90), (90, 65)), ((4, 2, 3), (3, 5)),
+              ((2, 1, 3, 4), (5, 4, 2)), ((3, 0), (0, 4)), ((1, 1), (1, 1)), ((129, 300), (300, 1)), ((0, 3), (3, 2))]
+    for number, (one, other) in enumerate(shapes):
+        for name in list(NAMES) if number == 4 else ("f32", "i32", "bool", "f64"):
+            a, b = (random.random(shape) * 9 for shape in (one, other))
+            a, b = a.astype(NAMES[name]) if name != "bool" else a > 5, b.astype(NAMES[name]) if name != "bool" else b > 5
+            tool.put("a", a)
+            tool.put("b", b)
+            tool.good("r", "=", "matmul", "a", "b")
+            expected = np.matmul(a, b)
+            same(tool.get("r"), np.asarray(expected), f"matmul {name} {one} {other}", 300)
+    a = np.arange(12, dtype="i2").reshape(3, 4)
+    tool.put("a", a)
+    tool.good("t", "=", "transpose", "a", "all")
+    tool.good("f", "=", "astype", "t", "f32")
+    tool.good("r", "=", "matmul", "t", "a")
+    same(tool.get("r"), a.T @ a, "transposed")
+    tool.good("r", "=", "matmul", "a", "f")
+    same(tool.get("r"), a @ a.T.astype("f4"), "two types")
+    has(tool.say("r", "=", "matmul", "a", "a"), "matmul: i16 (3, 4) by i16 (3, 4)")
+    tool.good("o", "=", "index", "a", 0, 0)
+    tool.good("o", "=", "index", "o", 0, 0)
+    has(tool.say("r", "=", "matmul", "a", "o"), "there are no axes")
+
+
+@on_each_device
+def arrays_are_joined(tool):
+    random = np.random.default_rng(15)
+    for turn in range(40):
+        v = shape_steps(random, tool)
+        if v.ndim == 0:
+            continue
+        axis = int(random.integers(-v.ndim, v.ndim))
+        tool.good("w", "=", "astype", "v", "f32")
+        other = v.astype("f4")
+        tool.good("r", "=", "concatenate", axis, "v", "w", "v")
+        same(tool.get("r"), np.concatenate([v, other, v], axis), f"concatenate {v.shape} {axis}")
+        if v.ndim < 4:
+            at = int(random.integers(-v.ndim - 1, v.ndim + 1))
+            tool.good("r", "=", "stack", at, "v", "v")
+            same(tool.get("r"), np.stack([v, v], at), f"stack {v.shape} {at}")
+        tool.good("r", "=", "repeat", "v", 3, axis)
+        same(tool.get("r"), np.repeat(v, 3, axis), f"repeat {v.shape} {axis}")
+        if v.shape[axis] > 0:
+            tool.good("r", "=", "diff", "v", axis)
+            same(tool.get("r"), np.diff(v, axis=axis), f"diff {v.shape} {axis}")
+    tool.put("a", np.zeros((2, 3)))
+    tool.put("b", np.zeros((2, 4)))
+    has(tool.say("r", "=", "concatenate", 0, "a", "b"), "concatenate: f64 (2, 3) and f64 (2, 4) differ off axis 0")
+
+
+@on_each_device
+def elements_by_number(tool):
+    random = np.random.default_rng(16)
+    for turn in range(60):
+        v = shape_steps(random, tool)
+        if v.ndim == 0 or 0 in v.shape:
+            continue
+        axis = int(random.integers(-v.ndim, v.ndim))
+        ndim = int(random.integers(0, min(3, 6 - v.ndim)))
+        if v.ndim - 1 + ndim > 4:
+            continue
+        n = v.shape[axis]
+        numbers = random.integers(-n, n, [int(x) for x in random.integers(1, 5, ndim)]).astype(NAMES[("i32", "i64", "i8")[turn % 3]])
+        tool.put("n", np.asarray(numbers))
+        tool.good("r", "=", "take", "v", "n", axis)
+        same(tool.get("r"), np.asarray(np.take(v, numbers, axis)), f"take {v.shape} {axis}")
+        if ndim == 1:
+            numbers = random.permutation(n)[:max(1, n // 2)].astype("i8")
+            tool.put("n", numbers)
+            tool.good("w", "=", "copy", "v")
+            tool.good("put", "w", "n", axis, "#1")
+            expected = v.copy()
+            np.moveaxis(expected, axis, 0)[numbers] = 1
+            same(tool.get("w"), expected, f"put {v.shape} {axis}")
+    tool.put("a", np.zeros((2, 3)))
+    tool.put("n", np.array([0, 3]))
+    has(tool.say("r", "=", "take", "a", "n", 1), "take: number 3 of an axis of 3")
+    tool.put("n", np.array([-3]))
+    has(tool.say("r", "=", "take", "a", "n", 0), "take: number -3 of an axis of 2")
+    has(tool.say("put", "a", "n", 0, "#1"), "put: number -3 of an axis of 2")
+    tool.put("n", np.array([0.0]))
+    has(tool.say("r", "=", "take", "a", "n", 0), "numbers of elements are integers")
+
+
+@on_each_device
+def sorts_and_choices(tool):
+    random = np.random.default_rng(17)
+    for number, name in enumerate(NAMES):
+        for shape, axis in (((40,), 0), ((5, 9), 1), ((7, 4), 0), ((2, 3, 4), -2), ((0,), 0), ((3, 0), 0)):
+            a = values(name, 60, number)[:int(np.prod(shape))].reshape(shape)
+            tool.put("a", a)
+            tool.good("r", "=", "sort", "a", axis)
+            same(tool.get("r"), np.sort(a, axis), f"sort {name} {shape}")
+            unsigned_zeros = a + 0 if a.dtype.kind == "f" else a
+            tool.put("a", unsigned_zeros)
+            tool.good("r", "=", "argsort", "a", axis)
+            same(tool.get("r"), np.argsort(unsigned_zeros, axis, kind="stable"), f"argsort {name} {shape}")
+            mask = random.integers(0, 2, shape).astype(bool)
+            tool.put("m", mask)
+            tool.good("r", "=", "select", "a", "m")
+            same(tool.get("r"), unsigned_zeros[mask], f"select {name} {shape}")
+            tool.good("r", "=", "nonzero", "m")
+            same(tool.get("r"), np.flatnonzero(mask), f"nonzero {shape}")
+            numbers = np.nan_to_num(unsigned_zeros) if a.dtype.kind == "f" else a
+            tool.put("a", numbers)
+            tool.good("r", "=", "unique", "a")
+            same(tool.get("r"), np.unique(numbers), f"unique {name} {shape}")
+    a = random.integers(0, 1000, 100000).astype("i4")
+    tool.put("a", a)
+    tool.good("r", "=", "argsort", "a", 0)
+    same(tool.get("r"), np.argsort(a, kind="stable"), "argsort of many")
+    tool.good("r", "=", "unique", "a")
+    same(tool.get("r"), np.unique(a), "unique of many")
+    has(tool.say("r", "=", "sort", "a", 1), "sort: axis 1 of i32 (100000,)")
+
+
 main()

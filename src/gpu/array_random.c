@@ -1,0 +1,181 @@
+/* array_random: arrays of random numbers: the functions of array_random.h as loops for the CPU and as kernels for devices. */
+#include "gpu/array_random.h"
+#include "gpu/array_text.h"
+#include <math.h>
+#include <stdio.h>
+#include <yoke/loop.h>
+
+#ifndef __clang__
+#pragma GCC optimize("fp-contract=off")
+#else
+#pragma STDC FP_CONTRACT OFF
+#endif
+
+enum { SERIAL = 8192 };
+
+typedef uint64_t u64;
+typedef uint32_t u32;
+#define FN static inline
+#define AS_CODE(...) __VA_ARGS__
+YK_RANDOM_FUNCTIONS(AS_CODE)
+YK_RANDOM_DOUBLES(AS_CODE)
+
+void yk_philox(uint32_t counter[4], const uint32_t key[2])
+{
+    philox(counter, key[0], key[1]);
+}
+
+double yk_normal_of(uint64_t bits)
+{
+    return normal_of(bits);
+}
+
+/* ---- On the CPU ---- */
+
+typedef union number {
+    float f32;
+    double f64;
+    int64_t i64;
+} number;
+
+typedef struct job {
+    uint64_t key, start;
+    number low, high;
+    void *to;
+} job;
+
+#define FIELD_F32 f32
+#define FIELD_F64 f64
+#define FIELD_I64 i64
+#define LOOP(what, code, T, doubles, ...)                                                                              \
+    static void fill_##what(size_t lo, size_t hi, const void *arg)                                                     \
+    {                                                                                                                  \
+        typedef T N;                                                                                                   \
+        const job *j = arg;                                                                                            \
+        const N low = j->low.FIELD_##code, high = j->high.FIELD_##code;                                                \
+        N *restrict z = j->to;                                                                                         \
+        for (size_t i = lo; i < hi; i++) {                                                                             \
+            const u64 bits = bits_of(j->key, j->start, i);                                                             \
+            N r;                                                                                                       \
+            __VA_ARGS__                                                                                                \
+            z[i] = r;                                                                                                  \
+        }                                                                                                              \
+    }
+YK_RANDOM_BODIES(LOOP)
+
+#define STRING(...) #__VA_ARGS__
+#define ENTRY(what, code, T, doubles, ...) {#what, YOKE_##code, doubles, fill_##what, #__VA_ARGS__},
+typedef struct kind {
+    const char *name;
+    unsigned type;
+    bool doubles;
+    yk_loop_chunk *fill;
+    const char *text;
+} kind;
+static const kind kinds[] = {YK_RANDOM_BODIES(ENTRY)};
+enum { UNIFORM_F32, UNIFORM_F64, NORMAL_F32, NORMAL_F64, INTEGERS };
+
+/* ---- On a device ---- */
+
+#define AS_TEXT(...) #__VA_ARGS__ "\n"
+static const char functions[] = YK_RANDOM_FUNCTIONS(AS_TEXT);
+static const char doubles[] = YK_RANDOM_DOUBLES(AS_TEXT);
+
+static void write_text(const void *plan, const yk_array_target *t, yk_buf *to)
+{
+    const kind *k = plan;
+    yk_array_text_begin(t, to);
+    yk_buf_printf(to, "typedef unsigned u32;\ntypedef %s N;\n", yk_array_text_type(k->type));
+    yk_buf_text(to, functions);
+    if (k->doubles)
+        yk_buf_text(to, doubles);
+    yk_buf_printf(to,
+                  "KERNEL void yk_random(const i64 n, const u64 key, const u64 start, const N low, const N high, MEMORY(N, z))\n"
+                  "{\n    USE(N, z)\n    const i64 i = GROUP_ID * GROUP + LID;\n    if (i < n) {\n"
+                  "        const u64 bits = bits_of(key, start, (u64)i);\n        N r;\n        %s\n        z[i] = r;\n    }\n}\n",
+                  k->text);
+}
+
+static int fill_on_device(yoke_array *out, const kind *k, job *j)
+{
+    static const char *const names[] = {"yk_random", NULL};
+    const yk_array_kernel *b = yk_array_kernel_get(out->stream, k->name, k->name, names, write_text, k);
+    if (!b)
+        return -EINVAL;
+    int64_t n = (int64_t)yoke_array_elements(out);
+    size_t group = yk_array_target_of(out->stream->dev).group, size = yoke_array_type_size(k->type);
+    yk_kernel_arg args[] = {yk_value_arg(&n, 8), yk_value_arg(&j->key, 8), yk_value_arg(&j->start, 8), yk_value_arg(&j->low, size),
+                            yk_value_arg(&j->high, size), yk_memory_arg(&out->data)};
+    return yk_array_launch(out->stream, b, 0, ((size_t)n + group - 1) / group, args, YK_COUNT_OF(args), k->name);
+}
+
+/* ---- The calls ---- */
+
+static yoke_array *fill(yoke_stream *s, yoke_random *random, const kind *k, yoke_dims shape, number low, number high)
+{
+    if (k->doubles && !s->dev->info.has_double)
+        return yk_array_fail(s, ENOTSUP, "random: %s has no f64, which %s needs", s->dev->info.uri, k->name);
+    yoke_array *out = yoke_array_empty(s, k->type, shape);
+    size_t n = yoke_array_elements(out);
+    if (!out || n == 0)
+        return out;
+    job j = {.key = random->seed, .start = random->at, .low = low, .high = high, .to = out->data};
+    int err = 0;
+    if (!yk_array_is_on_host(out))
+        err = fill_on_device(out, k, &j);
+    else if (n > SERIAL)
+        err = yk_loop(yk_array_pool(s), n, k->fill, &j);
+    else
+        k->fill(0, n, &j);
+    random->at += (n + 1) / 2;
+    if (err == 0)
+        return out;
+    yoke_array_free(out);
+    return NULL;
+}
+
+static yoke_array *floats(yoke_stream *s, yoke_random *random, unsigned type, unsigned first, yoke_dims shape, double low, double high)
+{
+    number a, b;
+    if (!s || !random || yk_device_check(s->dev) < 0)
+        return NULL;
+    if (type != YOKE_F32 && type != YOKE_F64)
+        return yk_array_fail(s, EINVAL, "random: in %s, it makes f32 or f64", yoke_array_type_name(type));
+    if (type == YOKE_F32) {
+        a.f32 = (float)low;
+        b.f32 = (float)high;
+    } else {
+        a.f64 = low;
+        b.f64 = high;
+    }
+    return fill(s, random, &kinds[first + (type == YOKE_F64)], shape, a, b);
+}
+
+yoke_array *yoke_array_uniform(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, double low, double high)
+{
+    return floats(s, random, type, UNIFORM_F32, shape, low, high);
+}
+
+yoke_array *yoke_array_normal(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, double mean, double deviation)
+{
+    return floats(s, random, type, NORMAL_F32, shape, mean, deviation);
+}
+
+yoke_array *yoke_array_integers(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, int64_t low, int64_t high)
+{
+    if (!s || !random || yk_device_check(s->dev) < 0 || !yk_array_type_ok(s, "random", type))
+        return NULL;
+    yoke_array ends[] = {{.type = YOKE_I64, .number = {.i = low}}, {.type = YOKE_I64, .number = {.i = high}}};
+    uint64_t raw;
+    if (type == YOKE_F32 || type == YOKE_F64 || low > high || yk_number_as(&ends[0], type, &raw) < 0 ||
+        yk_number_as(&ends[1], type, &raw) < 0)
+        return yk_array_fail(s, EINVAL, "random: integers from %lld to %lld in %s", (long long)low, (long long)high,
+                             yoke_array_type_name(type));
+    number from = {.i64 = low}, range = {.i64 = (int64_t)((uint64_t)high - (uint64_t)low + 1)};
+    yoke_array *wide = fill(s, random, &kinds[INTEGERS], shape, from, range);
+    if (!wide || type == YOKE_I64)
+        return wide;
+    yoke_array *out = yoke_array_astype(wide, type);
+    yoke_array_free(wide);
+    return out;
+}
