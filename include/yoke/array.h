@@ -114,7 +114,7 @@ static inline yoke_array yk_number_f(double x)
 }
 #ifdef __cplusplus
 }
-struct yk_number {
+struct yk_scalar {
     yoke_array yk_a;
     template <class T> explicit yk_number(T x)
         : yk_a(T(0.5) != T(0) && T(0.5) != T(1) ? yk_number_f((double)x)
