@@ -110,8 +110,8 @@ static int find_gpu(found *ret, yk_error *e)
     yk_error cuda = {0}, opencl = {0};
     snprintf(cuda.text, sizeof cuda.text, "%s", yoke_driver_error("cuda"));
     snprintf(opencl.text, sizeof opencl.text, "%s", yoke_driver_error("opencl"));
-    return yk_errorf(e, ENODEV, "there is no GPU here: cuda: %.200s; opencl: %.200s", *cuda.text ? cuda.text : "none",
-                     *opencl.text ? opencl.text : "only CPUs");
+    return yk_errorf(e, ENODEV, "there is no GPU here: %.200s; %.200s", *cuda.text ? cuda.text : "cuda: none",
+                     *opencl.text ? opencl.text : "OpenCL: only CPUs");
 }
 
 /* One name, of len bytes. */

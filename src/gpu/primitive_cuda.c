@@ -103,6 +103,9 @@ static int cuda_reduce(yk_primitive_call *c, yk_operator op, yk_number type, siz
 
 /* ---- What looks back ---- */
 
+/* Nanoseconds until what stands before a tile is looked for, and from one look to the next: looking is not free. */
+#define LOOK_BACK " -DYK_DELAY=500 -DYK_BACK_OFF=100"
+
 /* Words of tiles, groups and ranges of look_back.cuda; value_size as its yk_t. */
 static void *look_back_words(yk_primitive_call *c, size_t tiles, size_t value_size)
 {
@@ -118,18 +121,17 @@ static int too_many(yk_primitive_call *c)
     return yk_errorf(&c->e, E2BIG, "%s: too many elements", c->name);
 }
 
-static int cuda_scan(yk_primitive_call *c, yk_operator op, bool before, yk_number type, size_t n,
-                     const void *x, void *out)
+static int cuda_scan(yk_primitive_call *c, yk_operator op, bool before, yk_number type, size_t n, const void *x,
+                     void *out)
 {
     const size_t size = yk_number_size(type);
-    const unsigned threads = 256, rows = size == 4 ? 6 : 3, resident = size == 4 ? 4 : 3, depth = 1;
+    const unsigned threads = 256, rows = size == 4 ? 6 : 4, resident = size == 4 ? 6 : 5;
     const size_t tile = (size_t)threads * rows * 4, tiles = divide_up(n, tile);
     if (tiles > INT32_MAX)
         return too_many(c);
-    const yk_built *b =
-        yk_program_build(c, &scan_program,
-                         CPP "-DYK_T=%s -DYK_OP=%d -DYK_THREADS=%u -DYK_ROWS=%u -DYK_BLOCKS=%u -DYK_DEPTH=%u",
-                         type_name(type), op, threads, rows, resident, depth);
+    const yk_built *b = yk_program_build(
+        c, &scan_program, CPP "-DYK_T=%s -DYK_OP=%d -DYK_THREADS=%u -DYK_ROWS=%u -DYK_BLOCKS=%u" LOOK_BACK, type_name(type),
+        op, threads, rows, resident);
     void *const words = b ? look_back_words(c, tiles, size) : NULL;
     if (!words)
         return c->e.code;
@@ -139,8 +141,7 @@ static int cuda_scan(yk_primitive_call *c, yk_operator op, bool before, yk_numbe
     yk_call_word(c, before);
     yk_call_memory(c, words);
     yk_call_word(c, (uint32_t)tiles);
-    yk_call_launch(c, &b->kernels[0], YK_MIN(tiles, (size_t)c->s->dev->info.units * resident), threads,
-                   tile * size * depth);
+    yk_call_launch(c, &b->kernels[0], tiles, threads, tile * size);
     return c->e.code;
 }
 
@@ -153,7 +154,7 @@ static int cuda_select(yk_primitive_call *c, const yk_selecting *a)
         return too_many(c);
     const yk_built *b =
         yk_program_build(c, &select_program,
-                         CPP "-DYK_E=%s -DYK_T=%s -DYK_UNIQUE=%d -DYK_THREADS=%u -DYK_ITEMS=%u -DYK_BLOCKS=3",
+                         CPP "-DYK_E=%s -DYK_T=%s -DYK_UNIQUE=%d -DYK_THREADS=%u -DYK_ITEMS=%u -DYK_BLOCKS=3" LOOK_BACK,
                          !a->flags      ? type_name(a->type)
                          : a->size == 4 ? "yk_u32"
                                         : "yk_u64",
@@ -218,7 +219,7 @@ static bool build_sort(yk_primitive_call *c, const yk_sorting *a, sort_plan *p)
     p->built = yk_program_build(
         c, &sort_program,
         CPP "%s-DYK_KEY=%d -DYK_KEY_BITS=%zu -DYK_DESCENDING=%d -DYK_THREADS=%u -DYK_ITEMS=%u -DYK_BLOCKS=%u "
-            "-DYK_PARTS=%u -DYK_MATCH=2 -DYK_WINDOW=4 -DYK_LEADER_ATOMIC=0",
+            "-DYK_PARTS=%u",
         values[a->value_size / 4], yk_number_is_float(a->type) ? 2 : a->type == YK_I32 || a->type == YK_I64,
         yk_number_size(a->type) * 8, a->down, p->threads, p->items, p->resident, p->parts);
     p->memory = p->built ? yk_call_temporary(c, p->words * sizeof(uint32_t)) : NULL;
