@@ -7,7 +7,7 @@
  *     ...
  *     yoke_enqueue(stream, axpy, n, 2, x, y);      // for i = 0 .. n-1; 0 or a negative code
  *
- *     YOKE_REDUCTION(double, dot, (0), a + b, x[i] * y[i], ((in, double, x), (in, double, y)))
+ *     YOKE_REDUCTION(double, dot, (0), a + b, x[i] * y[i], ((in, double, x), (in, double, y)));
  *     ...
  *     double d = yoke_reduction(stream, dot, n, x, y);
  *
