@@ -1,6 +1,6 @@
-/* launch: a kernel as a task. What YOKE_KERNEL describes is entered in the registry as a task too, with an array view for each of
- * its arrays, so that it runs wherever tasks run: submitted from C, called from the command line, in worker processes, on an
- * executor that owns a device.
+/* launch: a kernel as a task. What YOKE_KERNEL describes is entered in the registry as a task too, with an array view for
+ * each of its arrays, so that it runs wherever tasks run: submitted from C, called from the command line, in worker
+ * processes, on an executor that owns a device.
  *
  * On such an executor an array may be memory of the device, and is used as it is, or memory of the host. That goes through the
  * device in pieces: while one is computed the next goes up and the last comes down, each on a stream of its own. Pieces are cut
@@ -15,8 +15,8 @@ enum {
     LANES = 3, /* up, work, down */
     PIECE_ROUND = 1024
 };
-/* Of all arrays of a piece together; at least this, some 150 us of a link of 55 GB/s, far above what a launch and its copies cost,
- * and in a long call more, since each piece costs some 5 us of pauses between copies. */
+/* Of all arrays of a piece together; at least this, some 150 us of a link of 55 GB/s, far above what a launch and its copies
+ * cost, and in a long call more, since each piece costs some 5 us of pauses between copies. */
 size_t yk_piece_bytes = 8 << 20;
 enum { PIECES = 16, LONGER = 8 };
 bool yk_stage_always;
@@ -76,8 +76,8 @@ void yk_kernel_make_task(yoke_kernel *k)
     yk_kernel_task *t = yk_sys.calloc(1, sizeof *t);
     if (!t)
         return; /* then it is a kernel alone */
-    t->task = (yoke_task){.abi = YOKE_ABI, .line = k->line, .name = k->name, .ret = "void", .file = k->file, .ret_code = YOKE_VOID,
-                          .params = t->params, .call = k->call};
+    t->task = (yoke_task){.abi = YOKE_ABI, .line = k->line, .name = k->name, .ret = "void", .file = k->file,
+                          .ret_code = YOKE_VOID, .params = t->params, .call = k->call};
     if (array_of_n(k) < 0)
         add_param(t, &(yoke_param){.name = "n", .type = "long", .code = YOKE_I64, .size = 8}, 8);
     for (unsigned i = 0; i < k->nparams; i++) {
@@ -85,8 +85,8 @@ void yk_kernel_make_task(yoke_kernel *k)
         if (p->kind == YK_VAL)
             add_param(t, &(yoke_param){.name = p->name, .type = p->type, .code = p->code, .size = (uint16_t)p->size}, 16);
         else
-            add_param(t, &(yoke_param){.name = p->name, .type = p->type, .code = (uint16_t)view_code(p), .size = sizeof(yk_any_view)},
-                      16);
+            add_param(t, &(yoke_param){.name = p->name, .type = p->type, .code = (uint16_t)view_code(p),
+                                       .size = sizeof(yk_any_view)}, 16);
     }
     t->task.args_size = (uint16_t)YK_ALIGN_UP(t->task.args_size, 16);
     k->task = &t->task;
@@ -122,7 +122,8 @@ static yk_job *refused(yoke_executor *ex, const yoke_kernel *k, const char *arra
 {
     char text[240];
     yk_job *job = ex->pool ? yk_job_new(ex, k->task) : NULL;
-    snprintf(text, sizeof text, "%.60s: array \"%.60s\" is memory of a device, which %.40s cannot reach", k->name, array, ex->uri);
+    snprintf(text, sizeof text, "%.60s: array \"%.60s\" is memory of a device, which %.40s cannot reach", k->name, array,
+             ex->uri);
     if (job)
         yk_job_refuse(job, -EFAULT, text);
     return job;

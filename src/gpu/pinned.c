@@ -1,6 +1,6 @@
-/* pinned: memory of the host that a device reads and writes by itself. To pin memory costs about a millisecond for each 4 MiB, so
- * what is borrowed for copies is kept. What users have is known by its addresses: memory that is not pinned must be copied through
- * some that is, or the driver does that itself, slowly and while the caller waits. */
+/* pinned: memory of the host that a device reads and writes by itself. To pin memory costs about a millisecond for each 4
+ * MiB, so what is borrowed for copies is kept. What users have is known by its addresses: memory that is not pinned must be
+ * copied through some that is, or the driver does that itself, slowly and while the caller waits. */
 #include "gpu/gpu.h"
 #include <stdlib.h>
 
