@@ -74,7 +74,8 @@ def measure(word, peers, log2n, device):
         row(name, [v / 1e6 for v in values], "ms")
     ours = took["yoke"]
     if word == "sort":
-        row("  keys a second, yoke", [2.0 ** log2n / v * 1e3 for v in ours], "M" + ("" if device["is_gpu"] else "   (goal: >= 30)"))
+        row("  keys a second, yoke", [2.0 ** log2n / v * 1e3 for v in ours],
+            "M" + ("" if device["is_gpu"] else "   (goal: >= 30)"))
     if word in BYTES and device["bandwidth"]:
         row("  of the memory's peak, yoke", [BYTES[word] * 2.0 ** log2n / v * 1e9 / device["bandwidth"] for v in ours],
             f"    (goal: >= {PEAK[word]})")
@@ -126,8 +127,8 @@ def measure_first(device):
 
 def devices():
     """The devices worth a measurement."""
-    lines = subprocess.run([os.path.join(BUILD, "bench", "gpu", "gpu-devices")], capture_output=True, text=True, check=True).stdout
-    return [json.loads(line) for line in lines.splitlines()]
+    done = subprocess.run([os.path.join(BUILD, "bench", "gpu", "gpu-devices")], capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def installed(python, which):
@@ -142,7 +143,9 @@ def main():
         if not device["is_gpu"]:
             peers["OpenMP"] = Peer([os.path.join(BUILD, "bench", "gpu", "gpu-omp"), str(log2n)])
         for driver, which in (("opencl", "pyopencl"), ("cuda", "cupy")):
-            python = next((p for p in ("python3", "/usr/bin/python3") if device["driver"] == driver and installed(p, which)), None)
+            if device["driver"] != driver:
+                continue
+            python = next((p for p in ("python3", "/usr/bin/python3") if installed(p, which)), None)
             if python:
                 peer = Peer([python, os.path.join(HERE, "peer.py"), which, str(log2n)])
                 peers[peer.name] = peer

@@ -1,9 +1,10 @@
-/* yoke.c DEVICE LOG2N - yoke on a device, for gpu.py: reads what to do from stdin, a word a line, and answers with the nanoseconds
- * that it took. Every answer is checked; what is wrong ends the program with 1.
+/* yoke.c DEVICE LOG2N - yoke on a device, for gpu.py: reads what to do from stdin, a word a line, and answers with the
+ * nanoseconds that it took. Every answer is checked; what is wrong ends the program with 1.
  *
  *   triad sum scan sort     2^LOG2N elements in the device's memory
  *   launch raw              the host's cost of a launch with 4 arguments, by yoke_enqueue(), and by the driver's call alone
- *   up down over overN      all arrays of a triad in pinned memory: up, down, and up, worked on and down by yoke_launch(), in pieces
+ *   up down over overN      all arrays of a triad in pinned memory: up, down, and up, worked on and down by yoke_launch(), in
+ * pieces
  *                           of N MiB if that is said; pageable: from memory that is not pinned
  *   first                   the first kernel of this process, compiled or found in the cache */
 #include "gpu/kernel.h"
@@ -132,7 +133,8 @@ static double run_raw(void)
     CHECK(r && r->status == 0);
     const struct yk_kernel_args_small args = {SMALL, 2, 1, x, z};
     const long range[2] = {0, SMALL};
-    yk_kernel_arg list[YK_PARAMS_MOST + 3] = {{.value = &range[0], .size = sizeof(long)}, {.value = &range[1], .size = sizeof(long)}};
+    yk_kernel_arg list[YK_PARAMS_MOST + 3] = {{.value = &range[0], .size = sizeof(long)},
+                                              {.value = &range[1], .size = sizeof(long)}};
     CHECK(yk_kernel_args(s, &yoke_kernel_small, &args, list + 2, &e) == 0);
     size_t block = (size_t)r->plan.group * r->plan.items;
     const yk_shape shape = {.groups = {(unsigned)((SMALL + block - 1) / block), 1, 1}, .group = {r->plan.group, 1, 1}};
@@ -238,11 +240,12 @@ int main(int argc, char **argv)
         const char *name;
         double (*run)(void);
     } words[] = {{"triad", run_triad}, {"sum", run_sum},   {"scan", run_scan}, {"sort", run_sort},   {"launch", run_launch},
-                 {"raw", run_raw},     {"up", run_up},     {"down", run_down}, {"over", run_over}, {"pageable", run_pageable}, {"first", run_first}};
+                 {"raw", run_raw},     {"up", run_up},     {"down", run_down}, {"over", run_over},
+                 {"pageable", run_pageable}, {"first", run_first}};
     char line[64];
     dev = yoke_device_open(argc > 1 ? argv[1] : NULL);
     CHECK(yoke_device_status(dev) == 0);
-    n = (size_t)1 << (argc > 2 ? atoi(argv[2]) : 24); /* NOLINT(cert-err34-c) */
+    n = (size_t)1 << (argc > 2 ? strtoul(argv[2], NULL, 10) : 24);
     reps = yoke_device_about(dev)->is_gpu ? 20 : 3;
     s = yoke_stream_open(dev);
     CHECK(s != NULL);

@@ -90,7 +90,7 @@ typedef struct yoke_dims {
 
 /* yoke_number(x): x, an integer or a floating-point number, as an operand. Valid to the end of the block (C++: of the
  * expression); not to be freed. */
-static inline yoke_array yk_number_i(long long x)
+static inline yoke_array yk_scalar_i(long long x)
 {
     yoke_array yk_a;
     memset(&yk_a, 0, sizeof yk_a);
@@ -98,38 +98,38 @@ static inline yoke_array yk_number_i(long long x)
     yk_a.number.i = x;
     return yk_a;
 }
-static inline yoke_array yk_number_u(unsigned long long x)
+static inline yoke_array yk_scalar_u(unsigned long long x)
 {
-    yoke_array yk_a = yk_number_i(0);
+    yoke_array yk_a = yk_scalar_i(0);
     yk_a.type = YOKE_U64;
     yk_a.number.u = x;
     return yk_a;
 }
-static inline yoke_array yk_number_f(double x)
+static inline yoke_array yk_scalar_f(double x)
 {
-    yoke_array yk_a = yk_number_i(0);
+    yoke_array yk_a = yk_scalar_i(0);
     yk_a.type = YOKE_F64;
     yk_a.number.f = x;
     return yk_a;
 }
 #ifdef __cplusplus
 }
-struct yk_number {
+struct yk_scalar {
     yoke_array yk_a;
-    template <class T> explicit yk_number(T x)
-        : yk_a(T(0.5) != T(0) && T(0.5) != T(1) ? yk_number_f((double)x)
-               : T(-1) > T(0)                   ? yk_number_u((unsigned long long)x)
-                                                : yk_number_i((long long)x))
+    template <class T> explicit yk_scalar(T x)
+        : yk_a(T(0.5) != T(0) && T(0.5) != T(1) ? yk_scalar_f((double)x)
+               : T(-1) > T(0)                   ? yk_scalar_u((unsigned long long)x)
+                                                : yk_scalar_i((long long)x))
     {
     }
     const yoke_array *at() const { return &yk_a; }
 };
-#define yoke_number(x) (yk_number(x).at())
+#define yoke_number(x) (yk_scalar(x).at())
 extern "C" {
 #else
 #define yoke_number(x)                                                                                                 \
-    (__extension__(const yoke_array[1]){_Generic((x), float: yk_number_f, double: yk_number_f, unsigned long: yk_number_u, \
-                                                 unsigned long long: yk_number_u, default: yk_number_i)(x)})
+    (__extension__(const yoke_array[1]){_Generic((x), float: yk_scalar_f, double: yk_scalar_f, unsigned long: yk_scalar_u, \
+                                                 unsigned long long: yk_scalar_u, default: yk_scalar_i)(x)})
 #endif
 
 /* "f32" and so on; "?" for what is no type of an array. Bytes of an element. The type that two types meet in. */
@@ -158,6 +158,7 @@ YOKE_API yoke_array *yoke_array_end(yoke_array_scope *scope, yoke_array *keep);
 
 /* ---- Making arrays ---- */
 
+/* Of a type and a shape, YOKE_NO_DIMS for one number: with undefined elements, with 0, 1 or a value in each. */
 YOKE_API yoke_array *yoke_array_empty(yoke_stream *s, unsigned type, yoke_dims shape);
 YOKE_API yoke_array *yoke_array_zeros(yoke_stream *s, unsigned type, yoke_dims shape);
 YOKE_API yoke_array *yoke_array_ones(yoke_stream *s, unsigned type, yoke_dims shape);
@@ -231,19 +232,22 @@ YOKE_API yoke_array *yoke_array_flip(const yoke_array *a, yoke_dims axes);
 
 /* ---- Random numbers ---- */
 
-/* Philox4x32-10 (Salmon and others, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011): the numbers depend on seed and at alone,
- * and are the same bits on every device. {.seed = 1} begins a sequence; each call moves at on by half of its elements, rounded up. */
+/* Philox4x32-10 (Salmon and others, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011): the numbers depend on seed and
+ * at alone, and are the same bits on every device. {.seed = 1} begins a sequence; each call moves at on by half of its
+ * elements, rounded up. */
 typedef struct yoke_random {
     uint64_t seed, at;
 } yoke_random;
 /* f32 or f64 in [low, high), by 24 or 53 bits. */
-YOKE_API yoke_array *yoke_array_uniform(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, double low, double high);
+YOKE_API yoke_array *yoke_array_uniform(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, double low,
+                                        double high);
 /* f32 or f64, normally distributed. On devices with f64 (-ENOTSUP elsewhere). */
 YOKE_API yoke_array *yoke_array_normal(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, double mean,
                                        double deviation);
 /* Integers from low to high, both included; of 64 bits each, so the least and the most likely differ by a part of at most
  * (high - low) / 2^64. */
-YOKE_API yoke_array *yoke_array_integers(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, int64_t low, int64_t high);
+YOKE_API yoke_array *yoke_array_integers(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, int64_t low,
+                                         int64_t high);
 
 /* ---- Element by element ---- */
 /* Operands are broadcast as NumPy does: shapes are aligned at the end, and a length of 1 is repeated. At least one is no
@@ -419,11 +423,11 @@ typedef struct yoke_dlpack {
     uint64_t flags;
     yoke_dlpack_tensor tensor;
 } yoke_dlpack;
-/* The array for another library, which shares its memory and calls deleter when it is done; waits for the stream. Its stream stays open
- * until then. NULL: the error, -ENOTSUP for OpenCL. */
+/* The array for another library, which shares its memory and calls deleter when it is done; waits for the stream. Its stream
+ * stays open until then. NULL: the error, -ENOTSUP for OpenCL. */
 YOKE_API yoke_dlpack *yoke_array_to_dlpack(const yoke_array *a);
-/* Another library's, not copied: its deleter is called when no array uses the memory any more. Its own work on it must be over. On CUDA
- * devices only memory that came from here. On failure it is still the caller's. */
+/* Another library's, not copied: its deleter is called when no array uses the memory any more. Its own work on it must be
+ * over. On CUDA devices only memory that came from here. On failure it is still the caller's. */
 YOKE_API yoke_array *yoke_array_from_dlpack(yoke_stream *s, yoke_dlpack *t);
 
 /* ---- Files ---- */

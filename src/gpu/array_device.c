@@ -86,7 +86,7 @@ static built *find(struct yk_array_kernels *k, const char *key)
 }
 
 const yk_array_kernel *yk_array_kernel_get(yoke_stream *s, const char *key, const char *name, const char *const *names,
-                                           yk_array_write *write, const void *plan)
+                                           yk_array_write *text_of, const void *plan)
 {
     yoke_device *dev = s->dev;
     struct yk_array_kernels *k = kernels_of(dev);
@@ -100,7 +100,7 @@ const yk_array_kernel *yk_array_kernel_get(yoke_stream *s, const char *key, cons
     if (!b && (b = yk_sys.calloc(1, sizeof *b))) {
         yk_buf text = {0};
         yk_array_target t = yk_array_target_of(dev);
-        write(plan, &t, &text);
+        text_of(plan, &t, &text);
         const char *written = yk_buf_str(&text);
         if (text.failed)
             yk_errorf(&b->error, ENOMEM, "%s: no memory for the text of a kernel", name);

@@ -1,5 +1,6 @@
-/* array_dlpack: arrays from other libraries, and for them, without a copy: DLPack 1.1. Who made the memory gives it back when the
- * other has done with it: an array out keeps its storage for as long, and an array in calls the other's deleter with its last use. */
+/* array_dlpack: arrays from other libraries, and for them, without a copy: DLPack 1.1. Who made the memory gives it back when
+ * the other has done with it: an array out keeps its storage for as long, and an array in calls the other's deleter with its
+ * last use. */
 #include "gpu/array.h"
 #include <stdlib.h>
 
@@ -42,7 +43,8 @@ yoke_dlpack *yoke_array_to_dlpack(const yoke_array *a)
     if (!a || yk_array_is_number(a) || yk_device_check(a->stream->dev) < 0)
         return NULL;
     if (!yk_array_is_on_host(a) && !is_cuda(a->stream->dev)) {
-        yk_array_fail(a->stream, ENOTSUP, "dlpack: memory of %s has no address: yoke_array_to() the CPU", a->stream->dev->info.uri);
+        yk_array_fail(a->stream, ENOTSUP, "dlpack: memory of %s has no address: yoke_array_to() the CPU",
+                      a->stream->dev->info.uri);
         return NULL;
     }
     if (!a->storage->memory || yoke_stream_wait(a->stream) < 0) {
@@ -122,9 +124,8 @@ yoke_array *yoke_array_from_dlpack(yoke_stream *s, yoke_dlpack *t)
     char *data = (char *)x->data + x->byte_offset;
     if ((uintptr_t)data % yoke_array_type_size(type))
         return yk_array_fail(s, EINVAL, "dlpack: %p is not aligned for %s", (void *)data, yoke_array_type_name(type));
-    if (s->dev->driver->build && !yk_span_of(data)) { /* memory of another allocator: its kernels are not told apart from the host's */
+    if (s->dev->driver->build && !yk_span_of(data)) /* other memory is taken for the host's */
         return yk_array_fail(s, ENOTSUP, "dlpack: %p was not allocated here: copy it in its own library", (void *)data);
-    }
     yoke_array *a = yoke_array_over(s, type, shape, x->strides ? steps : NULL, data);
     if (a)
         a->storage->dlpack = t;

@@ -244,7 +244,8 @@ static bool meet_shapes(const yk_op *op, const yoke_array *const *in, yoke_strea
             size_t own = d + in[k]->ndim < *ndim ? 1 : in[k]->shape[d + in[k]->ndim - *ndim];
             if (own != 1 && length != 1 && own != length) {
                 yk_array_fail(s, EINVAL,
-                              "%s: shapes %s and %s%s%s do not meet: on an axis, counted from the last, lengths are equal, or one is 1",
+                              "%s: shapes %s and %s%s%s do not meet: on an axis, counted from the last, "
+                              "lengths are equal, or one is 1",
                               op->shown, yk_shape_of(in[0]).text, yk_shape_of(in[1]).text, op->arity > 2 ? " and " : "",
                               op->arity > 2 ? yk_shape_of(in[2]).text : "");
                 return false;

@@ -92,7 +92,8 @@ static void write_text(const void *plan, const yk_array_target *t, yk_buf *to)
     yk_buf_printf(to,
                   "KERNEL void yk_random(const i64 n, const u64 key, const u64 start, const N low, const N high, MEMORY(N, z))\n"
                   "{\n    USE(N, z)\n    const i64 i = GROUP_ID * GROUP + LID;\n    if (i < n) {\n"
-                  "        const u64 bits = bits_of(key, start, (u64)i);\n        N r;\n        %s\n        z[i] = r;\n    }\n}\n",
+                  "        const u64 bits = bits_of(key, start, (u64)i);\n        N r;\n        %s\n"
+                  "        z[i] = r;\n    }\n}\n",
                   k->text);
 }
 
@@ -104,7 +105,8 @@ static int fill_on_device(yoke_array *out, const kind *k, job *j)
         return -EINVAL;
     int64_t n = (int64_t)yoke_array_elements(out);
     size_t group = yk_array_target_of(out->stream->dev).group, size = yoke_array_type_size(k->type);
-    yk_kernel_arg args[] = {yk_value_arg(&n, 8), yk_value_arg(&j->key, 8), yk_value_arg(&j->start, 8), yk_value_arg(&j->low, size),
+    yk_kernel_arg args[] = {yk_value_arg(&n, 8), yk_value_arg(&j->key, 8), yk_value_arg(&j->start, 8),
+                            yk_value_arg(&j->low, size),
                             yk_value_arg(&j->high, size), yk_memory_arg(&out->data)};
     return yk_array_launch(out->stream, b, 0, ((size_t)n + group - 1) / group, args, YK_COUNT_OF(args), k->name);
 }
@@ -134,7 +136,8 @@ static yoke_array *fill(yoke_stream *s, yoke_random *random, const kind *k, yoke
     return NULL;
 }
 
-static yoke_array *floats(yoke_stream *s, yoke_random *random, unsigned type, unsigned first, yoke_dims shape, double low, double high)
+static yoke_array *floats(yoke_stream *s, yoke_random *random, unsigned type, unsigned first, yoke_dims shape, double low,
+                          double high)
 {
     number a, b;
     if (!s || !random || yk_device_check(s->dev) < 0)
@@ -156,7 +159,8 @@ yoke_array *yoke_array_uniform(yoke_stream *s, yoke_random *random, unsigned typ
     return floats(s, random, type, UNIFORM_F32, shape, low, high);
 }
 
-yoke_array *yoke_array_normal(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, double mean, double deviation)
+yoke_array *yoke_array_normal(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, double mean,
+                              double deviation)
 {
     return floats(s, random, type, NORMAL_F32, shape, mean, deviation);
 }

@@ -1,13 +1,13 @@
-/* array_random: the generator of random numbers, in the common part of C, OpenCL C and CUDA C, so that every device makes the same
- * bits. Compiled for the CPU by array_random.c, and text of a kernel besides.
+/* array_random: the generator of random numbers, in the common part of C, OpenCL C and CUDA C, so that every device makes the
+ * same bits. Compiled for the CPU by array_random.c, and text of a kernel besides.
  *
- * Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011): a block of 128 bits is a function
- * of a key and a counter. Element i takes half a block, 64 bits: that of counter start + i / 2. */
+ * Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011): a block of 128 bits is
+ * a function of a key and a counter. Element i takes half a block, 64 bits: that of counter start + i / 2. */
 #ifndef YK_ARRAY_RANDOM_H
 #define YK_ARRAY_RANDOM_H
 
-/* X(text): the functions. The normal distribution is by the inverse of its distribution function (Wichura: Algorithm AS 241, PPND16),
- * with a logarithm of its own, of + - * / alone, since that of the languages differs in the last places. */
+/* X(text): the functions. The normal distribution is by the inverse of its distribution function (Wichura: Algorithm AS 241,
+ * PPND16), with a logarithm of its own, of + - * / alone, since that of the languages differs in the last places. */
 #define YK_RANDOM_FUNCTIONS(X)                                                                                         \
     X(FN void philox_round(u32 *x, const u32 key0, const u32 key1) {                                                   \
         const u64 a = (u64)0xD2511F53u * x[0];                                                                         \

@@ -1,5 +1,5 @@
-/* array_sort: what stands on the sorts and selections of yoke/primitive.h, which are of flat memory and of numbers of 32 and 64 bits:
- * smaller ones are widened, axes are moved to the end, and lines are sorted one after the other. */
+/* array_sort: what stands on the sorts and selections of yoke/primitive.h, which are of flat memory and of numbers of 32 and
+ * 64 bits: smaller ones are widened, axes are moved to the end, and lines are sorted one after the other. */
 #include "gpu/array.h"
 #include "gpu/array_ops.h"
 #include <yoke/primitive.h>
@@ -59,7 +59,8 @@ static yoke_dims axis_back(size_t ndim, int axis)
 /* Sorts each line of keys, and moves values (may be NULL) with them. */
 static int sort_lines(yoke_array *keys, yoke_array *values)
 {
-    size_t n = keys->shape[keys->ndim - 1], lines = n > 0 ? yoke_array_elements(keys) / n : 0, size = yoke_array_type_size(keys->type);
+    size_t n = keys->shape[keys->ndim - 1], lines = n > 0 ? yoke_array_elements(keys) / n : 0,
+        size = yoke_array_type_size(keys->type);
     int err = 0;
     for (size_t k = 0; k < lines && err == 0; k++)
         err = yk_stream_sort(keys->stream, number_of(keys->type), false, n, (char *)keys->data + k * n * size, values ? 8 : 0,
@@ -74,7 +75,8 @@ static yoke_array *sorted(const char *what, const yoke_array *a, ptrdiff_t axis,
     if (d < 0)
         return NULL;
     yoke_array_begin(&scope);
-    yoke_array *moved = yoke_array_transpose(a, axis_last(a->ndim, d)), *keys = moved ? sortable(moved) : NULL, *values = NULL, *r = NULL;
+    yoke_array *moved = yoke_array_transpose(a, axis_last(a->ndim, d)), *keys = moved ? sortable(moved) : NULL, *values = NULL,
+        *r = NULL;
     if (keys && places) {
         yoke_array *line = yoke_array_arange(a->stream, YOKE_I64, 0, (double)a->shape[d], 1);
         yoke_array *wide = line ? yk_array_broadcast(line, keys->ndim, keys->shape) : NULL;

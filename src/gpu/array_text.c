@@ -12,8 +12,10 @@
 #include <stdio.h>
 
 static const char prelude_cuda[] =
-    "#define FN static __device__ __forceinline__\n#define KERNEL extern \"C\" __global__\n#define GLOBAL\n#define LOCAL __shared__\n"
-    "#define LID ((i64)threadIdx.x)\n#define GROUP_ID ((i64)blockIdx.x)\n#define BARRIER __syncthreads()\n#define restrict __restrict__\n"
+    "#define FN static __device__ __forceinline__\n#define KERNEL extern \"C\" __global__\n#define GLOBAL\n"
+    "#define LOCAL __shared__\n"
+    "#define LID ((i64)threadIdx.x)\n#define GROUP_ID ((i64)blockIdx.x)\n#define BARRIER __syncthreads()\n"
+    "#define restrict __restrict__\n"
     "#define MEMORY(T, x) T *__restrict__ x\n#define USE(T, x)\n";
 static const char prelude_opencl[] =
     "#pragma OPENCL FP_CONTRACT OFF\n"
@@ -156,7 +158,8 @@ static void map_element(const yk_map_plan *p, yk_buf *to, bool in_words)
 static void map_in_words(const yk_map_plan *p, yk_buf *to)
 {
     yk_buf_printf(to,
-                  "    for (int run = 0; run < %d; run++) {\n        const i64 first = ((GROUP_ID * %d + run) * GROUP + LID) * %u;\n"
+                  "    for (int run = 0; run < %d; run++) {\n"
+                  "        const i64 first = ((GROUP_ID * %d + run) * GROUP + LID) * %u;\n"
                   "        if (first + %u <= n) {\n            W0 w0;\n",
                   YK_ARRAY_RUNS, YK_ARRAY_RUNS, p->items, p->items);
     for (unsigned k = 1; k <= p->op->arity; k++)
@@ -210,8 +213,8 @@ void yk_reduce_key(const yk_reduce_plan *p, char ret[64])
 }
 
 static const char runs[] =
-    "KERNEL void yk_runs(const LAYOUT outer, const LAYOUT inner, const i64 pieces, const i64 piece, const int ends, MEMORY(OUT, z),\n"
-    "                    MEMORY(A, y), MEMORY(const IN, x))\n"
+    "KERNEL void yk_runs(const LAYOUT outer, const LAYOUT inner, const i64 pieces, const i64 piece, const int ends,\n"
+    "                    MEMORY(OUT, z), MEMORY(A, y), MEMORY(const IN, x))\n"
     "{\n"
     "    USE(OUT, z) USE(A, y) USE(const IN, x)\n"
     "    LOCAL A part[GROUP];\n"
@@ -263,12 +266,13 @@ static const char joins[] =
     "}\n";
 
 static const char scans[] =
-    "KERNEL void yk_scan(const LAYOUT outer, const LAYOUT inner, const i64 pieces, const i64 piece, MEMORY(OUT, z), MEMORY(A, y),\n"
-    "                    MEMORY(const IN, x))\n"
+    "KERNEL void yk_scan(const LAYOUT outer, const LAYOUT inner, const i64 pieces, const i64 piece, MEMORY(OUT, z),\n"
+    "                    MEMORY(A, y), MEMORY(const IN, x))\n"
     "{\n"
     "    USE(OUT, z) USE(A, y) USE(const IN, x)\n"
     "    LOCAL A part[GROUP];\n"
-    "    const i64 o = GROUP_ID / pieces, p = GROUP_ID % pieces, from = find_outer(&outer, 0, o), to = find_outer(&outer, 1, o);\n"
+    "    const i64 o = GROUP_ID / pieces, p = GROUP_ID % pieces;\n"
+    "    const i64 from = find_outer(&outer, 0, o), to = find_outer(&outer, 1, o);\n"
     "    const i64 end = (p + 1) * piece < inner.elements ? (p + 1) * piece : inner.elements;\n"
     "    A before = nothing();\n"
     "    for (i64 q = LID; q < p; q += GROUP)\n"

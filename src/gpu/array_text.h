@@ -54,10 +54,10 @@ void yk_array_text_offset(yk_buf *to, const char *name, unsigned ndim, const cha
 /* ---- Building and launching (array_device.c) ---- */
 
 typedef struct yk_array_kernel yk_array_kernel;
-/* The kernels `names` (ended by NULL, at most four) of the text that `write` makes of a plan, built once for each key. NULL:
+/* The kernels `names` (ended by NULL, at most four) of the text that text_of makes of a plan, built once for each key. NULL:
  * the error has been kept. name: the operation's, static. */
 const yk_array_kernel *yk_array_kernel_get(yoke_stream *s, const char *key, const char *name, const char *const *names,
-                                           yk_array_write *write, const void *plan);
+                                           yk_array_write *text_of, const void *plan);
 /* The `which`-th of them, by groups of the target's size. */
 int yk_array_launch(yoke_stream *s, const yk_array_kernel *b, unsigned which, size_t groups, const yk_kernel_arg *args,
                     unsigned count,

@@ -1,11 +1,12 @@
 /* array_text_more: the texts of kernels that are neither maps nor reductions: elements by number, and products of matrices. */
 #include "gpu/array_text.h"
 #include <stdio.h>
+#include <yoke/primitive.h>
 
 /* Elements are moved as they are, so that one text does for all types of a size. */
 static const char picks[] =
-    "KERNEL void yk_pick(const LAYOUT l, const i64 axis_step, const i64 length, const int put, MEMORY(E, x), MEMORY(const i64, numbers),\n"
-    "                    MEMORY(E, z))\n"
+    "KERNEL void yk_pick(const LAYOUT l, const i64 axis_step, const i64 length, const int put, MEMORY(E, x),\n"
+    "                    MEMORY(const i64, numbers), MEMORY(E, z))\n"
     "{\n"
     "    USE(E, x) USE(const i64, numbers) USE(E, z)\n"
     "    const i64 i = GROUP_ID * GROUP + LID;\n"
@@ -53,8 +54,8 @@ int yk_pick_on_device(yoke_array *a, const yoke_array *numbers, yoke_array *flat
 
 /* ---- Products of matrices ---- */
 
-/* A group of 256 computes 64 by 64 elements, each of its threads 4 by 4, from tiles of 64 by 16 and 16 by 64 that it holds.
- * The order in which products are added is that of k, as on the CPU. */
+/* Of integers. A group of 256 computes 64 by 64 elements, each of its threads 4 by 4, from tiles of 64 by 16 and 16 by 64
+ * that it holds. The order in which products are added is that of k, as on the CPU. */
 static const char products[] =
     "KERNEL void yk_matmul(const i64 m, const i64 n, const i64 depth, MEMORY(T, z), MEMORY(const T, x), MEMORY(const T, y))\n"
     "{\n"
@@ -101,6 +102,8 @@ int yk_matmul_on_device(yoke_stream *s, unsigned type, size_t m, size_t n, size_
     static const char *const names[] = {"yk_matmul", NULL};
     char key[64];
     snprintf(key, sizeof key, "x%u", type);
+    if (type == YOKE_F32 || type == YOKE_F64) /* each by its own kernel, which is faster */
+        return yk_stream_matmul(s, type == YOKE_F32 ? YK_F32 : YK_F64, m, n, depth, x, depth, y, n, z, n);
     if (yk_array_target_of(s->dev).group != 256) {
         yk_array_fail(s, ENOTSUP, "matmul: %s has no groups of 256 threads", s->dev->info.uri);
         return -ENOTSUP;

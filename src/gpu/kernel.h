@@ -128,8 +128,10 @@ void yk_images_close(yoke_device *dev);
 
 /* Makes a task of k and enters it; without memory it stays a kernel alone. */
 void yk_kernel_make_task(yoke_kernel *k);
-/* How large the pieces are in which memory of the host goes through a device; tests and benchmarks change it. */
+/* How large the pieces are in which memory of the host goes through a device, and whether it goes through pinned memory also
+ * where the device is none that is far away; tests and benchmarks change them. */
 extern size_t yk_piece_bytes;
+extern bool yk_stage_always;
 /* Whether kernels of this executor go where they are cheapest: to its device or to its threads (executor.c). */
 bool yk_executor_places(const struct yoke_executor *ex);
 

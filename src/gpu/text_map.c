@@ -9,7 +9,7 @@
 enum { GROUP = 256 };
 /* Bytes that a thread should have on their way, most bytes in its registers, and most tokens when its loop is
  * unrolled. */
-enum { BYTES_READ = 64, BYTES_MOST = 256, TOKENS_MOST = 1500 };
+enum { BYTES_READ = 32, BYTES_MOST = 256, TOKENS_MOST = 1500 };
 
 static bool can_be_vector(const yk_param *p)
 {

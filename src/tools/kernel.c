@@ -1,4 +1,5 @@
-/* kernel: the kernels in a file: their texts for devices, and whether those compile, also for devices that this machine has not. */
+/* kernel: the kernels in a file: their texts for devices, and whether those compile, also for devices that
+ * this machine has not. */
 #include "gpu/cuda.h"
 #include "gpu/kernel.h"
 #include "tools/commands.h"
@@ -233,14 +234,16 @@ const yk_command yk_command_kernel = {
     .name = "kernel",
     .summary = "show the kernels in a file, and check that they compile",
     .operands = "show|check FILE[:KERNEL]",
-    .description =
-        "show prints what YOKE_KERNEL, YOKE_REDUCTION, YOKE_SCAN_KERNEL and YOKE_PROGRAM in FILE become for a device: the text that its "
-        "compiler reads. FILE is a .c (compiled first, if it has changed) or a .so.\n\n"
-        "check compiles that text with NVRTC, which needs no GPU, and with every OpenCL device that there is, and prints a line for "
-        "each, with what the compiler says where it fails.",
+    .description = "show prints what YOKE_KERNEL, YOKE_REDUCTION, YOKE_SCAN_KERNEL and YOKE_PROGRAM in FILE "
+                   "become for a device: the text that its "
+                   "compiler reads. FILE is a .c (compiled first, if it has changed) or a .so.\n\n"
+                   "check compiles that text with NVRTC, which needs no GPU, and with every OpenCL device "
+                   "that there is, and prints a line for "
+                   "each, with what the compiler says where it fails.",
     .examples = kernel_examples,
     .options = kernel_options,
-    .exit_codes = "0 done\n1 a kernel does not compile, or stdout cannot be written\n2 no such file, it does not compile, or has no "
+    .exit_codes = "0 done\n1 a kernel does not compile, or stdout cannot be written\n2 no such file, it does "
+                  "not compile, or has no "
                   "such kernel\n3 there is no compiler for devices\n",
     .least = 2,
     .most = 2,

@@ -1,5 +1,5 @@
-/* npy - fuzzes the reader of NumPy's files: whatever the bytes are, there is an array whose elements are all there, or one line of text,
- * and never more memory than the bytes could fill. What is read is written again and read to the same. */
+/* npy - fuzzes the reader of NumPy's files: whatever the bytes are, there is an array whose elements are all there, or one
+ * line of text, and never more memory than the bytes could fill. What is read is written again and read to the same. */
 #include "fuzz.h"
 #include <unistd.h>
 #include <yoke/array.h>

@@ -1,5 +1,5 @@
-/* array.c - arrays as objects, on every device: who owns what, scopes, numbers, misuse and its one line, streams, views of tasks, and
- * want of memory. What operations compute is compared with numpy by numpy_test.py. */
+/* array.c - arrays as objects, on every device: who owns what, scopes, numbers, misuse and its one line, streams, views of
+ * tasks, and want of memory. What operations compute is compared with numpy by numpy_test.py. */
 #include "gpu/array.h"
 #include "test.h"
 #include <yoke.h>
@@ -313,7 +313,7 @@ static void across(yoke_device *dev, yoke_stream *s)
     yoke_array *a = yoke_array_arange(s, YOKE_F32, 0, 6, 1), *v = yoke_array_slice(a, 0, YOKE_END, YOKE_END, -2);
     yoke_array *b = yoke_array_to(v, there);
     check_f32(b, (float[]){5, 3, 1}, 3);
-    expect(dev, yoke_array_add(a, b), "is on cpu:2, not on ");
+    expect(dev, yoke_array_add(v, b), "is on cpu:2, not on ");
     CHECK_INT(yoke_array_assign(a, b), -EINVAL);
     yoke_array *back = yoke_array_to(b, s), *sum = yoke_array_add(back, v);
     check_f32(sum, (float[]){10, 6, 2}, 3);

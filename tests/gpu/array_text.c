@@ -72,7 +72,8 @@ TEST_LIMIT(every_reduction_compiles_for_cuda, 600)
             if (!fold->name || (compiled > 0 && !getenv("ALL")))
                 continue;
             compiled++;
-            yk_reduce_plan p = {.name = fold->name, .fold = fold, .type = type, .from = i % 2 ? type : YOKE_F32, .to = fold->out,
+            yk_reduce_plan p = {.name = fold->name, .fold = fold, .type = type, .from = i % 2 ? type : YOKE_F32,
+                                .to = fold->out,
                                 .outer_ndim = i % 4, .inner_ndim = (i + 1) % 4};
             yk_buf text = {0};
             yk_reduce_text(&p, &cuda, &text);
