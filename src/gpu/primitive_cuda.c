@@ -104,7 +104,7 @@ static int cuda_reduce(yk_primitive_call *c, yk_operator op, yk_number type, siz
 /* ---- What looks back ---- */
 
 /* Nanoseconds until what stands before a tile is looked for, and from one look to the next: looking is not free. */
-#define LOOK_BACK " -DYK_DELAY=1500 -DYK_BACK_OFF=200"
+#define LOOK_BACK " -DYK_DELAY=2000 -DYK_BACK_OFF=200"
 
 /* Words of tiles, groups and ranges of look_back.cuda; value_size as its yk_t. */
 static void *look_back_words(yk_primitive_call *c, size_t tiles, size_t value_size)
@@ -125,7 +125,9 @@ static int cuda_scan(yk_primitive_call *c, yk_operator op, bool before, yk_numbe
                      void *out)
 {
     const size_t size = yk_number_size(type);
-    const unsigned threads = 128, rows = size == 4 ? 16 : 8, resident = 6;
+    /* as large as four tiles fit into the shared memory of a multiprocessor */
+    const unsigned threads = 128, resident = 4, bytes = c->s->dev->info.local_most >= 160 << 10 ? 108 : 48;
+    const unsigned rows = bytes / (unsigned)size;
     const size_t tile = (size_t)threads * rows * 4, tiles = divide_up(n, tile);
     if (tiles > INT32_MAX)
         return too_many(c);
@@ -202,7 +204,7 @@ static void shape_sort(const yk_primitive_call *c, const yk_sorting *a, sort_pla
 {
     static const struct {
         unsigned item, threads, items, resident;
-    } shapes[] = {{4, 512, 22, 2}, {8, 384, 22, 2}, {8, 256, 18, 3}, {16, 256, 12, 3}};
+    } shapes[] = {{4, 512, 22, 2}, {8, 384, 23, 2}, {8, 256, 20, 3}, {16, 256, 12, 3}};
     const size_t size = yk_number_size(a->type), item = size + a->value_size, most = c->s->dev->info.local_most;
     const unsigned which = item == 4 ? 0 : item > 8 ? 3 : size == 4 ? 1 : 2;
     p->threads = shapes[which].threads;
@@ -224,7 +226,7 @@ static void plan_sort(const yk_primitive_call *c, const yk_sorting *a, sort_plan
 {
     shape_sort(c, a, p);
     p->places = (unsigned)yk_number_size(a->type);
-    p->parts = p->places == 4 ? 4 : 2;
+    p->parts = p->places == 4 ? 8 : 2;
     p->portion = yk_sort_portion(a->n, p->tile);
     p->portions = divide_up(a->n, p->portion);
     p->launches = p->portions * p->places;
