@@ -278,7 +278,7 @@ static int take_over_host(source *s, const header *h, yoke_array *a, size_t n, y
 
 static yoke_array *load(yoke_stream *stream, source *s, const char *name)
 {
-    header h;
+    header h = {0};
     yk_error e = {0};
     yoke_array *a = NULL;
     int err = take_header(s, &h, &e);
