@@ -74,7 +74,8 @@ def measure(word, peers, log2n, device):
         row(name, [v / 1e6 for v in values], "ms")
     ours = took["yoke"]
     if word == "sort":
-        row("  keys a second, yoke", [2.0 ** log2n / v * 1e3 for v in ours], "M" + ("" if device["is_gpu"] else "   (goal: >= 30)"))
+        row("  keys a second, yoke", [2.0 ** log2n / v * 1e3 for v in ours],
+            "M" + ("" if device["is_gpu"] else "   (goal: >= 30)"))
     if word in BYTES and device["bandwidth"]:
         row("  of the memory's peak, yoke", [BYTES[word] * 2.0 ** log2n / v * 1e9 / device["bandwidth"] for v in ours],
             f"    (goal: >= {PEAK[word]})")
@@ -99,9 +100,11 @@ def measure_launch(peers, device):
 
 
 def measure_link(yoke, device):
-    took = {word: in_turns({"yoke": yoke}, word)["yoke"] for word in ("up", "down", "over")}
+    words = ("up", "down", "over", "pageable") + tuple(os.environ.get("BENCH_PIECES", "").split()) # over4 over16 ...: in MiB
+    took = {word: in_turns({"yoke": yoke}, word)["yoke"] for word in words}
     head(f"a triad over pinned memory of the host, {device['uri']}")
-    for word, name in (("up", "both arrays up"), ("down", "the result down"), ("over", "yoke_launch(): up, worked on, down")):
+    for word, name in (("up", "both arrays up"), ("down", "the result down"), ("over", "yoke_launch(): up, worked on, down"),
+                       ("pageable", "the same from memory that is not pinned"), *((w, w) for w in words[4:])):
         row(name, [v / 1e6 for v in took[word]], "ms")
     slowest = [max(u, d) for u, d in zip(took["up"], took["down"])]
     ratio("  over the slowest leg", took["over"], slowest, "<= 1.1")
@@ -124,8 +127,8 @@ def measure_first(device):
 
 def devices():
     """The devices worth a measurement."""
-    lines = subprocess.run([os.path.join(BUILD, "bench", "gpu", "gpu-devices")], capture_output=True, text=True, check=True).stdout
-    return [json.loads(line) for line in lines.splitlines()]
+    done = subprocess.run([os.path.join(BUILD, "bench", "gpu", "gpu-devices")], capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def installed(python, which):
@@ -140,7 +143,9 @@ def main():
         if not device["is_gpu"]:
             peers["OpenMP"] = Peer([os.path.join(BUILD, "bench", "gpu", "gpu-omp"), str(log2n)])
         for driver, which in (("opencl", "pyopencl"), ("cuda", "cupy")):
-            python = next((p for p in ("python3", "/usr/bin/python3") if device["driver"] == driver and installed(p, which)), None)
+            if device["driver"] != driver:
+                continue
+            python = next((p for p in ("python3", "/usr/bin/python3") if installed(p, which)), None)
             if python:
                 peer = Peer([python, os.path.join(HERE, "peer.py"), which, str(log2n)])
                 peers[peer.name] = peer

@@ -36,8 +36,10 @@ else:
     x, keys = pyopencl.array.to_device(queue, X), pyopencl.array.to_device(queue, KEYS)
     y = pyopencl.array.to_device(queue, numpy.full(N, 0.5, dtype=numpy.float32))
     z = pyopencl.array.empty_like(x)
-    axpy = pyopencl.elementwise.ElementwiseKernel(context, "float a, float *x, float *y, float *z", "z[i] = a * x[i] + y[i]", "triad")
-    small = pyopencl.elementwise.ElementwiseKernel(context, "float a, float b, float *x, float *y", "y[i] = a * x[i] + b", "small")
+    axpy = pyopencl.elementwise.ElementwiseKernel(context, "float a, float *x, float *y, float *z",
+           "z[i] = a * x[i] + y[i]", "triad")
+    small = pyopencl.elementwise.ElementwiseKernel(context, "float a, float b, float *x, float *y",
+           "y[i] = a * x[i] + b", "small")
     few, to = x[:1024], z[:1024]
     cumsum = pyopencl.scan.InclusiveScanKernel(context, numpy.float32, "a+b", neutral="0")
     sorter = pyopencl.algorithm.RadixSort(context, "uint *keys", key_expr="keys[i]", sort_arg_names=["keys"])

@@ -1,9 +1,11 @@
-/* yoke.c DEVICE LOG2N - yoke on a device, for gpu.py: reads what to do from stdin, a word a line, and answers with the nanoseconds
- * that it took. Every answer is checked; what is wrong ends the program with 1.
+/* yoke.c DEVICE LOG2N - yoke on a device, for gpu.py: reads what to do from stdin, a word a line, and answers with the
+ * nanoseconds that it took. Every answer is checked; what is wrong ends the program with 1.
  *
  *   triad sum scan sort     2^LOG2N elements in the device's memory
  *   launch raw              the host's cost of a launch with 4 arguments, by yoke_enqueue(), and by the driver's call alone
- *   up down over            all arrays of a triad in pinned memory: up, down, and up, worked on and down by yoke_launch()
+ *   up down over overN      all arrays of a triad in pinned memory: up, down, and up, worked on and down by yoke_launch(), in
+ * pieces
+ *                           of N MiB if that is said; pageable: from memory that is not pinned
  *   first                   the first kernel of this process, compiled or found in the cache */
 #include "gpu/kernel.h"
 #include <stdio.h>
@@ -56,10 +58,10 @@ static float at(const float *p, size_t i)
     return v;
 }
 
-/* What one of `reps` calls in a row takes, the last wait included. */
+/* What one of `reps` calls in a row takes, the last wait included; one before them wakes the device up. */
 #define TIMED(call)                                                                                                    \
     ({                                                                                                                 \
-        CHECK(yoke_stream_wait(s) == 0);                                                                               \
+        CHECK((call) == 0 && yoke_stream_wait(s) == 0);                                                                \
         int64_t start = yoke_now();                                                                                    \
         for (int r = 0; r < reps; r++)                                                                                 \
             CHECK((call) == 0);                                                                                        \
@@ -131,7 +133,8 @@ static double run_raw(void)
     CHECK(r && r->status == 0);
     const struct yk_kernel_args_small args = {SMALL, 2, 1, x, z};
     const long range[2] = {0, SMALL};
-    yk_kernel_arg list[YK_PARAMS_MOST + 3] = {{.value = &range[0], .size = sizeof(long)}, {.value = &range[1], .size = sizeof(long)}};
+    yk_kernel_arg list[YK_PARAMS_MOST + 3] = {{.value = &range[0], .size = sizeof(long)},
+                                              {.value = &range[1], .size = sizeof(long)}};
     CHECK(yk_kernel_args(s, &yoke_kernel_small, &args, list + 2, &e) == 0);
     size_t block = (size_t)r->plan.group * r->plan.items;
     const yk_shape shape = {.groups = {(unsigned)((SMALL + block - 1) / block), 1, 1}, .group = {r->plan.group, 1, 1}};
@@ -183,18 +186,40 @@ static double run_down(void)
     return ns;
 }
 
-static double run_over(void)
+static double launch_over(const float *from, const float *other, float *to)
 {
-    make_host();
+    yoke_future *first = yoke_launch(ex, triad, hn / 16, 2, from, other, to); /* wakes the device up */
+    CHECK(yoke_wait(first) == 0);
+    yoke_release(first);
     for (size_t i = 0; i < hn; i++)
-        hz[i] = -1;
+        to[i] = -1;
     int64_t start = yoke_now();
-    yoke_future *f = yoke_launch(ex, triad, hn, 2, hx, hy, hz);
+    yoke_future *f = yoke_launch(ex, triad, hn, 2, from, other, to);
     CHECK(yoke_wait(f) == 0);
     double ns = (double)(yoke_now() - start);
     yoke_release(f);
     for (size_t i = 0; i < hn; i++)
-        CHECK(hz[i] == 2 * (float)(i % 1000) + 1);
+        CHECK(to[i] == 2 * (float)(i % 1000) + 1);
+    return ns;
+}
+
+static double run_over(void)
+{
+    make_host();
+    return launch_over(hx, hy, hz);
+}
+
+static double run_pageable(void)
+{
+    make_host();
+    float *from = malloc(hn * sizeof *from), *other = malloc(hn * sizeof *other), *to = malloc(hn * sizeof *to);
+    CHECK(from && other && to);
+    memcpy(from, hx, hn * sizeof *from);
+    memcpy(other, hy, hn * sizeof *other);
+    double ns = launch_over(from, other, to);
+    free(from);
+    free(other);
+    free(to);
     return ns;
 }
 
@@ -215,11 +240,12 @@ int main(int argc, char **argv)
         const char *name;
         double (*run)(void);
     } words[] = {{"triad", run_triad}, {"sum", run_sum},   {"scan", run_scan}, {"sort", run_sort},   {"launch", run_launch},
-                 {"raw", run_raw},     {"up", run_up},     {"down", run_down}, {"over", run_over}, {"first", run_first}};
+                 {"raw", run_raw},     {"up", run_up},     {"down", run_down}, {"over", run_over},
+                 {"pageable", run_pageable}, {"first", run_first}};
     char line[64];
     dev = yoke_device_open(argc > 1 ? argv[1] : NULL);
     CHECK(yoke_device_status(dev) == 0);
-    n = (size_t)1 << (argc > 2 ? atoi(argv[2]) : 24); /* NOLINT(cert-err34-c) */
+    n = (size_t)1 << (argc > 2 ? strtoul(argv[2], NULL, 10) : 24);
     reps = yoke_device_about(dev)->is_gpu ? 20 : 3;
     s = yoke_stream_open(dev);
     CHECK(s != NULL);
@@ -228,6 +254,11 @@ int main(int argc, char **argv)
     while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = 0;
         double ns = -1;
+        unsigned mib = 0;
+        if (sscanf(line, "over%u", &mib) == 1) { /* NOLINT(cert-err34-c) */
+            yk_piece_bytes = (size_t)mib << 20;
+            line[4] = 0;
+        }
         if (!x && strcmp(line, "first") != 0)
             make_data();
         for (size_t i = 0; i < sizeof words / sizeof *words; i++)

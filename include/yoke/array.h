@@ -90,7 +90,7 @@ typedef struct yoke_dims {
 
 /* yoke_number(x): x, an integer or a floating-point number, as an operand. Valid to the end of the block (C++: of the
  * expression); not to be freed. */
-static inline yoke_array yk_number_i(long long x)
+static inline yoke_array yk_scalar_i(long long x)
 {
     yoke_array yk_a;
     memset(&yk_a, 0, sizeof yk_a);
@@ -98,38 +98,38 @@ static inline yoke_array yk_number_i(long long x)
     yk_a.number.i = x;
     return yk_a;
 }
-static inline yoke_array yk_number_u(unsigned long long x)
+static inline yoke_array yk_scalar_u(unsigned long long x)
 {
-    yoke_array yk_a = yk_number_i(0);
+    yoke_array yk_a = yk_scalar_i(0);
     yk_a.type = YOKE_U64;
     yk_a.number.u = x;
     return yk_a;
 }
-static inline yoke_array yk_number_f(double x)
+static inline yoke_array yk_scalar_f(double x)
 {
-    yoke_array yk_a = yk_number_i(0);
+    yoke_array yk_a = yk_scalar_i(0);
     yk_a.type = YOKE_F64;
     yk_a.number.f = x;
     return yk_a;
 }
 #ifdef __cplusplus
 }
-struct yk_number {
+struct yk_scalar {
     yoke_array yk_a;
-    template <class T> explicit yk_number(T x)
-        : yk_a(T(0.5) != T(0) && T(0.5) != T(1) ? yk_number_f((double)x)
-               : T(-1) > T(0)                   ? yk_number_u((unsigned long long)x)
-                                                : yk_number_i((long long)x))
+    template <class T> explicit yk_scalar(T x)
+        : yk_a(T(0.5) != T(0) && T(0.5) != T(1) ? yk_scalar_f((double)x)
+               : T(-1) > T(0)                   ? yk_scalar_u((unsigned long long)x)
+                                                : yk_scalar_i((long long)x))
     {
     }
     const yoke_array *at() const { return &yk_a; }
 };
-#define yoke_number(x) (yk_number(x).at())
+#define yoke_number(x) (yk_scalar(x).at())
 extern "C" {
 #else
 #define yoke_number(x)                                                                                                 \
-    (__extension__(const yoke_array[1]){_Generic((x), float: yk_number_f, double: yk_number_f, unsigned long: yk_number_u, \
-                                                 unsigned long long: yk_number_u, default: yk_number_i)(x)})
+    (__extension__(const yoke_array[1]){_Generic((x), float: yk_scalar_f, double: yk_scalar_f, unsigned long: yk_scalar_u, \
+                                                 unsigned long long: yk_scalar_u, default: yk_scalar_i)(x)})
 #endif
 
 /* "f32" and so on; "?" for what is no type of an array. Bytes of an element. The type that two types meet in. */

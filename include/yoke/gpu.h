@@ -36,7 +36,9 @@
  *
  * Errors. Calls return 0 or a negative code; the text is yoke_device_error(). An error that the device finds later is
  * returned by the next call that waits, with the names of the last kernels. One from which a device cannot recover (an
- * illegal address) makes every later call on it fail with -ENODEV: close the device and open it again.
+ * illegal address) makes every later call on it fail with -ENODEV. A CUDA device is then lost for as long as this process
+ * lives: the driver refuses to open it again. Work that may go wrong like that belongs into a task on `processes` which
+ * opens the device; there it costs the job and a worker.
  *
  * Any thread may use any device and stream; one stream is used by one thread at a time. In a child made by fork() the devices
  * of the parent cannot be used (-ECHILD).

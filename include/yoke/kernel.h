@@ -7,7 +7,7 @@
  *     ...
  *     yoke_enqueue(stream, axpy, n, 2, x, y);      // for i = 0 .. n-1; 0 or a negative code
  *
- *     YOKE_REDUCTION(double, dot, (0), a + b, x[i] * y[i], ((in, double, x), (in, double, y)))
+ *     YOKE_REDUCTION(double, dot, (0), a + b, x[i] * y[i], ((in, double, x), (in, double, y)));
  *     ...
  *     double d = yoke_reduction(stream, dot, n, x, y);
  *
@@ -31,7 +31,8 @@
  * host's. An array that the body uses as name[i] alone is read and written 16 bytes at a time: prefer that form.
  *
  * Any parameter type without pointers does; bool and size_t arrive as numbers of 1 and 8 bytes. In C a file with
- * kernels includes this header by name, not <yoke.h> alone, for the functions of <tgmath.h>.
+ * kernels includes this header by name, not <yoke.h> alone, for the functions of <tgmath.h>. Write YOKE_KERNEL itself,
+ * not within a macro of your own, which would expand the macros that the body uses before it becomes text.
  *
  * Errors: a text that does not compile is -EINVAL at the first call, with the compiler's first message, which
  * names your file and line, in yoke_device_error(). -EFAULT: an array is memory of the host, or of another
@@ -63,7 +64,8 @@ enum { YK_MAP_KERNEL, YK_REDUCE_KERNEL, YK_SCAN_KERNEL, YK_GROUP_KERNEL };
 
 /* A kernel as its macro describes it. number: its place among the kernels and device codes of its file, which
  * unit names. texts: a map has its body; a reduction its map, its combination and its identity; a scan its
- * input, the next two, its output, and what begins a segment. The last four are the library's. */
+ * input, the next two, its output, and what begins a segment. next, id
+ * and task are the library's. */
 typedef struct yoke_kernel {
     const char *name, *file;
     unsigned line, number;
@@ -76,7 +78,6 @@ typedef struct yoke_kernel {
     void (*counts)(const void *args, size_t *ret);  /* elements of each parameter */
     const struct yk_kernel_extra *extra;            /* of other forms than maps */
     struct yoke_kernel *next;
-    struct yk_analysis *analysis;
     uint32_t id;
     void (*call)(const void *args, void *ret); /* of its task */
     yoke_task *task;
@@ -239,7 +240,6 @@ static YK_MAYBE const char yk_kernel_unit = 0;
                                           CHUNK,                                                                       \
                                           yk_kernel_counts_##N,                                                        \
                                           EXTRA,                                                                       \
-                                          NULL,                                                                        \
                                           NULL,                                                                        \
                                           0,                                                                           \
                                           CALL,                                                                        \

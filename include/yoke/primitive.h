@@ -1,4 +1,5 @@
-/* yoke/primitive.h - sums, scans, sorts and their kin on a device: over arrays in its memory, in the order of a stream.
+/* yoke/primitive.h - sums, scans, sorts and their kin on a device: over arrays in its memory, in the order of
+ * a stream.
  *
  *     float *x = yoke_device_alloc(dev, n * sizeof *x), *sum = yoke_device_alloc(dev, sizeof *sum);
  *     ...
@@ -8,23 +9,26 @@
  *     yoke_stream_sort_by(s, n, keys, values);        // values go with their keys
  *     yoke_stream_select(s, n, x, flags, out, kept);  // those x[i] whose flags[i] is not 0
  *
- * Numbers are int32_t, uint32_t, int64_t, uint64_t, float or double; the pointers say which (_Generic in C, templates in C++). They
- * are addresses of the stream's device, aligned to their type and no more; on the CPU those of the host will do. Results, counts
- * too, are written to memory of the device: what comes later in the stream may use them at once, the host after
- * yoke_stream_wait(). Temporary memory is taken from the stream (yoke_stream_alloc()) and given back to it.
+ * Numbers are int32_t, uint32_t, int64_t, uint64_t, float or double; the pointers say which (_Generic in C,
+ * templates in C++). They are addresses of the stream's device, aligned to their type and no more; on the CPU
+ * those of the host will do. Results, counts too, are written to memory of the device: what comes later in
+ * the stream may use them at once, the host after yoke_stream_wait(). Temporary memory is taken from the
+ * stream (yoke_stream_alloc()) and given back to it.
  *
- * Results are the same each time, to the last bit, on a device of the same kind: no order of operations depends on who comes first. Sums
- * of floats have the type of their elements, are taken in many parts, and differ in their last bits between kinds of devices. Integers
- * wrap around. The minimum and maximum of floats leave out NaNs.
+ * Results are the same each time, to the last bit, on a device of the same kind: no order of operations
+ * depends on who comes first. Sums of floats have the type of their elements, are taken in many parts, and
+ * differ in their last bits between kinds of devices. Integers wrap around. The minimum and maximum of floats
+ * leave out NaNs.
  *
- * Each call returns 0 or a negative code, and yoke_device_error() has the text: -EINVAL an address is NULL and n is not 0, or a
- * number is out of its range; -EFAULT an address is not of this device; -E2BIG too many elements; -ENOMEM no temporary memory, with
- * everything as it was; and what kernels may meet (yoke/gpu.h). Arrays must not overlap unless said otherwise. Thread: the one that
- * uses the stream. The first call of a kind on a device compiles it, which takes a moment; the result is kept on disk.
+ * Each call returns 0 or a negative code, and yoke_device_error() has the text: -EINVAL an address is NULL
+ * and n is not 0, or a number is out of its range; -EFAULT an address is not of this device; -E2BIG too many
+ * elements; -ENOMEM no temporary memory, with everything as it was; and what kernels may meet (yoke/gpu.h).
+ * Arrays must not overlap unless said otherwise. Thread: the one that uses the stream. The first call of a
+ * kind on a device compiles it, which takes a moment; the result is kept on disk.
  *
- * How: on CUDA, a sum reads and a scan reads and writes each element once (decoupled look-back), a sort moves its keys once for
- * each 8 bits (onesweep). The texts are in src/gpu/device/, each with its source. On the CPU these are the algorithms of yoke/scan.h,
- * yoke/sort.h and yoke/algorithm.h.
+ * How: on CUDA, a sum reads and a scan reads and writes each element once (decoupled look-back), a sort moves
+ * its keys once for each 8 bits (onesweep). The texts are in src/gpu/device/, each with its source. On the
+ * CPU these are the algorithms of yoke/scan.h, yoke/sort.h and yoke/algorithm.h.
  */
 #ifndef YOKE_PRIMITIVE_H
 #define YOKE_PRIMITIVE_H
@@ -50,8 +54,8 @@ YOKE_API int yk_stream_histogram(yoke_stream *s, yk_number type, size_t n, const
                                  const void *high, uint64_t *counts);
 YOKE_API int yk_stream_segments(yoke_stream *s, yk_operator op, yk_number type, size_t segments, size_t n, size_t offset_size,
                                 const void *offsets, const void *x, void *out);
-YOKE_API int yk_stream_matmul(yoke_stream *s, yk_number type, size_t m, size_t n, size_t k, const void *a, size_t lda, const void *b,
-                              size_t ldb, void *c, size_t ldc);
+YOKE_API int yk_stream_matmul(yoke_stream *s, yk_number type, size_t m, size_t n, size_t k, const void *a, size_t lda,
+                              const void *b, size_t ldb, void *c, size_t ldc);
 YOKE_API int yk_stream_spmv(yoke_stream *s, yk_number type, size_t rows, size_t nonzeros, size_t offset_size, const void *offsets,
                             const uint32_t *columns, const void *values, const void *x, void *y);
 
@@ -61,9 +65,11 @@ YOKE_API int yk_stream_spmv(yoke_stream *s, yk_number type, size_t rows, size_t 
 
 /* ---- For each type ---- */
 
-/* T stands for any of the six; in C each call is also there with the type in its name: yoke_stream_sum_f32() and so on.
+/* T stands for any of the six; in C each call is also there with the type in its name: yoke_stream_sum_f32()
+ * and so on.
  *
- * Reductions. *out: all elements taken together. n = 0: 0, the greatest value there is, the least (infinite for floats).
+ * Reductions. *out: all elements taken together. n = 0: 0, the greatest value there is, the least (infinite
+ * for floats).
  *     int yoke_stream_sum(yoke_stream *s, size_t n, const T *x, T *out);
  *     int yoke_stream_min(yoke_stream *s, size_t n, const T *x, T *out);
  *     int yoke_stream_max(yoke_stream *s, size_t n, const T *x, T *out);
@@ -74,40 +80,45 @@ YOKE_API int yk_stream_spmv(yoke_stream *s, yk_number type, size_t rows, size_t 
  *     int yoke_stream_scan_min(yoke_stream *s, size_t n, const T *x, T *out);
  *     int yoke_stream_scan_max(yoke_stream *s, size_t n, const T *x, T *out);
  *
- * Sorting, stable. Floats in the total order of IEEE 754 as on the CPU (yoke/sort.h): NaNs with the sign bit, -inf, ..., -0.0, 0.0, ...,
- * inf, other NaNs; _down: from the end of that. values: n elements of any type of 4 or 8 bytes, moved along with their keys. n < 2^32.
+ * Sorting, stable. Floats in the total order of IEEE 754 as on the CPU (yoke/sort.h): NaNs with the sign bit,
+ * -inf, ..., -0.0, 0.0, ..., inf, other NaNs; _down: from the end of that. values: n elements of any type of
+ * 4 or 8 bytes, moved along with their keys. n < 2^32.
  *     int yoke_stream_sort(yoke_stream *s, size_t n, T *keys);
  *     int yoke_stream_sort_down(yoke_stream *s, size_t n, T *keys);
  *     int yoke_stream_sort_by(yoke_stream *s, size_t n, T *keys, V *values);
  *     int yoke_stream_sort_by_down(yoke_stream *s, size_t n, T *keys, V *values);
  *
- * Selecting. out: those x[i] for which flags[i] is not 0, in their order; unique: those that differ (!=) from the one before, so of each
- * run of equal ones the first. *kept: how many. out has room for all that are kept. select takes elements of any type of 4 or 8 bytes.
+ * Selecting. out: those x[i] for which flags[i] is not 0, in their order; unique: those that differ (!=) from
+ * the one before, so of each run of equal ones the first. *kept: how many. out has room for all that are
+ * kept. select takes elements of any type of 4 or 8 bytes.
  *     int yoke_stream_select(yoke_stream *s, size_t n, const E *x, const uint8_t *flags, E *out, uint64_t *kept);
  *     int yoke_stream_unique(yoke_stream *s, size_t n, const T *x, T *out, uint64_t *kept);
  *
- * Histograms. counts[b]: how many x[i] lie in bin b of `bins` equally wide ones from low to high; what is high itself lies in the last.
- * Others, NaNs too, are not counted. Integers have one bin for each value: bins = high - low + 1, else -EINVAL. bins: 1 to 2^31.
+ * Histograms. counts[b]: how many x[i] lie in bin b of `bins` equally wide ones from low to high; what is
+ * high itself lies in the last. Others, NaNs too, are not counted. Integers have one bin for each value: bins
+ * = high - low + 1, else -EINVAL. bins: 1 to 2^31.
  *     int yoke_stream_histogram(yoke_stream *s, size_t n, const T *x, size_t bins, T low, T high, uint64_t *counts);
  *
- * Segmented reductions. out[k]: x[offsets[k]] to x[offsets[k + 1] - 1] taken together, as a reduction of none if there are none.
- * There are segments + 1 offsets, which do not fall, of type uint32_t or uint64_t; n, the last of them, tells how to go about it.
+ * Segmented reductions. out[k]: x[offsets[k]] to x[offsets[k + 1] - 1] taken together, as a reduction of none
+ * if there are none. There are segments + 1 offsets, which do not fall, of type uint32_t or uint64_t; n, the
+ * last of them, tells how to go about it.
  *     int yoke_stream_segments_sum(yoke_stream *s, size_t segments, size_t n, const O *offsets, const T *x, T *out);
  *     int yoke_stream_segments_min(yoke_stream *s, size_t segments, size_t n, const O *offsets, const T *x, T *out);
  *     int yoke_stream_segments_max(yoke_stream *s, size_t segments, size_t n, const O *offsets, const T *x, T *out);
  *
- * Matrices of float or double, row after row; lda, ldb, ldc: elements from one row to the next. c: m rows, n columns, becomes a (m rows,
- * k columns) times b (k rows, n columns). Each element is summed in order of k.
+ * Matrices of float or double, row after row; lda, ldb, ldc: elements from one row to the next. c: m rows, n
+ * columns, becomes a (m rows, k columns) times b (k rows, n columns). Each element is summed in order of k.
  *     int yoke_stream_matmul(yoke_stream *s, size_t m, size_t n, size_t k, const T *a, size_t lda, const T *b, size_t ldb, T *c,
  *                            size_t ldc);
  *
- * Sparse matrices of float or double in compressed rows. y[r]: values[k] * x[columns[k]] summed over k from offsets[r] to
- * offsets[r + 1] - 1; nonzeros is offsets[rows].
- *     int yoke_stream_spmv(yoke_stream *s, size_t rows, size_t nonzeros, const O *offsets, const uint32_t *columns, const T *values,
- *                          const T *x, T *y);
+ * Sparse matrices of float or double in compressed rows. y[r]: values[k] * x[columns[k]] summed over k from
+ * offsets[r] to offsets[r + 1] - 1; nonzeros is offsets[rows].
+ *     int yoke_stream_spmv(yoke_stream *s, size_t rows, size_t nonzeros, const O *offsets, const uint32_t *columns,
+ *                          const T *values, const T *x, T *y);
  */
 
-/* C: yoke_stream_sum_f32() and so on, and one of them is chosen by type; C++: yoke_stream_sum() for each type. */
+/* C: yoke_stream_sum_f32() and so on, and one of them is chosen by type; C++: yoke_stream_sum() for each
+ * type. */
 #ifdef __cplusplus
 #define YK_TYPED(NAME, S) NAME
 #else
@@ -189,25 +200,29 @@ template <class T, class V> inline int yoke_stream_sort_by_down(yoke_stream *s, 
 {
     return yk_stream_sort_by(s, true, n, keys, sizeof *values, values);
 }
-template <class E> inline int yoke_stream_select(yoke_stream *s, size_t n, const E *x, const uint8_t *flags, E *out, uint64_t *kept)
+template <class E>
+inline int yoke_stream_select(yoke_stream *s, size_t n, const E *x, const uint8_t *flags, E *out, uint64_t *kept)
 {
     return yk_stream_select(s, sizeof *x, n, x, flags, out, kept);
 }
-template <class O, class T> inline int yoke_stream_segments_sum(yoke_stream *s, size_t segments, size_t n, const O *offsets, const T *x, T *out)
+template <class O, class T>
+inline int yoke_stream_segments_sum(yoke_stream *s, size_t segments, size_t n, const O *offsets, const T *x, T *out)
 {
     return yk_stream_segments_sum(s, segments, n, sizeof *offsets, offsets, x, out);
 }
-template <class O, class T> inline int yoke_stream_segments_min(yoke_stream *s, size_t segments, size_t n, const O *offsets, const T *x, T *out)
+template <class O, class T>
+inline int yoke_stream_segments_min(yoke_stream *s, size_t segments, size_t n, const O *offsets, const T *x, T *out)
 {
     return yk_stream_segments_min(s, segments, n, sizeof *offsets, offsets, x, out);
 }
-template <class O, class T> inline int yoke_stream_segments_max(yoke_stream *s, size_t segments, size_t n, const O *offsets, const T *x, T *out)
+template <class O, class T>
+inline int yoke_stream_segments_max(yoke_stream *s, size_t segments, size_t n, const O *offsets, const T *x, T *out)
 {
     return yk_stream_segments_max(s, segments, n, sizeof *offsets, offsets, x, out);
 }
 template <class O, class T>
-inline int yoke_stream_spmv(yoke_stream *s, size_t rows, size_t nonzeros, const O *offsets, const uint32_t *columns, const T *values,
-                            const T *x, T *y)
+inline int yoke_stream_spmv(yoke_stream *s, size_t rows, size_t nonzeros, const O *offsets, const uint32_t *columns,
+                            const T *values, const T *x, T *y)
 {
     return yk_stream_spmv_of(s, rows, nonzeros, sizeof *offsets, offsets, columns, values, x, y);
 }

@@ -152,13 +152,18 @@ extern "C" {
         struct yk_no_return_in_kernel_##N yk_none = {0};                                                               \
         struct yk_scan_value_##N yk_neutral;                                                                           \
         yk_kernel_identity_##N(&yk_neutral);                                                                           \
+        const struct yk_scan_value_##N yk_prefix = *yk_before;                                                         \
+        struct yk_scan_value_##N yk_sum = *yk_acc; /* locals, which can stay in registers */                           \
+        struct yk_scan_value_##N yk_here = yk_kernel_join_##N(&yk_prefix, &yk_sum);                                    \
         for (long i = yk_lo; i < yk_hi; i++) {                                                                         \
             const struct yk_scan_value_##N yk_one =                                                                    \
                 yk_kernel_input_##N(i, n, YK_MAP(YK_KERNEL_NAME_OF, ~, YK_COMMA, __VA_ARGS__));                        \
-            const struct yk_scan_value_##N yk_prev = yk_kernel_join_##N(yk_before, yk_acc);                            \
-            *yk_acc = yk_kernel_join_##N(yk_acc, &yk_one);                                                             \
-            YK_MAYBE const T prev_item = yk_one.yk_f ? yk_neutral.yk_v : yk_prev.yk_v;                                 \
-            YK_MAYBE const T item = yk_kernel_join_##N(yk_before, yk_acc).yk_v;
+            YK_MAYBE const T prev_item = yk_one.yk_f ? yk_neutral.yk_v : yk_here.yk_v;                                 \
+            yk_sum = yk_kernel_join_##N(&yk_sum, &yk_one);                                                             \
+            yk_here = yk_kernel_join_##N(&yk_prefix, &yk_sum);                                                         \
+            if (i == yk_hi - 1)                                                                                        \
+                *yk_acc = yk_sum;                                                                                      \
+            YK_MAYBE const T item = yk_here.yk_v;
 
 /* yoke_enqueue_scan(stream, name, n, arguments...): as yoke_enqueue(). */
 #define yoke_enqueue_scan(s, N, n, ...)                                                                                \

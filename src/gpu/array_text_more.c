@@ -54,8 +54,8 @@ int yk_pick_on_device(yoke_array *a, const yoke_array *numbers, yoke_array *flat
 
 /* ---- Products of matrices ---- */
 
-/* Of integers. A group of 256 computes 64 by 64 elements, each of its threads 4 by 4, from tiles of 64 by 16 and 16 by 64 that it holds.
- * The order in which products are added is that of k, as on the CPU. */
+/* Of integers. A group of 256 computes 64 by 64 elements, each of its threads 4 by 4, from tiles of 64 by 16 and 16 by 64
+ * that it holds. The order in which products are added is that of k, as on the CPU. */
 static const char products[] =
     "KERNEL void yk_matmul(const i64 m, const i64 n, const i64 depth, MEMORY(T, z), MEMORY(const T, x), MEMORY(const T, y))\n"
     "{\n"

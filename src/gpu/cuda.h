@@ -233,6 +233,8 @@ void yk_cuda_binary_done(yk_cuda_binary *b);
 /* A text that changes when the compiler does. Does not open it when it can be found by its path. 0, or -ENOPKG: there
  * is none, e says where it was looked for. */
 int yk_nvrtc_identity(const char **ret, yk_error *e);
+/* One line for `yoke doctor`: where it is, or where it was looked for. */
+void yk_nvrtc_describe(yk_buf *out);
 /* -EINVAL: it does not compile, b->log says why. In every case b is to be done with. */
 int yk_nvrtc_compile(const yk_cuda_source *source, yk_cuda_binary *b, yk_error *e);
 

@@ -227,6 +227,16 @@ int yk_nvrtc_identity(const char **ret, yk_error *e)
     return 0;
 }
 
+void yk_nvrtc_describe(yk_buf *out)
+{
+    const char *identity;
+    yk_error e = {0};
+    if (yk_nvrtc_identity(&identity, &e) < 0)
+        yk_buf_printf(out, "  %s\n", e.text);
+    else
+        yk_buf_printf(out, "  kernels are compiled by %s\n", nvrtc.path);
+}
+
 /* ---- Opening it ---- */
 
 static const struct {

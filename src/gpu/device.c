@@ -110,8 +110,8 @@ static int find_gpu(found *ret, yk_error *e)
     yk_error cuda = {0}, opencl = {0};
     snprintf(cuda.text, sizeof cuda.text, "%s", yoke_driver_error("cuda"));
     snprintf(opencl.text, sizeof opencl.text, "%s", yoke_driver_error("opencl"));
-    return yk_errorf(e, ENODEV, "there is no GPU here: cuda: %.200s; opencl: %.200s", *cuda.text ? cuda.text : "none",
-                     *opencl.text ? opencl.text : "only CPUs");
+    return yk_errorf(e, ENODEV, "there is no GPU here: %.200s; %.200s", *cuda.text ? cuda.text : "cuda: none",
+                     *opencl.text ? opencl.text : "OpenCL: only CPUs");
 }
 
 /* One name, of len bytes. */
@@ -216,6 +216,7 @@ int yoke_device_close(yoke_device *dev)
         yk_images_close(dev);
         yk_array_kernels_close(dev);
         yk_memory_close(dev->memory);
+        yk_pinned_close(dev);
         dev->driver->close(dev);
     } else {
         free(dev->memory);
@@ -295,19 +296,4 @@ void yoke_device_free(yoke_device *dev, void *memory)
 {
     if (memory && yk_device_usable(dev))
         yk_memory_free(dev, NULL, memory);
-}
-
-void *yoke_pinned_alloc(yoke_device *dev, size_t size)
-{
-    void *memory = NULL;
-    yk_error e = {0};
-    if (yk_device_check(dev) == 0 && dev->driver->pin(dev, YK_MAX(size, 1), &memory, &e) < 0)
-        yk_device_fail(dev, NULL, &e);
-    return memory;
-}
-
-void yoke_pinned_free(yoke_device *dev, void *memory)
-{
-    if (memory && yk_device_usable(dev))
-        dev->driver->unpin(dev, memory);
 }

@@ -1,7 +1,9 @@
-/* executor: `cuda` and `opencl`, executors whose tasks own a device, and `gpu`, where a kernel is done by the CPU or by the device,
- * whichever is cheaper (cost.c). Each is a pool of threads (threads/pool.c), so that jobs live the same life as everywhere, and a
- * device that is opened and closed with it. The first two have one worker; `gpu` has those of `threads`, and may lack a device. */
+/* executor: `cuda` and `opencl`, executors whose tasks own a device, and `gpu`, where a kernel is done by the CPU or by the
+ * device, whichever is cheaper (cost.c). Each is a pool of threads (threads/pool.c), so that jobs live the same life as
+ * everywhere, and a device that is opened and closed with it. The first two have one worker; `gpu` has those of `threads`,
+ * and may lack a device. */
 #include "exec/exec.h"
+#include "gpu/cuda.h"
 #include "gpu/kernel.h"
 #include <stdio.h>
 
@@ -141,7 +143,10 @@ static int doctor(const char *driver, yk_buf *out, yk_error *e)
 
 static int cuda_doctor(yk_buf *out, yk_error *e)
 {
-    return doctor("cuda", out, e);
+    int err = doctor("cuda", out, e);
+    if (err == 0)
+        yk_nvrtc_describe(out);
+    return err;
 }
 
 static int opencl_doctor(yk_buf *out, yk_error *e)

@@ -108,6 +108,7 @@ struct yoke_device {
     _Atomic(struct yk_built *) built; /* of primitives: under lock, read by anyone */
     struct yk_array_kernels *arrays; /* array_device.c */
     struct yoke_executor *pool; /* the CPU's threads */
+    struct yk_pinned *pinned;   /* pinned.c */
 };
 
 struct yoke_stream {
@@ -156,6 +157,16 @@ void yk_memory_forget(yoke_device *dev, yoke_stream *s);
 /* The class of blocks that size bytes need, and how large those are. */
 unsigned yk_size_class(size_t size);
 size_t yk_class_size(unsigned class);
+
+/* ---- Pinned memory (pinned.c) ---- */
+
+/* Whether a user got p, or what it lies in, from yoke_pinned_alloc(). Any thread. */
+bool yk_is_pinned(const void *p);
+/* Pinned memory for a while, from what was given back before if there is some. NULL: none left; e says why. */
+void *yk_pinned_borrow(yoke_device *dev, size_t size, yk_error *e);
+void yk_pinned_return(yoke_device *dev, void *memory);
+/* Before the device is closed. */
+void yk_pinned_close(yoke_device *dev);
 
 /* ---- Streams (stream.c) ---- */
 

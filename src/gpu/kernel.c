@@ -134,7 +134,7 @@ static int find_functions(yoke_device *dev, const yoke_kernel *k, yk_ready *r)
 static int build(yoke_device *dev, const yoke_kernel *k, yk_ready *r)
 {
     yk_buf text = {0}, log = {0};
-    const yk_target target = yk_target_of(dev);
+    const yk_machine target = yk_machine_of(dev);
     yk_plan_make(k, &target, &r->plan);
     yk_text_write(k, &target, &text);
     const char *written = yk_buf_str(&text);
@@ -160,8 +160,8 @@ static void free_ready(yoke_device *dev, yk_ready *r)
 /* The place of k in dev's table; NULL when there is no memory. dev->lock is held. */
 static _Atomic(yk_ready *) *place_of(yoke_device *dev, const yoke_kernel *k)
 {
-    if (!dev->images)
-        dev->images = yk_sys.calloc(1, sizeof *dev->images);
+    if (!dev->images) /* pairs with the acquire in look_up() */
+        __atomic_store_n(&dev->images, yk_sys.calloc(1, sizeof *dev->images), __ATOMIC_RELEASE);
     if (!dev->images || k->id >= PART * PARTS)
         return NULL;
     _Atomic(yk_ready *) *part = atomic_load_explicit(&dev->images->parts[k->id / PART], memory_order_relaxed);

@@ -42,13 +42,13 @@ void yk_analyse_kernel(const yoke_kernel *k, yk_analysis *ret);
 /* ---- Texts (text.c, text_map.c, text_reduce.c, text_scan.c, dialect.c) ---- */
 
 /* What a text is written for. */
-typedef struct yk_target {
+typedef struct yk_machine {
     bool is_cuda;
     bool is_gpu;
     unsigned units;
-} yk_target;
+} yk_machine;
 
-yk_target yk_target_of(const yoke_device *dev);
+yk_machine yk_machine_of(const yoke_device *dev);
 
 /* How elements are dealt out: a group of threads has `group` * `items` elements that follow each other; a thread
  * has runs of `run` neighbouring ones, group * run apart. vectors: parameters of elements go through registers,
@@ -59,37 +59,37 @@ typedef struct yk_plan {
     bool vector[YK_PARAMS_MOST];
 } yk_plan;
 
-void yk_plan_make(const yoke_kernel *k, const yk_target *t, yk_plan *ret);
+void yk_plan_make(const yoke_kernel *k, const yk_machine *t, yk_plan *ret);
 
 /* The whole text of k: dialect, device code, functions. Their names are "kernel_NAME" and, of the second step of
  * a reduction or scan, "last_NAME", and of the third of a scan "write_NAME". */
-void yk_text_write(const yoke_kernel *k, const yk_target *t, yk_buf *to);
+void yk_text_write(const yoke_kernel *k, const yk_machine *t, yk_buf *to);
 /* Its parts. */
-void yk_text_map(const yoke_kernel *k, const yk_target *t, yk_buf *to);
-void yk_text_reduce(const yoke_kernel *k, const yk_target *t, yk_buf *to);
-void yk_text_scan(const yoke_kernel *k, const yk_target *t, yk_buf *to);
-void yk_text_group(const yoke_kernel *k, const yk_target *t, yk_buf *to);
+void yk_text_map(const yoke_kernel *k, const yk_machine *t, yk_buf *to);
+void yk_text_reduce(const yoke_kernel *k, const yk_machine *t, yk_buf *to);
+void yk_text_scan(const yoke_kernel *k, const yk_machine *t, yk_buf *to);
+void yk_text_group(const yoke_kernel *k, const yk_machine *t, yk_buf *to);
 /* "#line N "FILE"", and the end of that. */
 void yk_text_line(yk_buf *to, unsigned line, const char *file);
 /* A body or expression of k. registers: what is vector[] in plan stands for register yk_k (NULL: none). */
-void yk_text_body(const yoke_kernel *k, const yk_target *t, const char *text, const yk_plan *registers, yk_buf *to);
+void yk_text_body(const yoke_kernel *k, const yk_machine *t, const char *text, const yk_plan *registers, yk_buf *to);
 /* The beginning of a function WHICH_NAME, up to its parameters; the same with "n, parameters", for a map with
  * yk_begin and yk_end before n, without the end; and what the parameters need at the beginning of what follows. */
-void yk_text_function(const yoke_kernel *k, const yk_target *t, const char *which, unsigned group, yk_buf *to);
-void yk_text_head(const yoke_kernel *k, const yk_target *t, const char *which, unsigned group, yk_buf *to);
-void yk_text_arrays(const yoke_kernel *k, const yk_target *t, yk_buf *to);
+void yk_text_function(const yoke_kernel *k, const yk_machine *t, const char *which, unsigned group, yk_buf *to);
+void yk_text_head(const yoke_kernel *k, const yk_machine *t, const char *which, unsigned group, yk_buf *to);
+void yk_text_arrays(const yoke_kernel *k, const yk_machine *t, yk_buf *to);
 /* A parameter yk_NAME, an array of yk_type, and what it needs. */
-void yk_text_result(const yk_target *t, bool constant, const char *name, yk_buf *to);
-void yk_text_result_at(const yk_target *t, bool constant, const char *name, yk_buf *to);
+void yk_text_result(const yk_machine *t, bool constant, const char *name, yk_buf *to);
+void yk_text_result_at(const yk_machine *t, bool constant, const char *name, yk_buf *to);
 /* PREFIX_type, and the functions PREFIX_both() and PREFIX_identity() of it, from the texts of a reduction or scan. */
-void yk_text_values(const yoke_kernel *k, const yk_target *t, const char *type, const char *prefix, yk_buf *to);
+void yk_text_values(const yoke_kernel *k, const yk_machine *t, const char *type, const char *prefix, yk_buf *to);
 /* Registers for the parameters of plan: their declaration; reading and writing them, `at` being an expression of
  * yk_r, the run; and a condition that says whether all of them are aligned. CUDA only. */
 void yk_text_registers(const yoke_kernel *k, const yk_plan *plan, yk_buf *to);
 void yk_text_registers_move(const yoke_kernel *k, const yk_plan *plan, bool back, yk_buf *to);
 void yk_text_aligned(const yoke_kernel *k, const yk_plan *plan, yk_buf *to);
 /* A type as the target calls it. */
-const char *yk_text_type(const yk_target *t, const char *type);
+const char *yk_text_type(const yk_machine *t, const char *type);
 extern const char yk_dialect_cuda[], yk_dialect_cuda_atomics[], yk_dialect_opencl[], yk_dialect_opencl_atomics[];
 
 /* The device codes of k's file that stand before k, in order: the number-th, or NULL. */
@@ -128,6 +128,10 @@ void yk_images_close(yoke_device *dev);
 
 /* Makes a task of k and enters it; without memory it stays a kernel alone. */
 void yk_kernel_make_task(yoke_kernel *k);
+/* How large the pieces are in which memory of the host goes through a device, and whether it goes through pinned memory also
+ * where the device is none that is far away; tests and benchmarks change them. */
+extern size_t yk_piece_bytes;
+extern bool yk_stage_always;
 /* Whether kernels of this executor go where they are cheapest: to its device or to its threads (executor.c). */
 bool yk_executor_places(const struct yoke_executor *ex);
 

@@ -1,6 +1,6 @@
-/* launch: a kernel as a task. What YOKE_KERNEL describes is entered in the registry as a task too, with an array view for each of
- * its arrays, so that it runs wherever tasks run: submitted from C, called from the command line, in worker processes, on an
- * executor that owns a device.
+/* launch: a kernel as a task. What YOKE_KERNEL describes is entered in the registry as a task too, with an array view for
+ * each of its arrays, so that it runs wherever tasks run: submitted from C, called from the command line, in worker
+ * processes, on an executor that owns a device.
  *
  * On such an executor an array may be memory of the device, and is used as it is, or memory of the host. That goes through the
  * device in pieces: while one is computed the next goes up and the last comes down, each on a stream of its own. Pieces are cut
@@ -12,10 +12,14 @@
 #include <stdlib.h>
 
 enum {
-    LANES = 3,                /* up, work, down */
-    PIECE_BYTES = 8 << 20,    /* of all arrays of a piece together: 150 us of a link of 55 GB/s, far above what a launch costs */
+    LANES = 3, /* up, work, down */
     PIECE_ROUND = 1024
 };
+/* Of all arrays of a piece together; at least this, some 150 us of a link of 55 GB/s, far above what a launch and its copies
+ * cost, and in a long call more, since each piece costs some 5 us of pauses between copies. */
+size_t yk_piece_bytes = 8 << 20;
+enum { PIECES = 16, LONGER = 8 };
+bool yk_stage_always;
 
 /* ---- The task of a kernel ---- */
 
@@ -72,8 +76,8 @@ void yk_kernel_make_task(yoke_kernel *k)
     yk_kernel_task *t = yk_sys.calloc(1, sizeof *t);
     if (!t)
         return; /* then it is a kernel alone */
-    t->task = (yoke_task){.abi = YOKE_ABI, .line = k->line, .name = k->name, .ret = "void", .file = k->file, .ret_code = YOKE_VOID,
-                          .params = t->params, .call = k->call};
+    t->task = (yoke_task){.abi = YOKE_ABI, .line = k->line, .name = k->name, .ret = "void", .file = k->file,
+                          .ret_code = YOKE_VOID, .params = t->params, .call = k->call};
     if (array_of_n(k) < 0)
         add_param(t, &(yoke_param){.name = "n", .type = "long", .code = YOKE_I64, .size = 8}, 8);
     for (unsigned i = 0; i < k->nparams; i++) {
@@ -81,8 +85,8 @@ void yk_kernel_make_task(yoke_kernel *k)
         if (p->kind == YK_VAL)
             add_param(t, &(yoke_param){.name = p->name, .type = p->type, .code = p->code, .size = (uint16_t)p->size}, 16);
         else
-            add_param(t, &(yoke_param){.name = p->name, .type = p->type, .code = (uint16_t)view_code(p), .size = sizeof(yk_any_view)},
-                      16);
+            add_param(t, &(yoke_param){.name = p->name, .type = p->type, .code = (uint16_t)view_code(p),
+                                       .size = sizeof(yk_any_view)}, 16);
     }
     t->task.args_size = (uint16_t)YK_ALIGN_UP(t->task.args_size, 16);
     k->task = &t->task;
@@ -118,7 +122,8 @@ static yk_job *refused(yoke_executor *ex, const yoke_kernel *k, const char *arra
 {
     char text[240];
     yk_job *job = ex->pool ? yk_job_new(ex, k->task) : NULL;
-    snprintf(text, sizeof text, "%.60s: array \"%.60s\" is memory of a device, which %.40s cannot reach", k->name, array, ex->uri);
+    snprintf(text, sizeof text, "%.60s: array \"%.60s\" is memory of a device, which %.40s cannot reach", k->name, array,
+             ex->uri);
     if (job)
         yk_job_refuse(job, -EFAULT, text);
     return job;
@@ -159,6 +164,7 @@ typedef struct launch {
     long n;
     size_t counts[YK_PARAMS_MOST]; /* elements of each parameter */
     bool host[YK_PARAMS_MOST];     /* an array in memory of the host, for which the device needs memory of its own */
+    bool staged[YK_PARAMS_MOST];   /* and which the device can only reach through pinned memory */
     yk_analysis uses;
 } launch;
 
@@ -167,7 +173,7 @@ static const yk_any_view *view_of(const launch *l, unsigned i)
     return (const yk_any_view *)(const void *)(l->task_args + task_param(l->k, i)->offset);
 }
 
-static int refuse(const launch *l, const char *format, ...)
+static __attribute__((format(printf, 2, 3))) int refuse(const launch *l, const char *format, ...)
 {
     char text[400];
     va_list ap;
@@ -240,17 +246,24 @@ static int gather(launch *l)
 
 /* ---- Through a device ---- */
 
-/* A stream, and memory of the device for each array that has none there. */
+/* A stream, and memory of the device for each array that has none there; pinned memory beside it for those that are staged. */
 typedef struct lane {
     yoke_stream *stream;
-    char *memory[YK_PARAMS_MOST];
-    char *args; /* of the kernel, with addresses of the device */
+    yoke_stream_event *done;  /* the last piece has come down */
+    char *memory[YK_PARAMS_MOST], *pinned[YK_PARAMS_MOST];
+    char *args;               /* of the kernel, with addresses of the device */
+    bool busy;                /* with a piece, elements lo up to hi, that must still be copied to where it belongs */
+    long lo, hi;
 } lane;
 
-static void lane_close(lane *a, const yoke_kernel *k)
+static void lane_close(lane *a, const launch *l)
 {
-    for (unsigned i = 0; a->stream && i < k->nparams; i++)
+    yoke_device *dev = a->stream ? yoke_stream_device(a->stream) : NULL;
+    for (unsigned i = 0; dev && i < l->k->nparams; i++) {
         yoke_stream_free(a->stream, a->memory[i]);
+        yk_pinned_return(dev, a->pinned[i]);
+    }
+    yoke_stream_event_close(a->done);
     yoke_stream_close(a->stream);
     free(a->args);
 }
@@ -259,18 +272,23 @@ static void lane_close(lane *a, const yoke_kernel *k)
 static int lane_open(lane *a, const launch *l, yoke_device *dev, size_t elements)
 {
     const yoke_kernel *k = l->k;
+    yk_error e = {0};
     a->args = yk_sys.malloc(k->args_size);
     a->stream = a->args ? yoke_stream_open(dev) : NULL;
-    if (!a->stream)
+    a->done = a->stream ? yoke_stream_event_open(dev) : NULL;
+    if (!a->done)
         return -ENOMEM;
     memcpy(a->args, l->args, k->args_size);
     for (unsigned i = 0; i < k->nparams; i++) {
+        size_t bytes = (elements < (size_t)l->n ? elements : l->counts[i]) * k->params[i].size;
         if (!l->host[i])
             continue;
-        size_t count = elements < (size_t)l->n ? elements : l->counts[i];
-        a->memory[i] = yoke_stream_alloc(a->stream, count * k->params[i].size);
+        a->memory[i] = yoke_stream_alloc(a->stream, bytes);
         if (!a->memory[i])
             return -ENOMEM;
+        a->pinned[i] = l->staged[i] ? yk_pinned_borrow(dev, bytes, &e) : NULL;
+        if (l->staged[i] && !a->pinned[i])
+            return yk_device_fail(dev, a->stream, &e);
     }
     return 0;
 }
@@ -288,6 +306,26 @@ static part part_of(const launch *l, unsigned i, long lo, long hi)
     return (part){(char *)view_of(l, i)->ptr + (size_t)lo * size, (whole ? l->counts[i] : (size_t)(hi - lo)) * size};
 }
 
+/* One CPU cannot fill the link: all of the process's pool copy. */
+typedef struct copying {
+    char *to;
+    const char *from;
+    size_t bytes;
+} copying;
+enum { COPY_BLOCK = 256 << 10 };
+
+static void copy_blocks(size_t lo, size_t hi, const void *args)
+{
+    const copying *c = args;
+    size_t begin = lo * COPY_BLOCK, end = YK_MIN(hi * COPY_BLOCK, c->bytes);
+    memcpy(c->to + begin, c->from + begin, end - begin);
+}
+
+static void copy_by_all(char *to, const char *from, size_t bytes)
+{
+    yk_loop(yoke_own_threads(), (bytes + COPY_BLOCK - 1) / COPY_BLOCK, copy_blocks, &(copying){to, from, bytes});
+}
+
 /* Where the kernel finds it: what is used as x[i] alone is given from element lo on (yk_enqueue_range()). */
 static void give_addresses(const launch *l, lane *a, long lo)
 {
@@ -302,24 +340,54 @@ static void give_addresses(const launch *l, lane *a, long lo)
     }
 }
 
+/* The lane's last piece is waited for, and what was staged of it goes where it belongs. */
+static int finish_piece(const launch *l, lane *a)
+{
+    int err = a->busy ? yoke_stream_event_wait(a->done) : 0;
+    for (unsigned i = 0; a->busy && err == 0 && i < l->k->nparams; i++)
+        if (l->staged[i] && l->k->params[i].kind != YK_IN) {
+            part down = part_of(l, i, a->lo, a->hi);
+            copy_by_all(down.host, a->pinned[i], down.bytes);
+        }
+    a->busy = false;
+    return err;
+}
+
+static int send_up(const launch *l, lane *a, unsigned i)
+{
+    part up = part_of(l, i, a->lo, a->hi);
+    if (l->staged[i]) {
+        copy_by_all(a->pinned[i], up.host, up.bytes);
+        up.host = a->pinned[i];
+    }
+    return yoke_stream_copy(a->stream, a->memory[i], up.host, up.bytes);
+}
+
+static int send_down(const launch *l, lane *a, unsigned i)
+{
+    part down = part_of(l, i, a->lo, a->hi);
+    return yoke_stream_copy(a->stream, l->staged[i] ? a->pinned[i] : down.host, a->memory[i], down.bytes);
+}
+
 /* Elements lo up to hi of all n: up, work and down in the order of the lane's stream. */
 static int run_piece(const launch *l, lane *a, long lo, long hi)
 {
     const yoke_kernel *k = l->k;
-    int err = 0;
+    int err = finish_piece(l, a);
+    a->lo = lo;
+    a->hi = hi;
     for (unsigned i = 0; i < k->nparams && err == 0; i++)
-        if (l->host[i] && k->params[i].kind != YK_OUT) {
-            part up = part_of(l, i, lo, hi);
-            err = yoke_stream_copy(a->stream, a->memory[i], up.host, up.bytes);
-        }
+        if (l->host[i] && k->params[i].kind != YK_OUT)
+            err = send_up(l, a, i);
     give_addresses(l, a, lo);
     if (err == 0)
         err = yk_enqueue_range(a->stream, l->k, a->args, lo, hi);
     for (unsigned i = 0; i < k->nparams && err == 0; i++)
-        if (l->host[i] && k->params[i].kind != YK_IN) {
-            part down = part_of(l, i, lo, hi);
-            err = yoke_stream_copy(a->stream, down.host, a->memory[i], down.bytes);
-        }
+        if (l->host[i] && k->params[i].kind != YK_IN)
+            err = send_down(l, a, i);
+    if (err == 0)
+        err = yoke_stream_mark(a->stream, a->done);
+    a->busy = err == 0;
     return err;
 }
 
@@ -333,7 +401,8 @@ static long piece_of(const launch *l)
                 return l->n;
             bytes += l->k->params[i].size;
         }
-    long elements = bytes ? (long)(PIECE_BYTES / bytes / PIECE_ROUND * PIECE_ROUND) : l->n;
+    size_t piece = YK_MIN(YK_MAX(bytes * (size_t)l->n / PIECES, yk_piece_bytes), LONGER * yk_piece_bytes);
+    long elements = bytes ? (long)(piece / bytes / PIECE_ROUND * PIECE_ROUND) : l->n;
     return YK_MIN(YK_MAX(elements, (long)PIECE_ROUND), l->n);
 }
 
@@ -348,11 +417,11 @@ static int run_pieces(const launch *l, yoke_device *dev, long piece)
         yoke_progress((double)lo, (double)l->n);
     }
     for (int i = 0; i < used; i++) {
-        int late = lanes[i].stream ? yoke_stream_wait(lanes[i].stream) : 0;
+        int late = finish_piece(l, &lanes[i]);
         err = err < 0 ? err : late;
     }
     for (int i = 0; i < used; i++)
-        lane_close(&lanes[i], l->k);
+        lane_close(&lanes[i], l);
     return err;
 }
 
@@ -365,7 +434,10 @@ static bool is_on_host(const yoke_device *dev, const void *p)
 static void run_on_device(launch *l, yoke_device *dev)
 {
     yk_analyse_kernel(l->k, &l->uses);
-    int err = run_pieces(l, dev, piece_of(l));
+    long piece = piece_of(l);
+    if (piece == l->n && (size_t)piece > yk_piece_bytes)
+        memset(l->staged, 0, sizeof l->staged); /* not worth as much pinned memory as a whole array has */
+    int err = run_pieces(l, dev, piece);
     if (err < 0)
         yoke_fail(err, "%s: %s", yoke_device_about(dev)->uri, yoke_device_error(dev));
 }
@@ -398,9 +470,11 @@ static void run(launch *l)
     bool all_on_host = true;
     for (unsigned i = 0; dev && i < l->k->nparams; i++) {
         l->host[i] = l->k->params[i].kind != YK_VAL && l->counts[i] > 0 && is_on_host(dev, view_of(l, i)->ptr);
+        l->staged[i] = l->host[i] && (dev->info.is_gpu || yk_stage_always) && !yk_is_pinned(view_of(l, i)->ptr);
         all_on_host &= l->host[i] || l->k->params[i].kind == YK_VAL || l->counts[i] == 0;
     }
-    if (!dev || (yk_executor_places(ex) && yk_device_check(dev) < 0 && all_on_host))
+    bool only_cpu = dev && (yk_device_check(dev) < 0 || !dev->driver->build); /* lost, or the CPU itself: "gpu:cpu" */
+    if (!dev || (yk_executor_places(ex) && only_cpu && all_on_host))
         run_on_cpu(l);
     else if (yk_executor_places(ex) && all_on_host)
         run_where_cheaper(l, dev);

@@ -1,11 +1,14 @@
-/* primitive: the calls of yoke/primitive.h. Each checks what can be checked on the host, and hands on to the device's driver;
- * whether an address is of the device is found out where it becomes an argument of a launch (yk_call_memory()). */
+/* primitive: the calls of yoke/primitive.h. Each checks what can be checked on the host, and hands on to the
+ * device's driver; whether an address is of the device is found out where it becomes an argument of a launch
+ * (yk_call_memory()). */
 #include "gpu/primitive.h"
 #include <math.h>
 
 static const yk_primitives *primitives_of(const yoke_device *dev)
 {
-    return !dev->driver->build ? &yk_primitives_cpu : dev->driver == &yk_gpu_opencl ? &yk_primitives_opencl : &yk_primitives_cuda;
+    return !dev->driver->build             ? &yk_primitives_cpu
+           : dev->driver == &yk_gpu_opencl ? &yk_primitives_opencl
+                                           : &yk_primitives_cuda;
 }
 
 static int begin(yk_primitive_call *c, yoke_stream *s, const char *name)
@@ -52,7 +55,8 @@ int yk_stream_reduce(yoke_stream *s, yk_operator op, yk_number type, size_t n, c
     return yk_call_end(&c);
 }
 
-int yk_stream_scan(yoke_stream *s, yk_operator op, bool before, yk_number type, size_t n, const void *x, void *out)
+int yk_stream_scan(yoke_stream *s, yk_operator op, bool before, yk_number type, size_t n, const void *x,
+                   void *out)
 {
     yk_primitive_call c;
     if ((unsigned)op > YK_MAX || !is_number(type))
@@ -68,7 +72,8 @@ int yk_stream_scan(yoke_stream *s, yk_operator op, bool before, yk_number type, 
 
 /* ---- Sorts, selections, histograms ---- */
 
-int yk_stream_sort(yoke_stream *s, yk_number type, bool down, size_t n, void *keys, size_t value_size, void *values)
+int yk_stream_sort(yoke_stream *s, yk_number type, bool down, size_t n, void *keys, size_t value_size,
+                   void *values)
 {
     yk_primitive_call c;
     if (!is_number(type))
@@ -80,7 +85,8 @@ int yk_stream_sort(yoke_stream *s, yk_number type, bool down, size_t n, void *ke
         return refuse(&c, "values have 4 or 8 bytes");
     if (n > 0 && (!keys || (value_size > 0 && !values)))
         return lacks_address(&c);
-    const yk_sorting a = {.type = type, .down = down, .n = n, .value_size = value_size, .keys = keys, .values = values};
+    const yk_sorting a = {
+        .type = type, .down = down, .n = n, .value_size = value_size, .keys = keys, .values = values};
     if (n > 1)
         primitives_of(s->dev)->sort(&c, &a);
     return yk_call_end(&c);
@@ -103,7 +109,8 @@ static int select_those(yoke_stream *s, const char *name, const yk_selecting *a,
     return yk_call_end(&c);
 }
 
-int yk_stream_select(yoke_stream *s, size_t size, size_t n, const void *x, const uint8_t *flags, void *out, uint64_t *kept)
+int yk_stream_select(yoke_stream *s, size_t size, size_t n, const void *x, const uint8_t *flags, void *out,
+                     uint64_t *kept)
 {
     return select_those(s, "select", &(yk_selecting){YK_U32, size, n, x, flags, out, kept}, true);
 }
@@ -112,7 +119,8 @@ int yk_stream_unique(yoke_stream *s, yk_number type, size_t n, const void *x, vo
 {
     if (!is_number(type))
         return -EINVAL;
-    return select_those(s, "unique", &(yk_selecting){type, yk_number_size(type), n, x, NULL, out, kept}, false);
+    return select_those(s, "unique", &(yk_selecting){type, yk_number_size(type), n, x, NULL, out, kept},
+                        false);
 }
 
 /* The bits of a number. */
@@ -143,13 +151,16 @@ static bool bins_fit(yk_number type, const void *low, const void *high, size_t b
         return l < h && isfinite(h - l);
     }
     const bool narrow = yk_number_size(type) == 4;
-    const uint64_t l = bits_of(type, low), h = bits_of(type, high), distance = narrow ? (uint32_t)(h - l) : h - l;
-    const bool rises = type == YK_I32 ? (int32_t)l <= (int32_t)h : type == YK_I64 ? (int64_t)l <= (int64_t)h : l <= h;
+    const uint64_t l = bits_of(type, low), h = bits_of(type, high),
+                   distance = narrow ? (uint32_t)(h - l) : h - l;
+    const bool rises = type == YK_I32   ? (int32_t)l <= (int32_t)h
+                       : type == YK_I64 ? (int64_t)l <= (int64_t)h
+                                        : l <= h;
     return rises && distance == bins - 1;
 }
 
-int yk_stream_histogram(yoke_stream *s, yk_number type, size_t n, const void *x, size_t bins, const void *low, const void *high,
-                        uint64_t *counts)
+int yk_stream_histogram(yoke_stream *s, yk_number type, size_t n, const void *x, size_t bins, const void *low,
+                        const void *high, uint64_t *counts)
 {
     yk_primitive_call c;
     yk_binning a = {.type = type, .n = n, .bins = bins, .x = x, .counts = counts};
@@ -173,8 +184,8 @@ int yk_stream_histogram(yoke_stream *s, yk_number type, size_t n, const void *x,
 
 /* ---- Segments and matrices ---- */
 
-int yk_stream_segments(yoke_stream *s, yk_operator op, yk_number type, size_t segments, size_t n, size_t offset_size,
-                       const void *offsets, const void *x, void *out)
+int yk_stream_segments(yoke_stream *s, yk_operator op, yk_number type, size_t segments, size_t n,
+                       size_t offset_size, const void *offsets, const void *x, void *out)
 {
     yk_primitive_call c;
     const yk_segmenting a = {op, type, segments, n, offset_size, offsets, x, out};
@@ -192,8 +203,8 @@ int yk_stream_segments(yoke_stream *s, yk_operator op, yk_number type, size_t se
     return yk_call_end(&c);
 }
 
-int yk_stream_matmul(yoke_stream *s, yk_number type, size_t m, size_t n, size_t k, const void *a, size_t lda, const void *b, size_t ldb,
-                     void *c, size_t ldc)
+int yk_stream_matmul(yoke_stream *s, yk_number type, size_t m, size_t n, size_t k, const void *a, size_t lda,
+                     const void *b, size_t ldb, void *c, size_t ldc)
 {
     yk_primitive_call call;
     const yk_multiplying all = {type, m, n, k, lda, ldb, ldc, a, b, c};
@@ -210,8 +221,8 @@ int yk_stream_matmul(yoke_stream *s, yk_number type, size_t m, size_t n, size_t 
     return yk_call_end(&call);
 }
 
-int yk_stream_spmv(yoke_stream *s, yk_number type, size_t rows, size_t nonzeros, size_t offset_size, const void *offsets,
-                   const uint32_t *columns, const void *values, const void *x, void *y)
+int yk_stream_spmv(yoke_stream *s, yk_number type, size_t rows, size_t nonzeros, size_t offset_size,
+                   const void *offsets, const uint32_t *columns, const void *values, const void *x, void *y)
 {
     yk_primitive_call c;
     const yk_sparse a = {type, rows, nonzeros, offset_size, offsets, values, x, columns, y};

@@ -1,6 +1,7 @@
-/* primitive: sums, scans, sorts and their kin. primitive.c checks the arguments and hands on to what the device's driver has:
- * primitive_cuda.c and primitive_opencl.c launch kernels of the texts in device/, primitive_cpu.c calls the thread pool's
- * algorithms. A text is built for a device when it first needs it, and then found again (primitive_build.c). */
+/* primitive: sums, scans, sorts and their kin. primitive.c checks the arguments and hands on to what the
+ * device's driver has: primitive_cuda.c and primitive_opencl.c launch kernels of the texts in device/,
+ * primitive_cpu.c calls the thread pool's algorithms. A text is built for a device when it first needs it,
+ * and then found again (primitive_build.c). */
 #ifndef YK_GPU_PRIMITIVE_H
 #define YK_GPU_PRIMITIVE_H
 #include "gpu/gpu.h"
@@ -71,10 +72,12 @@ typedef struct yk_sparse {
     void *y;
 } yk_sparse;
 
-/* All return 0 or call->e's code. Arguments are sound, and n (or segments, rows) > 0 but in reduce, select and histogram. */
+/* All return 0 or call->e's code. Arguments are sound, and n (or segments, rows) > 0 but in reduce, select
+ * and histogram. */
 typedef struct yk_primitives {
     int (*reduce)(yk_primitive_call *c, yk_operator op, yk_number type, size_t n, const void *x, void *out);
-    int (*scan)(yk_primitive_call *c, yk_operator op, bool before, yk_number type, size_t n, const void *x, void *out);
+    int (*scan)(yk_primitive_call *c, yk_operator op, bool before, yk_number type, size_t n, const void *x,
+                void *out);
     int (*sort)(yk_primitive_call *c, const yk_sorting *a);
     int (*select)(yk_primitive_call *c, const yk_selecting *a);
     int (*histogram)(yk_primitive_call *c, const yk_binning *a);
@@ -116,7 +119,8 @@ void yk_primitives_close(yoke_device *dev);
 
 enum { YK_CALL_ARGS = 20, YK_CALL_TEMPORARIES = 8 };
 
-/* One call of a primitive: the error sticks, what comes after it does nothing. Temporaries live until yk_call_end(). */
+/* One call of a primitive: the error sticks, what comes after it does nothing. Temporaries live until
+ * yk_call_end(). */
 struct yk_primitive_call {
     yoke_stream *s;
     const char *name; /* "sort": static */
@@ -133,12 +137,14 @@ void yk_call_word(yk_primitive_call *c, uint32_t value);
 void yk_call_long(yk_primitive_call *c, uint64_t value);
 void yk_call_number(yk_primitive_call *c, yk_number type, uint64_t bits);
 void yk_call_launch(yk_primitive_call *c, const yk_function *f, size_t groups, unsigned group, size_t local);
-void yk_call_launch_2d(yk_primitive_call *c, const yk_function *f, size_t across, size_t down, unsigned group);
+void yk_call_launch_2d(yk_primitive_call *c, const yk_function *f, size_t across, size_t down,
+                       unsigned group);
 
 /* Memory for this call alone, or NULL with the error set. */
 void *yk_call_temporary(yk_primitive_call *c, size_t size);
 void yk_call_clear(yk_primitive_call *c, void *p, size_t size);
-/* Gives back what is temporary, in the order of the stream. Returns the call's code; the device keeps the error. */
+/* Gives back what is temporary, in the order of the stream. Returns the call's code; the device keeps the
+ * error. */
 int yk_call_end(yk_primitive_call *c);
 
 #endif

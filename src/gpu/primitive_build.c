@@ -1,7 +1,8 @@
 /* primitive_build: programs of the primitives on a device, and the launches of their kernels.
  *
- * What is built stands in a list of the device, by program and options; the list only grows, at its head, until the device is
- * closed, so that it is read without a lock. Drivers keep what they compiled on disk, so that a list is built quickly the next time. */
+ * What is built stands in a list of the device, by program and options; the list only grows, at its head,
+ * until the device is closed, so that it is read without a lock. Drivers keep what they compiled on disk, so
+ * that a list is built quickly the next time. */
 #include "gpu/primitive.h"
 #include <stdarg.h>
 #include <stdlib.h>
@@ -56,10 +57,12 @@ static int build(yk_primitive_call *c, yk_built *b)
     yk_buf text = {0}, log = {0};
     yk_program_text(b->program, &text);
     const char *written = yk_buf_str(&text);
-    int err = text.failed ? yk_errorf(&c->e, ENOMEM, "%s: no memory for its text", c->name)
-                          : dev->driver->build(dev, written, b->options, b->program->name, &b->image, &log, &c->e);
+    int err = text.failed
+                  ? yk_errorf(&c->e, ENOMEM, "%s: no memory for its text", c->name)
+                  : dev->driver->build(dev, written, b->options, b->program->name, &b->image, &log, &c->e);
     if (err == -EINVAL && log.len > 0)
-        yk_errorf(&c->e, EINVAL, "%s does not compile for %.30s: %.300s", c->name, dev->info.uri, yk_buf_str(&log));
+        yk_errorf(&c->e, EINVAL, "%s does not compile for %.30s: %.300s", c->name, dev->info.uri,
+                  yk_buf_str(&log));
     for (int i = 0; err == 0 && i < (int)YK_COUNT_OF(b->kernels) && b->program->kernels[i]; i++)
         err = dev->driver->function(b->image, b->program->kernels[i], &b->kernels[i], &c->e);
     yk_buf_done(&text);
@@ -172,7 +175,8 @@ void *yk_call_temporary(yk_primitive_call *c, size_t size)
     if (p)
         c->temporary[c->temporaries++] = p;
     else
-        yk_errorf(&c->e, ENOMEM, "%s: no memory of %s for %zu bytes that it needs meanwhile", c->name, c->s->dev->info.uri, size);
+        yk_errorf(&c->e, ENOMEM, "%s: no memory of %s for %zu bytes that it needs meanwhile", c->name,
+                  c->s->dev->info.uri, size);
     return p;
 }
 

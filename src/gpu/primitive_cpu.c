@@ -1,5 +1,6 @@
-/* primitive_cpu: the primitives on the CPU: the algorithms of the thread pool, for the types that a device has. What is put in a
- * stream of the CPU is done when the call returns. Results depend neither on the number of threads nor on who does what. */
+/* primitive_cpu: the primitives on the CPU: the algorithms of the thread pool, for the types that a device
+ * has. What is put in a stream of the CPU is done when the call returns. Results depend neither on the number
+ * of threads nor on who does what. */
 #include "gpu/primitive.h"
 #include <math.h>
 #include <stdlib.h>
@@ -168,7 +169,8 @@ static int cpu_scan(yk_primitive_call *c, yk_operator op, bool before, yk_number
 
 /* ---- Sorts ---- */
 
-/* A key as an unsigned integer in whose order it is sorted: flip turns bits, the sign of a float turns all of them. */
+/* A key as an unsigned integer in whose order it is sorted: flip turns bits, the sign of a float turns all of
+ * them. */
 #define ORDERED(BITS, KEY, FLIP, IS_FLOAT)                                                                             \
     ((IS_FLOAT) && (KEY) >> ((BITS) - 1) ? (FLIP) ^ ~(KEY) ^ (uint##BITS##_t)1 << ((BITS) - 1) : (FLIP) ^ (KEY))
 
@@ -354,7 +356,8 @@ static int cpu_segments(yk_primitive_call *c, const yk_segmenting *a)
 
 /* ---- Matrices ---- */
 
-/* ROWS rows of c at a time, ACROSS columns at a time: these stay in registers and the cache while k goes by. */
+/* ROWS rows of c at a time, ACROSS columns at a time: these stay in registers and the cache while k goes by.
+ * */
 enum { ROWS = 4, ACROSS = 64 };
 
 #define MATMUL(S, T)                                                                                                   \
@@ -392,7 +395,8 @@ MATMUL(f64, double)
 static int cpu_matmul(yk_primitive_call *c, const yk_multiplying *a)
 {
     const size_t blocks = a->m / ROWS + (a->m % ROWS != 0);
-    return ended(c, a->type == YK_F32 ? yoke_for(pool_of(c), blocks, matmul_f32, a) : yoke_for(pool_of(c), blocks, matmul_f64, a));
+    struct yoke_executor *ex = pool_of(c);
+    return ended(c, a->type == YK_F32 ? yoke_for(ex, blocks, matmul_f32, a) : yoke_for(ex, blocks, matmul_f64, a));
 }
 
 static int cpu_spmv(yk_primitive_call *c, const yk_sparse *a)

@@ -1,37 +1,42 @@
-/* primitive_cuda: the primitives on CUDA devices: which text is built with which numbers, how much temporary memory it needs, and
- * how many blocks it is launched in. What is in the texts stands at their heads. Numbers of threads and of elements
- * for each of them were measured on an H200; they fit every device since capability 7.5. */
+/* primitive_cuda: the primitives on CUDA devices: which text is built with which numbers, how much temporary
+ * memory it needs, and how many blocks it is launched in. What is in the texts stands at their heads. Numbers
+ * of threads and of elements for each of them were measured on an H200; they fit every device since
+ * capability 7.5. */
 #include "gpu/primitive.h"
 
-extern const char yk_text_common_cuda[], yk_text_look_back_cuda[], yk_text_reduce_cuda[], yk_text_scan_cuda[], yk_text_sort_cuda[],
-    yk_text_select_cuda[], yk_text_histogram_cuda[], yk_text_segments_cuda[], yk_text_matmul_cuda[], yk_text_spmv_cuda[];
+extern const char yk_text_common_cuda[], yk_text_look_back_cuda[], yk_text_reduce_cuda[], yk_text_scan_cuda[],
+    yk_text_sort_cuda[], yk_text_select_cuda[], yk_text_histogram_cuda[], yk_text_segments_cuda[],
+    yk_text_matmul_cuda[], yk_text_spmv_cuda[];
 
 static const yk_program reduce_program = {.name = "reduce",
                                           .texts = {yk_text_common_cuda, yk_text_reduce_cuda},
                                           .names = {"common.cuda", "reduce.cuda"},
                                           .kernels = {"yk_reduce"}};
-static const yk_program scan_program = {.name = "scan",
-                                        .texts = {yk_text_common_cuda, yk_text_look_back_cuda, yk_text_scan_cuda},
-                                        .names = {"common.cuda", "look_back.cuda", "scan.cuda"},
-                                        .kernels = {"yk_scan"}};
+static const yk_program scan_program = {
+    .name = "scan",
+    .texts = {yk_text_common_cuda, yk_text_look_back_cuda, yk_text_scan_cuda},
+    .names = {"common.cuda", "look_back.cuda", "scan.cuda"},
+    .kernels = {"yk_scan"}};
 enum { SORT_COUNT, SORT_BASES, SORT_PASS };
 static const yk_program sort_program = {.name = "sort",
                                         .texts = {yk_text_common_cuda, yk_text_sort_cuda},
                                         .names = {"common.cuda", "sort.cuda"},
                                         .kernels = {"yk_sort_count", "yk_sort_bases", "yk_sort_pass"}};
-static const yk_program select_program = {.name = "select",
-                                          .texts = {yk_text_common_cuda, yk_text_look_back_cuda, yk_text_select_cuda},
-                                          .names = {"common.cuda", "look_back.cuda", "select.cuda"},
-                                          .kernels = {"yk_select"}};
+static const yk_program select_program = {
+    .name = "select",
+    .texts = {yk_text_common_cuda, yk_text_look_back_cuda, yk_text_select_cuda},
+    .names = {"common.cuda", "look_back.cuda", "select.cuda"},
+    .kernels = {"yk_select"}};
 static const yk_program histogram_program = {.name = "histogram",
                                              .texts = {yk_text_common_cuda, yk_text_histogram_cuda},
                                              .names = {"common.cuda", "histogram.cuda"},
                                              .kernels = {"yk_histogram"}};
 enum { SEGMENTS_SHORT, SEGMENTS_PARTS, SEGMENTS_JOIN };
-static const yk_program segments_program = {.name = "segments",
-                                            .texts = {yk_text_common_cuda, yk_text_segments_cuda},
-                                            .names = {"common.cuda", "segments.cuda"},
-                                            .kernels = {"yk_segments", "yk_segments_parts", "yk_segments_join"}};
+static const yk_program segments_program = {
+    .name = "segments",
+    .texts = {yk_text_common_cuda, yk_text_segments_cuda},
+    .names = {"common.cuda", "segments.cuda"},
+    .kernels = {"yk_segments", "yk_segments_parts", "yk_segments_join"}};
 static const yk_program matmul_program = {.name = "matmul",
                                           .texts = {yk_text_common_cuda, yk_text_matmul_cuda},
                                           .names = {"common.cuda", "matmul.cuda"},
@@ -57,7 +62,7 @@ static size_t divide_up(size_t n, size_t by)
 
 /* ---- Reduce ---- */
 
-enum { REDUCE_THREADS = 256, REDUCE_UNROLL = 8, REDUCE_BLOCKS = 3 };
+enum { REDUCE_THREADS = 256, REDUCE_UNROLL = 4, REDUCE_BLOCKS = 4 };
 
 /* Four bytes that are 0 whenever no reduction of this stream is under way. */
 static void *counter_of(yk_primitive_call *c)
@@ -73,13 +78,18 @@ static void *counter_of(yk_primitive_call *c)
     return s->counter;
 }
 
-static int cuda_reduce(yk_primitive_call *c, yk_operator op, yk_number type, size_t n, const void *x, void *out)
+static int cuda_reduce(yk_primitive_call *c, yk_operator op, yk_number type, size_t n, const void *x,
+                       void *out)
 {
     const size_t size = yk_number_size(type), tile = REDUCE_THREADS * REDUCE_UNROLL * (16 / size);
-    const size_t blocks = YK_MAX(YK_MIN(divide_up(n, tile), (size_t)c->s->dev->info.units * REDUCE_BLOCKS), (size_t)1);
-    const yk_built *b = yk_program_build(c, &reduce_program, CPP "-DYK_T=%s -DYK_OP=%d -DYK_THREADS=%d -DYK_UNROLL=%d -DYK_BLOCKS=%d",
-                                         type_name(type), op, REDUCE_THREADS, REDUCE_UNROLL, REDUCE_BLOCKS);
-    void *const partials = b ? yk_call_temporary(c, blocks * size) : NULL, *const counter = partials ? counter_of(c) : NULL;
+    const size_t blocks =
+        YK_MAX(YK_MIN(divide_up(n, tile), (size_t)c->s->dev->info.units * REDUCE_BLOCKS), (size_t)1);
+    const yk_built *b = yk_program_build(
+        c, &reduce_program, CPP "-DYK_T=%s -DYK_OP=%d -DYK_THREADS=%d -DYK_UNROLL=%d -DYK_BLOCKS=%d",
+        type_name(type), op, REDUCE_THREADS, REDUCE_UNROLL, REDUCE_BLOCKS);
+    void *const partials = b ? yk_call_temporary(c, blocks * size) : NULL, *const counter =
+                                                                               partials ? counter_of(c)
+                                                                                        : NULL;
     if (c->e.code < 0)
         return c->e.code;
     yk_call_memory(c, n > 0 ? x : out);
@@ -92,6 +102,9 @@ static int cuda_reduce(yk_primitive_call *c, yk_operator op, yk_number type, siz
 }
 
 /* ---- What looks back ---- */
+
+/* Nanoseconds until what stands before a tile is looked for, and from one look to the next: looking is not free. */
+#define LOOK_BACK " -DYK_DELAY=500 -DYK_BACK_OFF=100"
 
 /* Words of tiles, groups and ranges of look_back.cuda; value_size as its yk_t. */
 static void *look_back_words(yk_primitive_call *c, size_t tiles, size_t value_size)
@@ -108,15 +121,17 @@ static int too_many(yk_primitive_call *c)
     return yk_errorf(&c->e, E2BIG, "%s: too many elements", c->name);
 }
 
-static int cuda_scan(yk_primitive_call *c, yk_operator op, bool before, yk_number type, size_t n, const void *x, void *out)
+static int cuda_scan(yk_primitive_call *c, yk_operator op, bool before, yk_number type, size_t n, const void *x,
+                     void *out)
 {
     const size_t size = yk_number_size(type);
-    const unsigned threads = 256, rows = size == 4 ? 6 : 3, resident = size == 4 ? 4 : 3, depth = 1;
+    const unsigned threads = 256, rows = size == 4 ? 6 : 4, resident = size == 4 ? 6 : 5;
     const size_t tile = (size_t)threads * rows * 4, tiles = divide_up(n, tile);
     if (tiles > INT32_MAX)
         return too_many(c);
-    const yk_built *b = yk_program_build(c, &scan_program, CPP "-DYK_T=%s -DYK_OP=%d -DYK_THREADS=%u -DYK_ROWS=%u -DYK_BLOCKS=%u -DYK_DEPTH=%u",
-                                         type_name(type), op, threads, rows, resident, depth);
+    const yk_built *b = yk_program_build(
+        c, &scan_program, CPP "-DYK_T=%s -DYK_OP=%d -DYK_THREADS=%u -DYK_ROWS=%u -DYK_BLOCKS=%u" LOOK_BACK, type_name(type),
+        op, threads, rows, resident);
     void *const words = b ? look_back_words(c, tiles, size) : NULL;
     if (!words)
         return c->e.code;
@@ -126,7 +141,7 @@ static int cuda_scan(yk_primitive_call *c, yk_operator op, bool before, yk_numbe
     yk_call_word(c, before);
     yk_call_memory(c, words);
     yk_call_word(c, (uint32_t)tiles);
-    yk_call_launch(c, &b->kernels[0], YK_MIN(tiles, (size_t)c->s->dev->info.units * resident), threads, tile * size * depth);
+    yk_call_launch(c, &b->kernels[0], tiles, threads, tile * size);
     return c->e.code;
 }
 
@@ -137,9 +152,13 @@ static int cuda_select(yk_primitive_call *c, const yk_selecting *a)
     const bool few = a->n <= UINT32_MAX;
     if (tiles > INT32_MAX)
         return too_many(c);
-    const yk_built *b = yk_program_build(
-        c, &select_program, CPP "-DYK_E=%s -DYK_T=%s -DYK_UNIQUE=%d -DYK_THREADS=%u -DYK_ITEMS=%u -DYK_BLOCKS=3",
-        !a->flags ? type_name(a->type) : a->size == 4 ? "yk_u32" : "yk_u64", few ? "yk_u32" : "yk_u64", !a->flags, threads, items);
+    const yk_built *b =
+        yk_program_build(c, &select_program,
+                         CPP "-DYK_E=%s -DYK_T=%s -DYK_UNIQUE=%d -DYK_THREADS=%u -DYK_ITEMS=%u -DYK_BLOCKS=3" LOOK_BACK,
+                         !a->flags      ? type_name(a->type)
+                         : a->size == 4 ? "yk_u32"
+                                        : "yk_u64",
+                         few ? "yk_u32" : "yk_u64", !a->flags, threads, items);
     void *const words = b ? look_back_words(c, tiles, few ? 4 : 8) : NULL;
     if (!words)
         return c->e.code;
@@ -159,8 +178,8 @@ static int cuda_select(yk_primitive_call *c, const yk_selecting *a)
 
 enum { DIGITS = 256, COUNT_THREADS = 256, COUNT_BLOCKS = 4, PORTION_MOST = 1 << 28 };
 
-/* How a sort is cut, and where things are in its words (of 4 bytes): the sums of all places, a row of bases, a ticket for each launch,
- * and two tables of what tiles have told. */
+/* How a sort is cut, and where things are in its words (of 4 bytes): the sums of all places, a row of bases,
+ * a ticket for each launch, and two tables of what tiles have told. */
 typedef struct sort_plan {
     unsigned threads, items, resident, parts, places;
     size_t tile, portion, portions, launches, rows, shared;
@@ -183,8 +202,10 @@ static void plan_sort(const yk_sorting *a, sort_plan *p)
     p->portions = divide_up(a->n, p->portion);
     p->launches = p->portions * p->places;
     p->rows = p->portion / p->tile;
-    p->shared = (YK_MAX(p->tile * (size + a->value_size), tables * p->threads / 32 * DIGITS * sizeof(uint32_t))
-                 + DIGITS * sizeof(uint32_t) + 4 + 15) / 16 * 16;
+    p->shared =
+        (YK_MAX(p->tile * (size + a->value_size), tables * p->threads / 32 * DIGITS * sizeof(uint32_t)) +
+         DIGITS * sizeof(uint32_t) + 4 + 15) /
+        16 * 16;
     p->bases_at = p->places * DIGITS;
     p->tickets_at = p->bases_at + DIGITS;
     p->told_at[0] = (p->tickets_at + p->launches + DIGITS - 1) / DIGITS * DIGITS;
@@ -195,11 +216,12 @@ static void plan_sort(const yk_sorting *a, sort_plan *p)
 static bool build_sort(yk_primitive_call *c, const yk_sorting *a, sort_plan *p)
 {
     static const char *const values[] = {"", "-DYK_VALUE=yk_u32 ", "-DYK_VALUE=yk_u64 "};
-    p->built = yk_program_build(c, &sort_program,
-                                CPP "%s-DYK_KEY=%d -DYK_KEY_BITS=%zu -DYK_DESCENDING=%d -DYK_THREADS=%u -DYK_ITEMS=%u -DYK_BLOCKS=%u "
-                                    "-DYK_PARTS=%u -DYK_MATCH=2 -DYK_WINDOW=4 -DYK_LEADER_ATOMIC=0",
-                                values[a->value_size / 4], yk_number_is_float(a->type) ? 2 : a->type == YK_I32 || a->type == YK_I64,
-                                yk_number_size(a->type) * 8, a->down, p->threads, p->items, p->resident, p->parts);
+    p->built = yk_program_build(
+        c, &sort_program,
+        CPP "%s-DYK_KEY=%d -DYK_KEY_BITS=%zu -DYK_DESCENDING=%d -DYK_THREADS=%u -DYK_ITEMS=%u -DYK_BLOCKS=%u "
+            "-DYK_PARTS=%u",
+        values[a->value_size / 4], yk_number_is_float(a->type) ? 2 : a->type == YK_I32 || a->type == YK_I64,
+        yk_number_size(a->type) * 8, a->down, p->threads, p->items, p->resident, p->parts);
     p->memory = p->built ? yk_call_temporary(c, p->words * sizeof(uint32_t)) : NULL;
     p->keys[0] = a->keys;
     p->values[0] = a->values;
@@ -250,7 +272,8 @@ static int cuda_sort(yk_primitive_call *c, const yk_sorting *a)
     yk_call_word(c, (uint32_t)a->n);
     yk_call_memory(c, p.memory);
     yk_call_launch(c, &p.built->kernels[SORT_COUNT],
-                   YK_MIN(divide_up(a->n, 4096), (size_t)c->s->dev->info.units * COUNT_BLOCKS), COUNT_THREADS, 0);
+                   YK_MIN(divide_up(a->n, 4096), (size_t)c->s->dev->info.units * COUNT_BLOCKS), COUNT_THREADS,
+                   0);
     yk_call_memory(c, p.memory);
     yk_call_launch(c, &p.built->kernels[SORT_BASES], p.places, DIGITS, 0);
     for (size_t launch = 0; launch < p.launches && c->e.code == 0; launch++)
@@ -266,8 +289,9 @@ static int cuda_histogram(yk_primitive_call *c, const yk_binning *a)
 {
     const bool shared = a->bins <= BINS_SHARED;
     const size_t tables = YK_MIN(BINS_SHARED / YK_MAX(a->bins, (size_t)1), (size_t)TABLES_MOST);
-    const yk_built *b = yk_program_build(c, &histogram_program, CPP "-DYK_T=%s -DYK_FLOAT=%d -DYK_BINS_SHARED=%d", type_name(a->type),
-                                         yk_number_is_float(a->type), BINS_SHARED);
+    const yk_built *b =
+        yk_program_build(c, &histogram_program, CPP "-DYK_T=%s -DYK_FLOAT=%d -DYK_BINS_SHARED=%d",
+                         type_name(a->type), yk_number_is_float(a->type), BINS_SHARED);
     yk_call_clear(c, a->counts, a->bins * sizeof(uint64_t));
     if (!b || a->n == 0)
         return c->e.code;
@@ -288,7 +312,8 @@ static int long_segments(yk_primitive_call *c, const yk_segmenting *a, const yk_
 {
     const size_t most = YK_MAX(a->n / a->segments / PART_LEAST, (size_t)1);
     const size_t parts = YK_MAX(YK_MIN((size_t)c->s->dev->info.units * 16 / a->segments, most), (size_t)1);
-    void *const partials = parts > 1 ? yk_call_temporary(c, a->segments * parts * yk_number_size(a->type)) : a->out;
+    void *const partials =
+        parts > 1 ? yk_call_temporary(c, a->segments * parts * yk_number_size(a->type)) : a->out;
     if (!partials)
         return c->e.code;
     yk_call_memory(c, a->x);
@@ -312,8 +337,9 @@ static int cuda_segments(yk_primitive_call *c, const yk_segmenting *a)
     unsigned lanes = 1;
     while (lanes < 32 && lanes * 4 < mean)
         lanes *= 2;
-    const yk_built *b = yk_program_build(c, &segments_program, CPP "-DYK_T=%s -DYK_OP=%d -DYK_OFFSET=%s -DYK_LANES=%u -DYK_LONG=%d",
-                                         type_name(a->type), a->op, a->offset_size == 4 ? "yk_u32" : "yk_u64", lanes, LONG_SEGMENT);
+    const yk_built *b = yk_program_build(
+        c, &segments_program, CPP "-DYK_T=%s -DYK_OP=%d -DYK_OFFSET=%s -DYK_LANES=%u -DYK_LONG=%d",
+        type_name(a->type), a->op, a->offset_size == 4 ? "yk_u32" : "yk_u64", lanes, LONG_SEGMENT);
     if (!b)
         return c->e.code;
     if (mean > LONG_SEGMENT)
@@ -322,16 +348,18 @@ static int cuda_segments(yk_primitive_call *c, const yk_segmenting *a)
     yk_call_memory(c, a->offsets);
     yk_call_long(c, a->segments);
     yk_call_memory(c, a->out);
-    yk_call_launch(c, &b->kernels[SEGMENTS_SHORT], YK_MIN(divide_up(a->segments, GROUP / lanes), (size_t)c->s->dev->info.units * 32),
-                   GROUP, 0);
+    yk_call_launch(c, &b->kernels[SEGMENTS_SHORT],
+                   YK_MIN(divide_up(a->segments, GROUP / lanes), (size_t)c->s->dev->info.units * 32), GROUP,
+                   0);
     return c->e.code;
 }
 
 static int cuda_matmul(yk_primitive_call *c, const yk_multiplying *a)
 {
     const size_t high = 128, wide = a->type == YK_F32 ? 128 : 64, deep = 8;
-    const yk_built *b = yk_program_build(c, &matmul_program, CPP "-DYK_T=%s -DYK_BM=%zu -DYK_BN=%zu -DYK_BK=%zu", type_name(a->type),
-                                         high, wide, deep);
+    const yk_built *b =
+        yk_program_build(c, &matmul_program, CPP "-DYK_T=%s -DYK_BM=%zu -DYK_BN=%zu -DYK_BK=%zu",
+                         type_name(a->type), high, wide, deep);
     if (!b)
         return c->e.code;
     yk_call_long(c, a->m);
@@ -343,7 +371,8 @@ static int cuda_matmul(yk_primitive_call *c, const yk_multiplying *a)
     yk_call_long(c, a->ldb);
     yk_call_memory(c, a->c);
     yk_call_long(c, a->ldc);
-    yk_call_launch_2d(c, &b->kernels[0], divide_up(a->n, wide), divide_up(a->m, high), (unsigned)(high * wide / 64));
+    yk_call_launch_2d(c, &b->kernels[0], divide_up(a->n, wide), divide_up(a->m, high),
+                      (unsigned)(high * wide / 64));
     return c->e.code;
 }
 
@@ -352,8 +381,9 @@ static int cuda_spmv(yk_primitive_call *c, const yk_sparse *a)
     unsigned lanes = 1;
     while (lanes < 32 && lanes * 4 < a->nonzeros / a->rows)
         lanes *= 2;
-    const yk_built *b = yk_program_build(c, &spmv_program, CPP "-DYK_T=%s -DYK_OFFSET=%s -DYK_LANES=%u", type_name(a->type),
-                                         a->offset_size == 4 ? "yk_u32" : "yk_u64", lanes);
+    const yk_built *b =
+        yk_program_build(c, &spmv_program, CPP "-DYK_T=%s -DYK_OFFSET=%s -DYK_LANES=%u", type_name(a->type),
+                         a->offset_size == 4 ? "yk_u32" : "yk_u64", lanes);
     if (!b)
         return c->e.code;
     yk_call_memory(c, a->offsets);
@@ -362,10 +392,16 @@ static int cuda_spmv(yk_primitive_call *c, const yk_sparse *a)
     yk_call_memory(c, a->x);
     yk_call_memory(c, a->y);
     yk_call_long(c, a->rows);
-    yk_call_launch(c, &b->kernels[0], YK_MIN(divide_up(a->rows, GROUP / lanes), (size_t)c->s->dev->info.units * 32), GROUP, 0);
+    yk_call_launch(c, &b->kernels[0],
+                   YK_MIN(divide_up(a->rows, GROUP / lanes), (size_t)c->s->dev->info.units * 32), GROUP, 0);
     return c->e.code;
 }
 
-const yk_primitives yk_primitives_cuda = {.reduce = cuda_reduce, .scan = cuda_scan, .sort = cuda_sort, .select = cuda_select,
-                                          .histogram = cuda_histogram, .segments = cuda_segments, .matmul = cuda_matmul,
+const yk_primitives yk_primitives_cuda = {.reduce = cuda_reduce,
+                                          .scan = cuda_scan,
+                                          .sort = cuda_sort,
+                                          .select = cuda_select,
+                                          .histogram = cuda_histogram,
+                                          .segments = cuda_segments,
+                                          .matmul = cuda_matmul,
                                           .spmv = cuda_spmv};

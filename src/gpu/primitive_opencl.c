@@ -1,15 +1,16 @@
-/* primitive_opencl: the primitives on OpenCL devices: which text is built with which options, and how many items take part. The texts
- * are made for devices that are CPUs: every item takes one piece, in steps that are launches of their own; OpenCL
- * promises no more than that. */
+/* primitive_opencl: the primitives on OpenCL devices: which text is built with which options, and how many
+ * items take part. The texts are made for devices that are CPUs: every item takes one piece, in steps that
+ * are launches of their own; OpenCL promises no more than that. */
 #include "gpu/primitive.h"
 
-extern const char yk_text_common_opencl[], yk_text_reduce_opencl[], yk_text_scan_opencl[], yk_text_sort_opencl[],
-    yk_text_select_opencl[], yk_text_histogram_opencl[], yk_text_segments_opencl[], yk_text_matmul_opencl[], yk_text_spmv_opencl[];
+extern const char yk_text_common_opencl[], yk_text_reduce_opencl[], yk_text_scan_opencl[],
+    yk_text_sort_opencl[], yk_text_select_opencl[], yk_text_histogram_opencl[], yk_text_segments_opencl[],
+    yk_text_matmul_opencl[], yk_text_spmv_opencl[];
 
-#define PROGRAM(NAME, ...)                                                                                             \
-    static const yk_program NAME##_program = {.name = #NAME,                                                           \
-                                              .texts = {yk_text_common_opencl, yk_text_##NAME##_opencl},              \
-                                              .names = {"common.opencl", #NAME ".opencl"},                             \
+#define PROGRAM(NAME, ...)                                                                                   \
+    static const yk_program NAME##_program = {.name = #NAME,                                                 \
+                                              .texts = {yk_text_common_opencl, yk_text_##NAME##_opencl},     \
+                                              .names = {"common.opencl", #NAME ".opencl"},                   \
                                               .kernels = {__VA_ARGS__}}
 PROGRAM(reduce, "yk_reduce");
 PROGRAM(scan, "yk_scan_totals", "yk_scan_befores", "yk_scan_parts");
@@ -24,8 +25,8 @@ PROGRAM(spmv, "yk_spmv");
 
 /* ---- Items ---- */
 
-/* How many items take part, and how many of them are a work-group: on a CPU some for each core, so that a late one does not
- * matter much; on a GPU enough to keep it busy. */
+/* How many items take part, and how many of them are a work-group: on a CPU some for each core, so that a
+ * late one does not matter much; on a GPU enough to keep it busy. */
 typedef struct items {
     unsigned groups, group;
 } items;
@@ -65,21 +66,26 @@ static const char *offset_name(size_t size)
 
 static const char *identity_of(yk_operator op, yk_number type)
 {
-    static const char *const most[] = {"INT_MAX", "UINT_MAX", "LONG_MAX", "ULONG_MAX", "INFINITY", "INFINITY"};
+    static const char *const most[] = {"INT_MAX",   "UINT_MAX", "LONG_MAX",
+                                       "ULONG_MAX", "INFINITY", "INFINITY"};
     static const char *const least[] = {"INT_MIN", "0", "LONG_MIN", "0", "-INFINITY", "-INFINITY"};
     return op == YK_SUM ? "0" : op == YK_MIN ? most[type] : least[type];
 }
 
-/* A program for elements of a type, or NULL: the device may have no double. Sums of integers wrap around: they are unsigned. */
-static const yk_built *build(yk_primitive_call *c, const yk_program *program, yk_operator op, yk_number type, const char *more)
+/* A program for elements of a type, or NULL: the device may have no double. Sums of integers wrap around:
+ * they are unsigned. */
+static const yk_built *build(yk_primitive_call *c, const yk_program *program, yk_operator op, yk_number type,
+                             const char *more)
 {
     const yk_number as = op != YK_SUM ? type : type == YK_I32 ? YK_U32 : type == YK_I64 ? YK_U64 : type;
     if (c->e.code == 0 && type == YK_F64 && !c->s->dev->info.has_double) {
         yk_errorf(&c->e, EOPNOTSUPP, "%s: %s has no double", c->name, c->s->dev->info.uri);
         return NULL;
     }
-    return yk_program_build(c, program, CL "-DYK_T=%s -DYK_V=%s16 -DYK_OP=%d -DYK_IDENTITY=%s -DYK_FLOAT=%d%s%s", type_name(as),
-                            type_name(as), op, identity_of(op, as), yk_number_is_float(as), type == YK_F64 ? " -DYK_DOUBLE" : "", more);
+    return yk_program_build(c, program,
+                            CL "-DYK_T=%s -DYK_V=%s16 -DYK_OP=%d -DYK_IDENTITY=%s -DYK_FLOAT=%d%s%s",
+                            type_name(as), type_name(as), op, identity_of(op, as), yk_number_is_float(as),
+                            type == YK_F64 ? " -DYK_DOUBLE" : "", more);
 }
 
 static int too_many(yk_primitive_call *c)
@@ -89,11 +95,13 @@ static int too_many(yk_primitive_call *c)
 
 /* ---- Reduce and scan ---- */
 
-static int opencl_reduce(yk_primitive_call *c, yk_operator op, yk_number type, size_t n, const void *x, void *out)
+static int opencl_reduce(yk_primitive_call *c, yk_operator op, yk_number type, size_t n, const void *x,
+                         void *out)
 {
     const items i = items_for(c, n);
     const yk_built *b = build(c, &reduce_program, op, type, "");
-    void *const partials = b && count_of(i) > 1 ? yk_call_temporary(c, count_of(i) * yk_number_size(type)) : out;
+    void *const partials =
+        b && count_of(i) > 1 ? yk_call_temporary(c, count_of(i) * yk_number_size(type)) : out;
     if (!b || !partials)
         return c->e.code;
     yk_call_memory(c, n > 0 ? x : out);
@@ -109,7 +117,8 @@ static int opencl_reduce(yk_primitive_call *c, yk_operator op, yk_number type, s
     return c->e.code;
 }
 
-static int opencl_scan(yk_primitive_call *c, yk_operator op, bool before, yk_number type, size_t n, const void *x, void *out)
+static int opencl_scan(yk_primitive_call *c, yk_operator op, bool before, yk_number type, size_t n,
+                       const void *x, void *out)
 {
     const items i = items_for(c, n);
     const yk_built *b = build(c, &scan_program, op, type, "");
@@ -169,9 +178,10 @@ static int opencl_sort(yk_primitive_call *c, const yk_sorting *a)
     sorter s = {.items = items_for(c, a->n), .keys = {a->keys}, .values = {a->values}};
     if (a->n > UINT32_MAX)
         return too_many(c);
-    s.built = yk_program_build(c, &sort_program, CL "-DYK_K=%s -DYK_BITS=%zu -DYK_KEY=%d -DYK_DESCENDING=%d%s%s", offset_name(size),
-                               size * 8, yk_number_is_float(a->type) ? 2 : a->type == YK_I32 || a->type == YK_I64, a->down,
-                               a->value_size > 0 ? " -DYK_VALUE=" : "", a->value_size > 0 ? offset_name(a->value_size) : "");
+    s.built = yk_program_build(
+        c, &sort_program, CL "-DYK_K=%s -DYK_BITS=%zu -DYK_KEY=%d -DYK_DESCENDING=%d%s%s", offset_name(size),
+        size * 8, yk_number_is_float(a->type) ? 2 : a->type == YK_I32 || a->type == YK_I64, a->down,
+        a->value_size > 0 ? " -DYK_VALUE=" : "", a->value_size > 0 ? offset_name(a->value_size) : "");
     s.counts = s.built ? yk_call_temporary(c, count_of(s.items) * 256 * sizeof(uint32_t)) : NULL;
     s.keys[1] = s.counts ? yk_call_temporary(c, a->n * size) : NULL;
     s.values[1] = s.keys[1] && a->value_size > 0 ? yk_call_temporary(c, a->n * a->value_size) : NULL;
@@ -216,7 +226,9 @@ static int opencl_select(yk_primitive_call *c, const yk_selecting *a)
 
 /* ---- The rest ---- */
 
-enum { TABLES_MOST = 4 << 20 }; /* counters in all tables of a histogram together, if there are more bins than that one table */
+enum {
+    TABLES_MOST = 4 << 20
+}; /* counters in all tables of a histogram together, if there are more bins than that one table */
 
 static int opencl_histogram(yk_primitive_call *c, const yk_binning *a)
 {
@@ -247,7 +259,8 @@ static int opencl_histogram(yk_primitive_call *c, const yk_binning *a)
 
 static int opencl_segments(yk_primitive_call *c, const yk_segmenting *a)
 {
-    const yk_built *b = build(c, &segments_program, a->op, a->type, a->offset_size == 4 ? " -DYK_OFFSET=uint" : " -DYK_OFFSET=ulong");
+    const yk_built *b = build(c, &segments_program, a->op, a->type,
+                              a->offset_size == 4 ? " -DYK_OFFSET=uint" : " -DYK_OFFSET=ulong");
     if (!b)
         return c->e.code;
     yk_call_memory(c, a->n > 0 ? a->x : a->out);
@@ -278,7 +291,8 @@ static int opencl_matmul(yk_primitive_call *c, const yk_multiplying *a)
 
 static int opencl_spmv(yk_primitive_call *c, const yk_sparse *a)
 {
-    const yk_built *b = build(c, &spmv_program, YK_SUM, a->type, a->offset_size == 4 ? " -DYK_OFFSET=uint" : " -DYK_OFFSET=ulong");
+    const yk_built *b = build(c, &spmv_program, YK_SUM, a->type,
+                              a->offset_size == 4 ? " -DYK_OFFSET=uint" : " -DYK_OFFSET=ulong");
     if (!b)
         return c->e.code;
     yk_call_memory(c, a->offsets);
@@ -291,6 +305,11 @@ static int opencl_spmv(yk_primitive_call *c, const yk_sparse *a)
     return c->e.code;
 }
 
-const yk_primitives yk_primitives_opencl = {.reduce = opencl_reduce, .scan = opencl_scan, .sort = opencl_sort,
-                                            .select = opencl_select, .histogram = opencl_histogram, .segments = opencl_segments,
-                                            .matmul = opencl_matmul, .spmv = opencl_spmv};
+const yk_primitives yk_primitives_opencl = {.reduce = opencl_reduce,
+                                            .scan = opencl_scan,
+                                            .sort = opencl_sort,
+                                            .select = opencl_select,
+                                            .histogram = opencl_histogram,
+                                            .segments = opencl_segments,
+                                            .matmul = opencl_matmul,
+                                            .spmv = opencl_spmv};

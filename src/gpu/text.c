@@ -14,7 +14,7 @@ void yk_text_line(yk_buf *to, unsigned line, const char *file)
     yk_buf_text(to, "\"\n");
 }
 
-const char *yk_text_type(const yk_target *t, const char *type)
+const char *yk_text_type(const yk_machine *t, const char *type)
 {
     static const char *const kernel_types[][2] = {{"bool", "uchar"}, {"_Bool", "uchar"}, {"size_t", "ulong"},
         {"ssize_t", "long"}, {"ptrdiff_t", "long"}, {"intptr_t", "long"}, {"uintptr_t", "ulong"}, {"long long", "long"},
@@ -40,7 +40,7 @@ static const char *past(const yk_token *t)
     return t->at + t->len;
 }
 
-void yk_text_body(const yoke_kernel *k, const yk_target *t, const char *text, const yk_plan *registers, yk_buf *to)
+void yk_text_body(const yoke_kernel *k, const yk_machine *t, const char *text, const yk_plan *registers, yk_buf *to)
 {
     yk_token before = {YK_TOKEN_SIGN, ";", 1}, here, after;
     for (const char *p = text; yk_token_read(p, &here), here.kind != YK_TOKEN_END; p = past(&here)) {
@@ -63,7 +63,7 @@ void yk_text_body(const yoke_kernel *k, const yk_target *t, const char *text, co
 
 /* ---- Parameters ---- */
 
-static void write_param(const yk_param *p, const yk_target *t, yk_buf *to)
+static void write_param(const yk_param *p, const yk_machine *t, yk_buf *to)
 {
     const char *type = yk_text_type(t, p->type), *constant = p->kind == YK_IN ? "const " : "";
     if (p->kind == YK_VAL)
@@ -74,7 +74,7 @@ static void write_param(const yk_param *p, const yk_target *t, yk_buf *to)
         yk_buf_printf(to, ", __global %s%s *restrict yk_base_%s, const ulong yk_at_%s", constant, type, p->name, p->name);
 }
 
-void yk_text_function(const yoke_kernel *k, const yk_target *t, const char *which, unsigned group, yk_buf *to)
+void yk_text_function(const yoke_kernel *k, const yk_machine *t, const char *which, unsigned group, yk_buf *to)
 {
     if (t->is_cuda)
         yk_buf_printf(to, "extern \"C\" __global__ void __launch_bounds__(%u) %s_%s(", group, which, k->name);
@@ -82,7 +82,7 @@ void yk_text_function(const yoke_kernel *k, const yk_target *t, const char *whic
         yk_buf_printf(to, "__kernel __attribute__((reqd_work_group_size(%u, 1, 1))) void %s_%s(", group, which, k->name);
 }
 
-void yk_text_head(const yoke_kernel *k, const yk_target *t, const char *which, unsigned group, yk_buf *to)
+void yk_text_head(const yoke_kernel *k, const yk_machine *t, const char *which, unsigned group, yk_buf *to)
 {
     yk_text_function(k, t, which, group, to);
     yk_buf_text(to, k->form == YK_MAP_KERNEL ? "const long yk_begin, const long yk_end, const long n"
@@ -91,7 +91,7 @@ void yk_text_head(const yoke_kernel *k, const yk_target *t, const char *which, u
         write_param(&k->params[p], t, to);
 }
 
-void yk_text_arrays(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+void yk_text_arrays(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     for (unsigned i = 0; i < k->nparams && !t->is_cuda; i++) {
         const yk_param *p = &k->params[i];
@@ -102,7 +102,7 @@ void yk_text_arrays(const yoke_kernel *k, const yk_target *t, yk_buf *to)
     }
 }
 
-void yk_text_result(const yk_target *t, bool constant, const char *name, yk_buf *to)
+void yk_text_result(const yk_machine *t, bool constant, const char *name, yk_buf *to)
 {
     const char *word = constant ? "const " : "";
     if (t->is_cuda)
@@ -111,7 +111,7 @@ void yk_text_result(const yk_target *t, bool constant, const char *name, yk_buf 
         yk_buf_printf(to, "__global %syk_type *restrict yk_base_of_%s, const ulong yk_at_of_%s", word, name, name);
 }
 
-void yk_text_result_at(const yk_target *t, bool constant, const char *name, yk_buf *to)
+void yk_text_result_at(const yk_machine *t, bool constant, const char *name, yk_buf *to)
 {
     const char *word = constant ? "const " : "";
     if (!t->is_cuda)
@@ -129,7 +129,7 @@ static void put_initialiser(yk_buf *to, const char *text)
         yk_buf_put(to, text + 1, len - 2);
 }
 
-void yk_text_values(const yoke_kernel *k, const yk_target *t, const char *type, const char *prefix, yk_buf *to)
+void yk_text_values(const yoke_kernel *k, const yk_machine *t, const char *type, const char *prefix, yk_buf *to)
 {
     const char *fn = t->is_cuda ? "__device__ inline " : "";
     yk_buf_printf(to, "typedef %s %s_type;\n", yk_text_type(t, type), prefix);
@@ -200,9 +200,9 @@ void yk_text_aligned(const yoke_kernel *k, const yk_plan *plan, yk_buf *to)
 
 /* ---- The whole ---- */
 
-yk_target yk_target_of(const yoke_device *dev)
+yk_machine yk_machine_of(const yoke_device *dev)
 {
-    return (yk_target){.is_cuda = strcmp(dev->driver->name, "cuda") == 0, .is_gpu = dev->info.is_gpu, .units = dev->info.units};
+    return (yk_machine){.is_cuda = strcmp(dev->driver->name, "cuda") == 0, .is_gpu = dev->info.is_gpu, .units = dev->info.units};
 }
 
 static bool has_atomics(const yoke_kernel *k)
@@ -217,7 +217,7 @@ static bool has_atomics(const yoke_kernel *k)
     return false;
 }
 
-void yk_text_write(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+void yk_text_write(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     const yk_device_code *c;
     yk_buf_text(to, t->is_cuda ? yk_dialect_cuda : yk_dialect_opencl);

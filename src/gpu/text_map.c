@@ -9,11 +9,11 @@
 enum { GROUP = 256 };
 /* Bytes that a thread should have on their way, most bytes in its registers, and most tokens when its loop is
  * unrolled. */
-enum { BYTES_READ = 64, BYTES_MOST = 256, TOKENS_MOST = 1500 };
+enum { BYTES_READ = 32, BYTES_MOST = 256, TOKENS_MOST = 1500 };
 
 static bool can_be_vector(const yk_param *p)
 {
-    return p->size <= 16 && (p->size & (p->size - 1)) == 0;
+    return p->size > 0 && p->size <= 16 && (p->size & (p->size - 1)) == 0;
 }
 
 static unsigned power_below(unsigned n)
@@ -24,7 +24,7 @@ static unsigned power_below(unsigned n)
     return power;
 }
 
-void yk_plan_make(const yoke_kernel *k, const yk_target *t, yk_plan *ret)
+void yk_plan_make(const yoke_kernel *k, const yk_machine *t, yk_plan *ret)
 {
     yk_analysis a;
     unsigned least = 16, largest = 1, read = 0, all = 0;
@@ -44,7 +44,7 @@ void yk_plan_make(const yoke_kernel *k, const yk_target *t, yk_plan *ret)
         all += param->size;
         read += param->kind != YK_OUT ? param->size : 0;
     }
-    if (!ret->vectors) {
+    if (all == 0) {
         ret->items = 4;
         return;
     }
@@ -54,7 +54,7 @@ void yk_plan_make(const yoke_kernel *k, const yk_target *t, yk_plan *ret)
         ret->items /= 2;
 }
 
-static void write_body(const yoke_kernel *k, const yk_target *t, const yk_plan *registers, yk_buf *to)
+static void write_body(const yoke_kernel *k, const yk_machine *t, const yk_plan *registers, yk_buf *to)
 {
     yk_buf_text(to, " {");
     yk_text_line(to, k->line, k->file);
@@ -64,7 +64,7 @@ static void write_body(const yoke_kernel *k, const yk_target *t, const yk_plan *
 
 /* The block of a group begins at yk_first, a thread's first run at yk_at; both count from yk_begin, where arrays
  * of elements begin too (see yk_enqueue_range()). */
-static void write_vectors(const yoke_kernel *k, const yk_target *t, const yk_plan *plan, yk_buf *to)
+static void write_vectors(const yoke_kernel *k, const yk_machine *t, const yk_plan *plan, yk_buf *to)
 {
     yk_buf_printf(to, "    if (yk_begin + yk_first + %u <= yk_end && ", plan->group * plan->items);
     yk_text_aligned(k, plan, to);
@@ -92,7 +92,7 @@ static void write_shifts(const yoke_kernel *k, yk_buf *to)
             yk_buf_printf(to, "    %s -= yk_begin;\n", k->params[p].name);
 }
 
-static void write_gpu(const yoke_kernel *k, const yk_target *t, const yk_plan *plan, yk_buf *to)
+static void write_gpu(const yoke_kernel *k, const yk_machine *t, const yk_plan *plan, yk_buf *to)
 {
     unsigned block = plan->group * plan->items;
     if (t->is_cuda)
@@ -110,7 +110,7 @@ static void write_gpu(const yoke_kernel *k, const yk_target *t, const yk_plan *p
 }
 
 /* A group is one thread, and has elements that follow each other: as many as there are groups for. */
-static void write_cpu(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+static void write_cpu(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     write_shifts(k, to);
     yk_buf_text(to, "    const long yk_groups = (long)get_num_groups(0);\n"
@@ -121,7 +121,7 @@ static void write_cpu(const yoke_kernel *k, const yk_target *t, yk_buf *to)
     write_body(k, t, NULL, to);
 }
 
-void yk_text_map(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+void yk_text_map(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     yk_plan plan;
     yk_plan_make(k, t, &plan);
@@ -138,7 +138,7 @@ void yk_text_map(const yoke_kernel *k, const yk_target *t, yk_buf *to)
 /* ---- Programs ---- */
 
 /* On a GPU a region is once through a loop, at whose end all items wait; on a CPU it is the loop of the C form. */
-static void write_regions(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+static void write_regions(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     if (!t->is_gpu)
         yk_buf_printf(to, "#define YOKE_ITEMS(l) for (long l = 0; l < %u; l++)\n", k->extra->group);
@@ -150,7 +150,7 @@ static void write_regions(const yoke_kernel *k, const yk_target *t, yk_buf *to)
     yk_buf_printf(to, "#define YOKE_SHARED(T, NAME, COUNT) %s T NAME[COUNT]\n", t->is_cuda ? "__shared__" : "__local");
 }
 
-void yk_text_group(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+void yk_text_group(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     write_regions(k, t, to);
     yk_text_head(k, t, "kernel", t->is_gpu ? k->extra->group : 1, to);

@@ -13,7 +13,7 @@ static bool is_lanes(const yoke_kernel *k)
 }
 
 /* *sum taken together with element i. */
-static void write_take(const yoke_kernel *k, const yk_target *t, const yk_plan *registers, const char *sum, yk_buf *to)
+static void write_take(const yoke_kernel *k, const yk_machine *t, const yk_plan *registers, const char *sum, yk_buf *to)
 {
     yk_buf_printf(to, "{ const yk_type yk_item =");
     yk_text_line(to, k->line, k->file);
@@ -23,7 +23,7 @@ static void write_take(const yoke_kernel *k, const yk_target *t, const yk_plan *
 
 /* ---- GPU ---- */
 
-static void write_tree(const yk_target *t, unsigned group, yk_buf *to)
+static void write_tree(const yk_machine *t, unsigned group, yk_buf *to)
 {
     const char *barrier = t->is_cuda ? "__syncthreads()" : "barrier(CLK_LOCAL_MEM_FENCE)";
     yk_buf_printf(to, "    yk_shared[yk_thread] = yk_sum;\n    %s;\n"
@@ -33,7 +33,7 @@ static void write_tree(const yk_target *t, unsigned group, yk_buf *to)
                       "        %s;\n    }\n", barrier, group / 2, barrier);
 }
 
-static void write_start(const yk_target *t, unsigned group, yk_buf *to)
+static void write_start(const yk_machine *t, unsigned group, yk_buf *to)
 {
     if (t->is_cuda)
         yk_buf_printf(to, "    __shared__ yk_type yk_shared[%u];\n"
@@ -46,7 +46,7 @@ static void write_start(const yk_target *t, unsigned group, yk_buf *to)
 }
 
 /* The elements of yk_at, which is what a thread has of a block, in the same order with vectors and without. */
-static void write_blocks(const yoke_kernel *k, const yk_target *t, const yk_plan *plan, yk_buf *to)
+static void write_blocks(const yoke_kernel *k, const yk_machine *t, const yk_plan *plan, yk_buf *to)
 {
     unsigned block = plan->group * plan->items;
     yk_buf_printf(to, "    for (long yk_first = (long)yk_group * %u; yk_first < n; yk_first += (long)yk_groups * %u) {\n"
@@ -71,7 +71,7 @@ static void write_blocks(const yoke_kernel *k, const yk_target *t, const yk_plan
     yk_buf_text(to, "        }\n    }\n");
 }
 
-static void write_gpu(const yoke_kernel *k, const yk_target *t, const yk_plan *plan, yk_buf *to)
+static void write_gpu(const yoke_kernel *k, const yk_machine *t, const yk_plan *plan, yk_buf *to)
 {
     write_start(t, plan->group, to);
     write_blocks(k, t, plan, to);
@@ -79,7 +79,7 @@ static void write_gpu(const yoke_kernel *k, const yk_target *t, const yk_plan *p
     yk_buf_text(to, "    if (yk_thread == 0)\n        yk_to[yk_group] = yk_shared[0];\n");
 }
 
-static void write_gpu_last(const yk_target *t, unsigned group, yk_buf *to)
+static void write_gpu_last(const yk_machine *t, unsigned group, yk_buf *to)
 {
     write_start(t, group, to);
     yk_buf_printf(to, "    for (long yk_i = yk_thread; yk_i < yk_count; yk_i += %u)\n"
@@ -90,7 +90,7 @@ static void write_gpu_last(const yk_target *t, unsigned group, yk_buf *to)
 
 /* ---- CPU ---- */
 
-static void write_cpu(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+static void write_cpu(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     unsigned lanes = is_lanes(k) ? LANES : 1;
     yk_buf_text(to, "    const long yk_groups = (long)get_num_groups(0), yk_group = (long)get_group_id(0);\n"
@@ -116,7 +116,7 @@ static void write_cpu_last(yk_buf *to)
 
 /* ---- Both ---- */
 
-void yk_text_reduce(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+void yk_text_reduce(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     yk_plan plan;
     yk_plan_make(k, t, &plan);

@@ -15,7 +15,7 @@ static bool has_segments(const yoke_kernel *k)
     return k->texts[4] != NULL;
 }
 
-static void write_segments(const yk_target *t, yk_buf *to)
+static void write_segments(const yk_machine *t, yk_buf *to)
 {
     const char *fn = t->is_cuda ? "__device__ inline " : "";
     yk_buf_text(to, "typedef struct { yk_value_type v; int begins; } yk_type;\n");
@@ -32,7 +32,7 @@ static void write_segments(const yk_target *t, yk_buf *to)
 }
 
 /* yk_one: element i. */
-static void write_input(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+static void write_input(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     yk_buf_text(to, has_segments(k) ? "yk_type yk_one;\n{ const yk_value_type yk_v =" : "const yk_type yk_one =");
     yk_text_line(to, k->line, k->file);
@@ -47,7 +47,7 @@ static void write_input(const yoke_kernel *k, const yk_target *t, yk_buf *to)
 }
 
 /* What the user sees of yk_prev, all before element i, and yk_one; yk_prev goes on to the next. */
-static void write_output(const yoke_kernel *k, const yk_target *t, const char *one, yk_buf *to)
+static void write_output(const yoke_kernel *k, const yk_machine *t, const char *one, yk_buf *to)
 {
     if (has_segments(k))
         yk_buf_printf(to, "const yk_value_type prev_item = %s.begins ? yk_value_identity() : yk_prev.v;\n"
@@ -61,7 +61,7 @@ static void write_output(const yoke_kernel *k, const yk_target *t, const char *o
     yk_buf_text(to, "\n}\n");
 }
 
-static void write_stretch(const yk_target *t, unsigned tile, yk_buf *to)
+static void write_stretch(const yk_machine *t, unsigned tile, yk_buf *to)
 {
     yk_buf_printf(to, "    const long yk_groups = %s, yk_group = %s;\n"
                       "    const long yk_each = ((n + yk_groups - 1) / yk_groups + %u) / %u * %u;\n"
@@ -73,7 +73,7 @@ static void write_stretch(const yk_target *t, unsigned tile, yk_buf *to)
 
 /* ---- CPU ---- */
 
-static void write_cpu_sum(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+static void write_cpu_sum(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     write_stretch(t, 64, to);
     yk_buf_text(to, "    yk_type yk_sum = yk_identity();\n    for (long i = yk_first; i < yk_end; i++) {\n");
@@ -88,7 +88,7 @@ static void write_cpu_last(yk_buf *to)
                     "        yk_sum = yk_both(yk_sum, yk_one);\n    }\n");
 }
 
-static void write_cpu_write(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+static void write_cpu_write(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     write_stretch(t, 64, to);
     yk_buf_text(to, "    yk_type yk_prev = yk_part[yk_group];\n    for (long i = yk_first; i < yk_end; i++) {\n");
@@ -99,7 +99,7 @@ static void write_cpu_write(const yoke_kernel *k, const yk_target *t, yk_buf *to
 
 /* ---- GPU ---- */
 
-static void write_thread(const yk_target *t, unsigned group, yk_buf *to)
+static void write_thread(const yk_machine *t, unsigned group, yk_buf *to)
 {
     yk_buf_printf(to, "    %s yk_type yk_shared[%u];\n    const int yk_thread = %s;\n",
                   t->is_cuda ? "__shared__" : "__local", group,
@@ -107,7 +107,7 @@ static void write_thread(const yk_target *t, unsigned group, yk_buf *to)
 }
 
 /* yk_shared: each thread's yk_sum, with those of the threads before it taken in; all have waited. */
-static void write_shared_scan(const yk_target *t, unsigned group, yk_buf *to)
+static void write_shared_scan(const yk_machine *t, unsigned group, yk_buf *to)
 {
     const char *barrier = t->is_cuda ? "__syncthreads()" : "barrier(CLK_LOCAL_MEM_FENCE)";
     yk_buf_printf(to,
@@ -120,14 +120,14 @@ static void write_shared_scan(const yk_target *t, unsigned group, yk_buf *to)
 }
 
 /* yk_carry goes on past a tile. */
-static void write_carry(const yk_target *t, unsigned group, yk_buf *to)
+static void write_carry(const yk_machine *t, unsigned group, yk_buf *to)
 {
     yk_buf_printf(to, "        yk_carry = yk_both(yk_carry, yk_shared[%u]);\n        %s;\n", group - 1,
                   t->is_cuda ? "__syncthreads()" : "barrier(CLK_LOCAL_MEM_FENCE)");
 }
 
 /* A thread's elements of a tile: their inputs in yk_ones[], all of them together in yk_sum. */
-static void write_tile(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+static void write_tile(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     yk_buf_printf(to,
                   "        yk_type yk_sum = yk_identity(), yk_ones[%u];\n        #pragma unroll\n"
@@ -140,7 +140,7 @@ static void write_tile(const yoke_kernel *k, const yk_target *t, yk_buf *to)
                     "        }\n");
 }
 
-static void write_gpu_sum(const yoke_kernel *k, const yk_target *t, unsigned group, yk_buf *to)
+static void write_gpu_sum(const yoke_kernel *k, const yk_machine *t, unsigned group, yk_buf *to)
 {
     write_thread(t, group, to);
     write_stretch(t, group * ITEMS, to);
@@ -153,7 +153,7 @@ static void write_gpu_sum(const yoke_kernel *k, const yk_target *t, unsigned gro
     yk_buf_text(to, "    }\n    if (yk_thread == 0)\n        yk_part[yk_group] = yk_carry;\n");
 }
 
-static void write_gpu_last(const yk_target *t, unsigned group, yk_buf *to)
+static void write_gpu_last(const yk_machine *t, unsigned group, yk_buf *to)
 {
     write_thread(t, group, to);
     yk_buf_printf(to, "    yk_type yk_carry = yk_identity();\n    for (long yk_tile = 0; yk_tile < yk_count; yk_tile += %u) {\n"
@@ -166,7 +166,7 @@ static void write_gpu_last(const yk_target *t, unsigned group, yk_buf *to)
     yk_buf_text(to, "    }\n");
 }
 
-static void write_gpu_write(const yoke_kernel *k, const yk_target *t, unsigned group, yk_buf *to)
+static void write_gpu_write(const yoke_kernel *k, const yk_machine *t, unsigned group, yk_buf *to)
 {
     write_thread(t, group, to);
     write_stretch(t, group * ITEMS, to);
@@ -186,7 +186,7 @@ static void write_gpu_write(const yoke_kernel *k, const yk_target *t, unsigned g
 
 /* ---- Both ---- */
 
-static void write_start(const yoke_kernel *k, const yk_target *t, const char *which, unsigned group, yk_buf *to)
+static void write_start(const yoke_kernel *k, const yk_machine *t, const char *which, unsigned group, yk_buf *to)
 {
     if (strcmp(which, "last") == 0) {
         yk_text_function(k, t, which, group, to);
@@ -202,7 +202,7 @@ static void write_start(const yoke_kernel *k, const yk_target *t, const char *wh
         yk_text_arrays(k, t, to);
 }
 
-void yk_text_scan(const yoke_kernel *k, const yk_target *t, yk_buf *to)
+void yk_text_scan(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     yk_plan plan;
     yk_plan_make(k, t, &plan);

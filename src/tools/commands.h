@@ -3,7 +3,7 @@
 #define YK_TOOLS_COMMANDS_H
 #include "tools/option.h"
 
-extern const yk_command yk_command_ls, yk_command_run, yk_command_map, yk_command_doctor;
+extern const yk_command yk_command_ls, yk_command_run, yk_command_map, yk_command_kernel, yk_command_doctor;
 
 /* What run and map tell of values that need more words than one. */
 #define YK_ABOUT_ARRAYS                                                                                                \

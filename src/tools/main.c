@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-const yk_command *const yk_commands[] = {&yk_command_ls, &yk_command_run, &yk_command_map, &yk_command_doctor, NULL};
+const yk_command *const yk_commands[] = {&yk_command_ls, &yk_command_run, &yk_command_map, &yk_command_kernel,
+                                         &yk_command_doctor, NULL};
 
 static const char *current_name = "";
 

@@ -77,12 +77,14 @@ YOKE_DEVICE_CODE(
     YOKE_FN float returned(float x) { if (x < 0) return 0; return x; }
     YOKE_CONST float table[2] = {1, 2};
 )
-YOKE_KERNEL(clip, ((val, float, most), (in, float, x, n + 1), (out, float, returns)), returns[i] = returned(x[i + 1]) + table[i & 1]; if (returns[i] < most) continue; returns[i] = most;)
+YOKE_KERNEL(clip, ((val, float, most), (in, float, x, n + 1), (out, float, returns)),
+            returns[i] = returned(x[i + 1]) + table[i & 1]; if (returns[i] < most) continue; returns[i] = most;)
 YOKE_REDUCTION(float, longest, (0), yoke_greater(a, b), sqrt(x[i]), ((in, float, x)));
 int enqueue(yoke_stream *s, float *x);
 int enqueue(yoke_stream *s, float *x)
 {
-    return yoke_enqueue(s, clip, 9, 2, x, x) + (int)yoke_reduction(s, longest, 9, x) + yoke_enqueue_reduction(s, longest, 9, x, x);
+    return yoke_enqueue(s, clip, 9, 2, x, x) + (int)yoke_reduction(s, longest, 9, x) +
+           yoke_enqueue_reduction(s, longest, 9, x, x);
 }
 '''
 

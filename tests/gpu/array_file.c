@@ -1,5 +1,5 @@
-/* array_file.c - arrays that come from elsewhere: NumPy's files and what is wrong with them, failures of the system while one is read
- * or written, and DLPack both ways. */
+/* array_file.c - arrays that come from elsewhere: NumPy's files and what is wrong with them, failures of the system while one
+ * is read or written, and DLPack both ways. */
 #include "gpu/array.h"
 #include "test.h"
 #include <dirent.h>
@@ -207,7 +207,8 @@ static int64_t own_shape[2] = {2, 3}, own_strides[2] = {1, 4};
 static yoke_dlpack own_tensor(void)
 {
     yoke_dlpack t = {.version = {1, 1}, .manager_ctx = &deleted, .deleter = delete_own};
-    t.tensor = (yoke_dlpack_tensor){.data = own, .device = {YOKE_DLPACK_CPU, 0}, .ndim = 2, .dtype = {2, 32, 1}, .shape = own_shape,
+    t.tensor = (yoke_dlpack_tensor){.data = own, .device = {YOKE_DLPACK_CPU, 0}, .ndim = 2, .dtype = {2, 32, 1},
+                                    .shape = own_shape,
                                     .strides = own_strides, .byte_offset = 4};
     return t;
 }

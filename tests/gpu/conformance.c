@@ -358,7 +358,7 @@ static void compile(const yoke_kernel *k, unsigned capability)
     yk_buf text = {0};
     yk_cuda_binary b = {.is_ptx = false};
     yk_error e = {.text = ""};
-    yk_text_write(k, &(yk_target){.is_cuda = true, .is_gpu = true, .units = 132}, &text);
+    yk_text_write(k, &(yk_machine){.is_cuda = true, .is_gpu = true, .units = 132}, &text);
     const yk_cuda_source source = {yk_buf_str(&text), YK_CUDA_OPTIONS, k->name, capability};
     int err = yk_nvrtc_compile(&source, &b, &e);
     if (err == -ENOPKG)

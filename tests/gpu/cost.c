@@ -100,6 +100,7 @@ TEST(the_answer_is_the_same_wherever)
 {
     check_answers("gpu"); /* with a GPU, or without */
     check_answers("gpu:opencl");
+    check_answers("gpu:cpu"); /* nothing to choose */
 }
 
 TEST(a_device_named_for_it_must_be_there)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <link.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -448,6 +449,36 @@ TEST(a_library_that_is_no_compiler)
     setenv("YOKE_NVRTC", "/proc/self/exe", 1);
     CHECK_INT(build(&r, scale_text, ""), -ENOPKG);
     CHECK_HAS(r.e.text, "cuda: no compiler: ");
+    close_run(&r, f);
+}
+
+TEST(a_library_of_another_kind_says_what_it_lacks)
+{
+    fake_cuda *f = fake_use("fake-cuda");
+    struct link_map *map;
+    run r;
+    run_init(&r);
+    CHECK_INT(run_open(&r), 0);
+    void *library = dlopen("libm.so.6", RTLD_NOW);
+    CHECK(library && dlinfo(library, RTLD_DI_LINKMAP, &map) == 0);
+    setenv("YOKE_NVRTC", map->l_name, 1);
+    CHECK_INT(build(&r, scale_text, ""), -ENOPKG);
+    CHECK_HAS(r.e.text, "is no NVRTC, or one before 11.2: it lacks nvrtcGetNumSupportedArchs");
+    close_run(&r, f);
+}
+
+TEST(any_bit_of_a_file_counts)
+{
+    run r;
+    fake_cuda *f = open_run(&r);
+    char paths[10][600];
+    for (int i = 0; i < 100; i++) {
+        CHECK_INT(compiles(&r, f), 1);
+        CHECK_INT(list(paths, 10), 1);
+        struct stat st;
+        CHECK_INT(stat(paths[0], &st), 0);
+        damage(paths[0], (off_t)(test_random() % (uint64_t)st.st_size), i % 4 ? "flip" : "cut");
+    }
     close_run(&r, f);
 }
 

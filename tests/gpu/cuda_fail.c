@@ -1,6 +1,7 @@
 /* cuda_fail.c - every call of the CUDA driver and of its compiler fails once, in every way: there is an error that
  * names it, and nothing is left over; what a lost device does; want of memory of the host. */
 #include "cuda_run.h"
+#include "gpu/cuda.h"
 #include <errno.h>
 
 #define C yk_gpu_cuda
@@ -232,6 +233,11 @@ TEST(a_launch_that_asks_too_much_says_for_what)
     CHECK_HAS(r.e.text, "launching scale (1x1x1 groups of 2048x1x1, 0 bytes of group memory): cuLaunchKernel: ");
     CHECK_INT(C.launch(&r.s, &r.scale, &shape, NULL, 257, &r.e), -E2BIG);
     CHECK_STR(r.e.text, "cuda: launching scale with 257 arguments: at most 256");
+    CHECK_INT(yk_cuda.cuCtxSetCurrent(NULL), 0);
+    f->fail("cuCtxSetCurrent", 1, 201);
+    CHECK_INT(launch_scale(&r, (float *)(void *)r.a.base, 10, 1, 1, 0), -ENODEV);
+    CHECK_HAS(r.e.text, "launching scale (1x1x1 groups of 256x1x1, 0 bytes of group memory): cuCtxSetCurrent: ");
+    CHECK_INT(launch_scale(&r, (float *)(void *)r.a.base, 10, 1, 1, 0), 0);
     run_close(&r);
     check_nothing_left(f);
 }

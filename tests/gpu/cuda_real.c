@@ -3,6 +3,7 @@
 #include "cuda_run.h"
 #include "gpu/cuda.h"
 #include <errno.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define C yk_gpu_cuda
@@ -13,7 +14,7 @@ static void need_device(void)
     if (C.count(&e) < 0) {
         if (access("/dev/nvidiactl", F_OK) == 0)
             test_fail(__FILE__, __LINE__, "%s", e.text);
-        SKIP("%s", e.text);
+        SKIP("no GPU: %s", e.text);
     }
 }
 
@@ -180,11 +181,32 @@ TEST(ptx_for_a_device_that_the_compiler_does_not_know)
     run_close(&r);
 }
 
-/* A device that is lost: every call says so; closed and opened again it works. */
+/* What another process sees of the device, which waits until it is told: made before this one has used CUDA. */
+static int another_process(int *tell)
+{
+    int ends[2];
+    CHECK_INT(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        char word;
+        run r;
+        close(ends[1]);
+        if (read(ends[0], &word, 1) != 1)
+            _exit(2);
+        run_init(&r);
+        _exit(run_through(&r) == 0 ? 0 : 1);
+    }
+    close(ends[0]);
+    *tell = ends[1];
+    return (int)child;
+}
+
+/* A device that is lost: every call says so, and so does opening it again, as long as the process lives; another can use it. */
 static void lose(const char *text, const char *name)
 {
     run r;
     yk_function f;
+    int tell, status, child = another_process(&tell);
     open_real(&r);
     OK(C.build(&r.d, text, "", "die.c", &r.image, &r.log, &r.e));
     OK(C.function(r.image, "die", &f, &r.e));
@@ -195,9 +217,13 @@ static void lose(const char *text, const char *name)
     CHECK_INT(C.stream_wait(&r.t, &r.e), -ENODEV);
     CHECK_INT(C.take(&r.d, &(yk_span){.size = 64}, &r.e), -ENODEV);
     run_close(&r);
-    run_init(&r);
-    OK(run_through(&r));
-    run_close(&r);
+    yoke_device *again = yoke_device_open("cuda:0");
+    CHECK_INT(yoke_device_status(again), -ENODEV);
+    CHECK_HAS(yoke_device_error(again), name);
+    yoke_device_close(again);
+    CHECK_INT(write(tell, "!", 1), 1);
+    CHECK_INT(waitpid((pid_t)child, &status, 0), child);
+    CHECK_INT(status, 0);
 }
 
 TEST(an_illegal_address_loses_the_device)

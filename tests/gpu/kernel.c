@@ -29,7 +29,7 @@ YOKE_KERNEL(atomics, ((in, int, x), (inout, int, small, 8), (inout, long, large,
             yoke_atomic_xor(&small[3], x[i]); yoke_atomic_and(&small[4], x[i] | 0x70000000); yoke_atomic_sub(&small[5], 3);
             if (yoke_atomic_cas(&small[6], 0, 1) == 0) small[7] = yoke_atomic_swap(&small[6], 5);
             yoke_atomic_add(&large[0], (long)x[i]); yoke_atomic_min(&large[1], (long)x[i]);
-            yoke_atomic_max(&large[2], (long)x[i] << 8); yoke_atomic_addf(&sum[0], 0.5f);)
+            yoke_atomic_max(&large[2], (long)x[i] * 256); yoke_atomic_addf(&sum[0], 0.5f);)
 YOKE_KERNEL(numbered, ((out, long, y)), y[i] = i * 2 + n;)
 YOKE_KERNEL(mixed, ((in, unsigned char, x), (inout, double, y), (out, short, z), (in, float, w)),
             y[i] += x[i] * 0.5; z[i] = (short)(x[i] + w[i]);)
@@ -129,7 +129,7 @@ static void try_atomics(yoke_device *dev, yoke_stream *s)
         sum += (int)x[i];
         xored ^= (int)x[i];
         least = YK_MIN(least, (int)x[i]);
-        most = YK_MAX(most, (long)((unsigned long)(int)x[i] << 8));
+        most = YK_MAX(most, (long)(int)x[i] * 256);
     }
     unsigned *dx = up(s, x, sizeof x), *db = up(s, bins, sizeof bins);
     int *ds = up(s, small, sizeof small);
@@ -143,7 +143,7 @@ static void try_atomics(yoke_device *dev, yoke_stream *s)
     down(s, &half, dh, sizeof half);
     CHECK(memcmp(bins, right, sizeof bins) == 0);
     CHECK_INT(small[0], least);
-    CHECK_INT(small[1], most >> 8);
+    CHECK_INT(small[1], most / 256);
     CHECK_INT(small[2], 255);
     CHECK_INT(small[3], xored);
     CHECK_INT(small[4] & 0x70000000, 0x70000000);

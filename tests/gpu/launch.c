@@ -1,7 +1,7 @@
 /* launch.c - kernels as jobs and as tasks: on every executor, over memory of the host and of the device, cut in pieces and whole,
  * and with every wrong array. */
 #include "exec/exec.h"
-#include "gpu/gpu.h"
+#include "gpu/kernel.h"
 #include "test.h"
 #include <yoke.h>
 #include <yoke/kernel.h>
@@ -81,7 +81,42 @@ static void try_index(yoke_executor *ex)
 
 TEST(pieces_know_where_they_are)
 {
+    yk_piece_bytes = 100000; /* some hundred of them */
     everywhere(try_index);
+}
+
+TEST(pieces_through_pinned_memory)
+{
+    yk_piece_bytes = 100000;
+    yk_stage_always = true;
+    everywhere(try_index);
+    everywhere(try_axpy);
+}
+
+/* What is borrowed is had again; what users have is known by its addresses, and each byte of it. */
+TEST(pinned_memory)
+{
+    yoke_device *dev = yoke_device_open("cpu");
+    yk_error e = {0};
+    char *x = yoke_pinned_alloc(dev, 1000), *y = yoke_pinned_alloc(dev, 0);
+    CHECK(x && y);
+    CHECK(yk_is_pinned(x) && yk_is_pinned(x + 999) && !yk_is_pinned(x + 1000) && !yk_is_pinned(&e));
+    void *a = yk_pinned_borrow(dev, 5000, &e), *b = yk_pinned_borrow(dev, 5000, &e);
+    CHECK(a && b && a != b && !yk_is_pinned(a));
+    yk_pinned_return(dev, a);
+    CHECK(yk_pinned_borrow(dev, 100, &e) != a); /* too large for so little */
+    CHECK(yk_pinned_borrow(dev, 4000, &e) == a);
+    yoke_pinned_free(dev, x + 1);
+    CHECK_HAS(yoke_device_error(dev), "freed twice, or not its beginning");
+    yoke_pinned_free(dev, x);
+    CHECK(!yk_is_pinned(x));
+    yoke_pinned_free(dev, x);
+    CHECK_HAS(yoke_device_error(dev), "freed twice");
+    yoke_pinned_free(dev, NULL);
+    CHECK(yoke_pinned_alloc(dev, SIZE_MAX / 2) == NULL);
+    CHECK(yk_pinned_borrow(dev, SIZE_MAX / 2, &e) == NULL);
+    CHECK_INT(yoke_device_close(dev), 0); /* frees y, and what was borrowed */
+    CHECK(!yk_is_pinned(y));
 }
 
 static void try_whole(yoke_executor *ex)

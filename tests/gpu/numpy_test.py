@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Arrays against the real numpy: every operation on every type, through files of both. On the CPU all of it; on OpenCL, where each
-kernel is compiled first, a part, unless ARRAY_DEVICES names the devices that all of it is for ("cpu cpu:2 opencl:pocl")."""
+"""Arrays against the real numpy: every operation on every type, through files of both. On the CPU all of it; on OpenCL, where
+each kernel is compiled first, a part, unless ARRAY_DEVICES names the devices that all of it is for ("cpu cpu:2 opencl:pocl")."""
 import os
 import subprocess
 import sys
@@ -63,7 +63,8 @@ class Tool:
 
 
 def has_opencl():
-    tool = subprocess.run([os.path.join(BUILD, "tests", "gpu", "array-tool"), "opencl"], input="", stdout=subprocess.PIPE, text=True)
+    tool = subprocess.run([os.path.join(BUILD, "tests", "gpu", "array-tool"), "opencl"], input="",
+                          stdout=subprocess.PIPE, text=True)
     return tool.returncode == 0
 
 

@@ -96,7 +96,7 @@ static uint64_t random_bits(void)
 /* Integers must be right to the last bit. */
 static double near(size_t size, size_t n, bool is_float)
 {
-    return is_float ? (size == 4 ? 1e-7 : 1e-15) * (double)(n + 10) : 0;
+    return is_float ? (size == 4 ? 5e-7 : 1e-15) * (double)(n + 10) : 0;
 }
 
 FOLDS(i32, int32_t, uint32_t, random_bits, INT32_MAX, INT32_MIN)

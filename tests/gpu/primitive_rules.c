@@ -19,7 +19,9 @@ typedef struct cut {
 /* Segments of `mean` elements on average, some of none, and one in `rare` a hundred times as long. */
 static cut cut_at_random(size_t segments, size_t mean, size_t rare)
 {
-    cut c = {.segments = segments, .narrow = malloc((segments + 1) * sizeof *c.narrow), .wide = malloc((segments + 1) * sizeof *c.wide)};
+    cut c = {.segments = segments,
+             .narrow = malloc((segments + 1) * sizeof *c.narrow),
+             .wide = malloc((segments + 1) * sizeof *c.wide)};
     for (size_t i = 0; i <= segments; i++) {
         c.wide[i] = c.narrow[i] = (uint32_t)c.n;
         if (i < segments)
@@ -183,7 +185,8 @@ TEST(segments_of_floats)
     }                                                                                                                  \
     static void matrices_##S(try *t)                                                                                   \
     {                                                                                                                  \
-        static const size_t shapes[][3] = {{1, 1, 1}, {3, 5, 7}, {2, 3, 0}, {64, 64, 64}, {129, 131, 37}, {17, 200, 100}, {5, 16, 40}}; \
+        static const size_t shapes[][3] = {{1, 1, 1},      {3, 5, 7},       {2, 3, 0},  {64, 64, 64},                  \
+                                           {129, 131, 37}, {17, 200, 100}, {5, 16, 40}};                              \
         for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)                                                  \
             for (size_t pad = 0; pad < 5; pad += 2)                                                                    \
                 matmul_##S(t, shapes[i][0], shapes[i][1], shapes[i][2], pad);                                          \

@@ -1,5 +1,5 @@
-/* primitive_try.h - what the tests of primitives share: every device there is, arrays that are on it and on the host, and numbers
- * to fill them with. */
+/* primitive_try.h - what the tests of primitives share: every device there is, arrays that are on it and on
+ * the host, and numbers to fill them with. */
 #ifndef YK_TESTS_PRIMITIVE_TRY_H
 #define YK_TESTS_PRIMITIVE_TRY_H
 #include "gpu/primitive.h"
@@ -65,6 +65,7 @@ static inline void give_back(try *t, void *p, size_t apart)
 
 /* Sizes where something begins or ends: nothing, one, around vectors, warps, tiles, groups of tiles. */
 static const size_t sizes[] = {0, 1, 2, 15, 16, 17, 31, 33, 1000, 4095, 4096, 4097, 6143, 6144, 6145, 100003, 300001};
-#define FOR_SIZES(N) for (size_t at_size = 0, N; at_size < sizeof sizes / sizeof sizes[0] && ((N = sizes[at_size]), true); at_size++)
+#define FOR_SIZES(N)                                                                                                   \
+    for (size_t at_size = 0, N; at_size < sizeof sizes / sizeof sizes[0] && ((N = sizes[at_size]), true); at_size++)
 
 #endif

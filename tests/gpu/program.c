@@ -126,7 +126,7 @@ TEST(programs_compile_for_cuda)
         yk_buf text = {0};
         yk_cuda_binary b = {.is_ptx = false};
         yk_error e = {.text = ""};
-        yk_text_write(programs[i], &(yk_target){.is_cuda = true, .is_gpu = true, .units = 132}, &text);
+        yk_text_write(programs[i], &(yk_machine){.is_cuda = true, .is_gpu = true, .units = 132}, &text);
         int err = yk_nvrtc_compile(&(yk_cuda_source){yk_buf_str(&text), YK_CUDA_OPTIONS, programs[i]->name, 90}, &b, &e);
         if (err == -ENOPKG)
             SKIP("%s", e.text);

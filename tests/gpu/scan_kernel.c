@@ -119,7 +119,7 @@ static void try_segments(yoke_device *dev, yoke_stream *s, size_t n)
 static void each_size(yoke_device *dev, yoke_stream *s, void (*body)(yoke_device *dev, yoke_stream *s, size_t n))
 {
     for (size_t i = 0; i < MOST; i++) {
-        x[i] = (int)(test_random() >> 40) - (1 << 22);
+        x[i] = (int)(test_random() >> 50) - (1 << 13);
         row[i] = i > 0 && test_random() % (i < MOST / 2 ? 5 : 9000) ? row[i - 1] : (int)i;
     }
     for (size_t k = 0; k < YK_COUNT_OF(sizes); k++)
@@ -158,7 +158,7 @@ TEST(scans_compile_for_cuda)
         yk_buf text = {0};
         yk_cuda_binary b = {.is_ptx = false};
         yk_error e = {.text = ""};
-        yk_text_write(k, &(yk_target){.is_cuda = true, .is_gpu = true, .units = 132}, &text);
+        yk_text_write(k, &(yk_machine){.is_cuda = true, .is_gpu = true, .units = 132}, &text);
         int err = yk_nvrtc_compile(&(yk_cuda_source){yk_buf_str(&text), YK_CUDA_OPTIONS, k->name, 90}, &b, &e);
         if (err == -ENOPKG)
             SKIP("%s", e.text);

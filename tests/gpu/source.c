@@ -160,7 +160,7 @@ TEST(cuda_source)
     yoke_device *dev = yoke_device_open("cuda:0");
     yoke_stream *s = yoke_stream_open(dev);
     if (!s)
-        SKIP("%s", yoke_device_error(dev));
+        SKIP("no GPU: %s", yoke_device_error(dev));
     yoke_source *src = yoke_source_open(
         dev,
         "extern \"C\" __global__ void halve(long n, float *x)\n{\n"

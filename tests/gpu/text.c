@@ -111,7 +111,7 @@ YOKE_KERNEL(nothing_of_elements, ((inout, float, y, 2 * n)), y[2 * i] = 2;)
 struct three { float x, y, z; };
 YOKE_KERNEL(threes, ((inout, struct three, p)), p[i].x = 1;)
 
-static const yk_target cuda = {.is_cuda = true, .is_gpu = true, .units = 132}, cpu = {.units = 4},
+static const yk_machine cuda = {.is_cuda = true, .is_gpu = true, .units = 132}, cpu = {.units = 4},
                        gpu = {.is_gpu = true, .units = 60};
 
 static void check_plan(const yoke_kernel *k, unsigned items, unsigned run, unsigned vectors)
@@ -147,7 +147,7 @@ TEST(plans)
 
 /* ---- Texts ---- */
 
-static char *text_of(const yoke_kernel *k, const yk_target *t)
+static char *text_of(const yoke_kernel *k, const yk_machine *t)
 {
     yk_buf b = {0};
     yk_text_write(k, t, &b);
@@ -156,7 +156,7 @@ static char *text_of(const yoke_kernel *k, const yk_target *t)
     return b.ptr;
 }
 
-static void check_text(const yoke_kernel *k, const yk_target *t, const char *part)
+static void check_text(const yoke_kernel *k, const yk_machine *t, const char *part)
 {
     char *text = text_of(k, t);
     if (!strstr(text, part))
@@ -165,7 +165,7 @@ static void check_text(const yoke_kernel *k, const yk_target *t, const char *par
     free(text);
 }
 
-static void check_lacks(const yoke_kernel *k, const yk_target *t, const char *part)
+static void check_lacks(const yoke_kernel *k, const yk_machine *t, const char *part)
 {
     char *text = text_of(k, t);
     if (strstr(text, part))

@@ -23,7 +23,9 @@ BEHIND_MACROS = {"yk_array_of_view", "yk_array_view",
                  "yk_scan", "yk_select", "yk_self", "yk_sort", "yk_stream_histogram", "yk_stream_matmul", "yk_stream_reduce",
                  "yk_stream_scan", "yk_stream_segments", "yk_stream_select", "yk_stream_sort", "yk_stream_spmv",
                  "yk_stream_unique", "yk_thread_executor", "yk_thread_of", "yk_thread_plain",
-                 "yk_unique", "yk_device_code_add", "yk_device_code_remove", "yk_enqueue", "yk_enqueue_raw", "yk_enqueue_reduction", "yk_enqueue_scan",
+                 "yk_unique", "yk_device_code_add", "yk_device_code_remove", "yk_enqueue", "yk_enqueue_raw",
+                 "yk_enqueue_reduction",
+                 "yk_enqueue_scan",
                  "yk_kernel_run", "yk_launch", "yk_kernel_add",
                  "yk_kernel_remove"}
 # YOKE_TASK(count) makes names with these prefixes: none may be a function of ours.

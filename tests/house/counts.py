@@ -80,6 +80,14 @@ def skips_are_counted_and_named():
 @test
 def a_skip_fails_in_ci():
     equal(summary([{"stdout": "1..1\nok 1 - a # SKIP no ox\n"}], CI="true"), (1, "0 passed, 0 failed, 1 skipped"))
+    equal(summary([{"stdout": "1..2\nok 1 - a # SKIP no GPU: no driver\nok 2 - b # SKIP no ox\n"}], CI="true"),
+          (1, "0 passed, 0 failed, 2 skipped"))
+
+
+@test
+def a_missing_gpu_may_skip_in_ci():
+    equal(summary([{"stdout": "1..2\nok 1 - a # SKIP no GPU: no driver\nok 2 - b\n"}], CI="true"),
+          (0, "1 passed, 0 failed, 1 skipped"))
 
 
 @test

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """Every recipe works: it is built by the very command that recipes/README.md gives, run, and what it prints is compared
-with NAME.expected, where "#" stands for any number and a run of blanks for one blank.
+with NAME.expected, where "#" stands for any number, a run of blanks for one blank, and a line "..." for any lines, or none.
+Those in gpu/ are run on each kind of device that there is, and print the same on all.
 
-A recipe without NAME.expected, without a row in recipes/README.md, with another header than <yoke.h> and the system's, or
-without a comment at its top is refused. YOKE_RECIPES names another folder, for the test of this test."""
+A recipe without NAME.expected, without a row in recipes/README.md, with another header than <yoke.h>, <yoke/kernel.h> and the
+system's, or without a comment at its top is refused. YOKE_RECIPES names another folder, for the test of this test."""
 import os
 import re
 import shutil
@@ -13,12 +14,17 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from tap import *
 
 FOLDER = os.environ.get("YOKE_RECIPES") or os.path.join(SOURCE, "recipes")
-ENV = {**os.environ, "LC_ALL": "C.UTF-8", "PATH": BUILD + ":" + os.environ["PATH"], "LD_LIBRARY_PATH": BUILD,
-       "PKG_CONFIG_PATH": os.path.join(BUILD, "meson-uninstalled"), "XDG_CACHE_HOME": scratch(), "NO_COLOR": "1"}
+# What recipes compile is kept in folders of their own; the user's stays in sight, where CUDA's compiler may lie.
+ENV = {**os.environ, "LC_ALL": "C.UTF-8", "PATH": BUILD + ":" + os.environ["PATH"],
+       "LD_LIBRARY_PATH": ":".join(filter(None, [BUILD, os.environ.get("LD_LIBRARY_PATH")])),
+       "PKG_CONFIG_PATH": os.path.join(BUILD, "meson-uninstalled"), "YOKE_CACHE": scratch(), "POCL_CACHE_DIR": scratch(),
+       "NO_COLOR": "1"}
 NUMBER = r"[-+]?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?"
 COMMAND = re.compile(r"^\$ (cc .*\$\(pkg-config .*\))$", re.M)
 ROW = re.compile(r"^\| \[([^\]]+)\]\(([^)]+)\) \| (.+) \|$", re.M)
 LINES_MAX = 60
+ANY_LINES = "..."
+MAY_INCLUDE = ["<yoke.h>", "<yoke/kernel.h>"]
 
 
 def text_of(name):
@@ -33,13 +39,28 @@ def recipes():
     return sorted(found)
 
 
+def lines_of(text):
+    return [re.sub(r"[ \t]+", " ", line.rstrip()) for line in text.splitlines()]
+
+
 def matches(expected, actual):
-    def line(text):
-        parts = re.sub(r"[ \t]+", " ", text.rstrip()).split("#")
-        return NUMBER.join(re.escape(part) for part in parts)
-    wanted, got = expected.splitlines(), actual.splitlines()
-    return len(wanted) == len(got) and all(re.fullmatch(line(w), re.sub(r"[ \t]+", " ", g.rstrip()))
-                                           for w, g in zip(wanted, got))
+    def pattern(line):
+        if line == ANY_LINES:
+            return r"(?:.*\n)*"
+        return NUMBER.join(re.escape(part) for part in line.split("#")) + r"\n"
+    wanted = "".join(pattern(line) for line in lines_of(expected))
+    return re.fullmatch(wanted, "".join(line + "\n" for line in lines_of(actual))) is not None
+
+
+def devices():
+    """The kinds of devices that can be opened here, as YOKE_DEVICE names them."""
+    _, out, _ = run([os.path.join(BUILD, "yoke"), "doctor"], env=ENV)
+    return ["cpu"] + re.findall(r"^(opencl|cuda): ok$", out, re.M)
+
+
+def places_of(name):
+    """For each run of a recipe what its environment has more."""
+    return [{"YOKE_DEVICE": kind} for kind in devices()] if name.startswith("gpu/") else [{}]
 
 
 def words_to_build(name, program):
@@ -57,9 +78,13 @@ def cook(name):
     check(status == 0 and not err, f"{name} does not build:\n{err}")
     expected = os.path.splitext(name)[0] + ".expected"
     check(os.path.exists(os.path.join(FOLDER, expected)), f"{name} has no {expected}")
-    status, out, err = run([program], cwd=os.path.dirname(program), env=ENV)
-    check(status == 0 and not err, f"{name} ended with {status} and wrote on stderr:\n{err}")
-    check(matches(text_of(expected), out), f"{name} printed\n{out}instead of\n{text_of(expected)}")
+    wanted = text_of(expected)
+    check(set(lines_of(wanted)) != {ANY_LINES}, f"{expected} expects nothing")
+    for place in places_of(name):
+        what = " on ".join([name, *place.values()])
+        status, out, err = run([program], cwd=os.path.dirname(program), env={**ENV, **place})
+        check(status == 0 and not err, f"{what} ended with {status} and wrote on stderr:\n{err}")
+        check(matches(wanted, out), f"{what} printed\n{out}instead of\n{wanted}")
 
 
 for each in recipes():
@@ -121,7 +146,7 @@ def each_uses_public_headers_only():
     for name in recipes():
         included = re.findall(r'^\s*#\s*include\s*([<"][^>"]+[>"])', text_of(name), re.M)
         check("<yoke.h>" in included, f"{name} does not include <yoke.h>")
-        equal([n for n in included if n.startswith('"') or (n.startswith("<yoke") and n != "<yoke.h>")], [])
+        equal([n for n in included if n.startswith('"') or (n.startswith("<yoke") and n not in MAY_INCLUDE)], [])
 
 
 @test
@@ -138,6 +163,16 @@ def the_mask_stands_for_numbers_only():
     check(matches("# s\n", "1.5 s\n") and matches("a # b\n", "a   -2e-09 b \n") and matches("", ""), "numbers")
     for expected, actual in (("# s", "fast s"), ("# s", " s"), ("1 s", "2 s"), ("#\n#", "1"), ("#", "1\n2"), ("a#", "ab"),
                              ("#", "nan"), ("#", "inf"), ("a.c #", "abc 1"), ("", "1")):
+        check(not matches(expected, actual), f"{actual!r} passed for {expected!r}")
+
+
+@test
+def dots_stand_for_whole_lines():
+    for expected, actual in (("...", ""), ("...", "a\nb"), ("...", "a\n\nb"), ("a\n...\nb", "a\nb"), ("a\n...\nb", "a\nb\nb\nb"),
+                             ("...\n# a", "x\n1 a"), ("...\na\n...\nb", "x\na\ny\nz\nb"), (" ...", " ..."), ("a...", "a...")):
+        check(matches(expected, actual), f"{actual!r} did not pass for {expected!r}")
+    for expected, actual in (("...\na", "b"), ("...\na", "xa"), ("a\n...", ""), ("a\n...\nb", "a\nx"), (" ...", "x"),
+                             ("a...", "ab"), ("... a", "b a"), ("...\na\n...\nb", "b\na"), ("....", "a")):
         check(not matches(expected, actual), f"{actual!r} passed for {expected!r}")
 
 

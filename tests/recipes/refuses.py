@@ -41,9 +41,35 @@ $ ./half
 |---|---|
 | [a/half.c](a/half.c) | a half |
 """
+GPU_README = README + """
+## 2 GPU
+
+| recipe | shows |
+|---|---|
+| [gpu/where.c](gpu/where.c) | which device it is |
+"""
+GPU = """/* Which device is it?
+ *
+ * Use it when in doubt. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <yoke.h>
+#include <yoke/kernel.h>
+
+int main(void)
+{
+    yoke_device *dev = yoke_device_open(NULL);
+    printf("%s, a %s device\\n", getenv("YOKE_DEVICE"), yoke_device_about(dev)->driver);
+    puts(yoke_device_error(dev));
+    return yoke_device_close(dev);
+}
+"""
+# A CUDA driver that is none, of tests/gpu, beside the CPU.
+NO_DRIVERS = {"YOKE_OPENCL_DRIVER": "/none.so", "YOKE_CUDA_DRIVER": "/none.so"}
+FAKE_CUDA = {**NO_DRIVERS, "YOKE_CUDA_DRIVER": os.path.join(BUILD, "tests", "gpu", "fake-cuda.so")}
 
 
-def cookbook(**changed):
+def cookbook(env=None, **changed):
     files = {"README_md": README, "a_half_c": GOOD, "a_half_expected": "21 in # ns\n", **changed}
     root = scratch()
     for name, text in files.items():
@@ -52,7 +78,7 @@ def cookbook(**changed):
         if text is not None:
             with open(os.path.join(root, place), "w", encoding="utf-8") as out:
                 out.write(text)
-    status, out, err = run(["/usr/bin/python3", RECIPES], env={**os.environ, "YOKE_RECIPES": root})
+    status, out, err = run(["/usr/bin/python3", RECIPES], env={**os.environ, "YOKE_RECIPES": root, **(env or {})})
     equal(err, "")
     return status, out
 
@@ -115,6 +141,43 @@ def a_warning():
 def another_header():
     refused("each_uses_public_headers_only", a_half_c=GOOD.replace("<stdio.h>\n", "<stdio.h>\n#include <yoke/task.h>\n"))
     refused("each_uses_public_headers_only", a_half_c=GOOD.replace("<stdio.h>\n", '<stdio.h>\n#include "stddef.h"\n'))
+    refused("does not include <yoke.h>", a_half_c=GOOD.replace("<yoke.h>", "<yoke/kernel.h>"))
+
+
+@test
+def any_lines():
+    status, out = cookbook(a_half_expected="...\n21 in # ns\n...\n")
+    check(status == 0, out)
+    refused("a/half.c printed", a_half_expected="...\n22 in # ns\n...\n")
+    refused("a/half.expected expects nothing", a_half_expected="...\n")
+
+
+def gpu(env, **changed):
+    recipe = {"README_md": GPU_README, "gpu_where_c": GPU, "gpu_where_expected": "cpu, a cpu device\n\n"}
+    return cookbook(env, **{**recipe, **changed})
+
+
+@test
+def once_on_each_device():
+    status, out = gpu(NO_DRIVERS)
+    check(status == 0, out)
+    status, out = gpu(FAKE_CUDA)
+    equal(status, 1)
+    has(out, "gpu/where.c on cuda printed\n# cuda, a cuda device\n")
+    lacks(out, "a/half.c on")
+    status, out = gpu(FAKE_CUDA, gpu_where_expected="...\n\n")
+    check(status == 0, out)
+
+
+@test
+def another_answer_on_one_device():
+    status, out = gpu(FAKE_CUDA, gpu_where_c=GPU.replace("return ", "return yoke_device_about(dev)->driver[1] == 'u' ? 5 : "),
+                      gpu_where_expected="...\n\n")
+    equal(status, 1)
+    has(out, "gpu/where.c on cuda ended with 5")
+    status, out = gpu(NO_DRIVERS, gpu_where_expected="cuda, a cuda device\n\n")
+    equal(status, 1)
+    has(out, "gpu/where.c on cpu printed")
 
 
 @test

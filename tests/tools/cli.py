@@ -580,10 +580,25 @@ def doctor_lists_opencl_devices():
 
 
 @test
+def doctor_lists_cuda_devices():
+    fakes = os.path.join(BUILD, "tests", "gpu")
+    for driver, line, detail in (("/nonexistent/lib.so", "cuda: not here\n", "no driver: /nonexistent/lib.so"),
+                                 (fakes + "/fake-cuda-stub.so", "cuda: not here\n", "a toolkit's stub for linking"),
+                                 (fakes + "/fake-cuda.so", "cuda: ok\n", "  cuda:0: Fake A100, 132 units, 1.0 GiB\n")):
+        status, out, err = run([YOKE, "doctor"], env={**os.environ, "YOKE_CUDA_DRIVER": driver})
+        equal((status, err), (0, ""))
+        has(out, line)
+        has(out, detail)
+    for nvrtc, detail in ((fakes + "/fake-cuda.so", f"  kernels are compiled by {fakes}/fake-cuda.so\n"),
+                          ("/nonexistent", "  cuda: no compiler: there is no NVRTC at YOKE_NVRTC=/nonexistent\n")):
+        has(run([YOKE, "doctor"], env={**os.environ, "YOKE_CUDA_DRIVER": driver, "YOKE_NVRTC": nvrtc})[1], detail)
+
+
+@test
 def help_for_all():
     status, out, err = run([YOKE, "--help"])
     equal((status, err), (0, ""))
-    for command in ("ls", "run", "map", "doctor"):
+    for command in ("ls", "run", "map", "kernel", "doctor"):
         has(out, f"  {command}")
         status, text, err = run([YOKE, command, "--help"])
         equal((command, status, err), (command, 0, ""))

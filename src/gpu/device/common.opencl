@@ -1,8 +1,9 @@
 /* What the OpenCL texts of primitives begin with.
  *
- * They are OpenCL C 1.2, made for devices that are CPUs: a work-item takes a piece of the array that lies in one, in vectors of 16, and
- * there are some eight items for each core, in work-groups of one. No local memory, no barriers, no atomics: whatever OpenCL there is
- * runs this. On a GPU there are more items, which works, but reads memory in a way that GPUs do not like.
+ * They are OpenCL C 1.2, made for devices that are CPUs: a work-item takes a piece of the array that lies in
+ * one, in vectors of 16, and there are some eight items for each core, in work-groups of one. No local
+ * memory, no barriers, no atomics: whatever OpenCL there is runs this. On a GPU there are more items, which
+ * works, but reads memory in a way that GPUs do not like.
  *   YK_T YK_V (a vector of 16 YK_T)  YK_OP 0 sum, 1 least, 2 greatest  YK_IDENTITY  YK_FLOAT 0 1  YK_DOUBLE if double is needed
  *
  * Memory comes as two arguments, a block and a distance in bytes.
@@ -11,6 +12,9 @@
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
 #endif
 #pragma OPENCL FP_CONTRACT OFF
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wpsabi" /* vectors are wide: nobody else is to be called with them */
+#endif
 
 #define YK_MEMORY(T, NAME) __global T *NAME##_block, ulong NAME##_at
 #define YK_PLACE(T, NAME) __global T *const NAME = (__global T *)((__global char *)NAME##_block + NAME##_at)

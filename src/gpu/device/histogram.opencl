@@ -1,4 +1,5 @@
-/* Histogram: each item counts its part in a table of its own, then the tables are added up. Bins as in histogram.cuda.
+/* Histogram: each item counts its part in a table of its own, then the tables are added up. Bins as in
+ * histogram.cuda.
  *   YK_T YK_FLOAT
  */
 __kernel void yk_histogram_count(YK_MEMORY(YK_T, x), ulong n, YK_T low, YK_T high, YK_T scale, ulong bins, YK_MEMORY(ulong, tables))

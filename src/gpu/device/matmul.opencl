@@ -1,5 +1,5 @@
-/* C = A B, row after row: an item takes some rows of C, four at a time, 16 columns of each in a vector, and goes along k: an element of
- * B is read once for four rows.
+/* C = A B, row after row: an item takes some rows of C, four at a time, 16 columns of each in a vector, and
+ * goes along k: an element of B is read once for four rows.
  *   YK_T YK_V
  */
 enum { YK_ROWS = 4 };

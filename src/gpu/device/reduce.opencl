@@ -1,4 +1,5 @@
-/* Sum, least, greatest. Each item takes its part together, to partials[item]; launched again with one item, for all of those. */
+/* Sum, least, greatest. Each item takes its part together, to partials[item]; launched again with one item,
+ * for all of those. */
 __kernel void yk_reduce(YK_MEMORY(YK_T, x), ulong n, YK_MEMORY(YK_T, partials))
 {
     YK_PLACE(YK_T, x);

@@ -1,9 +1,9 @@
-/* Scans in three launches: the parts are taken together (as by reduce.opencl), what stands before each part is found, each part is
- * scanned. A look-back needs items that have begun to go on, which OpenCL does not promise; this reads everything twice, and no more
- * than that is to be gained.
+/* Scans in three launches: the parts are taken together (as by reduce.opencl), what stands before each part
+ * is found, each part is scanned. A look-back needs items that have begun to go on, which OpenCL does not
+ * promise; this reads everything twice, and no more than that is to be gained.
  *
- * Sixteen elements are scanned at a time: four steps of shifting and adding. Only one operation in sixteen elements waits for
- * the one before it.
+ * Sixteen elements are scanned at a time: four steps of shifting and adding. Only one operation in sixteen
+ * elements waits for the one before it.
  */
 __kernel void yk_scan_totals(YK_MEMORY(YK_T, x), ulong n, YK_MEMORY(YK_T, totals))
 {

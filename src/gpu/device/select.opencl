@@ -1,5 +1,5 @@
-/* Selecting by flags, or of those that differ from the one before: items count what they keep, what stands before each part is
- * found, items write.
+/* Selecting by flags, or of those that differ from the one before: items count what they keep, what stands
+ * before each part is found, items write.
  *   YK_E type of an element  YK_UNIQUE 0 1
  */
 #if YK_UNIQUE

@@ -1,5 +1,5 @@
-/* Radix sort, stable: for each 8 bits of the keys, items count the digits of their parts, what stands before each digit of each part
- * is found, and items move their parts. Order of keys as in sort.cuda.
+/* Radix sort, stable: for each 8 bits of the keys, items count the digits of their parts, what stands before
+ * each digit of each part is found, and items move their parts. Order of keys as in sort.cuda.
  *   YK_K (uint or ulong)  YK_BITS  YK_KEY 0 unsigned, 1 signed, 2 float  YK_DESCENDING 0 1  YK_VALUE type of values, or not defined
  */
 YK_K yk_order(YK_K k)
