@@ -86,7 +86,9 @@ static int read_type(text *t, header *h)
     }
     char name[20];
     snprintf(name, sizeof name, "%.*s", (int)YK_MIN(len, (size_t)16), s);
-    yk_plain(name, strlen(name), true);
+    for (char *c = name; *c; c++)
+        if (*c < ' ' || *c > '~')
+            *c = '?';
     return yk_errorf(t->e, ENOTSUP, "NumPy file: its type is '%s', not one of b1, i1 to i8, u1 to u8, f4, f8", name);
 }
 
