@@ -1,5 +1,5 @@
 /* array_walk.c - arrays against the plainest code there is: random shapes, random views, random types, one element after the
- * other. On every device: on the CPU with threads and without, and on OpenCL. */
+ * other. On every device: on the CPU with threads and without, on OpenCL and on CUDA. */
 #include "gpu/array.h"
 #include "test.h"
 #include <math.h>
@@ -223,6 +223,11 @@ TEST(random_walks_on_the_cpu)
 TEST(random_walks_on_the_cpu_with_threads)
 {
     walk("cpu:3", 100);
+}
+
+TEST_LIMIT(random_walks_on_cuda, 600)
+{
+    walk("cuda", 20);
 }
 
 TEST_LIMIT(random_walks_on_opencl, 600)
