@@ -88,6 +88,10 @@ typedef struct yk_primitives {
 
 extern const yk_primitives yk_primitives_cuda, yk_primitives_opencl, yk_primitives_cpu;
 
+/* How many of n keys a launch of a sort takes, in whole tiles; at most 2^29. All launches are of about one size: each clears the
+ * words of the next, and a small one before a large one would take long for that (primitive_cuda.c). */
+size_t yk_sort_portion(size_t n, size_t tile);
+
 /* ---- Programs (primitive_build.c) ---- */
 
 /* The texts of a program, one after the other, and its kernels. */

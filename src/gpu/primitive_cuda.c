@@ -104,7 +104,7 @@ static int cuda_reduce(yk_primitive_call *c, yk_operator op, yk_number type, siz
 /* ---- What looks back ---- */
 
 /* Nanoseconds until what stands before a tile is looked for, and from one look to the next: looking is not free. */
-#define LOOK_BACK " -DYK_DELAY=500 -DYK_BACK_OFF=100"
+#define LOOK_BACK " -DYK_DELAY=1500 -DYK_BACK_OFF=200"
 
 /* Words of tiles, groups and ranges of look_back.cuda; value_size as its yk_t. */
 static void *look_back_words(yk_primitive_call *c, size_t tiles, size_t value_size)
@@ -125,7 +125,7 @@ static int cuda_scan(yk_primitive_call *c, yk_operator op, bool before, yk_numbe
                      void *out)
 {
     const size_t size = yk_number_size(type);
-    const unsigned threads = 256, rows = size == 4 ? 6 : 4, resident = size == 4 ? 6 : 5;
+    const unsigned threads = 128, rows = size == 4 ? 16 : 8, resident = 6;
     const size_t tile = (size_t)threads * rows * 4, tiles = divide_up(n, tile);
     if (tiles > INT32_MAX)
         return too_many(c);
@@ -147,7 +147,7 @@ static int cuda_scan(yk_primitive_call *c, yk_operator op, bool before, yk_numbe
 
 static int cuda_select(yk_primitive_call *c, const yk_selecting *a)
 {
-    const unsigned threads = 256, items = a->size == 4 ? 24 : 12;
+    const unsigned threads = 256, items = (a->flags ? 28 : 24) / (a->size / 4);
     const size_t tiles = YK_MAX(divide_up(a->n, (size_t)threads * items), (size_t)1);
     const bool few = a->n <= UINT32_MAX;
     if (tiles > INT32_MAX)
@@ -176,7 +176,7 @@ static int cuda_select(yk_primitive_call *c, const yk_selecting *a)
 
 /* ---- Sort ---- */
 
-enum { DIGITS = 256, COUNT_THREADS = 256, COUNT_BLOCKS = 4, PORTION_MOST = 1 << 28 };
+enum { DIGITS = 256, COUNT_THREADS = 256, COUNT_BLOCKS = 4, PORTION_MOST = 1 << 29 };
 
 /* How a sort is cut, and where things are in its words (of 4 bytes): the sums of all places, a row of bases,
  * a ticket for each launch, and two tables of what tiles have told. */
@@ -189,23 +189,46 @@ typedef struct sort_plan {
     void *keys[2], *values[2];
 } sort_plan;
 
-static void plan_sort(const yk_sorting *a, sort_plan *p)
+/* Bytes of shared memory that a tile needs: tables of ranks and masks for each warp, later keys and values; and one word for
+ * each digit, and one more. */
+static size_t shared_for(unsigned threads, size_t tile, size_t item)
 {
-    const size_t size = yk_number_size(a->type), tables = 2; /* of ranks and of masks */
-    p->threads = 256;
-    p->items = size == 8 || a->value_size == 8 ? 12 : a->value_size == 4 ? 20 : 24;
-    p->resident = 3;
-    p->parts = size == 4 ? 4 : 2;
-    p->places = (unsigned)size;
+    const size_t tables = threads / 32 * DIGITS * 2 * sizeof(uint32_t);
+    return (YK_MAX(tile * item, tables) + (DIGITS + 1) * sizeof(uint32_t) + 15) / 16 * 16;
+}
+
+/* As much of the keys in a tile as there are registers and shared memory for: digits have longer runs then. */
+static void shape_sort(const yk_primitive_call *c, const yk_sorting *a, sort_plan *p)
+{
+    static const struct {
+        unsigned item, threads, items, resident;
+    } shapes[] = {{4, 512, 22, 2}, {8, 384, 22, 2}, {8, 256, 18, 3}, {16, 256, 12, 3}};
+    const size_t size = yk_number_size(a->type), item = size + a->value_size, most = c->s->dev->info.local_most;
+    const unsigned which = item == 4 ? 0 : item > 8 ? 3 : size == 4 ? 1 : 2;
+    p->threads = shapes[which].threads;
+    p->items = shapes[which].items;
+    p->resident = shapes[which].resident;
+    while (p->items > 4 && shared_for(p->threads, (size_t)p->threads * p->items, item) > most)
+        p->items -= 2;
     p->tile = (size_t)p->threads * p->items;
-    p->portion = YK_MIN(PORTION_MOST / p->tile * p->tile, divide_up(a->n, p->tile) * p->tile);
+    p->shared = shared_for(p->threads, p->tile, item);
+}
+
+size_t yk_sort_portion(size_t n, size_t tile)
+{
+    const size_t portions = divide_up(n, PORTION_MOST - tile);
+    return divide_up(divide_up(n, portions), tile) * tile;
+}
+
+static void plan_sort(const yk_primitive_call *c, const yk_sorting *a, sort_plan *p)
+{
+    shape_sort(c, a, p);
+    p->places = (unsigned)yk_number_size(a->type);
+    p->parts = p->places == 4 ? 4 : 2;
+    p->portion = yk_sort_portion(a->n, p->tile);
     p->portions = divide_up(a->n, p->portion);
     p->launches = p->portions * p->places;
     p->rows = p->portion / p->tile;
-    p->shared =
-        (YK_MAX(p->tile * (size + a->value_size), tables * p->threads / 32 * DIGITS * sizeof(uint32_t)) +
-         DIGITS * sizeof(uint32_t) + 4 + 15) /
-        16 * 16;
     p->bases_at = p->places * DIGITS;
     p->tickets_at = p->bases_at + DIGITS;
     p->told_at[0] = (p->tickets_at + p->launches + DIGITS - 1) / DIGITS * DIGITS;
@@ -264,7 +287,7 @@ static int cuda_sort(yk_primitive_call *c, const yk_sorting *a)
     sort_plan p = {0};
     if (a->n > UINT32_MAX)
         return too_many(c);
-    plan_sort(a, &p);
+    plan_sort(c, a, &p);
     if (!build_sort(c, a, &p))
         return c->e.code;
     yk_call_clear(c, p.memory, p.told_at[1] * sizeof(uint32_t));
@@ -302,7 +325,8 @@ static int cuda_histogram(yk_primitive_call *c, const yk_binning *a)
     yk_call_number(c, a->type, a->scale);
     yk_call_word(c, (uint32_t)a->bins);
     yk_call_memory(c, a->counts);
-    yk_call_launch(c, &b->kernels[0], YK_MIN(divide_up(a->n, 4096), (size_t)c->s->dev->info.units * 4), GROUP,
+    const size_t most = (size_t)c->s->dev->info.units * (a->bins <= 1024 ? 8 : 4);
+    yk_call_launch(c, &b->kernels[0], YK_MIN(divide_up(a->n, 4096), most), GROUP,
                    shared ? tables * a->bins * sizeof(uint32_t) : 0);
     return c->e.code;
 }
@@ -311,7 +335,7 @@ static int cuda_histogram(yk_primitive_call *c, const yk_binning *a)
 static int long_segments(yk_primitive_call *c, const yk_segmenting *a, const yk_built *b)
 {
     const size_t most = YK_MAX(a->n / a->segments / PART_LEAST, (size_t)1);
-    const size_t parts = YK_MAX(YK_MIN((size_t)c->s->dev->info.units * 16 / a->segments, most), (size_t)1);
+    const size_t parts = YK_MAX(YK_MIN((size_t)c->s->dev->info.units * 4 / a->segments, most), (size_t)1);
     void *const partials =
         parts > 1 ? yk_call_temporary(c, a->segments * parts * yk_number_size(a->type)) : a->out;
     if (!partials)
@@ -335,7 +359,7 @@ static int cuda_segments(yk_primitive_call *c, const yk_segmenting *a)
 {
     const size_t mean = a->n / a->segments;
     unsigned lanes = 1;
-    while (lanes < 32 && lanes * 4 < mean)
+    while (lanes < (mean <= 512 ? 8 : 32) && lanes * 8 < mean)
         lanes *= 2;
     const yk_built *b = yk_program_build(
         c, &segments_program, CPP "-DYK_T=%s -DYK_OP=%d -DYK_OFFSET=%s -DYK_LANES=%u -DYK_LONG=%d",
@@ -378,7 +402,7 @@ static int cuda_matmul(yk_primitive_call *c, const yk_multiplying *a)
 
 static int cuda_spmv(yk_primitive_call *c, const yk_sparse *a)
 {
-    unsigned lanes = 1;
+    unsigned lanes = 2;
     while (lanes < 32 && lanes * 4 < a->nonzeros / a->rows)
         lanes *= 2;
     const yk_built *b =

@@ -200,6 +200,19 @@ TEST(the_passes_of_a_sort_follow_each_other)
     fake_close(&t, f);
 }
 
+/* Each launch clears the words of the next: none may be left with a few tiles and the clearing of many. */
+TEST(the_launches_of_a_sort_are_of_one_size)
+{
+    for (size_t tile = 1000; tile < 20000; tile += 1234)
+        for (size_t n = 2; n < (size_t)1 << 32; n += n / 7 + 1) {
+            const size_t portion = yk_sort_portion(n, tile), portions = (n + portion - 1) / portion;
+            CHECK(portion > 0 && portion % tile == 0 && portion <= (size_t)1 << 29);
+            CHECK(portions == 1 || n - (portions - 1) * portion > portion - portion / 16);
+        }
+    const size_t portion = yk_sort_portion((size_t)1 << 28, 512 * 22);
+    CHECK(portion >= (size_t)1 << 28);
+}
+
 TEST(the_rest_is_launched_with_what_it_needs)
 {
     fake_cuda *f;
