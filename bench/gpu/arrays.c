@@ -40,7 +40,8 @@ static const struct {
     unsigned bytes; /* for each element of a */
 } ops[] = {{"add", run_add, 12}, {"add number", run_add_number, 8}, {"greater", run_greater, 9},
            {"to f64", run_to_f64, 12},
-           {"f32 + i32", run_two_types, 16}, {"broadcast", run_broadcast, 8}, {"transpose", run_transpose, 8}, {"exp", run_exp, 8},
+           {"f32 + i32", run_two_types, 16}, {"broadcast", run_broadcast, 8}, {"transpose", run_transpose, 8},
+           {"exp", run_exp, 8},
            {"sum", run_sum, 4}, {"sum rows", run_sum_rows, 4}, {"sum columns", run_sum_columns, 4}, {"argmax", run_argmax, 4},
            {"cumsum", run_cumsum, 8}, {"sort", run_sort, 8}, {"uniform", run_uniform, 4}, {"normal", run_normal, 8},
            {"matmul 1024", run_matmul, 0}};
