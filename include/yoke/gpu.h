@@ -24,7 +24,8 @@
  * compiled modules (YOKE_CACHE, see yoke/module.h).
  *
  * "cuda:" may also be followed by part of a device's name, by the beginning of its identity (GPU-...) or by its place on
- * the bus. Its device is the primary context, which the CUDA runtime uses too; calls leave it current in their thread.
+ * the bus; digits alone are its number. Its device is the primary context, which the CUDA runtime uses too; calls leave it
+ * current in their thread.
  *
  * Addresses. Memory of a device is named by ordinary typed pointers, on every kind of device: x + 10 is its eleventh element,
  * and every call finds out by itself whether an address is of the device or of the host. Memory of a CUDA or OpenCL device
