@@ -259,7 +259,8 @@ const char *yoke_device_error(yoke_device *dev)
     if (is_parents(dev))
         return "the device was opened before this process was made by fork(): open it again here";
     yk_mutex_lock(&dev->lock);
-    memcpy(dev->text, dev->error.text, sizeof dev->text);
+    if (strcmp(dev->text, dev->error.text) != 0) /* else another thread may be reading it */
+        memcpy(dev->text, dev->error.text, sizeof dev->text);
     yk_mutex_unlock(&dev->lock);
     return dev->text;
 }

@@ -194,7 +194,8 @@ static int count_view(const launch *l, unsigned i, size_t *ret)
     if (yk_view_count(v, size, &count) < 0 || !yk_view_is_contiguous(v))
         return refuse(l, EINVAL, "array \"%s\" must lie in one piece", p->name);
     if (count * size % p->size)
-        return refuse(l, EINVAL, "array \"%s\" has %zu bytes, no multiple of the %u of an element", p->name, count * size, p->size);
+        return refuse(l, EINVAL, "array \"%s\" has %zu bytes, no multiple of the %u of an element", p->name, count * size,
+                      p->size);
     *ret = count * size / p->size;
     return 0;
 }
@@ -224,8 +225,8 @@ static int check_counts(launch *l)
         if (count_view(l, i, &there) < 0)
             return -EINVAL;
         if (there != l->counts[i])
-            return refuse(l, EINVAL, "array \"%s\" has %zu elements, and should have %zu (%s)", k->params[i].name, there, l->counts[i],
-                          k->params[i].count);
+            return refuse(l, EINVAL, "array \"%s\" has %zu elements, and should have %zu (%s)", k->params[i].name, there,
+                          l->counts[i], k->params[i].count);
     }
     return 0;
 }
