@@ -460,7 +460,7 @@ static void run_on_device(launch *l, yoke_device *dev)
     yk_error e = {0};
     int err = run_pieces(l, dev, piece, &e);
     if (err < 0)
-        yoke_fail(err, "%s: %s", yoke_device_about(dev)->uri, e.text);
+        yk_fail(l->k->file, (int)l->k->line, err, "%s: %s", yoke_device_about(dev)->uri, e.text);
 }
 
 static void run_on_cpu(const launch *l)
@@ -522,7 +522,7 @@ void yk_kernel_run(yoke_kernel *k, const void *task_args)
 {
     launch l = {.k = k, .task_args = task_args, .args = yk_sys.calloc(1, k->args_size)};
     if (!l.args) {
-        yoke_fail(ENOMEM, "no memory");
+        yk_fail(k->file, (int)k->line, ENOMEM, "no memory");
         return;
     }
     if (gather(&l) == 0 && l.n > 0)
