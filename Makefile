@@ -94,6 +94,6 @@ dist: ## write build/meson-dist/yoke-VERSION.tar.xz from the last commit, and bu
 help: ## this list
 	@echo 'yoke: write a C function once, run it on every kind of parallel hardware.'
 	@echo
-	@sed -n 's/^\([a-z][a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
 	@echo
 	@sed -n 's/^#   \([A-Z]*=.*\)/  \1/p' Makefile

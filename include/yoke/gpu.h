@@ -24,7 +24,8 @@
  * compiled modules (YOKE_CACHE, see yoke/module.h).
  *
  * "cuda:" may also be followed by part of a device's name, by the beginning of its identity (GPU-...) or by its place on
- * the bus. Its device is the primary context, which the CUDA runtime uses too; calls leave it current in their thread.
+ * the bus; digits alone are its number. Its device is the primary context, which the CUDA runtime uses too; calls leave it
+ * current in their thread.
  *
  * Addresses. Memory of a device is named by ordinary typed pointers, on every kind of device: x + 10 is its eleventh element,
  * and every call finds out by itself whether an address is of the device or of the host. Memory of a CUDA or OpenCL device
@@ -100,7 +101,7 @@ YOKE_API int yoke_device_status(yoke_device *dev);
 YOKE_API const char *yoke_device_error(yoke_device *dev);
 /* Valid until the device is closed. All zero when it could not be opened. */
 YOKE_API const yoke_device_info *yoke_device_about(yoke_device *dev);
-/* Waits for all its streams, closes those that are still open, frees its memory. NULL is allowed. */
+/* Waits for all its streams, closes those that are still open, frees its memory. NULL is allowed. Events are closed before. */
 YOKE_API int yoke_device_close(yoke_device *dev);
 
 /* ---- Executors ----
@@ -160,7 +161,8 @@ YOKE_API int yoke_stream_try(yoke_stream *s);
 
 /* dst and src: of this device, or of the host. They must not overlap. */
 YOKE_API int yoke_stream_copy(yoke_stream *s, void *dst, const void *src, size_t size);
-/* count elements of size 1, 2, 4, 8 or 16 from *value, which is read at once. */
+/* count elements of size 1, 2, 4, 8 or 16 from *value, which is read at once. dst is a multiple of the size: CUDA devices
+ * refuse others with -EINVAL. */
 YOKE_API int yoke_stream_fill(yoke_stream *s, void *dst, const void *value, size_t size, size_t count);
 
 /* A point in a stream, which another can wait for; with the time at which the stream came by. */

@@ -98,6 +98,7 @@ typedef struct yk_device_code {
     struct yk_device_code *next;
 } yk_device_code;
 
+/* What constructors and destructors of files with kernels call. */
 YOKE_API void yk_kernel_add(yoke_kernel *k);
 YOKE_API void yk_kernel_remove(yoke_kernel *k);
 YOKE_API void yk_device_code_add(yk_device_code *c);

@@ -44,6 +44,7 @@ extern "C" {
 typedef enum yk_number { YK_I32, YK_U32, YK_I64, YK_U64, YK_F32, YK_F64 } yk_number;
 typedef enum yk_operator { YK_SUM, YK_MIN, YK_MAX } yk_operator;
 
+/* Each is what the calls for each type below say, without a type. */
 YOKE_API int yk_stream_reduce(yoke_stream *s, yk_operator op, yk_number type, size_t n, const void *x, void *out);
 YOKE_API int yk_stream_scan(yoke_stream *s, yk_operator op, bool before, yk_number type, size_t n, const void *x, void *out);
 YOKE_API int yk_stream_sort(yoke_stream *s, yk_number type, bool down, size_t n, void *keys, size_t value_size, void *values);

@@ -68,6 +68,7 @@ typedef struct yk_raw_arg {
     uint32_t size;
     bool is_memory;
 } yk_raw_arg;
+/* What yoke_enqueue_raw() does; at most 16 arguments. */
 YOKE_API int yk_enqueue_raw(yoke_stream *s, yoke_raw *kernel, yoke_shape shape, const yk_raw_arg *args, unsigned count);
 
 #ifdef __cplusplus

@@ -25,10 +25,8 @@ static int measure(const char *uri)
     yoke_device *dev = yoke_device_open(uri);
     yoke_stream *s = yoke_stream_open(dev);
     char *host = yoke_pinned_alloc(dev, SIZE), *memory = yoke_device_alloc(dev, SIZE);
-    yoke_stream_event *at[3];
+    yoke_stream_event *at[] = {yoke_stream_event_open(dev), yoke_stream_event_open(dev), yoke_stream_event_open(dev)};
     int64_t up = 1, down = 1;
-    for (int i = 0; i < 3; i++)
-        at[i] = yoke_stream_event_open(dev);
     for (int again = 0; s && host && memory && again < 2; again++) { /* the second time everything is warm */
         yoke_stream_mark(s, at[0]);
         yoke_stream_copy(s, memory, host, SIZE);
@@ -39,7 +37,10 @@ static int measure(const char *uri)
         yoke_stream_elapsed(at[1], at[2], &down);
     }
     printf("  up %.1f GB/s, down %.1f GB/s%s\n", (double)SIZE / (double)up, (double)SIZE / (double)down, yoke_device_error(dev));
-    return yoke_device_close(dev); /* frees what is left */
+    for (int i = 0; i < 3; i++)
+        yoke_stream_event_close(at[i]);
+    yoke_pinned_free(dev, host);
+    return yoke_device_close(dev); /* with its streams and its memory */
 }
 
 int main(void)

@@ -28,6 +28,8 @@ static int in_pieces(yoke_executor *ex, const float *x, float *y)
 {
     yoke_future *f = yoke_launch(ex, smooth, N, x, y);
     int err = yoke_wait(f);
+    if (err < 0)
+        fprintf(stderr, "%s\n", yoke_error(f));
     yoke_release(f);
     return err;
 }
@@ -47,10 +49,11 @@ int main(void)
         memset(y, 0, SIZE);
         int64_t start = yoke_now();
         int err = again % 2 ? in_pieces(ex, x, y) : by_hand(s, x, y);
-        if (again >= 2)
-            printf("%s: %.2f ms, %d, y[512] = %.3f, the last %.3f\n", again % 2 ? "in pieces" : "by hand  ",
-                   (double)(yoke_now() - start) / 1e6, err, y[512], y[N - 1]);
+        if (again >= 2 && err == 0)
+            printf("%s: %.2f ms, y[512] = %.3f, the last %.3f\n", again % 2 ? "in pieces" : "by hand  ",
+                   (double)(yoke_now() - start) / 1e6, y[512], y[N - 1]);
     }
+    printf("%s", yoke_device_error(dev));
     yoke_close(ex);
     yoke_pinned_free(dev, x);
     return yoke_device_close(dev);

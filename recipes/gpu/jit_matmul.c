@@ -52,5 +52,6 @@ int main(int argc, char **argv)
     yoke_stream_wait(s);
     printf("first row: %.0f %.0f ... %.0f\n", host[0], host[1], host[size - 1]);
     yoke_source_close(src);
+    yoke_pinned_free(dev, host);
     return yoke_device_close(dev) | err;
 }

@@ -5,9 +5,8 @@
 #include <yoke.h>
 #include <yoke/kernel.h>
 
-enum { N = 30000 };
 YOKE_DEVICE_CODE(
-    enum { K = 3 };
+    enum { K = 3, N = 30000 };
     struct point { int x, y; };
     struct centres { float x[K]; float y[K]; };
     struct sums { long x[K]; long y[K]; long count[K]; };
@@ -56,5 +55,6 @@ int main(void)
             printf("%s%5ld at (%.1f, %.1f)%s", k ? "" : "round: ", sum.count[k], c.x[k], c.y[k], k < K - 1 ? ", " : "\n");
         }
     }
+    printf("%s", yoke_device_error(dev));
     return yoke_device_close(dev);
 }

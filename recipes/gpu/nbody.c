@@ -6,8 +6,8 @@
 #include <yoke.h>
 #include <yoke/kernel.h>
 
-enum { N = 512, STEPS = 100 };
 YOKE_DEVICE_CODE(
+    enum { N = 512, STEPS = 100 };
     struct body { float x, y, z, mass; };
     struct speed { float x, y, z; };
     YOKE_FN float nearness(struct body p, struct body q) /* 1 over the distance, which is never quite 0 */
@@ -24,7 +24,6 @@ YOKE_DEVICE_CODE(
     }
 )
 YOKE_REDUCTION(float, total, (0), a + b, energy(all, v[i], i, n), ((in, struct body, all), (in, struct speed, v)));
-
 YOKE_KERNEL(attract, ((in, struct body, all), (inout, struct speed, v), (val, float, dt)),
     struct speed own = v[i];
     for (long j = 0; j < n; j++) {
@@ -56,5 +55,6 @@ int main(void)
         yoke_enqueue(s, attract, N, all, v, step < STEPS ? dt : dt / 2);
     }
     printf("energy %.3f, after %d steps %.3f\n", before, STEPS, yoke_reduction(s, total, N, all, v));
+    printf("%s", yoke_device_error(dev));
     return yoke_device_close(dev);
 }

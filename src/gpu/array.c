@@ -188,8 +188,10 @@ yoke_array *yoke_array_end(yoke_array_scope *scope, yoke_array *keep)
             scope_now->first = keep;
         }
     }
-    while (scope->first)
-        yoke_array_free(scope->first);
+    for (yoke_array *a = scope->first, *next; a; a = next) {
+        next = a->next;
+        yoke_array_free(a);
+    }
     return keep;
 }
 

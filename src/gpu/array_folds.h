@@ -15,20 +15,20 @@
     X(prod, wides, V, r = 1;, r = (T)((U)r * (U)a);, r = (T)((U)r * (U)b);, z = r;)                                    \
     X(prod, floats, V, r = 1;, r *= a;, r *= b;, z = r;)                                                               \
     X(min, whole, V, r = HIGH;, r = a < r ? a : r;, r = b < r ? b : r;, z = r;)                                        \
-    X(min, floats, V, r = HIGH;, r = a < r || a != a ? a : r;, r = b < r || b != b ? b : r;, z = r;)                   \
+    X(min, floats, V, r = HIGH;, r = ((a < r) | (a != a)) ? a : r;, r = ((b < r) | (b != b)) ? b : r;, z = r;)         \
     X(max, whole, V, r = LOW;, r = a > r ? a : r;, r = b > r ? b : r;, z = r;)                                         \
-    X(max, floats, V, r = LOW;, r = a > r || a != a ? a : r;, r = b > r || b != b ? b : r;, z = r;)                    \
+    X(max, floats, V, r = LOW;, r = ((a > r) | (a != a)) ? a : r;, r = ((b > r) | (b != b)) ? b : r;, z = r;)          \
     X(any, bools, V, r = 0;, r |= a;, r |= b;, z = r;)                                                                 \
     X(all, bools, V, r = 1;, r &= a;, r &= b;, z = r;)                                                                 \
     X(argmin, whole, AT, r.v = 0; r.at = -1;, if (r.at < 0 || a < r.v) { r.v = a; r.at = i; },                         \
       if (b.at >= 0 && (r.at < 0 || b.v < r.v || (b.v == r.v && b.at < r.at))) r = b;, z = r.at;)                      \
-    X(argmin, floats, AT, r.v = 0; r.at = -1;,                                                                            \
+    X(argmin, floats, AT, r.v = 0; r.at = -1;,                                                                         \
       if (r.at < 0 || a < r.v || (a != a && r.v == r.v)) { r.v = a; r.at = i; },                                       \
       if (b.at >= 0 && (r.at < 0 || b.v < r.v || (b.v != b.v && r.v == r.v)                                            \
           || ((b.v == r.v || (b.v != b.v && r.v != r.v)) && b.at < r.at))) r = b;, z = r.at;)                          \
     X(argmax, whole, AT, r.v = 0; r.at = -1;, if (r.at < 0 || a > r.v) { r.v = a; r.at = i; },                         \
       if (b.at >= 0 && (r.at < 0 || b.v > r.v || (b.v == r.v && b.at < r.at))) r = b;, z = r.at;)                      \
-    X(argmax, floats, AT, r.v = 0; r.at = -1;,                                                                            \
+    X(argmax, floats, AT, r.v = 0; r.at = -1;,                                                                         \
       if (r.at < 0 || a > r.v || (a != a && r.v == r.v)) { r.v = a; r.at = i; },                                       \
       if (b.at >= 0 && (r.at < 0 || b.v > r.v || (b.v != b.v && r.v == r.v)                                            \
           || ((b.v == r.v || (b.v != b.v && r.v != r.v)) && b.at < r.at))) r = b;, z = r.at;)

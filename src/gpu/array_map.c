@@ -132,6 +132,7 @@ typedef enum seen { DIRECT, ONE, BUFFERED } seen;
 
 typedef struct job {
     const yk_layout *l;
+    bool is_copy; /* conversions go straight to where they belong */
     yk_map_loop *loop;
     unsigned arity;
     seen how[YK_INPUTS + 1];
@@ -148,6 +149,10 @@ static size_t computed_size(const job *j, unsigned k)
 static void run_block(const job *j, size_t at, size_t n, uint64_t buffers[][BLOCK])
 {
     const void *in[YK_INPUTS];
+    if (j->is_copy) {
+        yk_layout_gather(j->l, 1, j->data[1], j->type[1], at, n, j->data[0] + at * yoke_array_type_size(j->type[0]), j->type[0]);
+        return;
+    }
     for (unsigned k = 1; k <= j->arity; k++) {
         in[k - 1] = buffers[k];
         if (j->how[k] == DIRECT)
@@ -191,6 +196,7 @@ static int run_here(yoke_array *out, const yk_op *op, unsigned type, const yoke_
         j.how[k] = k > 0 && yk_layout_is_one(l, k) ? ONE : j.type[k] == j.computed[k] && yk_layout_is_flat(l, k) ? DIRECT
             : BUFFERED;
     }
+    j.is_copy = op->id == YK_OP_copy && j.how[0] == DIRECT && j.how[1] == BUFFERED;
     if (l->elements > SERIAL) {
         int err = yk_loop(yk_array_pool(out->stream), l->elements, run_chunk, &j);
         if (err < 0)

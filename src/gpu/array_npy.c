@@ -86,7 +86,9 @@ static int read_type(text *t, header *h)
     }
     char name[20];
     snprintf(name, sizeof name, "%.*s", (int)YK_MIN(len, (size_t)16), s);
-    yk_plain(name, strlen(name), true);
+    for (char *c = name; *c; c++)
+        if (*c < ' ' || *c > '~')
+            *c = '?';
     return yk_errorf(t->e, ENOTSUP, "NumPy file: its type is '%s', not one of b1, i1 to i8, u1 to u8, f4, f8", name);
 }
 
@@ -278,7 +280,7 @@ static int take_over_host(source *s, const header *h, yoke_array *a, size_t n, y
 
 static yoke_array *load(yoke_stream *stream, source *s, const char *name)
 {
-    header h;
+    header h = {0};
     yk_error e = {0};
     yoke_array *a = NULL;
     int err = take_header(s, &h, &e);

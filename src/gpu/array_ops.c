@@ -116,4 +116,8 @@ UNARY(round)
 UNARY(trunc)
 TERNARY(fma)
 TERNARY(clip)
-TERNARY(where)
+
+yoke_array *yoke_array_where(const yoke_array *condition, const yoke_array *a, const yoke_array *b)
+{
+    return map(YK_OP_where, condition, a, b);
+}

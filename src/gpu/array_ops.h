@@ -108,9 +108,9 @@
       r = (T)p;)                                                                                                       \
     X(2, pow, floats, r = pow(a, b);)                                                                                  \
     X(2, minimum, whole, r = a < b ? a : b;)                                                                           \
-    X(2, minimum, floats, r = a < b || a != a ? a : b;)                                                                \
+    X(2, minimum, floats, r = ((a < b) | (a != a)) ? a : b;)                                                           \
     X(2, maximum, whole, r = a > b ? a : b;)                                                                           \
-    X(2, maximum, floats, r = a > b || a != a ? a : b;)                                                                \
+    X(2, maximum, floats, r = ((a > b) | (a != a)) ? a : b;)                                                           \
     X(1, neg, ints, r = (T)((U)0 - (U)a);)                                                                             \
     X(1, neg, floats, r = -a;)                                                                                         \
     X(1, sign, ints, r = (T)((a > 0) - (a < 0));)                                                                      \
@@ -174,7 +174,7 @@
     X(1, trunc, floats, r = trunc(a);)                                                                                 \
     X(3, fma, floats, r = fma(a, b, c);)                                                                               \
     X(3, clip, whole, T t = a > b ? a : b; r = t < c ? t : c;)                                                         \
-    X(3, clip, floats, T t = a > b || a != a ? a : b; r = t < c || t != t ? t : c;)                                    \
+    X(3, clip, floats, T t = ((a > b) | (a != a)) ? a : b; r = ((t < c) | (t != t)) ? t : c;)                          \
     X(W, where, all, r = a ? b : c;)                                                                                   \
     X(2, arange, ints, r = (T)((U)a + (U)b * (U)i);)                                                                   \
     X(2, arange, floats, r = a + b * (T)i;)                                                                            \

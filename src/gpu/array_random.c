@@ -6,7 +6,7 @@
 #include <yoke/loop.h>
 
 #ifndef __clang__
-#pragma GCC optimize("fp-contract=off")
+#pragma GCC optimize("O3", "fp-contract=off")
 #else
 #pragma STDC FP_CONTRACT OFF
 #endif
@@ -15,7 +15,7 @@ enum { SERIAL = 8192 };
 
 typedef uint64_t u64;
 typedef uint32_t u32;
-#define FN static inline
+#define FN static inline __attribute__((unused))
 #define AS_CODE(...) __VA_ARGS__
 YK_RANDOM_FUNCTIONS(AS_CODE)
 YK_RANDOM_DOUBLES(AS_CODE)
@@ -54,11 +54,15 @@ typedef struct job {
         const job *j = arg;                                                                                            \
         const N low = j->low.FIELD_##code, high = j->high.FIELD_##code;                                                \
         N *restrict z = j->to;                                                                                         \
-        for (size_t i = lo; i < hi; i++) {                                                                             \
-            const u64 bits = bits_of(j->key, j->start, i);                                                             \
-            N r;                                                                                                       \
-            __VA_ARGS__                                                                                                \
-            z[i] = r;                                                                                                  \
+        for (size_t i = lo; i < hi;) {                                                                                 \
+            u32 x[4]; /* both halves of a block, as bits_of() gives them */                                            \
+            block_of(x, j->key, j->start + i / 2);                                                                     \
+            for (size_t half = i % 2; half < 2 && i < hi; half++, i++) {                                               \
+                const u64 bits = (u64)x[2 * half + 1] << 32 | x[2 * half];                                             \
+                N r;                                                                                                   \
+                __VA_ARGS__                                                                                            \
+                z[i] = r;                                                                                              \
+            }                                                                                                          \
         }                                                                                                              \
     }
 YK_RANDOM_BODIES(LOOP)

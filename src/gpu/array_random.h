@@ -25,14 +25,16 @@
             key1 += 0xBB67AE85u;                                                                                       \
         }                                                                                                              \
     })                                                                                                                 \
-    X(FN u64 bits_of(const u64 key, const u64 start, const u64 i) {                                                    \
-        u32 x[4];                                                                                                      \
-        const u64 block = start + i / 2;                                                                               \
+    X(FN void block_of(u32 *x, const u64 key, const u64 block) {                                                       \
         x[0] = (u32)block;                                                                                             \
         x[1] = (u32)(block >> 32);                                                                                     \
         x[2] = 0;                                                                                                      \
         x[3] = 0;                                                                                                      \
         philox(x, (u32)key, (u32)(key >> 32));                                                                         \
+    })                                                                                                                 \
+    X(FN u64 bits_of(const u64 key, const u64 start, const u64 i) {                                                    \
+        u32 x[4];                                                                                                      \
+        block_of(x, key, start + i / 2);                                                                               \
         return i % 2 ? (u64)x[3] << 32 | x[2] : (u64)x[1] << 32 | x[0];                                                \
     })                                                                                                                 \
     X(FN u64 below(const u64 bits, const u64 range) {                                                                  \

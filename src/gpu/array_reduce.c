@@ -53,14 +53,21 @@ static void take_runs(size_t lo, size_t hi, const void *arg)
     }
 }
 
-/* Rows: results [lo, hi), BLOCK at a time. */
+/* Rows: so many results at a time that what they read together is a few lines of the cache, and every worker has some. */
+static size_t row_width(const job *j)
+{
+    return YK_MAX((size_t)64, YK_MIN((size_t)BLOCK, j->outer->elements / 64));
+}
+
+/* Parts of rows [lo, hi), each row_width() results but for the last. */
 static void take_rows(size_t lo, size_t hi, const void *arg)
 {
     const job *j = arg;
     uint64_t buffer[BLOCK];
-    j->fold->start(hi - lo, j->acc + lo * j->fold->size);
-    for (size_t at = lo; at < hi; at += BLOCK) {
-        size_t n = YK_MIN((size_t)BLOCK, hi - at);
+    size_t width = row_width(j), end = YK_MIN(hi * width, j->outer->elements);
+    for (size_t at = lo * width; at < end; at += width) {
+        size_t n = YK_MIN(width, end - at);
+        j->fold->start(n, j->acc + at * j->fold->size);
         for (size_t i = 0; i < j->inner->elements; i++) {
             const char *data = j->data + offset_of(j->inner, i) * (ptrdiff_t)j->size;
             yk_layout_gather(j->outer, 0, data, j->type, at, n, buffer, j->computed);
@@ -109,10 +116,11 @@ static int reduce_here(yoke_array *out, const yk_fold *fold, unsigned computed, 
         return -ENOMEM;
     }
     int err = 0;
+    size_t parts = rows ? (n + row_width(&j) - 1) / row_width(&j) : n;
     if (outer->elements * inner->elements > SERIAL)
-        err = yk_loop(yk_array_pool(out->stream), n, rows ? take_rows : take_runs, &j);
+        err = yk_loop(yk_array_pool(out->stream), parts, rows ? take_rows : take_runs, &j);
     else
-        (rows ? take_rows : take_runs)(0, n, &j);
+        (rows ? take_rows : take_runs)(0, parts, &j);
     if (err == 0)
         finish(&j, outer->elements, out);
     else

@@ -82,7 +82,7 @@ static yoke_array *sorted(const char *what, const yoke_array *a, ptrdiff_t axis,
         yoke_array *wide = line ? yk_array_broadcast(line, keys->ndim, keys->shape) : NULL;
         values = wide ? yoke_array_copy(wide) : NULL;
     }
-    if (keys && (values || !places) && sort_lines(keys, values) == 0)
+    if (keys && keys->ndim > 0 && (values || !places) && sort_lines(keys, values) == 0)
         r = yoke_array_transpose(places ? values : keys, axis_back(a->ndim, d));
     return yoke_array_end(&scope, r ? yoke_array_astype(r, places ? YOKE_I64 : a->type) : NULL);
 }
@@ -119,7 +119,7 @@ yoke_array *yoke_array_unique(const yoke_array *a)
     }
     yoke_array *keys = line ? sortable(line) : NULL, *out = yoke_array_empty_like(keys);
     yoke_array *count = yoke_array_empty(a->stream, YOKE_U64, YOKE_NO_DIMS);
-    if (out && count && sort_lines(keys, NULL) == 0 &&
+    if (keys && out && count && sort_lines(keys, NULL) == 0 &&
         yk_stream_unique(a->stream, number_of(keys->type), keys->shape[0], keys->data, out->data, count->data) == 0)
         r = first_of(out, count);
     return yoke_array_end(&scope, r ? yoke_array_astype(r, a->type) : NULL);

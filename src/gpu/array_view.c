@@ -215,8 +215,8 @@ static bool new_lengths(const yoke_array *a, yoke_dims shape, size_t *ret)
  * group the old ones must follow one another, and the new ones divide them (as NumPy's attempt to reshape without a copy). */
 static bool new_steps(const yoke_array *a, size_t ndim, const size_t *shape, ptrdiff_t *ret)
 {
-    size_t old_shape[YOKE_DIMS], olds = 0, o = 0, n = 0;
-    ptrdiff_t old_step[YOKE_DIMS];
+    size_t old_shape[YOKE_DIMS] = {0}, olds = 0, o = 0, n = 0;
+    ptrdiff_t old_step[YOKE_DIMS] = {0};
     for (size_t d = 0; d < a->ndim; d++)
         if (a->shape[d] != 1) {
             old_shape[olds] = a->shape[d];

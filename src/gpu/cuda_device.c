@@ -144,17 +144,18 @@ static bool is_meant(const char *arg, unsigned i)
     return is_id || strcasecmp(arg, about.pci) == 0 || strcasestr(about.name, arg);
 }
 
-/* The number, part of the name, the beginning of the identity that nvidia-smi -L shows, or the place on the bus. */
+/* The number, part of the name, the beginning of the identity that nvidia-smi -L shows, or the place on the bus. Digits alone
+ * are always the number: "1" must not find the one device there is by its name, H100. */
 int yk_cuda_find(const char *arg, yk_error *e)
 {
     int count = yk_cuda_load(e);
     if (count < 0)
         return count;
-    char *end;
-    unsigned long number = strtoul(arg, &end, 10);
-    if (*arg >= '0' && *arg <= '9' && !*end && number < (unsigned long)count)
+    const bool is_number = *arg && strspn(arg, "0123456789") == strlen(arg);
+    unsigned long number = is_number ? strtoul(arg, NULL, 10) : 0;
+    if (is_number && number < (unsigned long)count)
         return (int)number;
-    for (unsigned i = 0; *arg && i < (unsigned)count; i++)
+    for (unsigned i = 0; *arg && !is_number && i < (unsigned)count; i++)
         if (is_meant(arg, i))
             return (int)i;
     return yk_errorf(e, ENOENT, "cuda: no device is called \"%s\"; there %s %d", arg, count == 1 ? "is" : "are", count);

@@ -416,7 +416,8 @@ static int run(struct nvrtc_program *p, const yk_cuda_source *source, const opti
     else
         result = GET(nvrtcGetCUBIN, &b->image, &call);
     if (result != OK || b->image.len == 0)
-        return yk_errorf(e, result == OUT_OF_MEMORY ? ENOMEM : EIO, "cuda: %s: %s: error %d", source->name, call, result);
+        return yk_errorf(e, result == OUT_OF_MEMORY ? ENOMEM : EIO, "cuda: %s: %s: error %d%s", source->name, call, result,
+                         result == OUT_OF_MEMORY ? " (no memory)" : "");
     if (b->log.failed || b->numbers.failed)
         return yk_errorf(e, ENOMEM, "cuda: no memory for what the compiler says of %s", source->name);
     return 0;

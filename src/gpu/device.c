@@ -203,12 +203,17 @@ yoke_device *yoke_device_open(const char *uri)
     return dev;
 }
 
+static bool is_parents(const yoke_device *dev)
+{
+    return dev->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed) && dev != &no_device;
+}
+
 int yoke_device_close(yoke_device *dev)
 {
     if (!dev || dev == &no_device)
         return 0;
-    if (dev->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))
-        return -ECHILD; /* the parent's */
+    if (is_parents(dev))
+        return -ECHILD;
     int err = yk_device_check(dev);
     if (dev->opened) {
         yk_streams_close(dev);
@@ -229,14 +234,14 @@ int yoke_device_close(yoke_device *dev)
 
 int yk_device_check(yoke_device *dev)
 {
-    if (YK_UNLIKELY(dev->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed)))
+    if (YK_UNLIKELY(is_parents(dev)))
         return -ECHILD;
     return atomic_load_explicit(&dev->status, memory_order_relaxed);
 }
 
 bool yk_device_usable(const yoke_device *dev)
 {
-    return dev->opened && dev->fork_generation == atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
+    return dev->opened && !is_parents(dev);
 }
 
 int yoke_device_status(yoke_device *dev)
@@ -251,12 +256,20 @@ const yoke_device_info *yoke_device_about(yoke_device *dev)
 
 const char *yoke_device_error(yoke_device *dev)
 {
-    if (dev->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))
+    if (is_parents(dev))
         return "the device was opened before this process was made by fork(): open it again here";
     yk_mutex_lock(&dev->lock);
-    memcpy(dev->text, dev->error.text, sizeof dev->text);
+    if (strcmp(dev->text, dev->error.text) != 0) /* else another thread may be reading it */
+        memcpy(dev->text, dev->error.text, sizeof dev->text);
     yk_mutex_unlock(&dev->lock);
     return dev->text;
+}
+
+void yk_device_last_error(yoke_device *dev, yk_error *ret)
+{
+    yk_mutex_lock(&dev->lock);
+    *ret = dev->error;
+    yk_mutex_unlock(&dev->lock);
 }
 
 /* " (last kernels: c, b, a)", newest first. */

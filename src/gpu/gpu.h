@@ -134,6 +134,8 @@ bool yk_device_usable(const yoke_device *dev);
 /* Keeps e as the device's last error, with the names of the stream's (may be NULL) last kernels if it came late; an error
  * after which nothing works (-ENODEV) becomes the device's status. Returns code. */
 int yk_device_fail(yoke_device *dev, yoke_stream *s, const yk_error *e);
+/* A copy of the last error, for threads that share a device: the text of yoke_device_error() may change under them. */
+void yk_device_last_error(yoke_device *dev, yk_error *ret);
 
 /* Gives back the kernels of arrays. (array_device.c) */
 void yk_array_kernels_close(yoke_device *dev);

@@ -173,7 +173,7 @@ static const yk_any_view *view_of(const launch *l, unsigned i)
     return (const yk_any_view *)(const void *)(l->task_args + task_param(l->k, i)->offset);
 }
 
-static __attribute__((format(printf, 2, 3))) int refuse(const launch *l, const char *format, ...)
+static __attribute__((format(printf, 3, 4))) int refuse(const launch *l, int code, const char *format, ...)
 {
     char text[400];
     va_list ap;
@@ -181,8 +181,8 @@ static __attribute__((format(printf, 2, 3))) int refuse(const launch *l, const c
     int at = snprintf(text, sizeof text, "%s: ", l->k->name);
     vsnprintf(text + at, sizeof text - (size_t)at, format, ap);
     va_end(ap);
-    yk_run_refuse(-EINVAL, text);
-    return -EINVAL;
+    yk_run_refuse(-code, text);
+    return -code;
 }
 
 /* How many elements of its type a view has. */
@@ -192,9 +192,10 @@ static int count_view(const launch *l, unsigned i, size_t *ret)
     const yk_any_view *v = view_of(l, i);
     size_t size = is_plain(p->code) ? p->size : 1, count;
     if (yk_view_count(v, size, &count) < 0 || !yk_view_is_contiguous(v))
-        return refuse(l, "array \"%s\" must lie in one piece", p->name);
+        return refuse(l, EINVAL, "array \"%s\" must lie in one piece", p->name);
     if (count * size % p->size)
-        return refuse(l, "array \"%s\" has %zu bytes, no multiple of the %u of an element", p->name, count * size, p->size);
+        return refuse(l, EINVAL, "array \"%s\" has %zu bytes, no multiple of the %u of an element", p->name, count * size,
+                      p->size);
     *ret = count * size / p->size;
     return 0;
 }
@@ -205,7 +206,7 @@ static int find_n(launch *l)
     size_t n;
     if (giver < 0) {
         memcpy(&l->n, l->task_args + l->k->task->params[0].offset, sizeof l->n);
-        return l->n < 0 ? refuse(l, "n is %ld, and should be 0 or more", l->n) : 0;
+        return l->n < 0 ? refuse(l, EINVAL, "n is %ld, and should be 0 or more", l->n) : 0;
     }
     int err = count_view(l, (unsigned)giver, &n);
     l->n = (long)n;
@@ -224,8 +225,8 @@ static int check_counts(launch *l)
         if (count_view(l, i, &there) < 0)
             return -EINVAL;
         if (there != l->counts[i])
-            return refuse(l, "array \"%s\" has %zu elements, and should have %zu (%s)", k->params[i].name, there, l->counts[i],
-                          k->params[i].count);
+            return refuse(l, EINVAL, "array \"%s\" has %zu elements, and should have %zu (%s)", k->params[i].name, there,
+                          l->counts[i], k->params[i].count);
     }
     return 0;
 }
@@ -256,16 +257,26 @@ typedef struct lane {
     long lo, hi;
 } lane;
 
+/* Pinned memory goes back last: after an error the stream may be copying yet, until it has been closed. */
 static void lane_close(lane *a, const launch *l)
 {
     yoke_device *dev = a->stream ? yoke_stream_device(a->stream) : NULL;
-    for (unsigned i = 0; dev && i < l->k->nparams; i++) {
+    for (unsigned i = 0; dev && i < l->k->nparams; i++)
         yoke_stream_free(a->stream, a->memory[i]);
-        yk_pinned_return(dev, a->pinned[i]);
-    }
     yoke_stream_event_close(a->done);
     yoke_stream_close(a->stream);
+    for (unsigned i = 0; dev && i < l->k->nparams; i++)
+        yk_pinned_return(dev, a->pinned[i]);
     free(a->args);
+}
+
+/* Why there is no stream, event or memory of the device. */
+static int wanting(yoke_device *dev)
+{
+    yk_error e;
+    int err = yk_device_check(dev);
+    yk_device_last_error(dev, &e);
+    return err < 0 ? err : e.code < 0 ? e.code : -ENOMEM;
 }
 
 /* elements: of a piece; whole arrays where the call is not cut. */
@@ -274,10 +285,14 @@ static int lane_open(lane *a, const launch *l, yoke_device *dev, size_t elements
     const yoke_kernel *k = l->k;
     yk_error e = {0};
     a->args = yk_sys.malloc(k->args_size);
-    a->stream = a->args ? yoke_stream_open(dev) : NULL;
+    if (!a->args) {
+        yk_errorf(&e, ENOMEM, "no memory");
+        return yk_device_fail(dev, NULL, &e);
+    }
+    a->stream = yoke_stream_open(dev);
     a->done = a->stream ? yoke_stream_event_open(dev) : NULL;
     if (!a->done)
-        return -ENOMEM;
+        return wanting(dev);
     memcpy(a->args, l->args, k->args_size);
     for (unsigned i = 0; i < k->nparams; i++) {
         size_t bytes = (elements < (size_t)l->n ? elements : l->counts[i]) * k->params[i].size;
@@ -285,7 +300,7 @@ static int lane_open(lane *a, const launch *l, yoke_device *dev, size_t elements
             continue;
         a->memory[i] = yoke_stream_alloc(a->stream, bytes);
         if (!a->memory[i])
-            return -ENOMEM;
+            return wanting(dev);
         a->pinned[i] = l->staged[i] ? yk_pinned_borrow(dev, bytes, &e) : NULL;
         if (l->staged[i] && !a->pinned[i])
             return yk_device_fail(dev, a->stream, &e);
@@ -406,7 +421,8 @@ static long piece_of(const launch *l)
     return YK_MIN(YK_MAX(elements, (long)PIECE_ROUND), l->n);
 }
 
-static int run_pieces(const launch *l, yoke_device *dev, long piece)
+/* e: the first error, before those that closing the lanes may bring. */
+static int run_pieces(const launch *l, yoke_device *dev, long piece, yk_error *e)
 {
     lane lanes[LANES] = {{0}};
     int used = (int)YK_MIN((l->n + piece - 1) / piece, (long)LANES), err = 0;
@@ -416,8 +432,12 @@ static int run_pieces(const launch *l, yoke_device *dev, long piece)
         err = run_piece(l, &lanes[turn % used], lo, YK_MIN(lo + piece, l->n));
         yoke_progress((double)lo, (double)l->n);
     }
+    if (err < 0)
+        yk_device_last_error(dev, e);
     for (int i = 0; i < used; i++) {
         int late = finish_piece(l, &lanes[i]);
+        if (err == 0 && late < 0)
+            yk_device_last_error(dev, e);
         err = err < 0 ? err : late;
     }
     for (int i = 0; i < used; i++)
@@ -437,9 +457,10 @@ static void run_on_device(launch *l, yoke_device *dev)
     long piece = piece_of(l);
     if (piece == l->n && (size_t)piece > yk_piece_bytes)
         memset(l->staged, 0, sizeof l->staged); /* not worth as much pinned memory as a whole array has */
-    int err = run_pieces(l, dev, piece);
+    yk_error e = {0};
+    int err = run_pieces(l, dev, piece, &e);
     if (err < 0)
-        yoke_fail(err, "%s: %s", yoke_device_about(dev)->uri, yoke_device_error(dev));
+        yk_fail(l->k->file, (int)l->k->line, err, "%s: %s", yoke_device_about(dev)->uri, e.text);
 }
 
 static void run_on_cpu(const launch *l)
@@ -463,11 +484,26 @@ static void run_where_cheaper(launch *l, yoke_device *dev)
     yk_cost_learn(cost_of(l->k), (size_t)l->n, place, yoke_now() - start);
 }
 
+/* Memory of a device that is not the executor's: the host must not touch it, not even to copy it. */
+static int check_reach(const launch *l, yoke_executor *ex)
+{
+    for (unsigned i = 0; i < l->k->nparams; i++) {
+        const yk_param *p = &l->k->params[i];
+        const yk_span *span = p->kind == YK_VAL || l->counts[i] == 0 ? NULL : yk_span_of(view_of(l, i)->ptr);
+        if (span && span->dev->driver != &yk_gpu_cpu && span->dev != yoke_executor_device(ex))
+            return refuse(l, EFAULT, "array \"%s\" is memory of %s, which %s cannot reach", p->name, span->dev->info.uri,
+                          ex ? ex->uri : "this thread");
+    }
+    return 0;
+}
+
 static void run(launch *l)
 {
     yoke_executor *ex = yoke_current_executor();
     yoke_device *dev = yoke_executor_device(ex);
     bool all_on_host = true;
+    if (check_reach(l, ex) < 0)
+        return;
     for (unsigned i = 0; dev && i < l->k->nparams; i++) {
         l->host[i] = l->k->params[i].kind != YK_VAL && l->counts[i] > 0 && is_on_host(dev, view_of(l, i)->ptr);
         l->staged[i] = l->host[i] && (dev->info.is_gpu || yk_stage_always) && !yk_is_pinned(view_of(l, i)->ptr);
@@ -486,7 +522,7 @@ void yk_kernel_run(yoke_kernel *k, const void *task_args)
 {
     launch l = {.k = k, .task_args = task_args, .args = yk_sys.calloc(1, k->args_size)};
     if (!l.args) {
-        yoke_fail(ENOMEM, "no memory");
+        yk_fail(k->file, (int)k->line, ENOMEM, "no memory");
         return;
     }
     if (gather(&l) == 0 && l.n > 0)

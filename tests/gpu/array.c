@@ -4,10 +4,10 @@
 #include "test.h"
 #include <yoke.h>
 
-/* Calls fn on the CPU, with its threads and without, and on an OpenCL device if there is one. */
+/* Calls fn on the CPU, with its threads and without, and on an OpenCL and a CUDA device if there is one. */
 static void on_each_device(void (*fn)(yoke_device *dev, yoke_stream *s))
 {
-    static const char *const uris[] = {"cpu", "cpu:3", "opencl"};
+    static const char *const uris[] = {"cpu", "cpu:3", "opencl", "cuda"};
     for (unsigned i = 0; i < YK_COUNT_OF(uris); i++) {
         yoke_device *dev = yoke_device_open(uris[i]);
         if (i < 2)
@@ -425,7 +425,7 @@ TEST(the_normal_distribution_is_that_of_the_tables)
     CHECK(yk_normal_of(0) == -yk_normal_of(UINT64_MAX));
 }
 
-static uint64_t digest[3][6];
+static uint64_t digest[4][6];
 static unsigned digests;
 
 static void take_digest(yoke_stream *s, yoke_array *a, unsigned k)

@@ -182,6 +182,9 @@ TEST(a_device_is_found_by_name_identity_and_place)
     CHECK_INT(C.find("2", &e), 2);
     CHECK_INT(C.find("3", &e), -ENOENT);
     CHECK_STR(e.text, "cuda: no device is called \"3\"; there are 3");
+    CHECK_INT(C.find("100", &e), -ENOENT); /* all are called so, but digits are a number */
+    CHECK_INT(C.find("18446744073709551616", &e), -ENOENT);
+    CHECK_INT(C.find("a100", &e), 0);
     CHECK_INT(C.find("GPU-03", &e), -ENOENT);
     CHECK_INT(C.find("", &e), -ENOENT);
     yoke_device d = {.driver = &C};

@@ -127,12 +127,12 @@ static void check_plan(const yoke_kernel *k, unsigned items, unsigned run, unsig
 
 TEST(plans)
 {
-    check_plan(&yoke_kernel_copy_f32, 16, 4, 2);
-    check_plan(&yoke_kernel_triad_f64, 4, 2, 3);
-    check_plan(&yoke_kernel_bytes, 64, 16, 2);
+    check_plan(&yoke_kernel_copy_f32, 8, 4, 2);
+    check_plan(&yoke_kernel_triad_f64, 2, 2, 3);
+    check_plan(&yoke_kernel_bytes, 32, 16, 2);
     check_plan(&yoke_kernel_widen, 16, 8, 2);
-    check_plan(&yoke_kernel_filled, 16, 4, 1);
-    check_plan(&yoke_kernel_scattered, 16, 4, 1);
+    check_plan(&yoke_kernel_filled, 8, 4, 1);
+    check_plan(&yoke_kernel_scattered, 8, 4, 1);
     check_plan(&yoke_kernel_nothing_of_elements, 4, 1, 0);
     check_plan(&yoke_kernel_threes, 4, 1, 0);
     yk_plan p;
@@ -180,7 +180,7 @@ TEST(vectors_in_cuda)
                "extern \"C\" __global__ void __launch_bounds__(256) kernel_copy_f32(const long yk_begin, "
                "const long yk_end, "
                "const long n, const float *__restrict__ x, float *__restrict__ y)");
-    check_text(k, &cuda, "union { float e[16]; uint4 v[4]; } yk_r_x;");
+    check_text(k, &cuda, "union { float e[8]; uint4 v[2]; } yk_r_x;");
     check_text(k, &cuda, "yk_r_x.v[yk_r * 1 + yk_w] = ((const uint4 *)(x + yk_at + yk_r * 1024))[yk_w];");
     check_text(k, &cuda, "((uint4 *)(y + yk_at + yk_r * 1024))[yk_w] = yk_r_y.v[yk_r * 1 + yk_w];");
     check_text(k, &cuda, "yk_r_y.e[yk_k] = yk_r_x.e[yk_k];");
