@@ -40,7 +40,8 @@
 /* In YOKE_DEVICE_CODE: before a function for kernels to call, before a constant or a table of them, and in the
  * type of a parameter of such a function that points to an array of a kernel: YOKE_FN float at(YOKE_GLOBAL const
  * float *x, long i). */
-#define YOKE_FN static inline __attribute__((unused)) YK_KERNEL_NUMBERS
+#define YOKE_FN YK_FUNCTION
+#define YK_FUNCTION static inline __attribute__((unused)) YK_KERNEL_NUMBERS
 #define YOKE_CONST static const __attribute__((unused))
 #define YOKE_GLOBAL
 

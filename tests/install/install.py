@@ -99,7 +99,7 @@ def no_path_of_the_build_is_left_in_the_library():
 @test
 def pkg_config_has_no_flags_of_its_own():
     equal([w for w in pkg_config("--cflags") if not w.startswith("-I")], [])
-    equal([w for w in pkg_config("--libs") if w.startswith("-l")], ["-lyoke"])
+    equal([w for w in pkg_config("--libs") if w.startswith("-l")], ["-lyoke", "-lm"])
     has(pkg_config("--static", "--libs"), "-pthread")
     has(pkg_config("--modversion")[0], ".")
 
