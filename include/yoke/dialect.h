@@ -59,25 +59,25 @@
 #define yoke_fast_divide(a, b) ((float)(a) / (float)(b))
 
 /* The bits of a number. */
-static inline __attribute__((unused)) unsigned yoke_as_uint(float yk_x)
+static inline unsigned yoke_as_uint(float yk_x)
 {
     unsigned yk_bits;
     memcpy(&yk_bits, &yk_x, sizeof yk_bits);
     return yk_bits;
 }
-static inline __attribute__((unused)) float yoke_as_float(unsigned yk_bits)
+static inline float yoke_as_float(unsigned yk_bits)
 {
     float yk_x;
     memcpy(&yk_x, &yk_bits, sizeof yk_x);
     return yk_x;
 }
-static inline __attribute__((unused)) unsigned long yoke_as_ulong(double yk_x)
+static inline unsigned long yoke_as_ulong(double yk_x)
 {
     unsigned long yk_bits;
     memcpy(&yk_bits, &yk_x, sizeof yk_bits);
     return yk_bits;
 }
-static inline __attribute__((unused)) double yoke_as_double(unsigned long yk_bits)
+static inline double yoke_as_double(unsigned long yk_bits)
 {
     double yk_x;
     memcpy(&yk_x, &yk_bits, sizeof yk_x);

@@ -143,6 +143,7 @@ typedef struct yoke_device_memory {
     size_t blocks;           /* handed out */
     uint64_t allocs, reused; /* calls so far; those that needed no call of the driver */
 } yoke_device_memory;
+/* How much of the device's memory is in use. 0 or what yoke_device_status() says. */
 YOKE_API int yoke_device_memory_stats(yoke_device *dev, yoke_device_memory *ret);
 /* Gives what is kept back to the driver. */
 YOKE_API int yoke_device_trim(yoke_device *dev);
