@@ -173,7 +173,7 @@ static const yk_any_view *view_of(const launch *l, unsigned i)
     return (const yk_any_view *)(const void *)(l->task_args + task_param(l->k, i)->offset);
 }
 
-static __attribute__((format(printf, 3, 4))) int refuse(const launch *l, int code, const char *format, ...)
+static __attribute__((format(printf, 2, 3))) int refuse(const launch *l, const char *format, ...)
 {
     char text[400];
     va_list ap;
@@ -181,8 +181,8 @@ static __attribute__((format(printf, 3, 4))) int refuse(const launch *l, int cod
     int at = snprintf(text, sizeof text, "%s: ", l->k->name);
     vsnprintf(text + at, sizeof text - (size_t)at, format, ap);
     va_end(ap);
-    yk_run_refuse(-code, text);
-    return -code;
+    yk_run_refuse(-EINVAL, text);
+    return -EINVAL;
 }
 
 /* How many elements of its type a view has. */
@@ -192,9 +192,9 @@ static int count_view(const launch *l, unsigned i, size_t *ret)
     const yk_any_view *v = view_of(l, i);
     size_t size = is_plain(p->code) ? p->size : 1, count;
     if (yk_view_count(v, size, &count) < 0 || !yk_view_is_contiguous(v))
-        return refuse(l, EINVAL, "array \"%s\" must lie in one piece", p->name);
+        return refuse(l, "array \"%s\" must lie in one piece", p->name);
     if (count * size % p->size)
-        return refuse(l, EINVAL, "array \"%s\" has %zu bytes, no multiple of the %u of an element", p->name, count * size,
+        return refuse(l, "array \"%s\" has %zu bytes, no multiple of the %u of an element", p->name, count * size,
                       p->size);
     *ret = count * size / p->size;
     return 0;
@@ -203,10 +203,10 @@ static int count_view(const launch *l, unsigned i, size_t *ret)
 static int find_n(launch *l)
 {
     int giver = array_of_n(l->k);
-    size_t n;
+    size_t n = 0;
     if (giver < 0) {
         memcpy(&l->n, l->task_args + l->k->task->params[0].offset, sizeof l->n);
-        return l->n < 0 ? refuse(l, EINVAL, "n is %ld, and should be 0 or more", l->n) : 0;
+        return l->n < 0 ? refuse(l, "n is %ld, and should be 0 or more", l->n) : 0;
     }
     int err = count_view(l, (unsigned)giver, &n);
     l->n = (long)n;
@@ -219,13 +219,13 @@ static int check_counts(launch *l)
     const yoke_kernel *k = l->k;
     k->counts(l->args, l->counts);
     for (unsigned i = 0; i < k->nparams; i++) {
-        size_t there;
+        size_t there = 0;
         if (k->params[i].kind == YK_VAL)
             continue;
         if (count_view(l, i, &there) < 0)
             return -EINVAL;
         if (there != l->counts[i])
-            return refuse(l, EINVAL, "array \"%s\" has %zu elements, and should have %zu (%s)", k->params[i].name, there,
+            return refuse(l, "array \"%s\" has %zu elements, and should have %zu (%s)", k->params[i].name, there,
                           l->counts[i], k->params[i].count);
     }
     return 0;
@@ -490,9 +490,13 @@ static int check_reach(const launch *l, yoke_executor *ex)
     for (unsigned i = 0; i < l->k->nparams; i++) {
         const yk_param *p = &l->k->params[i];
         const yk_span *span = p->kind == YK_VAL || l->counts[i] == 0 ? NULL : yk_span_of(view_of(l, i)->ptr);
-        if (span && span->dev->driver != &yk_gpu_cpu && span->dev != yoke_executor_device(ex))
-            return refuse(l, EFAULT, "array \"%s\" is memory of %s, which %s cannot reach", p->name, span->dev->info.uri,
-                          ex ? ex->uri : "this thread");
+        if (span && span->dev->driver != &yk_gpu_cpu && span->dev != yoke_executor_device(ex)) {
+            char text[300];
+            snprintf(text, sizeof text, "%.60s: array \"%.60s\" is memory of %s, which %.100s cannot reach", l->k->name, p->name,
+                     span->dev->info.uri, ex ? ex->uri : "this thread");
+            yk_run_refuse(-EFAULT, text);
+            return -EFAULT;
+        }
     }
     return 0;
 }
