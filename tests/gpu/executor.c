@@ -327,6 +327,45 @@ TEST(one_of_many_jobs_fails_alone)
         }
 }
 
+/* A job that failed waits for its streams, which copy to and from its pinned memory: until then nobody else has that. */
+TEST(pinned_memory_is_kept_while_streams_use_it)
+{
+    fake_cuda *f = use_it();
+    yoke_executor *ex = open_good("cuda");
+    yoke_device *dev = yoke_executor_device(ex);
+    yk_error e = {0};
+    void *mine[20];
+    set_arrays();
+    check_good(add_once(ex));
+    f->fail("cuEventRecord", 1, 999);
+    f->hold(true);
+    yoke_future *job = yoke_launch(ex, add_to, N, 3, x, y);
+    while (!*f->failed())
+        usleep(1000);
+    for (unsigned i = 0; i < YK_COUNT_OF(mine); i++) {
+        mine[i] = yk_pinned_borrow(dev, PIECE * sizeof *x, &e);
+        CHECK(mine[i]);
+        usleep(1000);
+    }
+    for (unsigned i = 0; i < YK_COUNT_OF(mine); i++)
+        memset(mine[i], 0x5a, PIECE * sizeof *x);
+    f->hold(false);
+    CHECK_INT(end_of(job), -EIO);
+    CHECK_HAS(text, "cuEventRecord");
+    for (unsigned i = 0; i < YK_COUNT_OF(mine); i++) {
+        const unsigned char *bytes = mine[i];
+        for (size_t b = 0; b < PIECE * sizeof *x; b++)
+            if (bytes[b] != 0x5a)
+                test_fail(__FILE__, __LINE__, "byte %zu of block %u was written by another", b, i);
+        yk_pinned_return(dev, mine[i]);
+    }
+    set_arrays();
+    check_good(add_once(ex));
+    check_added(y, 1);
+    yoke_close(ex);
+    check_nothing_left(f);
+}
+
 /* ---- A lost device ---- */
 
 TEST(jobs_after_a_loss_say_that_it_is_lost)
