@@ -421,13 +421,14 @@ static long piece_of(const launch *l)
     return YK_MIN(YK_MAX(elements, (long)PIECE_ROUND), l->n);
 }
 
-/* e: the first error, before those that closing the lanes may bring. */
-static int run_pieces(const launch *l, yoke_device *dev, long piece, yk_error *e)
+/* e: the first error, before those that closing the lanes may bring. began: whether arrays may have been written. */
+static int run_pieces(const launch *l, yoke_device *dev, long piece, bool *began, yk_error *e)
 {
     lane lanes[LANES] = {{0}};
     int used = (int)YK_MIN((l->n + piece - 1) / piece, (long)LANES), err = 0;
     for (int i = 0; i < used && err == 0; i++)
         err = lane_open(&lanes[i], l, dev, (size_t)piece);
+    *began = err == 0;
     for (long lo = 0, turn = 0; lo < l->n && err == 0 && !yoke_cancelled(); lo += piece, turn++) {
         err = run_piece(l, &lanes[turn % used], lo, YK_MIN(lo + piece, l->n));
         yoke_progress((double)lo, (double)l->n);
@@ -451,16 +452,18 @@ static bool is_on_host(const yoke_device *dev, const void *p)
     return !span || span->dev != dev;
 }
 
-static void run_on_device(launch *l, yoke_device *dev)
+static int run_on_device(launch *l, yoke_device *dev, bool *began, yk_error *e)
 {
     yk_analyse_kernel(l->k, &l->uses);
     long piece = piece_of(l);
     if (piece == l->n && (size_t)piece > yk_piece_bytes)
         memset(l->staged, 0, sizeof l->staged); /* not worth as much pinned memory as a whole array has */
-    yk_error e = {0};
-    int err = run_pieces(l, dev, piece, &e);
-    if (err < 0)
-        yk_fail(l->k->file, (int)l->k->line, err, "%s: %s", yoke_device_about(dev)->uri, e.text);
+    return run_pieces(l, dev, piece, began, e);
+}
+
+static void tell(const launch *l, const yoke_device *dev, int err, const yk_error *e)
+{
+    yk_fail(l->k->file, (int)l->k->line, err, "%s: %s", dev->info.uri, e->text);
 }
 
 static void run_on_cpu(const launch *l)
@@ -468,7 +471,8 @@ static void run_on_cpu(const launch *l)
     yk_loop(NULL, (size_t)l->n, l->k->chunk, l->args);
 }
 
-/* All arrays are memory of the host: either can do it. The kernel is built before the clock runs. */
+/* All arrays are memory of the host: either can do it. The kernel is built before the clock runs. A device that fails before
+ * it has begun, for want of memory, say, leaves the work to the CPU. */
 static void run_where_cheaper(launch *l, yoke_device *dev)
 {
     yk_error e = {0};
@@ -477,11 +481,16 @@ static void run_where_cheaper(launch *l, yoke_device *dev)
     if (!ready || ready->status < 0)
         place = YK_ON_CPU;
     int64_t start = yoke_now();
-    if (place == YK_ON_DEVICE)
-        run_on_device(l, dev);
-    else
+    bool began = false;
+    int err = place == YK_ON_DEVICE ? run_on_device(l, dev, &began, &e) : 0;
+    if (place == YK_ON_CPU || (err < 0 && !began))
         run_on_cpu(l);
-    yk_cost_learn(cost_of(l->k), (size_t)l->n, place, yoke_now() - start);
+    else if (err < 0)
+        tell(l, dev, err, &e);
+    if (err < 0)
+        yk_cost_failed(cost_of(l->k), (size_t)l->n);
+    else
+        yk_cost_learn(cost_of(l->k), (size_t)l->n, place, yoke_now() - start);
 }
 
 /* Memory of a device that is not the executor's: the host must not touch it, not even to copy it. */
@@ -505,7 +514,9 @@ static void run(launch *l)
 {
     yoke_executor *ex = yoke_current_executor();
     yoke_device *dev = yoke_executor_device(ex);
-    bool all_on_host = true;
+    bool all_on_host = true, began = false;
+    int err = 0;
+    yk_error e = {0};
     if (check_reach(l, ex) < 0)
         return;
     for (unsigned i = 0; dev && i < l->k->nparams; i++) {
@@ -519,7 +530,9 @@ static void run(launch *l)
     else if (yk_executor_places(ex) && all_on_host)
         run_where_cheaper(l, dev);
     else
-        run_on_device(l, dev);
+        err = run_on_device(l, dev, &began, &e);
+    if (err < 0)
+        tell(l, dev, err, &e);
 }
 
 void yk_kernel_run(yoke_kernel *k, const void *task_args)

@@ -409,6 +409,33 @@ TEST(without_its_device_gpu_goes_on_with_the_cpu)
     check_nothing_left(f);
 }
 
+/* A device that has no stream left, or no memory, costs no job; one that fails in the middle does, but is soon left alone. */
+TEST(gpu_does_not_take_failing_for_being_quick)
+{
+    enum { JOBS = 100 };
+    static const char *const calls[] = {"cuStreamCreate", "cuEventCreate", "cuLaunchKernel"};
+    fake_cuda *f = use_it();
+    for (size_t c = 0; c < YK_COUNT_OF(calls); c++) {
+        yoke_executor *ex = open_good("gpu");
+        int bad = 0, tried = 0;
+        for (int j = 0; j < JOBS; j++) {
+            f->fail(calls[c], 1, 999);
+            set_arrays();
+            int err = add_once(ex);
+            bad += err < 0;
+            tried += *f->failed() != '\0';
+            if (err == 0)
+                check_added(y, 1);
+        }
+        f->fail(NULL, 0, 0);
+        if (c < 2)
+            CHECK_INT(bad, 0);
+        CHECK(bad <= tried && tried < JOBS * 3 / 4);
+        yoke_close(ex);
+        check_nothing_left(f);
+    }
+}
+
 /* ---- The host has no memory ---- */
 
 static void try_without(fake_cuda *f, const char *entry, const char *uri)
