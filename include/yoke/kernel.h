@@ -356,9 +356,9 @@ static YK_MAYBE const char yk_kernel_unit = 0;
 
 /* yoke_launch(executor, name, n, arguments...): the kernel as a job, a yoke_future * of no value; NULL when there
  * is no memory, which yoke_wait() and its kin tell. Arrays are memory of the host, which must stay until the job
- * has ended, or of the executor's device. On an executor with a device (yoke/gpu.h) host memory goes up, is worked
- * on and comes down in pieces that overlap, provided that the body uses each such array as x[i] alone; elsewhere
- * the workers of the executor do it.
+ * has ended, or of the executor's device; with memory of any other the job fails with -EFAULT. On an executor with a
+ * device (yoke/gpu.h) host memory goes up, is worked on and comes down in pieces that overlap, provided that the body
+ * uses each such array as x[i] alone; elsewhere the workers of the executor do it.
  *
  * A kernel is a task, too, of the same name, with an array view in place of each array, and in place of n unless
  * an array has n elements: yoke run FILE.c:axpy 2 '[1,2]' '[3,4]' --on cuda. Elements that are structs or bools

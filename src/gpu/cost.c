@@ -54,3 +54,9 @@ void yk_cost_learn(yk_cost *c, size_t n, yk_place place, int64_t ns)
                           memory_order_relaxed);
     atomic_fetch_add_explicit(&c->sizes[size].times[place], 1, memory_order_relaxed);
 }
+
+void yk_cost_failed(yk_cost *c, size_t n)
+{
+    unsigned size = size_class(n);
+    yk_cost_learn(c, n, YK_ON_DEVICE, (int64_t)(2 * mean(c, size, YK_ON_CPU)));
+}

@@ -17,5 +17,7 @@ typedef struct yk_cost {
 yk_place yk_cost_choose(yk_cost *c, size_t n);
 /* There they took so long. */
 void yk_cost_learn(yk_cost *c, size_t n, yk_place place, int64_t ns);
+/* The device failed: that costs more than the CPU does, but not so much that it would never be tried again. */
+void yk_cost_failed(yk_cost *c, size_t n);
 
 #endif

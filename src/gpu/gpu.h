@@ -149,6 +149,9 @@ void yk_span_remove(yk_span *span);
 
 /* ---- Memory (memory.c) ---- */
 
+/* The addresses of a process: no driver is asked for more, which it, or what rounds up for it, may not be prepared for. */
+#define YK_MOST_BYTES ((size_t)1 << 47)
+
 struct yk_memory *yk_memory_open(yoke_device *dev);
 void yk_memory_close(struct yk_memory *m);
 /* s NULL: for use in any stream, at once. */

@@ -173,7 +173,7 @@ static const yk_any_view *view_of(const launch *l, unsigned i)
     return (const yk_any_view *)(const void *)(l->task_args + task_param(l->k, i)->offset);
 }
 
-static __attribute__((format(printf, 3, 4))) int refuse(const launch *l, int code, const char *format, ...)
+static __attribute__((format(printf, 2, 3))) int refuse(const launch *l, const char *format, ...)
 {
     char text[400];
     va_list ap;
@@ -181,8 +181,8 @@ static __attribute__((format(printf, 3, 4))) int refuse(const launch *l, int cod
     int at = snprintf(text, sizeof text, "%s: ", l->k->name);
     vsnprintf(text + at, sizeof text - (size_t)at, format, ap);
     va_end(ap);
-    yk_run_refuse(-code, text);
-    return -code;
+    yk_run_refuse(-EINVAL, text);
+    return -EINVAL;
 }
 
 /* How many elements of its type a view has. */
@@ -192,9 +192,9 @@ static int count_view(const launch *l, unsigned i, size_t *ret)
     const yk_any_view *v = view_of(l, i);
     size_t size = is_plain(p->code) ? p->size : 1, count;
     if (yk_view_count(v, size, &count) < 0 || !yk_view_is_contiguous(v))
-        return refuse(l, EINVAL, "array \"%s\" must lie in one piece", p->name);
+        return refuse(l, "array \"%s\" must lie in one piece", p->name);
     if (count * size % p->size)
-        return refuse(l, EINVAL, "array \"%s\" has %zu bytes, no multiple of the %u of an element", p->name, count * size,
+        return refuse(l, "array \"%s\" has %zu bytes, no multiple of the %u of an element", p->name, count * size,
                       p->size);
     *ret = count * size / p->size;
     return 0;
@@ -203,10 +203,10 @@ static int count_view(const launch *l, unsigned i, size_t *ret)
 static int find_n(launch *l)
 {
     int giver = array_of_n(l->k);
-    size_t n;
+    size_t n = 0;
     if (giver < 0) {
         memcpy(&l->n, l->task_args + l->k->task->params[0].offset, sizeof l->n);
-        return l->n < 0 ? refuse(l, EINVAL, "n is %ld, and should be 0 or more", l->n) : 0;
+        return l->n < 0 ? refuse(l, "n is %ld, and should be 0 or more", l->n) : 0;
     }
     int err = count_view(l, (unsigned)giver, &n);
     l->n = (long)n;
@@ -219,13 +219,13 @@ static int check_counts(launch *l)
     const yoke_kernel *k = l->k;
     k->counts(l->args, l->counts);
     for (unsigned i = 0; i < k->nparams; i++) {
-        size_t there;
+        size_t there = 0;
         if (k->params[i].kind == YK_VAL)
             continue;
         if (count_view(l, i, &there) < 0)
             return -EINVAL;
         if (there != l->counts[i])
-            return refuse(l, EINVAL, "array \"%s\" has %zu elements, and should have %zu (%s)", k->params[i].name, there,
+            return refuse(l, "array \"%s\" has %zu elements, and should have %zu (%s)", k->params[i].name, there,
                           l->counts[i], k->params[i].count);
     }
     return 0;
@@ -421,13 +421,14 @@ static long piece_of(const launch *l)
     return YK_MIN(YK_MAX(elements, (long)PIECE_ROUND), l->n);
 }
 
-/* e: the first error, before those that closing the lanes may bring. */
-static int run_pieces(const launch *l, yoke_device *dev, long piece, yk_error *e)
+/* e: the first error, before those that closing the lanes may bring. began: whether arrays may have been written. */
+static int run_pieces(const launch *l, yoke_device *dev, long piece, bool *began, yk_error *e)
 {
     lane lanes[LANES] = {{0}};
     int used = (int)YK_MIN((l->n + piece - 1) / piece, (long)LANES), err = 0;
     for (int i = 0; i < used && err == 0; i++)
         err = lane_open(&lanes[i], l, dev, (size_t)piece);
+    *began = err == 0;
     for (long lo = 0, turn = 0; lo < l->n && err == 0 && !yoke_cancelled(); lo += piece, turn++) {
         err = run_piece(l, &lanes[turn % used], lo, YK_MIN(lo + piece, l->n));
         yoke_progress((double)lo, (double)l->n);
@@ -451,16 +452,27 @@ static bool is_on_host(const yoke_device *dev, const void *p)
     return !span || span->dev != dev;
 }
 
-static void run_on_device(launch *l, yoke_device *dev)
+/* Bytes of all arrays that are memory of the host. */
+static size_t host_bytes(const launch *l)
+{
+    size_t bytes = 0;
+    for (unsigned i = 0; i < l->k->nparams; i++)
+        bytes += l->host[i] ? l->counts[i] * l->k->params[i].size : 0;
+    return bytes;
+}
+
+static int run_on_device(launch *l, yoke_device *dev, bool *began, yk_error *e)
 {
     yk_analyse_kernel(l->k, &l->uses);
     long piece = piece_of(l);
-    if (piece == l->n && (size_t)piece > yk_piece_bytes)
+    if (piece == l->n && host_bytes(l) > LONGER * yk_piece_bytes)
         memset(l->staged, 0, sizeof l->staged); /* not worth as much pinned memory as a whole array has */
-    yk_error e = {0};
-    int err = run_pieces(l, dev, piece, &e);
-    if (err < 0)
-        yk_fail(l->k->file, (int)l->k->line, err, "%s: %s", yoke_device_about(dev)->uri, e.text);
+    return run_pieces(l, dev, piece, began, e);
+}
+
+static void tell(const launch *l, const yoke_device *dev, int err, const yk_error *e)
+{
+    yk_fail(l->k->file, (int)l->k->line, err, "%s: %s", dev->info.uri, e->text);
 }
 
 static void run_on_cpu(const launch *l)
@@ -468,7 +480,8 @@ static void run_on_cpu(const launch *l)
     yk_loop(NULL, (size_t)l->n, l->k->chunk, l->args);
 }
 
-/* All arrays are memory of the host: either can do it. The kernel is built before the clock runs. */
+/* All arrays are memory of the host: either can do it. The kernel is built before the clock runs. A device that fails before
+ * it has begun, for want of memory, say, leaves the work to the CPU. */
 static void run_where_cheaper(launch *l, yoke_device *dev)
 {
     yk_error e = {0};
@@ -477,11 +490,16 @@ static void run_where_cheaper(launch *l, yoke_device *dev)
     if (!ready || ready->status < 0)
         place = YK_ON_CPU;
     int64_t start = yoke_now();
-    if (place == YK_ON_DEVICE)
-        run_on_device(l, dev);
-    else
+    bool began = false;
+    int err = place == YK_ON_DEVICE ? run_on_device(l, dev, &began, &e) : 0;
+    if (place == YK_ON_CPU || (err < 0 && !began))
         run_on_cpu(l);
-    yk_cost_learn(cost_of(l->k), (size_t)l->n, place, yoke_now() - start);
+    else if (err < 0)
+        tell(l, dev, err, &e);
+    if (err < 0)
+        yk_cost_failed(cost_of(l->k), (size_t)l->n);
+    else
+        yk_cost_learn(cost_of(l->k), (size_t)l->n, place, yoke_now() - start);
 }
 
 /* Memory of a device that is not the executor's: the host must not touch it, not even to copy it. */
@@ -490,9 +508,13 @@ static int check_reach(const launch *l, yoke_executor *ex)
     for (unsigned i = 0; i < l->k->nparams; i++) {
         const yk_param *p = &l->k->params[i];
         const yk_span *span = p->kind == YK_VAL || l->counts[i] == 0 ? NULL : yk_span_of(view_of(l, i)->ptr);
-        if (span && span->dev->driver != &yk_gpu_cpu && span->dev != yoke_executor_device(ex))
-            return refuse(l, EFAULT, "array \"%s\" is memory of %s, which %s cannot reach", p->name, span->dev->info.uri,
-                          ex ? ex->uri : "this thread");
+        if (span && span->dev->driver != &yk_gpu_cpu && span->dev != yoke_executor_device(ex)) {
+            char text[300];
+            snprintf(text, sizeof text, "%.60s: array \"%.60s\" is memory of %s, which %.100s cannot reach", l->k->name, p->name,
+                     span->dev->info.uri, ex ? ex->uri : "this thread");
+            yk_run_refuse(-EFAULT, text);
+            return -EFAULT;
+        }
     }
     return 0;
 }
@@ -501,7 +523,9 @@ static void run(launch *l)
 {
     yoke_executor *ex = yoke_current_executor();
     yoke_device *dev = yoke_executor_device(ex);
-    bool all_on_host = true;
+    bool all_on_host = true, began = false;
+    int err = 0;
+    yk_error e = {0};
     if (check_reach(l, ex) < 0)
         return;
     for (unsigned i = 0; dev && i < l->k->nparams; i++) {
@@ -515,7 +539,9 @@ static void run(launch *l)
     else if (yk_executor_places(ex) && all_on_host)
         run_where_cheaper(l, dev);
     else
-        run_on_device(l, dev);
+        err = run_on_device(l, dev, &began, &e);
+    if (err < 0)
+        tell(l, dev, err, &e);
 }
 
 void yk_kernel_run(yoke_kernel *k, const void *task_args)

@@ -164,7 +164,7 @@ void *yk_memory_alloc(yoke_device *dev, yoke_stream *s, size_t size)
 {
     yk_memory *m = dev->memory;
     yk_error e = {0};
-    if (size > (size_t)1 << 62) {
+    if (size > YK_MOST_BYTES) {
         yk_errorf(&e, ENOMEM, "%zu bytes are more than any device has", size);
         yk_device_fail(dev, s, &e);
         return NULL;

@@ -21,6 +21,10 @@ static struct {
 static yk_pinned *pin(yoke_device *dev, size_t size, yk_error *e)
 {
     void *memory;
+    if (size > YK_MOST_BYTES) {
+        yk_errorf(e, ENOMEM, "%zu bytes are more than any host has", size);
+        return NULL;
+    }
     yk_pinned *p = yk_sys.calloc(1, sizeof *p);
     if (!p) {
         yk_errorf(e, ENOMEM, "no memory");

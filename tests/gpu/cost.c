@@ -62,6 +62,28 @@ TEST(a_machine_that_changes_is_noticed)
     CHECK(wrong_of(&c, &m, 100, 1000) <= 1000 / 64 + 1);
 }
 
+TEST(a_place_that_fails_is_left_alone_and_tried_again)
+{
+    static yk_cost c;
+    int failed = 0;
+    for (int i = 0; i < 1000; i++)
+        if (yk_cost_choose(&c, 1000) == YK_ON_DEVICE) {
+            yk_cost_failed(&c, 1000);
+            failed++;
+        } else {
+            yk_cost_learn(&c, 1000, YK_ON_CPU, 5000);
+        }
+    CHECK(failed > 2 && failed <= 2 + 1000 / 64);
+    for (int i = 0; i < 2000; i++) { /* it has been mended */
+        yk_place place = yk_cost_choose(&c, 1000);
+        yk_cost_learn(&c, 1000, place, place == YK_ON_CPU ? 5000 : 500);
+    }
+    CHECK_INT(yk_cost_choose(&c, 1000), YK_ON_DEVICE);
+    static yk_cost fresh; /* nothing is known of the CPU */
+    yk_cost_failed(&fresh, 1000);
+    CHECK_INT(yk_cost_choose(&fresh, 1000), YK_ON_CPU);
+}
+
 TEST(no_elements_and_no_time)
 {
     static yk_cost c;

@@ -142,7 +142,9 @@ TEST(misuse_is_an_error_with_a_text)
     CHECK(yoke_device_alloc(dev, SIZE_MAX) == NULL);
     CHECK_HAS(yoke_device_error(dev), "more than any device has");
     CHECK(yoke_device_alloc(dev, (size_t)1 << 60) == NULL);
-    CHECK_HAS(yoke_device_error(dev), "no 1152921504606846976 bytes left on cpu");
+    CHECK_HAS(yoke_device_error(dev), "1152921504606846976 bytes are more than any device has");
+    CHECK(yoke_pinned_alloc(dev, SIZE_MAX) == NULL);
+    CHECK_HAS(yoke_device_error(dev), "18446744073709551615 bytes are more than any host has");
     yoke_stream_event *e = yoke_stream_event_open(other);
     CHECK_INT(yoke_stream_mark(s, e), -EINVAL);
     CHECK_INT(yoke_stream_mark(t, e), 0);

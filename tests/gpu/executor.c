@@ -327,6 +327,45 @@ TEST(one_of_many_jobs_fails_alone)
         }
 }
 
+/* A job that failed waits for its streams, which copy to and from its pinned memory: until then nobody else has that. */
+TEST(pinned_memory_is_kept_while_streams_use_it)
+{
+    fake_cuda *f = use_it();
+    yoke_executor *ex = open_good("cuda");
+    yoke_device *dev = yoke_executor_device(ex);
+    yk_error e = {0};
+    void *mine[20];
+    set_arrays();
+    check_good(add_once(ex));
+    f->fail("cuEventRecord", 1, 999);
+    f->hold(true);
+    yoke_future *job = yoke_launch(ex, add_to, N, 3, x, y);
+    while (f->calls("cuEventRecord") == 0)
+        usleep(1000);
+    for (unsigned i = 0; i < YK_COUNT_OF(mine); i++) {
+        mine[i] = yk_pinned_borrow(dev, PIECE * sizeof *x, &e);
+        CHECK(mine[i]);
+        usleep(1000);
+    }
+    for (unsigned i = 0; i < YK_COUNT_OF(mine); i++)
+        memset(mine[i], 0x5a, PIECE * sizeof *x);
+    f->hold(false);
+    CHECK_INT(end_of(job), -EIO);
+    CHECK_HAS(text, "cuEventRecord");
+    for (unsigned i = 0; i < YK_COUNT_OF(mine); i++) {
+        const unsigned char *bytes = mine[i];
+        for (size_t b = 0; b < PIECE * sizeof *x; b++)
+            if (bytes[b] != 0x5a)
+                test_fail(__FILE__, __LINE__, "byte %zu of block %u was written by another", b, i);
+        yk_pinned_return(dev, mine[i]);
+    }
+    set_arrays();
+    check_good(add_once(ex));
+    check_added(y, 1);
+    yoke_close(ex);
+    check_nothing_left(f);
+}
+
 /* ---- A lost device ---- */
 
 TEST(jobs_after_a_loss_say_that_it_is_lost)
@@ -368,6 +407,33 @@ TEST(without_its_device_gpu_goes_on_with_the_cpu)
     CHECK_INT(yoke_device_status(yoke_executor_device(ex)), -ENODEV);
     yoke_close(ex);
     check_nothing_left(f);
+}
+
+/* A device that has no stream left, or no memory, costs no job; one that fails in the middle does, but is soon left alone. */
+TEST(gpu_does_not_take_failing_for_being_quick)
+{
+    enum { JOBS = 100 };
+    static const char *const calls[] = {"cuStreamCreate", "cuEventCreate", "cuLaunchKernel"};
+    fake_cuda *f = use_it();
+    for (size_t c = 0; c < YK_COUNT_OF(calls); c++) {
+        yoke_executor *ex = open_good("gpu");
+        int bad = 0, tried = 0;
+        for (int j = 0; j < JOBS; j++) {
+            f->fail(calls[c], 1, 999);
+            set_arrays();
+            int err = add_once(ex);
+            bad += err < 0;
+            tried += *f->failed() != '\0';
+            if (err == 0)
+                check_added(y, 1);
+        }
+        f->fail(NULL, 0, 0);
+        if (c < 2)
+            CHECK_INT(bad, 0);
+        CHECK(bad <= tried && tried < JOBS * 3 / 4);
+        yoke_close(ex);
+        check_nothing_left(f);
+    }
 }
 
 /* ---- The host has no memory ---- */

@@ -251,8 +251,8 @@ def everyone_refuses(on, status, part, **more):
 
 @test
 def unknown_devices_are_exit_3():
-    everyone_refuses("gpu:cdua", 3,
-                     'no kind of device is named "cdua", did you mean "cuda"?; there are cuda, opencl, gpu and cpu')
+    everyone_refuses("gpu:cdua", 3, 'no kind of device is named "cdua", did you mean "cuda"?; there are cuda, opencl, gpu and '
+                     "cpu")
     everyone_refuses("gpu:cpu:0", 3, "the number of threads is 1 to ")
     everyone_refuses("gpu:cpu:x", 3, "cpu:x: the number of threads is 1 to ")
     everyone_refuses("gpu:" + "x" * 200, 3, "a device's name has at most 127 characters")
