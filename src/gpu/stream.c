@@ -61,8 +61,10 @@ int yoke_stream_close(yoke_stream *s)
 
 void yk_streams_close(yoke_device *dev)
 {
-    while (dev->streams)
-        yoke_stream_close(dev->streams);
+    for (yoke_stream *s = dev->streams, *next; s; s = next) {
+        next = s->next;
+        yoke_stream_close(s);
+    }
 }
 
 yoke_device *yoke_stream_device(yoke_stream *s)
@@ -176,7 +178,7 @@ static int place(yoke_device *dev, const void *p, size_t size, const yk_span **r
 int yoke_stream_copy(yoke_stream *s, void *dst, const void *src, size_t size)
 {
     yk_error e = {0};
-    const yk_span *to, *from;
+    const yk_span *to = NULL, *from = NULL;
     int err = yk_device_check(s->dev);
     if (err < 0 || size == 0)
         return err;
@@ -191,7 +193,7 @@ int yoke_stream_copy(yoke_stream *s, void *dst, const void *src, size_t size)
 int yoke_stream_fill(yoke_stream *s, void *dst, const void *value, size_t size, size_t count)
 {
     yk_error e = {0};
-    const yk_span *to;
+    const yk_span *to = NULL;
     size_t bytes;
     int err = yk_device_check(s->dev);
     if (err < 0 || count == 0)
