@@ -455,7 +455,7 @@ TEST(a_library_that_is_no_compiler)
 TEST(a_library_of_another_kind_says_what_it_lacks)
 {
     fake_cuda *f = fake_use("fake-cuda");
-    struct link_map *map;
+    struct link_map *map = NULL;
     run r;
     run_init(&r);
     CHECK_INT(run_open(&r), 0);
