@@ -35,11 +35,12 @@
  * yoke_stream_after(). On the CPU a call returns when the work is done. Host memory given to a copy must stay until the
  * stream has come past it; pinned memory (yoke_pinned_alloc()) is copied faster, and without blocking the caller.
  *
- * Errors. Calls return 0 or a negative code; the text is yoke_device_error(). An error that the device finds later is
- * returned by the next call that waits, with the names of the last kernels. One from which a device cannot recover (an
- * illegal address) makes every later call on it fail with -ENODEV. A CUDA device is then lost for as long as this process
- * lives: the driver refuses to open it again. Work that may go wrong like that belongs into a task on `processes` which
- * opens the device; there it costs the job and a worker.
+ * Errors. Calls return 0 or a negative code; the text is yoke_device_error(). A call that is refused has put nothing
+ * in the stream, and a later wait does not tell of it: look at what each call returns, or at the text at the end. An
+ * error that the device finds later is returned by the next call that waits, with the names of the last kernels. One
+ * from which a device cannot recover (an illegal address) makes every later call on it fail with -ENODEV. A CUDA
+ * device is then lost for as long as this process lives: the driver refuses to open it again. Work that may go wrong
+ * like that belongs into a task on `processes` which opens the device; there it costs the job and a worker.
  *
  * Any thread may use any device and stream; one stream is used by one thread at a time. In a child made by fork() the devices
  * of the parent cannot be used (-ECHILD).

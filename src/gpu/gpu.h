@@ -42,7 +42,8 @@ typedef struct yk_shape {
 } yk_shape;
 
 /* One kind of device. Every call that takes an error fills it when it fails. d->native, s->native and so on are the driver's.
- * Calls may come from any thread, on one stream from one at a time but for event_mark(), which may come from a second. */
+ * Calls may come from any thread, on one stream from one at a time, but for event_mark(), stream_try() and stream_wait(), which
+ * the pool of memory also calls for streams of other threads. */
 typedef struct yk_gpu_driver {
     const char *name;
     /* How many devices, opening the driver at the first call; negative: it cannot be used, e says why. Never crashes,
@@ -50,8 +51,8 @@ typedef struct yk_gpu_driver {
     int (*count)(yk_error *e);
     /* memory_free may need the device to be open: 0 then. */
     void (*describe)(unsigned i, yoke_device_info *ret);
-    /* arg: what stood behind "cuda:" and is no number; the index of the device it means, or a negative code. NULL: none is
-     * known. */
+    /* arg: what stood behind "cuda:", a number too; the index of the device it means, or a negative code. NULL: only numbers
+     * name devices. */
     int (*find)(const char *arg, yk_error *e);
     int (*open)(yoke_device *d, unsigned i, yk_error *e); /* d->info has been filled by describe() */
     void (*close)(yoke_device *d);                        /* all streams and memory are gone */
