@@ -89,8 +89,10 @@ void yk_kernel_make_task(yoke_kernel *k)
                                        .size = sizeof(yk_any_view)}, 16);
     }
     t->task.args_size = (uint16_t)YK_ALIGN_UP(t->task.args_size, 16);
-    k->task = &t->task;
-    yoke_register(&t->task);
+    if (yk_register_made(&t->task))
+        k->task = &t->task;
+    else
+        free(t);
 }
 
 /* ---- From arguments of the kernel to those of the task, and back ---- */

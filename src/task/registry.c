@@ -69,6 +69,8 @@ static void free_info(yk_task_info *info)
 {
     yk_buf text = {.ptr = (char *)(uintptr_t)info->signature};
     yk_buf_done(&text);
+    if (info->owns_task)
+        free(info->task);
     free(info);
 }
 
@@ -102,24 +104,37 @@ int yk_register_hidden(yoke_task *task)
     return added ? 0 : -ENOMEM;
 }
 
-void yoke_register(yoke_task *task)
+/* Whether it is in now. */
+static bool enter(yoke_task *task, bool owned)
 {
     if (task->abi != YOKE_ABI) {
         /* Of a stranger's descriptor the ABI number is all that can be read. */
         REMEMBER(EPROTO, "built for ABI %u of yoke, but this yoke has ABI %u: compile it again", task->abi, YOKE_ABI);
-        return;
+        return false;
     }
     yk_task_info *info = describe(task);
+    bool added = false;
     yk_mutex_lock(&registry.lock);
     if (is_known(task->name, loading))
         REMEMBER(EEXIST, "task \"%s\" is defined twice (again at line %u)", task->name, task->line);
     else if (!info || !add(info))
         REMEMBER(ENOMEM, "out of memory while tasks were registered");
     else
-        info = NULL;
+        added = true, info->owns_task = owned;
     yk_mutex_unlock(&registry.lock);
-    if (info)
+    if (info && !added)
         free_info(info);
+    return added;
+}
+
+void yoke_register(yoke_task *task)
+{
+    enter(task, false);
+}
+
+bool yk_register_made(yoke_task *task)
+{
+    return enter(task, true);
 }
 
 void yk_registry_begin(yoke_module *m)

@@ -16,6 +16,7 @@ typedef struct yk_task_info {
     bool has_struct;   /* some parameter or the result is a struct by value */
     bool has_result;   /* not void */
     bool hidden;       /* found by its id alone */
+    bool owns_task;    /* the task was allocated, and is freed with this */
     uint64_t hash;     /* of the signature */
     const char *signature;
     yoke_module *module; /* NULL: the program itself */
@@ -41,6 +42,8 @@ void yk_view_copy(yk_any_view *to, const yk_any_view *from, size_t element_size)
 /* ---- Registry (registry.c) ---- */
 /* Enters a task that only its id leads to, so that its name may be another's too. 0 or -ENOMEM. */
 int yk_register_hidden(yoke_task *task);
+/* yoke_register() of a task that was allocated: it is freed with its module. False: it did not enter. */
+bool yk_register_made(yoke_task *task);
 /* The task with that id, or NULL. */
 const yoke_task *yk_task_by_id(uint32_t id);
 /* One more than the largest id ever given. */

@@ -137,13 +137,13 @@ static int compile(const yoke_kernel *k, const goal *g, yk_buf *out, yk_buf *log
         if (err == 0)
             g->dev->driver->unload(g->dev, image);
     } else {
-        yk_cuda_binary b = {.is_ptx = false};
-        err = yk_nvrtc_compile(&(yk_cuda_source){yk_buf_str(&text), YK_CUDA_OPTIONS, k->name, g->capability}, &b, &e);
+        yk_binary b = {.is_ptx = false};
+        err = yk_nvrtc_compile(&(yk_build_source){yk_buf_str(&text), YK_CUDA_OPTIONS, k->name, g->capability}, &b, &e);
         yk_buf_put(log, b.log.ptr, b.log.len);
         yk_buf_str(&b.numbers);
         if (err == 0)
             put_numbers(&b.numbers, out);
-        yk_cuda_binary_done(&b);
+        yk_binary_done(&b);
     }
     if (err < 0 && log->len == 0)
         yk_buf_text(log, e.text);

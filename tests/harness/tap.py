@@ -25,6 +25,10 @@ for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler)  # and the default in those commands
 
+# As in test.c: the OpenCL of CPUs keeps what it compiled a kernel with.
+os.environ.setdefault("LSAN_OPTIONS", "print_suppressions=0:suppressions="
+                      + os.path.join(os.path.dirname(os.path.abspath(__file__)), "lsan.txt"))
+
 SOURCE = os.environ.get("YOKE_SOURCE") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("YOKE_BUILD") or os.path.join(SOURCE, "build")
 tests = []
