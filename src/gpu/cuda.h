@@ -7,7 +7,6 @@
  *     cuda_stream.c  memory, streams, events, copies
  *     cuda_fill.c    filling, and the kernels for what the driver cannot
  *     cuda_nvrtc.c   finds and opens the compiler, and compiles
- *     cuda_cache.c   what was compiled before, on disk
  *     cuda_image.c   builds, functions, launches; the table itself
  *
  * The context of a device is the one that the CUDA runtime and what stands on it use too; it is made current in each
@@ -15,6 +14,7 @@
 #ifndef YK_GPU_CUDA_H
 #define YK_GPU_CUDA_H
 #include "gpu/gpu.h"
+#include "gpu/image_cache.h"
 
 struct yk_cu_context;
 struct yk_cu_stream;
@@ -215,35 +215,11 @@ int yk_cuda_module(const void *image, struct yk_cu_module **ret, yk_buf *log);
 
 /* ---- The compiler (cuda_nvrtc.c) ---- */
 
-/* What is to be compiled, for a device of this capability (90 is 9.0). */
-typedef struct yk_cuda_source {
-    const char *text, *options, *name;
-    unsigned capability;
-} yk_cuda_source;
-
-/* What came out. image: a cubin, or PTX ended by a NUL. log: what the compiler had to say to people; numbers: what the
- * assembler told of each function. */
-typedef struct yk_cuda_binary {
-    yk_buf image, log, numbers;
-    bool is_ptx;
-} yk_cuda_binary;
-
-void yk_cuda_binary_done(yk_cuda_binary *b);
-
 /* A text that changes when the compiler does. Does not open it when it can be found by its path. 0, or -ENOPKG: there
  * is none, e says where it was looked for. */
 int yk_nvrtc_identity(const char **ret, yk_error *e);
 /* One line for `yoke doctor`: where it is, or where it was looked for. */
 void yk_nvrtc_describe(yk_buf *out);
 /* -EINVAL: it does not compile, b->log says why. In every case b is to be done with. */
-int yk_nvrtc_compile(const yk_cuda_source *source, yk_cuda_binary *b, yk_error *e);
-
-/* ---- What was compiled before (cuda_cache.c) ---- */
-
-/* 64 digits and a NUL: stands for source, device and compiler. */
-void yk_cuda_key(const yk_cuda_source *source, const char *compiler, char ret[65]);
-/* Whether it was there and whole. In every case b is to be done with. */
-bool yk_cuda_cache_read(const char key[65], yk_cuda_binary *b);
-/* Keeps it if that is possible; nobody needs to know if it is not. */
-void yk_cuda_cache_write(const char key[65], const yk_cuda_binary *b);
+int yk_nvrtc_compile(const yk_build_source *source, yk_binary *b, yk_error *e);
 #endif

@@ -1,6 +1,6 @@
 /* cuda_image: kernels of a CUDA device, from their text to their launch, and the table of the driver.
  *
- * A text is compiled once on a machine: what comes out is kept (cuda_cache.c). A launch looks nothing up and allocates
+ * A text is compiled once on a machine: what comes out is kept (image_cache.c). A launch looks nothing up and allocates
  * nothing: the function's handle and limits are at hand, and the places of the arguments' values go to the driver as
  * they are. */
 #include "gpu/cuda.h"
@@ -42,7 +42,7 @@ int yk_cuda_module(const void *image, struct yk_cu_module **ret, yk_buf *log)
 }
 
 /* Makes an image of what was compiled. */
-static int load(yoke_device *d, yk_cuda_binary *b, const char *name, yk_image **ret, yk_buf *log, yk_error *e)
+static int load(yoke_device *d, yk_binary *b, const char *name, yk_image **ret, yk_buf *log, yk_error *e)
 {
     yk_image *image = yk_sys.calloc(1, sizeof *image);
     if (!image)
@@ -62,11 +62,11 @@ static int load(yoke_device *d, yk_cuda_binary *b, const char *name, yk_image **
 /* From the cache. -ENOEXEC: it is not there, or the driver does not want it (any more). */
 static int load_cached(yoke_device *d, const char key[65], const char *name, yk_image **ret, yk_buf *log, yk_error *e)
 {
-    yk_cuda_binary b = {.is_ptx = false};
-    int err = yk_cuda_cache_read(key, &b) ? load(d, &b, name, ret, NULL, e) : -ENOEXEC;
+    yk_binary b = {.is_ptx = false};
+    int err = yk_image_cache_read(key, &b) ? load(d, &b, name, ret, NULL, e) : -ENOEXEC;
     if (err == 0 && log)
         yk_buf_put(log, b.log.ptr, b.log.len);
-    yk_cuda_binary_done(&b);
+    yk_binary_done(&b);
     return err;
 }
 
@@ -75,14 +75,14 @@ static int build(yoke_device *d, const char *text, const char *options, const ch
 {
     char key[65];
     const char *compiler;
-    yk_cuda_source source = {text, options ? options : "", name, d->info.capability};
-    yk_cuda_binary b = {.is_ptx = false};
+    yk_build_source source = {text, options ? options : "", name, d->info.capability};
+    yk_binary b = {.is_ptx = false};
     int err = yk_nvrtc_identity(&compiler, e);
     if (err == 0)
         err = yk_cuda_enter_for(d, "building a kernel", e);
     if (err < 0)
         return err;
-    yk_cuda_key(&source, compiler, key);
+    yk_image_key(&source, compiler, key);
     err = load_cached(d, key, name, ret, log, e);
     if (err != -ENOEXEC)
         return err;
@@ -90,10 +90,10 @@ static int build(yoke_device *d, const char *text, const char *options, const ch
     if (log)
         yk_buf_put(log, b.log.ptr, b.log.len);
     if (err == 0) {
-        yk_cuda_cache_write(key, &b);
+        yk_image_cache_write(key, &b);
         err = load(d, &b, name, ret, log, e);
     }
-    yk_cuda_binary_done(&b);
+    yk_binary_done(&b);
     return err;
 }
 

@@ -318,7 +318,7 @@ typedef struct options {
 } options;
 
 /* Cuts the line at its blanks, and adds for which device. */
-static int read_options(const yk_cuda_source *source, options *o, yk_error *e)
+static int read_options(const yk_build_source *source, options *o, yk_error *e)
 {
     int arch = 0, err = choose(source->capability, &arch, &o->is_ptx, e);
     if (err < 0)
@@ -351,7 +351,7 @@ static bool is_number(const char *line, bool before)
 }
 
 /* What the assembler says of each function is for us; people get the rest. */
-static void sort_log(char *text, bool says_numbers, yk_cuda_binary *b)
+static void sort_log(char *text, bool says_numbers, yk_binary *b)
 {
     bool number = false;
     for (char *line = text, *end; *line; line = end) {
@@ -385,7 +385,7 @@ static int get(struct nvrtc_program *p, int (*ask_size)(struct nvrtc_program *p,
 }
 
 /* The line of the log that says most: the first with "error" in it. */
-static int failed(const yk_cuda_source *source, int result, yk_cuda_binary *b, yk_error *e)
+static int failed(const yk_build_source *source, int result, yk_binary *b, yk_error *e)
 {
     const char *log = yk_buf_str(&b->log), *line = strstr(log, "error");
     while (line && line > log && line[-1] != '\n')
@@ -399,7 +399,7 @@ static int failed(const yk_cuda_source *source, int result, yk_cuda_binary *b, y
                      *line ? ": " : "", (int)YK_MIN(strcspn(line, "\n"), (size_t)300), line);
 }
 
-static int run(struct nvrtc_program *p, const yk_cuda_source *source, const options *o, yk_cuda_binary *b, yk_error *e)
+static int run(struct nvrtc_program *p, const yk_build_source *source, const options *o, yk_binary *b, yk_error *e)
 {
     yk_buf log = {0};
     const char *call;
@@ -423,7 +423,7 @@ static int run(struct nvrtc_program *p, const yk_cuda_source *source, const opti
     return 0;
 }
 
-int yk_nvrtc_compile(const yk_cuda_source *source, yk_cuda_binary *b, yk_error *e)
+int yk_nvrtc_compile(const yk_build_source *source, yk_binary *b, yk_error *e)
 {
     options o = {.count = 0};
     struct nvrtc_program *p = NULL;
@@ -442,11 +442,4 @@ int yk_nvrtc_compile(const yk_cuda_source *source, yk_cuda_binary *b, yk_error *
         nvrtc.nvrtcDestroyProgram(&p);
     yk_buf_done(&o.text);
     return err;
-}
-
-void yk_cuda_binary_done(yk_cuda_binary *b)
-{
-    yk_buf_done(&b->image);
-    yk_buf_done(&b->log);
-    yk_buf_done(&b->numbers);
 }

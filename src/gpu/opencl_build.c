@@ -3,7 +3,7 @@
  * PoCL and NVIDIA keep what they have built by themselves; asking PoCL for a binary would even make it build another
  * one. For all others the binary is kept here, in the same place as CUDA's: the key stands for text, options, device
  * and driver. A binary that a driver does not take (any more) is built from the text again, and replaced. */
-#include "gpu/cuda.h"
+#include "gpu/image_cache.h"
 #include "gpu/opencl.h"
 #include <stdlib.h>
 
@@ -48,11 +48,11 @@ static void *from_binary(const yk_cl_device *c, const yk_buf *binary, const char
 /* The program as it was kept, with what the compiler said then; or NULL. */
 static void *read_program(const yk_cl_device *c, const char key[65], const char *options, yk_buf *log)
 {
-    yk_cuda_binary b = {.is_ptx = false};
-    void *program = yk_cuda_cache_read(key, &b) ? from_binary(c, &b.image, options) : NULL;
+    yk_binary b = {.is_ptx = false};
+    void *program = yk_image_cache_read(key, &b) ? from_binary(c, &b.image, options) : NULL;
     if (program && log)
         yk_buf_put(log, b.log.ptr, b.log.len);
-    yk_cuda_binary_done(&b);
+    yk_binary_done(&b);
     return program;
 }
 
@@ -71,11 +71,11 @@ static bool get_binary(void *program, yk_buf *ret)
 
 static void write_program(const yk_cl_device *c, const char key[65], void *program)
 {
-    yk_cuda_binary b = {.is_ptx = false};
+    yk_binary b = {.is_ptx = false};
     get_log(c, program, &b.log);
     if (get_binary(program, &b.image))
-        yk_cuda_cache_write(key, &b);
-    yk_cuda_binary_done(&b);
+        yk_image_cache_write(key, &b);
+    yk_binary_done(&b);
 }
 
 /* ---- Building ---- */
@@ -111,7 +111,7 @@ int yk_cl_build_program(const yoke_device *d, const char *text, const char *opti
         return yk_errorf(e, -ENOMEM, "%s: no memory to build %s", d->info.uri, name);
     }
     if (!c->keeps_programs) {
-        yk_cuda_key(&(yk_cuda_source){.text = text, .options = all.ptr, .name = name}, c->builder, key);
+        yk_image_key(&(yk_build_source){.text = text, .options = all.ptr, .name = name}, c->builder, key);
         void *program = read_program(c, key, all.ptr, log);
         if (program) {
             *ret = program;

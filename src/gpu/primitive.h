@@ -140,6 +140,8 @@ void yk_call_memory(yk_primitive_call *c, const void *p);
 void yk_call_word(yk_primitive_call *c, uint32_t value);
 void yk_call_long(yk_primitive_call *c, uint64_t value);
 void yk_call_number(yk_primitive_call *c, yk_number type, uint64_t bits);
+/* m, n, k, then each matrix and its leading dimension; without depth a and b are not read. */
+void yk_call_matrices(yk_primitive_call *c, const yk_multiplying *a);
 void yk_call_launch(yk_primitive_call *c, const yk_function *f, size_t groups, unsigned group, size_t local);
 void yk_call_launch_2d(yk_primitive_call *c, const yk_function *f, size_t across, size_t down,
                        unsigned group);

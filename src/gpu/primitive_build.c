@@ -137,6 +137,19 @@ void yk_call_long(yk_primitive_call *c, uint64_t value)
     next_arg(c, value, sizeof value);
 }
 
+void yk_call_matrices(yk_primitive_call *c, const yk_multiplying *a)
+{
+    yk_call_long(c, a->m);
+    yk_call_long(c, a->n);
+    yk_call_long(c, a->k);
+    yk_call_memory(c, a->k > 0 ? a->a : a->c);
+    yk_call_long(c, a->lda);
+    yk_call_memory(c, a->k > 0 ? a->b : a->c);
+    yk_call_long(c, a->ldb);
+    yk_call_memory(c, a->c);
+    yk_call_long(c, a->ldc);
+}
+
 void yk_call_number(yk_primitive_call *c, yk_number type, uint64_t bits)
 {
     next_arg(c, bits, (uint32_t)yk_number_size(type));

@@ -388,15 +388,7 @@ static int cuda_matmul(yk_primitive_call *c, const yk_multiplying *a)
                          type_name(a->type), high, wide, deep);
     if (!b)
         return c->e.code;
-    yk_call_long(c, a->m);
-    yk_call_long(c, a->n);
-    yk_call_long(c, a->k);
-    yk_call_memory(c, a->k > 0 ? a->a : a->c);
-    yk_call_long(c, a->lda);
-    yk_call_memory(c, a->k > 0 ? a->b : a->c);
-    yk_call_long(c, a->ldb);
-    yk_call_memory(c, a->c);
-    yk_call_long(c, a->ldc);
+    yk_call_matrices(c, a);
     yk_call_launch_2d(c, &b->kernels[0], divide_up(a->n, wide), divide_up(a->m, high),
                       (unsigned)(high * wide / 64));
     return c->e.code;

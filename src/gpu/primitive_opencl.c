@@ -276,15 +276,7 @@ static int opencl_matmul(yk_primitive_call *c, const yk_multiplying *a)
     const yk_built *b = build(c, &matmul_program, YK_SUM, a->type, "");
     if (!b)
         return c->e.code;
-    yk_call_long(c, a->m);
-    yk_call_long(c, a->n);
-    yk_call_long(c, a->k);
-    yk_call_memory(c, a->k > 0 ? a->a : a->c);
-    yk_call_long(c, a->lda);
-    yk_call_memory(c, a->k > 0 ? a->b : a->c);
-    yk_call_long(c, a->ldb);
-    yk_call_memory(c, a->c);
-    yk_call_long(c, a->ldc);
+    yk_call_matrices(c, a);
     launch(c, &b->kernels[0], items_for(c, a->m * 1024));
     return c->e.code;
 }

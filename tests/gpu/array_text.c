@@ -9,9 +9,9 @@ static const yk_array_target cuda = {.is_cuda = true, .has_double = true, .group
 
 static void compile(const char *name, yk_buf *text, unsigned capability)
 {
-    yk_cuda_binary b = {.is_ptx = false};
+    yk_binary b = {.is_ptx = false};
     yk_error e = {.text = ""};
-    const yk_cuda_source source = {yk_buf_str(text), "--std=c++17 --fmad=false", name, capability};
+    const yk_build_source source = {yk_buf_str(text), "--std=c++17 --fmad=false", name, capability};
     int err = yk_nvrtc_compile(&source, &b, &e);
     if (err == -ENOPKG)
         SKIP("%s", e.text);
@@ -20,7 +20,7 @@ static void compile(const char *name, yk_buf *text, unsigned capability)
     yk_buf_str(&b.numbers);
     if (strstr(b.numbers.ptr, "spill") && !strstr(b.numbers.ptr, "0 bytes spill stores"))
         test_fail(__FILE__, __LINE__, "%s for %u: %s", name, capability, b.numbers.ptr);
-    yk_cuda_binary_done(&b);
+    yk_binary_done(&b);
     yk_buf_done(text);
 }
 

@@ -356,10 +356,10 @@ static long spilled(const char *numbers)
 static void compile(const yoke_kernel *k, unsigned capability)
 {
     yk_buf text = {0};
-    yk_cuda_binary b = {.is_ptx = false};
+    yk_binary b = {.is_ptx = false};
     yk_error e = {.text = ""};
     yk_text_write(k, &(yk_machine){.is_cuda = true, .is_gpu = true, .units = 132}, &text);
-    const yk_cuda_source source = {yk_buf_str(&text), YK_CUDA_OPTIONS, k->name, capability};
+    const yk_build_source source = {yk_buf_str(&text), YK_CUDA_OPTIONS, k->name, capability};
     int err = yk_nvrtc_compile(&source, &b, &e);
     if (err == -ENOPKG)
         SKIP("%s", e.text);
@@ -368,7 +368,7 @@ static void compile(const yoke_kernel *k, unsigned capability)
     yk_buf_str(&b.numbers);
     if (spilled(b.numbers.ptr) > 32) /* a few words about a call, as of a division or a root, are no loop's burden */
         test_fail(__FILE__, __LINE__, "%s for %u: %s", k->name, capability, b.numbers.ptr);
-    yk_cuda_binary_done(&b);
+    yk_binary_done(&b);
     yk_buf_done(&text);
 }
 

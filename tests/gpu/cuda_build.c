@@ -148,14 +148,14 @@ TEST(a_function_that_is_not_there)
 
 static void check_arch(int capability, const char *arch)
 {
-    yk_cuda_source source = {scale_text, "", "scale.c", (unsigned)capability};
-    yk_cuda_binary b = {.is_ptx = false};
+    yk_build_source source = {scale_text, "", "scale.c", (unsigned)capability};
+    yk_binary b = {.is_ptx = false};
     yk_error e = {0};
     CHECK_INT(yk_nvrtc_compile(&source, &b, &e), 0);
     CHECK_HAS(b.image.ptr, arch);
     CHECK_INT(b.is_ptx, *arch == 'c');
     CHECK_INT(strncmp(b.image.ptr, ".version", 8) == 0, b.is_ptx);
-    yk_cuda_binary_done(&b);
+    yk_binary_done(&b);
 }
 
 TEST(the_newest_code_that_the_device_runs)
@@ -169,12 +169,12 @@ TEST(the_newest_code_that_the_device_runs)
     check_arch(110, "compute_100\n");
     check_arch(121, "sm_120\n");
     check_arch(130, "compute_120\n");
-    yk_cuda_source source = {scale_text, "", "scale.c", 70};
-    yk_cuda_binary b = {.is_ptx = false};
+    yk_build_source source = {scale_text, "", "scale.c", 70};
+    yk_binary b = {.is_ptx = false};
     yk_error e = {0};
     CHECK_INT(yk_nvrtc_compile(&source, &b, &e), -ENOTSUP);
     CHECK_HAS(e.text, "compiles for devices from 7.5 on, this is 7.0: take an older one (YOKE_NVRTC)");
-    yk_cuda_binary_done(&b);
+    yk_binary_done(&b);
 }
 
 TEST(ptx_is_kept_as_it_is)
@@ -648,8 +648,8 @@ TEST(a_real_compiler_tells_what_is_spilled)
 
 TEST(a_real_compiler_writes_ptx_for_what_it_does_not_know)
 {
-    yk_cuda_source source = {scale_text, "", "scale.c", 990};
-    yk_cuda_binary b = {.is_ptx = false};
+    yk_build_source source = {scale_text, "", "scale.c", 990};
+    yk_binary b = {.is_ptx = false};
     yk_error e = {0};
     fake_use("fake-cuda");
     unsetenv("YOKE_NVRTC");
@@ -657,5 +657,5 @@ TEST(a_real_compiler_writes_ptx_for_what_it_does_not_know)
     CHECK_INT(yk_nvrtc_compile(&source, &b, &e), 0);
     CHECK(b.is_ptx);
     CHECK_HAS(b.image.ptr, ".visible .entry scale(");
-    yk_cuda_binary_done(&b);
+    yk_binary_done(&b);
 }

@@ -166,8 +166,8 @@ TEST(ptx_for_a_device_that_the_compiler_does_not_know)
 {
     run r;
     open_real(&r);
-    yk_cuda_source source = {scale_text, "", "scale.c", r.d.info.capability};
-    yk_cuda_binary b = {.is_ptx = false};
+    yk_build_source source = {scale_text, "", "scale.c", r.d.info.capability};
+    yk_binary b = {.is_ptx = false};
     struct yk_cu_module *m;
     source.capability = 990;
     OK(yk_nvrtc_compile(&source, &b, &r.e));
@@ -177,7 +177,7 @@ TEST(ptx_for_a_device_that_the_compiler_does_not_know)
     int result = yk_cuda_module(b.image.ptr, &m, &r.log);
     printf("# %.14s on a device of %u: %s %s\n", target, r.d.info.capability, yk_cuda_name(result), yk_buf_str(&r.log));
     CHECK(result != YK_CUDA_OK);
-    yk_cuda_binary_done(&b);
+    yk_binary_done(&b);
     run_close(&r);
 }
 

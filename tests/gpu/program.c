@@ -124,15 +124,15 @@ TEST(programs_compile_for_cuda)
 {
     for (size_t i = 0; i < YK_COUNT_OF(programs); i++) {
         yk_buf text = {0};
-        yk_cuda_binary b = {.is_ptx = false};
+        yk_binary b = {.is_ptx = false};
         yk_error e = {.text = ""};
         yk_text_write(programs[i], &(yk_machine){.is_cuda = true, .is_gpu = true, .units = 132}, &text);
-        int err = yk_nvrtc_compile(&(yk_cuda_source){yk_buf_str(&text), YK_CUDA_OPTIONS, programs[i]->name, 90}, &b, &e);
+        int err = yk_nvrtc_compile(&(yk_build_source){yk_buf_str(&text), YK_CUDA_OPTIONS, programs[i]->name, 90}, &b, &e);
         if (err == -ENOPKG)
             SKIP("%s", e.text);
         if (err < 0)
             test_fail(__FILE__, __LINE__, "%s\n%s", e.text, yk_buf_str(&b.log));
-        yk_cuda_binary_done(&b);
+        yk_binary_done(&b);
         yk_buf_done(&text);
     }
 }

@@ -156,15 +156,15 @@ TEST(scans_compile_for_cuda)
 {
     for (const yoke_kernel *k = yk_kernels(); k; k = k->next) {
         yk_buf text = {0};
-        yk_cuda_binary b = {.is_ptx = false};
+        yk_binary b = {.is_ptx = false};
         yk_error e = {.text = ""};
         yk_text_write(k, &(yk_machine){.is_cuda = true, .is_gpu = true, .units = 132}, &text);
-        int err = yk_nvrtc_compile(&(yk_cuda_source){yk_buf_str(&text), YK_CUDA_OPTIONS, k->name, 90}, &b, &e);
+        int err = yk_nvrtc_compile(&(yk_build_source){yk_buf_str(&text), YK_CUDA_OPTIONS, k->name, 90}, &b, &e);
         if (err == -ENOPKG)
             SKIP("%s", e.text);
         if (err < 0)
             test_fail(__FILE__, __LINE__, "%s\n%s", e.text, yk_buf_str(&b.log));
-        yk_cuda_binary_done(&b);
+        yk_binary_done(&b);
         yk_buf_done(&text);
     }
 }

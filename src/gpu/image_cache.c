@@ -1,4 +1,4 @@
-/* cuda_cache: what NVRTC has made (and OpenCL drivers that keep nothing themselves), on disk: in the folder "kernels"
+/* image_cache: what NVRTC has made (and OpenCL drivers that keep nothing themselves), on disk: in the folder "kernels"
  * of the cache of compiled modules (task/module.h), one file for each key, "KEY.image". A compile takes about 100 ms,
  * to read a file less than one.
  *
@@ -6,8 +6,8 @@
  * compiler. What the driver makes of PTX is not kept here, but by the driver. A file holds its own hash, is written
  * under another name and renamed; one that is cut off or was changed is as good as none, and is written again. So
  * nothing need wait for the disk, and processes that compile the same at the same time do not disturb each other. */
+#include "gpu/image_cache.h"
 #include "base/sha256.h"
-#include "gpu/cuda.h"
 #include "task/module.h"
 #include <stdio.h>
 #include <sys/stat.h>
@@ -26,7 +26,14 @@ typedef struct head {
     uint64_t is_ptx, image, log, numbers;
 } head;
 
-void yk_cuda_key(const yk_cuda_source *source, const char *compiler, char ret[65])
+void yk_binary_done(yk_binary *b)
+{
+    yk_buf_done(&b->image);
+    yk_buf_done(&b->log);
+    yk_buf_done(&b->numbers);
+}
+
+void yk_image_key(const yk_build_source *source, const char *compiler, char ret[65])
 {
     yk_sha256 h;
     yk_sha256_init(&h);
@@ -75,7 +82,7 @@ static bool is_whole(const yk_buf *file, const char key[65], head *ret)
            ret->numbers == left - ret->image - ret->log;
 }
 
-bool yk_cuda_cache_read(const char key[65], yk_cuda_binary *b)
+bool yk_image_cache_read(const char key[65], yk_binary *b)
 {
     char folder[PATH_MAX], path[PATH_MAX];
     yk_buf file = {0};
@@ -100,7 +107,7 @@ bool yk_cuda_cache_read(const char key[65], yk_cuda_binary *b)
 
 /* ---- Writing ---- */
 
-static void make_file(const char key[65], const yk_cuda_binary *b, yk_buf *ret)
+static void make_file(const char key[65], const yk_binary *b, yk_buf *ret)
 {
     char hash[65];
     head h = {.is_ptx = b->is_ptx, .image = b->image.len, .log = b->log.len, .numbers = b->numbers.len};
@@ -116,7 +123,7 @@ static void make_file(const char key[65], const yk_cuda_binary *b, yk_buf *ret)
     memcpy(ret->ptr + offsetof(head, hash), hash, sizeof h.hash);
 }
 
-void yk_cuda_cache_write(const char key[65], const yk_cuda_binary *b)
+void yk_image_cache_write(const char key[65], const yk_binary *b)
 {
     char folder[PATH_MAX], path[PATH_MAX], temporary[PATH_MAX];
     static _Atomic unsigned count;
