@@ -30,7 +30,8 @@
  * memory of the stream's device (yoke/gpu.h), at any element; on a device that shares memory with the host also the
  * host's. An array that the body uses as name[i] alone is read and written 16 bytes at a time: prefer that form.
  *
- * Any parameter type without pointers does; bool and size_t arrive as numbers of 1 and 8 bytes. In C a file with
+ * Any parameter type without pointers does, but long double, which devices lack; bool and size_t arrive as numbers of 1
+ * and 8 bytes. All parameters of a kernel together have 4000 bytes at most. In C a file with
  * kernels includes this header by name, not <yoke.h> alone, for the functions of <tgmath.h>. Write YOKE_KERNEL itself,
  * not within a macro of your own, which would expand the macros that the body uses before it becomes text.
  *
@@ -218,6 +219,8 @@ static YK_MAYBE const char yk_kernel_unit = 0;
         long yk_n;                                                                                                     \
         YK_MAP(YK_KERNEL_DECLARE, ~, YK_SEMICOLON, __VA_ARGS__);                                                       \
     };                                                                                                                 \
+    YK_ASSERT(sizeof(struct yk_kernel_args_##N) <= 4008,                                                               \
+              "yoke: kernel " #N ": its parameters have more than 4000 bytes: pass an array of one element");          \
     static YK_MAYBE void yk_kernel_counts_##N(const void *yk_v, size_t *yk_ret)                                        \
     {                                                                                                                  \
         const struct yk_kernel_args_##N *const yk_a = (const struct yk_kernel_args_##N *)yk_v;                         \
@@ -362,7 +365,7 @@ static YK_MAYBE const char yk_kernel_unit = 0;
  *
  * A kernel is a task, too, of the same name, with an array view in place of each array, and in place of n unless
  * an array has n elements: yoke run FILE.c:axpy 2 '[1,2]' '[3,4]' --on cuda. Elements that are structs or bools
- * are bytes there. */
+ * are bytes there. Kernels of several files may have one name; then yoke run finds the first. */
 #define yoke_launch(ex, N, n, ...)                                                                                     \
     (YK_USE(kernel, a_kernel, N, YK_COUNT(__VA_ARGS__)), yk_kernel_launch_##N((ex), (n), __VA_ARGS__))
 

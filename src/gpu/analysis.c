@@ -78,10 +78,12 @@ static bool ends_value(const yk_token *t)
         || (t->kind == YK_TOKEN_NAME && !is_one_of(t, words_before_values));
 }
 
-/* Three tokens in a row, and the two after them; how deep in parentheses. */
+/* A token, those around it, and how deep in parentheses it stands. */
 typedef struct window {
     yk_token before2, before, here, after, after2, after3;
     int depth;
+    bool cast;      /* the last parentheses may hold a type */
+    bool addressed; /* before `here` stands a & that has one operand, or may: (b)&x, &(x */
 } window;
 
 static void begin(window *w, const char *text)
@@ -93,8 +95,21 @@ static void begin(window *w, const char *text)
     yk_token_read(w->after2.at + w->after2.len, &w->after3);
 }
 
+static void note_address(window *w)
+{
+    if (yk_token_is(&w->here, "&"))
+        w->addressed = yk_token_is(&w->before, ")") ? w->cast : !ends_value(&w->before);
+    else if (!yk_token_is(&w->here, "("))
+        w->addressed = false;
+    if (yk_token_is(&w->here, "("))
+        w->cast = !ends_value(&w->before);
+    else if (w->here.kind != YK_TOKEN_NAME && !yk_token_is(&w->here, "*") && !yk_token_is(&w->here, ")"))
+        w->cast = false;
+}
+
 static void step(window *w)
 {
+    note_address(w);
     if (yk_token_is(&w->here, "("))
         w->depth++;
     else if (yk_token_is(&w->here, ")"))
@@ -112,17 +127,12 @@ static bool is_member(const window *w)
     return yk_token_is(&w->before, ".") || yk_token_is(&w->before, "->");
 }
 
-static bool address_is_taken(const window *w)
-{
-    return yk_token_is(&w->before, "&") && !ends_value(&w->before2);
-}
-
 /* The name i: does this declare or change it? `int j, i;` looks like the end of a call f(j, i) but for the
  * parentheses. */
 static bool index_changes_here(const window *w)
 {
     static const char *const ends[] = {";", ",", NULL};
-    if (is_one_of(&w->after, changes) || yk_token_is(&w->before, "++") || yk_token_is(&w->before, "--") || address_is_taken(w))
+    if (is_one_of(&w->after, changes) || yk_token_is(&w->before, "++") || yk_token_is(&w->before, "--") || w->addressed)
         return true;
     if (w->before.kind == YK_TOKEN_NAME && !is_one_of(&w->before, words_before_values))
         return true;
@@ -131,7 +141,7 @@ static bool index_changes_here(const window *w)
 
 static bool is_element_here(const window *w)
 {
-    return yk_token_is(&w->after, "[") && yk_token_is(&w->after2, "i") && yk_token_is(&w->after3, "]") && !address_is_taken(w);
+    return yk_token_is(&w->after, "[") && yk_token_is(&w->after2, "i") && yk_token_is(&w->after3, "]") && !w->addressed;
 }
 
 void yk_analysis_begin(const yoke_kernel *k, yk_analysis *a)

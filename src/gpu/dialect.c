@@ -69,7 +69,9 @@ const char yk_dialect_cuda_atomics[] =
     HASH("define YK_SIGNED_max signed")
     "YK_ATOMIC(add, atomicAdd)\nYK_ATOMIC(and, atomicAnd)\nYK_ATOMIC(or, atomicOr)\nYK_ATOMIC(xor, atomicXor)\n"
     "YK_ATOMIC(swap, atomicExch)\nYK_ATOMIC(min, atomicMin)\nYK_ATOMIC(max, atomicMax)\n"
-    HASH("define yoke_atomic_sub(p, v) yoke_atomic_add(p, -(v))")
+    /* v takes the type of *p before its sign changes. */
+    HASH("define YK_SUB(T) __device__ inline T yoke_atomic_sub(T *p, T v) { return yoke_atomic_add(p, (T)(0ull - v)); }")
+    "YK_SUB(int)\nYK_SUB(unsigned)\nYK_SUB(long)\nYK_SUB(unsigned long)\n"
     LINE(__device__ inline float yoke_atomic_addf(float *p, float v) { return atomicAdd(p, v); })
     LINE(__device__ inline double yoke_atomic_addf(double *p, double v) { return atomicAdd(p, v); })
     LINE(__device__ inline int yoke_atomic_cas(int *p, int a, int b) { return atomicCAS(p, a, b); })

@@ -122,13 +122,29 @@ static int find_functions(yoke_device *dev, const yoke_kernel *k, yk_ready *r)
         bool is_there;
     } functions[] = {{"kernel", &r->first, true}, {"last", &r->last, has_last}, {"write", &r->write, k->form == YK_SCAN_KERNEL}};
     int err = 0;
+    yk_buf name = {0};
     for (size_t i = 0; i < YK_COUNT_OF(functions) && err == 0; i++) {
-        char name[80];
-        snprintf(name, sizeof name, "%s_%s", functions[i].which, k->name);
-        if (functions[i].is_there)
-            err = dev->driver->function(r->image, name, functions[i].to, &r->error);
+        name.len = 0;
+        yk_buf_printf(&name, "%s_%s", functions[i].which, k->name);
+        if (name.failed)
+            err = yk_errorf(&r->error, ENOMEM, "kernel %s: no memory", k->name);
+        else if (functions[i].is_there)
+            err = dev->driver->function(r->image, yk_buf_str(&name), functions[i].to, &r->error);
     }
+    yk_buf_done(&name);
     return err;
+}
+
+/* Some compilers of devices take the words, and make another type of them. */
+static bool has_long_double(const char *text)
+{
+    yk_token word, before = {YK_TOKEN_END, text, 0};
+    for (yk_token_read(text, &word); word.kind != YK_TOKEN_END; yk_token_read(word.at + word.len, &word)) {
+        if (yk_token_is(&word, "double") && yk_token_is(&before, "long"))
+            return true;
+        before = word;
+    }
+    return false;
 }
 
 static int build(yoke_device *dev, const yoke_kernel *k, yk_ready *r)
@@ -139,6 +155,8 @@ static int build(yoke_device *dev, const yoke_kernel *k, yk_ready *r)
     yk_text_write(k, &target, &text);
     const char *written = yk_buf_str(&text);
     int err = text.failed ? yk_errorf(&r->error, ENOMEM, "kernel %s: no memory for its text", k->name)
+        : has_long_double(written)
+        ? yk_errorf(&r->error, EINVAL, "kernel %s (%s:%u): %s has no long double", k->name, k->file, k->line, dev->info.uri)
         : dev->driver->build(dev, written, target.is_cuda ? YK_CUDA_OPTIONS : "-cl-std=CL1.2", k->name, &r->image, &log,
                              &r->error);
     if (err < 0)
@@ -210,7 +228,7 @@ const yk_ready *yk_kernel_ready(yoke_device *dev, yoke_kernel *k, yk_error *e)
         return NULL;
     }
     r->status = build(dev, k, r);
-    if (r->status < 0 && r->status != -EINVAL) { /* another time it may go well */
+    if (r->status < 0 && r->status != -EINVAL && r->status != -ENOENT) { /* another time it may go well */
         *e = r->error;
         free_ready(dev, r);
         return NULL;
@@ -232,6 +250,21 @@ void yk_images_close(yoke_device *dev)
 
 /* ---- Launching ---- */
 
+/* An array that lies where s's device cannot reach. One without elements may lie anywhere: the device is given NULL. */
+static __attribute__((cold)) int out_of_reach(const yoke_stream *s, const yoke_kernel *k, const void *args, unsigned i,
+                                              yk_kernel_arg *arg, yk_error *e)
+{
+    static void *const nowhere;
+    size_t counts[YK_PARAMS_MOST];
+    k->counts(args, counts);
+    if (counts[i] > 0)
+        return yk_errorf(e, EFAULT, "kernel %s: %s is memory of %s, not of %s", k->name, k->params[i].name,
+                         arg->span ? arg->span->dev->info.uri : "the host", s->dev->info.uri);
+    arg->value = &nowhere;
+    arg->span = NULL;
+    return 0;
+}
+
 int yk_kernel_args(const yoke_stream *s, const yoke_kernel *k, const void *args, yk_kernel_arg *ret, yk_error *e)
 {
     const char *bytes = args;
@@ -247,9 +280,23 @@ int yk_kernel_args(const yoke_stream *s, const yoke_kernel *k, const void *args,
         arg->size = sizeof address;
         arg->is_memory = true;
         arg->span = yk_span_of(address);
-        if (YK_UNLIKELY(arg->span ? arg->span->dev != s->dev : !s->dev->info.shares_host_memory))
-            return yk_errorf(e, EFAULT, "kernel %s: %s is memory of %s, not of %s", k->name, p->name,
-                             arg->span ? arg->span->dev->info.uri : "the host", s->dev->info.uri);
+        if (YK_UNLIKELY(arg->span ? arg->span->dev != s->dev : !s->dev->info.shares_host_memory)
+            && out_of_reach(s, k, args, i, arg, e) < 0)
+            return e->code;
+    }
+    return 0;
+}
+
+int yk_kernel_check_host(const yoke_stream *s, const yoke_kernel *k, const void *args, yk_error *e)
+{
+    for (unsigned i = 0; i < k->nparams; i++) {
+        const void *address;
+        if (k->params[i].kind == YK_VAL)
+            continue;
+        memcpy(&address, (const char *)args + k->params[i].at, sizeof address);
+        yk_kernel_arg arg = {.span = yk_span_of(address)};
+        if (YK_UNLIKELY(arg.span && arg.span->dev->driver != &yk_gpu_cpu) && out_of_reach(s, k, args, i, &arg, e) < 0)
+            return e->code;
     }
     return 0;
 }
@@ -320,7 +367,9 @@ int yk_enqueue(yoke_stream *s, yoke_kernel *k, const void *args)
         yk_errorf(&e, EINVAL, "kernel %s: %lu elements are too many", k->name, (unsigned long)n);
         return fail(s, &e);
     }
-    if (!s->dev->driver->build)
-        return yk_loop(s->dev->pool, (size_t)n, k->chunk, args);
+    if (!s->dev->driver->build) {
+        err = yk_kernel_check_host(s, k, args, &e);
+        return YK_LIKELY(err == 0) ? yk_loop(s->dev->pool, (size_t)n, k->chunk, args) : fail(s, &e);
+    }
     return yk_enqueue_range(s, k, args, 0, n);
 }

@@ -546,14 +546,18 @@ static void run(launch *l)
         tell(l, dev, err, &e);
 }
 
+/* Of values that are vectors. */
+enum { ARGS_ALIGN = 64 };
+
 void yk_kernel_run(yoke_kernel *k, const void *task_args)
 {
-    launch l = {.k = k, .task_args = task_args, .args = yk_sys.calloc(1, k->args_size)};
-    if (!l.args) {
+    char *memory = yk_sys.calloc(1, k->args_size + ARGS_ALIGN);
+    launch l = {.k = k, .task_args = task_args, .args = (char *)YK_ALIGN_UP((uintptr_t)memory, ARGS_ALIGN)};
+    if (!memory) {
         yk_fail(k->file, (int)k->line, ENOMEM, "no memory");
         return;
     }
     if (gather(&l) == 0 && l.n > 0)
         run(&l);
-    free(l.args);
+    free(memory);
 }

@@ -182,12 +182,21 @@ static int set_host_memory(const yk_cl_stream *q, void *kernel, uint32_t at, con
     return code != 0 ? code : yk_cl.SetKernelArg(kernel, at + 1, sizeof none, &none);
 }
 
+static int set_nothing(void *kernel, uint32_t at)
+{
+    static const uint64_t none;
+    int32_t code = yk_cl.SetKernelArg(kernel, at, sizeof(void *), NULL);
+    return code != 0 ? code : yk_cl.SetKernelArg(kernel, at + 1, sizeof none, &none);
+}
+
 static int set_memory(const yk_cl_stream *q, void *kernel, uint32_t at, const yk_kernel_arg *arg)
 {
     char *address;
     memcpy(&address, arg->value, sizeof address);
-    if (!arg->span)
+    if (!arg->span && address)
         return set_host_memory(q, kernel, at, address);
+    if (!arg->span)
+        return set_nothing(kernel, at);
     uint64_t offset = (uint64_t)(address - arg->span->base);
     int32_t code = yk_cl.SetKernelArg(kernel, at, sizeof(void *), &arg->span->native);
     return code != 0 ? code : yk_cl.SetKernelArg(kernel, at + 1, sizeof offset, &offset);
@@ -203,7 +212,7 @@ static int set_arguments(const yoke_stream *s, const yk_function *f, void *kerne
     for (unsigned i = 0; i < count; i++) {
         const yk_kernel_arg *arg = &args[i];
         if (arg->is_memory) {
-            if (YK_UNLIKELY(!arg->span && !q->dev->svm))
+            if (YK_UNLIKELY(!arg->span && !q->dev->svm && *(void *const *)arg->value))
                 return yk_errorf(
                     e, -EINVAL,
                     "%s: kernel %s, argument %u is memory of the host, which this device cannot reach: copy "

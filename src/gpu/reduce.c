@@ -85,6 +85,9 @@ int yk_enqueue_reduction(yoke_stream *s, yoke_kernel *k, const void *args, void 
         return yk_device_fail(s->dev, s, &e);
     }
     if (!s->dev->driver->build) {
+        err = yk_kernel_check_host(s, k, args, &e);
+        if (err < 0)
+            return yk_device_fail(s->dev, s, &e);
         yk_reduce(s->dev->pool, (size_t)n, &k->extra->reduction, args, ret);
         return 0;
     }
@@ -147,8 +150,10 @@ int yk_enqueue_scan(yoke_stream *s, yoke_kernel *k, const void *args)
     if (n < 0)
         err = yk_errorf(&e, EINVAL, "kernel %s: %lu elements are too many", k->name, (unsigned long)n);
     else if (!s->dev->driver->build)
-        return yk_scan(s->dev->pool, (size_t)n, k->extra->scanning, &n, false, args); /* out: not used, and not NULL */
+        err = yk_kernel_check_host(s, k, args, &e);
     else
         err = run_scan(s, k, args, &e);
+    if (err == 0 && !s->dev->driver->build)
+        return yk_scan(s->dev->pool, (size_t)n, k->extra->scanning, &n, false, args); /* out: not used, and not NULL */
     return err < 0 ? yk_device_fail(s->dev, s, &e) : 0;
 }

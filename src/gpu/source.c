@@ -197,7 +197,7 @@ static int put_args(yoke_stream *s, const yoke_raw *k, const yk_raw_arg *args, u
         const void *address;
         memcpy(&address, args[i].value, sizeof address);
         ret[i].span = yk_span_of(address);
-        if (ret[i].span ? ret[i].span->dev != s->dev : !s->dev->info.shares_host_memory)
+        if (ret[i].span ? ret[i].span->dev != s->dev : address && !s->dev->info.shares_host_memory)
             return yk_errorf(e, EFAULT, "kernel %s: argument %u is memory of %s, not of %s", k->name, i + 1,
                              ret[i].span ? ret[i].span->dev->info.uri : "the host", s->dev->info.uri);
     }

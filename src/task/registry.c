@@ -104,8 +104,8 @@ int yk_register_hidden(yoke_task *task)
     return added ? 0 : -ENOMEM;
 }
 
-/* Whether it is in now. */
-static bool enter(yoke_task *task, bool owned)
+/* Whether it is in now. made: for a name that another has it is hidden. */
+static bool enter(yoke_task *task, bool made)
 {
     if (task->abi != YOKE_ABI) {
         /* Of a stranger's descriptor the ABI number is all that can be read. */
@@ -115,12 +115,13 @@ static bool enter(yoke_task *task, bool owned)
     yk_task_info *info = describe(task);
     bool added = false;
     yk_mutex_lock(&registry.lock);
-    if (is_known(task->name, loading))
+    bool taken = is_known(task->name, loading);
+    if (taken && !made)
         REMEMBER(EEXIST, "task \"%s\" is defined twice (again at line %u)", task->name, task->line);
     else if (!info || !add(info))
         REMEMBER(ENOMEM, "out of memory while tasks were registered");
     else
-        added = true, info->owns_task = owned;
+        added = true, info->owns_task = made, info->hidden = taken;
     yk_mutex_unlock(&registry.lock);
     if (info && !added)
         free_info(info);

@@ -339,6 +339,7 @@ for name, body in (('return', 'if (x[i] < 0) return; y[i] = x[i];'), ('return at
                    ('return a value', 'y[i] = 0; return 5;')):
     wrong('kernel: ' + name, KERNELS + 'YOKE_KERNEL(axpy, ((in, float, x), (out, float, y)), %s)' % body, dict(RETURN, gcc='axpy') if '5;' in body else RETURN)
 wrong('kernel: writes what is read', KERNELS + 'YOKE_KERNEL(bad, ((in, float, x)), x[i] = 1;)', 'read-only|const')
+wrong('kernel: too large a value', KERNELS + 'struct large { char x[4500]; };\nYOKE_KERNEL(bad, ((val, struct large, v), (out, float, y)), y[i] = v.x[0];)', 'kernel bad: its parameters have more than 4000 bytes')
 wrong('kernel: unknown name', KERNELS + 'YOKE_KERNEL(bad, ((out, float, y)), y[i] = z[i];)', r'\bz\b')
 wrong('kernel: twice', AXPY + AXPY[len(KERNELS):], 'yk_kernel_takes_axpy')
 wrong('kernel: parameter twice', KERNELS + 'YOKE_KERNEL(bad, ((in, float, x), (out, float, x)), x[i] = 1;)', r'\bx\b')

@@ -33,6 +33,12 @@ YOKE_KERNEL(atomics, ((in, int, x), (inout, int, small, 8), (inout, long, large,
 YOKE_KERNEL(numbered, ((out, long, y)), y[i] = i * 2 + n;)
 YOKE_KERNEL(mixed, ((in, unsigned char, x), (inout, double, y), (out, short, z), (in, float, w)),
             y[i] += x[i] * 0.5; z[i] = (short)(x[i] + w[i]);)
+YOKE_KERNEL(taken_away, ((inout, unsigned long, sum, 1), (inout, int, small, 1)),
+            yoke_atomic_sub(&sum[0], 3u); yoke_atomic_sub(&small[0], -2);)
+YOKE_KERNEL(weighed, ((val, long, m), (in, float, weights, m), (inout, float, y)), y[i] += m > 0 ? weights[i % m] : 1.0f;)
+YOKE_KERNEL(a_kernel_whose_name_does_not_fit_into_a_buffer_of_eighty_bytes_after_kernel_,
+            ((out, int, y)), y[i] = 3;)
+YOKE_KERNEL(longer_double, ((out, double, y)), y[i] = (double)((long double)i + 1);)
 YOKE_KERNEL(wrong_for_gpu, ((out, int, y)), y[i] = (int)strlen("C alone has this");)
 
 YOKE_REDUCTION(double, dot, (0), a + b, x[i] * y[i], ((in, double, x), (in, double, y)));
@@ -299,6 +305,70 @@ TEST(reductions_in_the_order_of_a_stream)
     on_every_device(try_reduction_in_order);
 }
 
+static void try_taken_away(yoke_device *dev, yoke_stream *s)
+{
+    unsigned long sum = 10000;
+    int small = 0;
+    void *dsum = up(s, &sum, sizeof sum), *dsmall = up(s, &small, sizeof small);
+    DONE(s, yoke_enqueue(s, taken_away, 1000, dsum, dsmall));
+    down(s, &sum, dsum, sizeof sum);
+    down(s, &small, dsmall, sizeof small);
+    CHECK_INT(sum, 7000);
+    CHECK_INT(small, 2000);
+}
+
+TEST(what_is_subtracted_has_the_type_of_the_place)
+{
+    on_every_device(try_taken_away);
+}
+
+/* No element of it is read: it may be anywhere, or nowhere. */
+static void try_empty(yoke_device *dev, yoke_stream *s)
+{
+    float y[3] = {1, 2, 3}, host[1] = {0}, *dy = up(s, y, sizeof y);
+    DONE(s, yoke_enqueue(s, weighed, 3, 0, host, dy));
+    DONE(s, yoke_enqueue(s, weighed, 3, 0, NULL, dy));
+    down(s, y, dy, sizeof y);
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(y[i], i + 3);
+}
+
+TEST(an_array_without_elements)
+{
+    on_every_device(try_empty);
+}
+
+static void try_long_name(yoke_device *dev, yoke_stream *s)
+{
+    int y[4] = {0}, *dy = up(s, NULL, sizeof y);
+    DONE(s, yoke_enqueue(s, a_kernel_whose_name_does_not_fit_into_a_buffer_of_eighty_bytes_after_kernel_,
+                         4, dy));
+    down(s, y, dy, sizeof y);
+    CHECK_INT(y[3], 3);
+}
+
+TEST(a_long_name)
+{
+    on_every_device(try_long_name);
+}
+
+static void try_long_double(yoke_device *dev, yoke_stream *s)
+{
+    double y[2] = {0}, *dy = up(s, NULL, sizeof y);
+    int err = yoke_enqueue(s, longer_double, 2, dy);
+    CHECK_INT(err, yoke_device_about(dev)->driver[1] == 'p' && yoke_device_about(dev)->driver[0] == 'c' ? 0 : -EINVAL);
+    if (err < 0)
+        CHECK_HAS(yoke_device_error(dev), "has no long double");
+    down(s, y, dy, sizeof y);
+    if (err == 0)
+        CHECK_INT(y[1], 2);
+}
+
+TEST(devices_have_no_long_double)
+{
+    on_every_device(try_long_double);
+}
+
 /* ---- What is refused ---- */
 
 TEST(no_stream)
@@ -346,6 +416,14 @@ TEST(memory_of_another)
         CHECK_HAS(yoke_device_error(dev), "the result is to be in memory of opencl:0");
     }
     DONE(s, yoke_enqueue(s, axpy, 4, 1, mine, mine));
+    yoke_stream *cpu = yoke_stream_open(second);
+    float sum = 0;
+    CHECK_INT(yoke_enqueue(cpu, axpy, 4, 1, mine, others), -EFAULT);
+    CHECK_STR(yoke_device_error(second), "kernel axpy: x is memory of opencl:0, not of cpu");
+    CHECK_INT(yoke_enqueue_reduction(cpu, largest, 4, &sum, mine), -EFAULT);
+    CHECK(isinf(yoke_reduction(cpu, largest, 4, mine)));
+    DONE(cpu, yoke_enqueue(cpu, axpy, 4, 1, host, others));
+    CHECK_INT(yoke_stream_wait(cpu), 0);
     yoke_device_free(dev, mine);
     yoke_device_free(second, others);
     CHECK_INT(yoke_device_close(dev), 0);

@@ -6,6 +6,10 @@
 #include <yoke.h>
 #include <yoke/kernel.h>
 
+struct wide {
+    _Alignas(64) double v[8];
+};
+YOKE_KERNEL(spread, ((val, struct wide, w), (out, double, y)), y[i] = w.v[i % 8];)
 YOKE_KERNEL(axpy, ((val, float, a), (in, float, x), (inout, float, y)), y[i] += a * x[i];)
 /* The index as a value: what is cut must still count from the beginning. */
 YOKE_KERNEL(count_up, ((out, int64_t, y), (val, int64_t, from)), y[i] = from + i + n * 1000000;)
@@ -254,6 +258,36 @@ static void try_as_task(yoke_executor *ex)
     CHECK_INT(t->params[1].offset, (char *)&args.x - (char *)&args);
     check_done(yoke_raw_submit(ex, t, &args, NULL));
     CHECK(y[0] == 3 && y[1] == 6 && y[2] == 9 && y[3] == 13);
+}
+
+/* UndefinedBehaviorSanitizer sees it when the value lies where its type must not. */
+TEST(a_value_of_64_bytes)
+{
+    struct wide w = {{1, 2, 3, 4, 5, 6, 7, 8}};
+    double y[12];
+    yoke_executor *ex = yoke_open("threads:2");
+    check_done(yoke_launch(ex, spread, 12, w, y));
+    for (int i = 0; i < 12; i++)
+        CHECK_INT(y[i], 1 + i % 8);
+    yoke_close(ex);
+}
+
+/* Another file has a kernel of this name too. */
+YOKE_KERNEL(namesake, ((out, int32_t, y)), y[i] = 1;)
+yoke_future *launch_other_namesake(yoke_executor *ex, size_t n, int32_t *y);
+
+static void try_namesakes(yoke_executor *ex)
+{
+    int32_t first[3] = {0}, second[3] = {0};
+    check_done(yoke_launch(ex, namesake, 3, first));
+    check_done(launch_other_namesake(ex, 3, second));
+    CHECK_INT(first[2], 1);
+    CHECK_INT(second[2], 2);
+}
+
+TEST(two_kernels_of_one_name)
+{
+    everywhere(try_namesakes);
 }
 
 TEST(a_kernel_is_a_task)

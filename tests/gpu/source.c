@@ -12,7 +12,9 @@ static const char opencl_text[] =
     "__kernel void grid(__global int *base, ulong at, char plus, double times, __local int *s)\n"
     "{\n    __global int *y = (__global int *)((__global char *)base + at);\n"
     "    s[0] = plus;\n    y[get_global_id(1) * get_global_size(0) + get_global_id(0)] = "
-    "(int)(get_group_id(2) * times) + s[0];\n}\n";
+    "(int)(get_group_id(2) * times) + s[0];\n}\n"
+    "__kernel void optional(__global int *base, ulong at, __global int *maybe, ulong maybe_at)\n"
+    "{\n    *(__global int *)((__global char *)base + at) = maybe ? 1 : 2;\n}\n";
 
 static yoke_device *opencl(void)
 {
@@ -63,6 +65,19 @@ TEST(shapes_and_values)
     down(s, y, dy, sizeof y);
     for (int i = 0; i < 24; i++)
         CHECK_INT(y[i], -3);
+    yoke_source_close(src);
+    CHECK_INT(yoke_device_close(dev), 0);
+}
+
+TEST(memory_that_is_none)
+{
+    yoke_device *dev = opencl();
+    yoke_stream *s = yoke_stream_open(dev);
+    yoke_source *src = yoke_source_open(dev, opencl_text, "-DBY=4");
+    int y = 0, *dy = up(s, NULL, sizeof y);
+    DONE(s, yoke_enqueue_raw(s, yoke_source_kernel(src, "optional"), (yoke_shape){0}, dy, (int *)NULL));
+    down(s, &y, dy, sizeof y);
+    CHECK_INT(y, 2);
     yoke_source_close(src);
     CHECK_INT(yoke_device_close(dev), 0);
 }

@@ -78,6 +78,13 @@ TEST(addresses_of_elements)
     check_analysis("float *p = &x[i]; y[i] = *p;", "y");
     check_analysis("return &x[i]; y[i] = 0;", "y");
     check_analysis("y[i] = c && x[i];", "xy");
+    check_analysis("y[i] = ((const float *)&x[i])[1];", "y");
+    check_analysis("y[i] = (uintptr_t)&x[i] % 4;", "y");
+    check_analysis("yoke_atomic_add(&(y[i]), x[i]);", "x");
+    check_analysis("y[i] = f(& ( (x[i])));", "y");
+    check_analysis("y[i] = (b + 1) & x[i];", "xy");
+    check_analysis("y[i] = (b) & x[i];", "y"); /* b may be a type */
+    check_analysis("y[&(i) != 0] = 1;", "!");
 }
 
 TEST(an_index_that_changes)
