@@ -10,6 +10,11 @@
  *                     yoke lends its place to a further thread; yoke/pool.h says how many at most
  *     processes[:N]   N worker processes; a crash costs only the job that ran. Open it before starting threads of your
  *                     own and after loading modules: workers are made by fork().
+ *     cuda[:N]        tasks that own a CUDA device, one at a time; kernels run on it (yoke/kernel.h). Also by the names of
+ *     opencl[:N]      yoke/gpu.h: "cuda:GPU-4f2a", "opencl:pocl"
+ *     gpu             the workers of `threads`, which give a kernel to a GPU where that is cheaper for them; YOKE_DEVICE, or
+ *                     "gpu:opencl:1", says which. Without a GPU they do all themselves
+ *     cpu[:N]         `threads`, whose device (yoke_current_device()) is the CPU
  *
  * NULL in place of an executor means, in every call but yoke_close() and yoke_close_now(), for which it is nothing to close: in
  * the body of a fork, a loop or an algorithm the executor that the innermost such call is on, whose pool runs the body;

@@ -29,7 +29,8 @@
  *
  * Addresses. Memory of a device is named by ordinary typed pointers, on every kind of device: x + 10 is its eleventh element,
  * and every call finds out by itself whether an address is of the device or of the host. Memory of a CUDA or OpenCL device
- * must not be touched by the host (it faults); memory of the CPU is ordinary memory.
+ * must not be touched by the host (it faults); memory of the CPU is ordinary memory. Memory belongs to the yoke_device it
+ * came from: a device that is opened twice is two, as far as memory goes.
  *
  * Streams. What is put in a stream is done in order, and the call returns at once; two streams are independent but for
  * yoke_stream_after(). On the CPU a call returns when the work is done. Host memory given to a copy must stay until the
@@ -177,7 +178,8 @@ YOKE_API int yoke_stream_after(yoke_stream *s, yoke_stream_event *e);
 /* As for streams. */
 YOKE_API int yoke_stream_event_wait(yoke_stream_event *e);
 YOKE_API int yoke_stream_event_try(yoke_stream_event *e);
-/* Nanoseconds between two marks on the device's own clock; waits for both. */
+/* Nanoseconds between two marks on the device's own clock; waits for both. A kernel that is compiled between them counts too:
+ * yoke_prepare() it before (yoke/kernel.h). */
 YOKE_API int yoke_stream_elapsed(yoke_stream_event *from, yoke_stream_event *to, int64_t *ret);
 
 #ifdef __cplusplus

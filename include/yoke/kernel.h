@@ -11,6 +11,9 @@
  *     ...
  *     double d = yoke_reduction(stream, dot, n, x, y);
  *
+ * Scans are in yoke/scan_kernel.h, kernels of work-groups that share memory in yoke/program.h, texts in CUDA's or OpenCL's
+ * own language in yoke/source.h; sums, sorts and the like that are there already in yoke/primitive.h.
+ *
  * The body is compiled as C, for the CPU, and kept as text, which the driver of a device compiles when the kernel
  * is first used there (tens of milliseconds; what has been compiled once is kept, see yoke/gpu.h). It sees its
  * element's index i and the number of elements n, both `long`, and the parameters. `continue` ends an element;
@@ -36,8 +39,9 @@
  * not within a macro of your own, which would expand the macros that the body uses before it becomes text.
  *
  * Errors: a text that does not compile is -EINVAL at the first call, with the compiler's first message, which
- * names your file and line, in yoke_device_error(). -EFAULT: an array is memory of the host, or of another
- * device. Kernels may be used from any thread, each stream from one at a time.
+ * names your file and the line on which the body begins (its lines are one for the compiler), in
+ * yoke_device_error(). -EFAULT: an array is memory of the host, or of another device. Kernels may be used from any
+ * thread, each stream from one at a time.
  */
 #ifndef YOKE_KERNEL_H
 #define YOKE_KERNEL_H
@@ -109,6 +113,7 @@ YOKE_API int yk_enqueue(yoke_stream *s, yoke_kernel *k, const void *args);
 /* The body of its task. */
 YOKE_API void yk_kernel_run(yoke_kernel *k, const void *task_args);
 YOKE_API struct yoke_future *yk_launch(struct yoke_executor *ex, yoke_kernel *k, const void *args);
+YOKE_API int yk_prepare(yoke_device *dev, yoke_kernel *k);
 YOKE_API int yk_enqueue_scan(yoke_stream *s, yoke_kernel *k, const void *args);
 /* ret in memory of the device, or, if wait, of the host. */
 YOKE_API int yk_enqueue_reduction(yoke_stream *s, yoke_kernel *k, const void *args, void *ret, bool wait);
@@ -356,6 +361,10 @@ static YK_MAYBE const char yk_kernel_unit = 0;
 /* yoke_enqueue(stream, name, n, arguments...): puts the kernel in the stream, for i = 0 .. n-1. 0, or a negative
  * code, see above; -EINVAL when stream is NULL. */
 #define yoke_enqueue(s, N, n, ...) (YK_USE(kernel, a_kernel, N, YK_COUNT(__VA_ARGS__)), yk_kernel_put_##N((s), (n), __VA_ARGS__))
+
+/* yoke_prepare(device, name): compiles the kernel, reduction, scan or program for the device now and not at its first use. 0,
+ * or a negative code, as that would have returned. Nothing to do on the CPU. */
+#define yoke_prepare(dev, N) yk_prepare((dev), &yoke_kernel_##N)
 
 /* yoke_launch(executor, name, n, arguments...): the kernel as a job, a yoke_future * of no value; NULL when there
  * is no memory, which yoke_wait() and its kin tell. Arrays are memory of the host, which must stay until the job

@@ -17,8 +17,9 @@
  * others read in the next. Within one region an item must not read what another writes, but by yoke_atomic_...
  *
  * What stands outside regions is the group's own course: loops round regions, conditions and variables, the same
- * for all items, which write no arrays and no shared memory there. Variables that are set within a region end with
- * it: what is to live on stands in YOKE_SHARED. `continue` ends a region for an item; `break` must not leave a
+ * for all items, which write no arrays and no shared memory there. A variable that is declared outside must not be
+ * assigned inside a region: on a GPU each thread has one of its own, on a CPU there is one for all. What is to live on
+ * from one region to the next stands in YOKE_SHARED. `continue` ends a region for an item; `break` must not leave a
  * region, and there is no `return`.
  *
  * YOKE_SHARED(type, name, count): an array of the group, at the beginning of the body; not zeroed; in all 48 KiB

@@ -7,9 +7,10 @@
  *     ...
  *     yoke_source_close(src);                                        // after the stream has come past it
  *
- * A CUDA kernel is an `extern "C" __global__` function (or one whose mangled name is given). For each pointer that
- * is passed, a kernel of OpenCL has two parameters, since memory may begin anywhere in a buffer: `__global float
- * *x_base, ulong x_at`, with x = (__global float *)((__global char *)x_base + x_at). Nothing checks the types of
+ * A CUDA kernel is an `extern "C" __global__` function (or one whose mangled name is given). A kernel of OpenCL takes
+ * memory as it does elsewhere, `__global float *x`, if the addresses that it is given are those that yoke_device_alloc() and
+ * its like returned. To be given others, within a block, it has two parameters for each of them: `__global float *x_base,
+ * ulong x_at`, with x = (__global float *)((__global char *)x_base + x_at). Nothing checks the types of
  * arguments against those of parameters: pass a `long` as a long, (float)0.5 as a float. On the CPU there is
  * nothing to compile: -ENOTSUP.
  *

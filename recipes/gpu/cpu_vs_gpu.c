@@ -36,10 +36,12 @@ int main(void)
 {
     float *x = malloc(MOST * sizeof *x), *y = malloc(MOST * sizeof *y);
     yoke_device *dev = yoke_device_open(NULL); /* to be told which it is */
+    if (yoke_device_status(dev) < 0)
+        return fprintf(stderr, "%s\n", yoke_device_error(dev)), 1;
     const char *uri = yoke_device_about(dev)->uri;
     char either[64];
     snprintf(either, sizeof either, "gpu:%s", uri);
-    yoke_executor *on[] = {yoke_open("threads"), yoke_open(strcmp(uri, "cpu") == 0 ? "threads" : uri), yoke_open(either)};
+    yoke_executor *on[] = {yoke_open("threads"), yoke_open(uri), yoke_open(either)};
     const char *names[] = {"CPU   ", "device", "either"};
     for (int i = 0; i < MOST; i++)
         x[i] = (float)((i % 1000 + 1) * (i % 1000 + 1));

@@ -37,8 +37,7 @@ static int in_pieces(yoke_executor *ex, const float *x, float *y)
 int main(void)
 {
     yoke_device *dev = yoke_device_open(NULL);
-    const char *uri = yoke_device_about(dev)->uri;
-    yoke_executor *ex = yoke_open(strcmp(uri, "cpu") == 0 ? "threads" : uri);
+    yoke_executor *ex = yoke_open(yoke_device_about(dev)->uri);
     yoke_stream *s = yoke_stream_open(dev);
     float *x = yoke_pinned_alloc(dev, 2L * SIZE), *y = x + N; /* of other memory copies are slower, and block */
     if (!s || !x)

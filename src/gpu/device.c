@@ -118,6 +118,10 @@ static int find_gpu(found *ret, yk_error *e)
 static int find_one(const char *name, size_t len, found *ret, yk_error *e)
 {
     char text[128];
+    for (; len > 0 && *name == ' '; name++, len--)
+        ;
+    while (len > 0 && name[len - 1] == ' ')
+        len--;
     if (len >= sizeof text)
         return yk_errorf(e, ENOENT, "a device's name has at most %zu characters", sizeof text - 1);
     memcpy(text, name, len);
@@ -128,9 +132,12 @@ static int find_one(const char *name, size_t len, found *ret, yk_error *e)
     const yk_gpu_driver *driver = driver_named(text, scheme);
     if (driver)
         return find_in(driver, text[scheme] ? text + scheme + 1 : "", ret, e);
+    if (scheme == 3 && memcmp(text, "gpu:", 4) == 0)
+        return yk_errorf(e, ENOENT, "\"%s\": gpu is the first there is; write cuda:%s or opencl:%s for a certain one", text,
+                         text + 4, text + 4);
     const char *near = (text[scheme] = 0, yk_nearest(text, next_name, NULL));
     return yk_errorf(e, ENOENT, "no kind of device is named \"%s\"%s%s%s; there are cuda, opencl, gpu and cpu", text,
-                     near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+                     near ? ", did you mean \"" : "", near ? near : "", near ? "\"" : "");
 }
 
 /* Several names with commas between: the first that works. The error is that of the first. */

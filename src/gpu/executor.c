@@ -1,18 +1,21 @@
-/* executor: `cuda` and `opencl`, executors whose tasks own a device, and `gpu`, where a kernel is done by the CPU or by the
- * device, whichever is cheaper (cost.c). Each is a pool of threads (threads/pool.c), so that jobs live the same life as
- * everywhere, and a device that is opened and closed with it. The first two have one worker; `gpu` has those of `threads`,
- * and may lack a device. */
+/* executor: `cuda`, `opencl` and `cpu`, executors whose tasks own a device, and `gpu`, where a kernel is done by the CPU or by
+ * the device, whichever is cheaper (cost.c). Each is a pool of threads (threads/pool.c), so that jobs live the same life as
+ * everywhere, and a device that is opened and closed with it. The first two have one worker, the others those of `threads`;
+ * `gpu` may lack a device. */
 #include "exec/exec.h"
 #include "gpu/cuda.h"
 #include "gpu/kernel.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 static int cuda_open(const char *arg, yoke_executor **ret, yk_error *e);
 static int opencl_open(const char *arg, yoke_executor **ret, yk_error *e);
 static int gpu_open(const char *arg, yoke_executor **ret, yk_error *e);
+static int cpu_open(const char *arg, yoke_executor **ret, yk_error *e);
 static int cuda_doctor(yk_buf *out, yk_error *e);
 static int opencl_doctor(yk_buf *out, yk_error *e);
 static int gpu_doctor(yk_buf *out, yk_error *e);
+static int cpu_doctor(yk_buf *out, yk_error *e);
 static void device_executor_close(yoke_executor *ex);
 
 #define DEVICE_EXECUTOR(NAME, ABOUT)                                                                                   \
@@ -24,6 +27,7 @@ static yk_executor_type cuda_type = DEVICE_EXECUTOR(cuda, "tasks that own a CUDA
 static yk_executor_type opencl_type = DEVICE_EXECUTOR(opencl, "tasks that own an OpenCL device");
 
 static yk_executor_type gpu_type = DEVICE_EXECUTOR(gpu, "kernels on the CPU or on a GPU, whichever is cheaper for them");
+static yk_executor_type cpu_type = DEVICE_EXECUTOR(cpu, "threads, with the CPU as their device");
 
 static const yk_executor_type *pool_type(void)
 {
@@ -54,7 +58,7 @@ static void do_as_the_pool(yk_executor_type *type)
     yk_mutex_unlock(&filling);
 }
 
-/* optional: there may be no such device. */
+/* uri NULL: what YOKE_DEVICE says. optional: there may be no such device. */
 static int open_with_device(const char *uri, bool optional, const char *width, yoke_executor **ret, yk_error *e)
 {
     yoke_device *dev = yoke_device_open(uri);
@@ -87,7 +91,18 @@ static int device_executor_open(yk_executor_type *type, const char *arg, yoke_ex
 static int gpu_open(const char *arg, yoke_executor **ret, yk_error *e)
 {
     do_as_the_pool(&gpu_type);
-    return open_with_device(*arg ? arg : "gpu", !*arg, "", ret, e);
+    const char *usual = getenv("YOKE_DEVICE");
+    if (*arg)
+        return open_with_device(arg, false, "", ret, e);
+    return usual && *usual ? open_with_device(NULL, false, "", ret, e) : open_with_device("gpu", true, "", ret, e);
+}
+
+static int cpu_open(const char *arg, yoke_executor **ret, yk_error *e)
+{
+    char uri[160];
+    do_as_the_pool(&cpu_type);
+    snprintf(uri, sizeof uri, *arg ? "cpu:%s" : "cpu", arg);
+    return open_with_device(uri, false, arg, ret, e);
 }
 
 bool yk_executor_places(const yoke_executor *ex)
@@ -156,7 +171,8 @@ static int opencl_doctor(yk_buf *out, yk_error *e)
 
 static int gpu_doctor(yk_buf *out, yk_error *e)
 {
-    yoke_device *dev = yoke_device_open("gpu");
+    const char *usual = getenv("YOKE_DEVICE");
+    yoke_device *dev = yoke_device_open(usual && *usual ? NULL : "gpu");
     int err = yoke_device_status(dev);
     if (err < 0)
         yk_errorf(e, err, "%s; all kernels run on the CPU", yoke_device_error(dev));
@@ -166,9 +182,19 @@ static int gpu_doctor(yk_buf *out, yk_error *e)
     return err;
 }
 
+static int cpu_doctor(yk_buf *out, yk_error *e)
+{
+    yoke_device_info d;
+    for (unsigned i = 0; yoke_device_at(i, &d) == 0; i++)
+        if (strcmp(d.driver, "cpu") == 0)
+            yk_buf_printf(out, "  %s: %s\n", d.uri, d.name);
+    return 0;
+}
+
 static __attribute__((constructor)) void register_device_executors(void)
 {
     yk_executor_register(&cuda_type);
     yk_executor_register(&opencl_type);
     yk_executor_register(&gpu_type);
+    yk_executor_register(&cpu_type);
 }

@@ -236,6 +236,18 @@ const yk_ready *yk_kernel_ready(yoke_device *dev, yoke_kernel *k, yk_error *e)
     return keep(dev, k, r, e);
 }
 
+int yk_prepare(yoke_device *dev, yoke_kernel *k)
+{
+    yk_error e = {0};
+    int err = dev ? yk_device_check(dev) : -EINVAL;
+    if (err < 0 || !dev->driver->build)
+        return err;
+    const yk_ready *r = yk_kernel_ready(dev, k, &e);
+    if (r && r->status == 0)
+        return 0;
+    return yk_device_fail(dev, NULL, r ? &r->error : &e);
+}
+
 void yk_images_close(yoke_device *dev)
 {
     for (size_t i = 0; dev->images && i < PARTS; i++) {
@@ -258,8 +270,9 @@ static __attribute__((cold)) int out_of_reach(const yoke_stream *s, const yoke_k
     size_t counts[YK_PARAMS_MOST];
     k->counts(args, counts);
     if (counts[i] > 0)
-        return yk_errorf(e, EFAULT, "kernel %s: %s is memory of %s, not of %s", k->name, k->params[i].name,
-                         arg->span ? arg->span->dev->info.uri : "the host", s->dev->info.uri);
+        return yk_errorf(e, EFAULT, "kernel %s: %s is memory of %s, not of %s%s", k->name, k->params[i].name,
+                         arg->span ? arg->span->dev->info.uri : "the host", s->dev->info.uri,
+                         arg->span && strcmp(arg->span->dev->info.uri, s->dev->info.uri) == 0 ? " as it was opened here" : "");
     arg->value = &nowhere;
     arg->span = NULL;
     return 0;

@@ -535,8 +535,8 @@ static void run(launch *l)
         l->staged[i] = l->host[i] && (dev->info.is_gpu || yk_stage_always) && !yk_is_pinned(view_of(l, i)->ptr);
         all_on_host &= l->host[i] || l->k->params[i].kind == YK_VAL || l->counts[i] == 0;
     }
-    bool only_cpu = dev && (yk_device_check(dev) < 0 || !dev->driver->build); /* lost, or the CPU itself: "gpu:cpu" */
-    if (!dev || (yk_executor_places(ex) && only_cpu && all_on_host))
+    bool is_cpu = !dev || !dev->driver->build; /* "cpu", "gpu:cpu" */
+    if (is_cpu || (yk_executor_places(ex) && yk_device_check(dev) < 0 && all_on_host))
         run_on_cpu(l);
     else if (yk_executor_places(ex) && all_on_host)
         run_where_cheaper(l, dev);

@@ -202,13 +202,26 @@ static int set_memory(const yk_cl_stream *q, void *kernel, uint32_t at, const yk
     return code != 0 ? code : yk_cl.SetKernelArg(kernel, at + 1, sizeof offset, &offset);
 }
 
+/* A kernel that has one parameter for memory, as any of OpenCL's: the whole buffer is all it can be given. */
+static int set_buffer(void *kernel, uint32_t at, const yk_kernel_arg *arg, size_t *offset)
+{
+    char *address;
+    memcpy(&address, arg->value, sizeof address);
+    *offset = arg->span ? (size_t)(address - arg->span->base) : 0;
+    if (*offset > 0)
+        return 0;
+    return arg->span || !address ? yk_cl.SetKernelArg(kernel, at, sizeof(void *), arg->span ? &arg->span->native : NULL)
+                                 : yk_cl.SetKernelArgSVMPointer(kernel, at, address);
+}
+
 /* Sets all arguments; what is set is left behind in the kernel, which nobody minds. */
 static int set_arguments(const yoke_stream *s, const yk_function *f, void *kernel, size_t local,
-                         const yk_kernel_arg *args, unsigned count, yk_error *e)
+                         const yk_kernel_arg *args, unsigned count, bool plain, yk_error *e)
 {
     const yk_cl_stream *q = s->native;
     uint32_t at = 0;
     int32_t code = 0;
+    size_t offset = 0;
     for (unsigned i = 0; i < count; i++) {
         const yk_kernel_arg *arg = &args[i];
         if (arg->is_memory) {
@@ -218,8 +231,13 @@ static int set_arguments(const yoke_stream *s, const yk_function *f, void *kerne
                     "%s: kernel %s, argument %u is memory of the host, which this device cannot reach: copy "
                     "it to memory from yoke_device_alloc()",
                     s->dev->info.uri, f->name, i + 1);
-            code = set_memory(q, kernel, at, arg);
-            at += 2;
+            code = plain ? set_buffer(kernel, at, arg, &offset) : set_memory(q, kernel, at, arg);
+            if (offset > 0)
+                return yk_errorf(e, EINVAL,
+                                 "%s: kernel %s, argument %u begins %zu bytes into its memory, and the kernel has no "
+                                 "parameter to be told (yoke/source.h)",
+                                 s->dev->info.uri, f->name, i + 1, offset);
+            at += plain ? 1 : 2;
         } else {
             code = yk_cl.SetKernelArg(kernel, at++, arg->size, arg->value);
         }
@@ -231,6 +249,7 @@ static int set_arguments(const yoke_stream *s, const yk_function *f, void *kerne
     return 0;
 }
 
+/* Whether memory is one parameter (1) or two (0), or neither fits. */
 static int check_count(const yoke_stream *s, const yk_function *f, size_t local, const yk_kernel_arg *args,
                        unsigned count, yk_error *e)
 {
@@ -240,10 +259,12 @@ static int check_count(const yoke_stream *s, const yk_function *f, size_t local,
         needed += args[i].is_memory ? 2 : 1;
     if (YK_LIKELY(needed == k->parameters))
         return 0;
+    if (count + (local > 0) == k->parameters)
+        return 1;
     return yk_errorf(
         e, -EINVAL,
-        "%s: kernel %s has %u parameters, the %u arguments of this launch make %u (memory counts twice%s)",
-        s->dev->info.uri, f->name, k->parameters, count, needed, local > 0 ? ", and group memory is one" : "");
+        "%s: kernel %s has %u parameters, the %u arguments of this launch make %u, or %u where memory counts twice%s",
+        s->dev->info.uri, f->name, k->parameters, count, count + (local > 0), needed, local > 0 ? " (group memory is one)" : "");
 }
 
 /* The numbers of threads in all and in a group. 1: there is nothing to do. */
@@ -286,14 +307,14 @@ int yk_cl_launch(yoke_stream *s, const yk_function *f, const yk_shape *shape, co
     int err = check_shape(s, f, shape, global, group, e);
     if (err != 0)
         return err < 0 ? err : 0;
-    err = check_count(s, f, shape->local, args, count, e);
-    if (err < 0)
-        return err;
+    const int plain = check_count(s, f, shape->local, args, count, e);
+    if (plain < 0)
+        return plain;
     copy *c = &k->copies[q->number % COPIES];
     yk_mutex_lock(&c->lock);
     err = get_kernel(s, k, c, e);
     if (err == 0)
-        err = set_arguments(s, f, c->kernel, shape->local, args, count, e);
+        err = set_arguments(s, f, c->kernel, shape->local, args, count, plain, e);
     int32_t code = 0;
     if (err == 0) {
         uint32_t dims = global[2] > 1 ? 3 : global[1] > 1 ? 2 : 1;

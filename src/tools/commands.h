@@ -13,6 +13,8 @@ extern const yk_command yk_command_ls, yk_command_run, yk_command_map, yk_comman
     "writes (out) is given by its shape alone: 3, [3] or [2,2]. The result of a task that writes arrays is an "        \
     "object with them by name, {\"return\":...,\"y\":[...]}, without \"return\" if the function returns nothing. A NaN "  \
     "that is written \"NaN\" (--nonfinite) reads back without its sign and its other bits; base64 keeps them.\n\n"
+/* What --on is likely to be, for completion. */
+#define YK_EXECUTORS "inline|threads|processes|cuda|opencl|gpu|cpu"
 #define YK_HELP_NONFINITE "read and write \"NaN\", \"Infinity\" and \"-Infinity\", as strings; without it they are errors"
 
 /* What --color says about stdout: auto looks at the terminal, NO_COLOR, FORCE_COLOR and TERM. (ls.c) */

@@ -147,6 +147,10 @@ static void put_environment(yk_buf *out)
                      "\\(lq// yoke\\-flags: \\-lm \\-O3\\(rq in a module add flags for the compiler and the linker.\n"
                      ".TP\n.B YOKE_DEBUG\nWords with commas between, for reports on stderr: locks (orders of locks that "
                      "can deadlock, and deadlocks), forks (forks and joins that do not match).\n"
+                     ".TP\n.B YOKE_DEVICE\nThe device that is used where none is named, on the executor gpu too: cuda, cuda:1, "
+                     "opencl, opencl:NAME, cpu; several with commas between: the first that works.\n"
+                     ".TP\n.BR YOKE_CUDA_DRIVER , \" YOKE_OPENCL_DRIVER\", \" YOKE_NVRTC\"\nLibraries to be opened instead of "
+                     "libcuda.so.1, libOpenCL.so.1 and the libnvrtc that is found.\n"
                      ".TP\n.BR NO_COLOR , \" FORCE_COLOR\"\nNo colour, or colour even if stdout is no terminal.\n");
 }
 
@@ -158,11 +162,12 @@ static void put_head(yk_buf *out, const char *page, const char *summary)
 
 static void put_overview(yk_buf *out)
 {
-    put_head(out, "yoke", "run typed C functions in threads and processes");
+    put_head(out, "yoke", "run typed C functions in threads, in processes and on GPUs");
     yk_buf_text(out,
                 ".B yoke\n.I COMMAND\n[\\fIOPTION\\fR...] [\\fIWORD\\fR...]\n.SH DESCRIPTION\n"
                 "A task is an ordinary C function, declared by one macro. yoke compiles the file it is in when that is needed, "
-                "finds its tasks, and runs them on an executor: inline, threads or processes.\n.SH COMMANDS\n");
+                "finds its tasks, and runs them on an executor: inline, threads, processes, cuda, opencl, "
+                "gpu or cpu.\n.SH COMMANDS\n");
     for (size_t i = 0; yk_commands[i]; i++)
         yk_buf_printf(out, ".TP\n.BR yoke\\-%s (1)\n%s.\n", yk_commands[i]->name, yk_commands[i]->summary);
     put_environment(out);

@@ -38,7 +38,7 @@ static void check_wrong(const char *uri, int code, const char *text)
 
 TEST(a_wrong_name_says_what_would_be_right)
 {
-    check_wrong("cpuu", -ENOENT, "no kind of device is named \"cpuu\", did you mean \"cpu\"?");
+    check_wrong("cpuu", -ENOENT, "no kind of device is named \"cpuu\", did you mean \"cpu\"; there are");
     check_wrong("vulkan:0", -ENOENT, "there are cuda, opencl, gpu and cpu");
     check_wrong("", -ENOENT, "empty");
     check_wrong("cpu:0", -ENOENT, "the number of threads is 1 to 4096");

@@ -192,7 +192,7 @@ TEST(group_memory)
         CHECK_INT(out[i], i / 16 * 16 + 15 - i % 16);
     shape.local = 0; /* then the parameter is left over */
     CHECK_INT(launch_shaped(s, &f, shape, args, 1, &e), -EINVAL);
-    CHECK_HAS(e.text, "has 3 parameters, the 1 arguments of this launch make 2");
+    CHECK_HAS(e.text, "has 3 parameters, the 1 arguments of this launch make 1, or 2");
     dev->driver->unload(dev, image);
     CHECK_INT(yoke_device_close(dev), 0);
 }
@@ -296,7 +296,7 @@ TEST(launches_that_are_refused)
     double wide = 0;
     const yk_shape one = {.groups = {1, 1, 1}, .group = {64, 1, 1}};
     const yk_kernel_arg few[] = {MEMORY(x), MEMORY(x), VALUE(a), VALUE(a)};
-    refused(s, &f, one, few, 4, "has 7 parameters, the 4 arguments of this launch make 6");
+    refused(s, &f, one, few, 4, "has 7 parameters, the 4 arguments of this launch make 4, or 6");
     const yk_kernel_arg host[] = {MEMORY(x), MEMORY(h), VALUE(a), VALUE(a), VALUE(n)};
     refused(s, &f, one, host, 5, "argument 2 is memory of the host");
     const yk_kernel_arg size[] = {MEMORY(x), MEMORY(x), VALUE(a), VALUE(wide), VALUE(n)};

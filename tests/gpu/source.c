@@ -14,7 +14,9 @@ static const char opencl_text[] =
     "    s[0] = plus;\n    y[get_global_id(1) * get_global_size(0) + get_global_id(0)] = "
     "(int)(get_group_id(2) * times) + s[0];\n}\n"
     "__kernel void optional(__global int *base, ulong at, __global int *maybe, ulong maybe_at)\n"
-    "{\n    *(__global int *)((__global char *)base + at) = maybe ? 1 : 2;\n}\n";
+    "{\n    *(__global int *)((__global char *)base + at) = maybe ? 1 : 2;\n}\n"
+    "__kernel void plain(__global const float *x, __global float *y, float a, long n, __local float *s)\n"
+    "{\n    long i = get_global_id(0);\n    s[get_local_id(0)] = a;\n    if (i < n) y[i] = x[i] * s[get_local_id(0)];\n}\n";
 
 static yoke_device *opencl(void)
 {
@@ -78,6 +80,31 @@ TEST(memory_that_is_none)
     DONE(s, yoke_enqueue_raw(s, yoke_source_kernel(src, "optional"), (yoke_shape){0}, dy, (int *)NULL));
     down(s, &y, dy, sizeof y);
     CHECK_INT(y, 2);
+    yoke_source_close(src);
+    CHECK_INT(yoke_device_close(dev), 0);
+}
+
+/* As it is written for any other program. */
+TEST(a_kernel_that_knows_nothing_of_yoke)
+{
+    yoke_device *dev = opencl();
+    yoke_stream *s = yoke_stream_open(dev);
+    yoke_source *src = yoke_source_open(dev, opencl_text, "-DBY=4");
+    yoke_raw *plain = yoke_source_kernel(src, "plain");
+    float x[100], y[100];
+    for (int i = 0; i < 100; i++)
+        x[i] = (float)i;
+    float *dx = up(s, x, sizeof x), *dy = up(s, NULL, sizeof y);
+    const yoke_shape shape = {.groups = {2}, .group = {50}, .shared = 50 * sizeof(float)};
+    DONE(s, yoke_enqueue_raw(s, plain, shape, dx, dy, 2.0f, 100L));
+    CHECK_INT(yoke_enqueue_raw(s, plain, shape, dx + 25, dy, 2.0f, 75L), -EINVAL);
+    CHECK_HAS(yoke_device_error(dev), "kernel plain, argument 1 begins 100 bytes into its memory");
+    CHECK_INT(yoke_enqueue_raw(s, plain, shape, dx, dy, 2.0f), -EINVAL);
+    CHECK_HAS(yoke_device_error(dev), "has 5 parameters, the 3 arguments of this launch make 4, or 6 where memory counts twice");
+    down(s, y, dy, sizeof y);
+    yoke_device_free(dev, dx);
+    for (int i = 0; i < 100; i++)
+        CHECK_INT(y[i], 2 * i);
     yoke_source_close(src);
     CHECK_INT(yoke_device_close(dev), 0);
 }

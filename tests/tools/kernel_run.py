@@ -55,7 +55,8 @@ def has_opencl():
 
 
 def executors():
-    return ["inline", "threads:2", "processes:2", "gpu", "gpu:cpu"] + (["opencl", "gpu:opencl"] if has_opencl() else [])
+    usual = ["inline", "threads:2", "processes:2", "gpu", "gpu:cpu", "cpu", "cpu:2"]
+    return usual + (["opencl", "gpu:opencl"] if has_opencl() else [])
 
 
 def called(task, *words, on=None, **more):
@@ -116,7 +117,7 @@ def one_call_on_every_executor():
 
 @test
 def tasks_know_their_device():
-    for on, driver in (("inline", "none"), ("threads:1", "none"), ("processes:1", "none"), ("gpu:cpu", "cpu")):
+    for on, driver in (("inline", "none"), ("threads:1", "none"), ("processes:1", "none"), ("gpu:cpu", "cpu"), ("cpu:2", "cpu")):
         gives(driver, "own", on=on)
     if has_opencl():
         gives("opencl", "own", on="opencl:0")
@@ -251,7 +252,7 @@ def everyone_refuses(on, status, part, **more):
 
 @test
 def unknown_devices_are_exit_3():
-    everyone_refuses("gpu:cdua", 3, 'no kind of device is named "cdua", did you mean "cuda"?; there are cuda, opencl, gpu and '
+    everyone_refuses("gpu:cdua", 3, 'no kind of device is named "cdua", did you mean "cuda"; there are cuda, opencl, gpu and '
                      "cpu")
     everyone_refuses("gpu:cpu:0", 3, "the number of threads is 1 to ")
     everyone_refuses("gpu:cpu:x", 3, "cpu:x: the number of threads is 1 to ")
@@ -311,11 +312,14 @@ def the_usual_device_is_named_by_the_environment():
     equal(called("usual", **without(YOKE_DEVICE="cpu:2")), (0, '"cpu"\n', ""))
     equal(called("usual", **without(YOKE_DEVICE="")), called("usual"))
     equal(called("usual", **without(YOKE_DEVICE="nothing,cpu"))[:2], (0, '"cpu"\n'))
-    for name, part in (("cpx", 'no kind of device is named "cpx", did you mean "cpu"?'),
+    for name, part in (("cpx", 'no kind of device is named "cpx", did you mean "cpu"; there are'),
+                       ("gpu:cpu", '"gpu:cpu": gpu is the first there is; write cuda:cpu or opencl:cpu'),
                        ("nothing,cpx", 'no kind of device is named "nothing"'),
                        (",", 'no kind of device is named ""'), ("cpu:none", "cpu:none: the number of threads")):
         refused(called("usual", **without(YOKE_DEVICE=name)), 1, "yoke run: usual: YOKE_DEVICE: " + part)
-    # It names the device of those who open one without a name, not that of an executor.
+    equal(called("own", on="gpu", **without(YOKE_DEVICE="nothing, cpu:2 ")), (0, '"cpu"\n', ""))
+    refused(called("own", on="gpu", **without(YOKE_DEVICE="cpx")), 3, 'YOKE_DEVICE: no kind of device is named "cpx"')
+    # It does not count where a device is named.
     equal(called("axpy", "2", "[1]", "[1]", on="gpu:cpu", **without(YOKE_DEVICE="cpx"))[:2], (0, '{"y":[3.0]}\n'))
 
 
