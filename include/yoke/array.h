@@ -363,7 +363,8 @@ YOKE_API yoke_array *yoke_array_std(const yoke_array *a, yoke_dims axes, bool ke
 YOKE_API yoke_array *yoke_array_cumsum(const yoke_array *a, ptrdiff_t axis);
 YOKE_API yoke_array *yoke_array_cumprod(const yoke_array *a, ptrdiff_t axis);
 /* The product of matrices; what has one dimension counts as a row on the left and as a column on the right, so two of them
- * make their dot product; leading dimensions are broadcast. Of one type, that in which both meet; integers wrap around. */
+ * make their dot product; leading dimensions are broadcast. Of one type, that in which both meet; integers wrap around. Floats
+ * on a device as by yoke_stream_matmul() (yoke/primitive.h). */
 YOKE_API yoke_array *yoke_array_matmul(const yoke_array *a, const yoke_array *b);
 
 /* ---- Joining, and elements by number ---- */

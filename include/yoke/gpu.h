@@ -21,7 +21,9 @@
  * or later: a library of CUDA's toolkit and of Python's package nvidia-cuda-nvrtc, which is looked for where
  * LD_LIBRARY_PATH, CUDA_HOME, CUDA_PATH, VIRTUAL_ENV and CONDA_PREFIX say, in yoke/nvrtc in the user's cache, and where
  * toolkit, system and Python put it; or YOKE_NVRTC names it. What it has compiled is kept in kernels/ in the folder for
- * compiled modules (YOKE_CACHE, see yoke/module.h).
+ * compiled modules (YOKE_CACHE, see yoke/module.h). Matrices are multiplied by cuBLAS (11.2 or later; Python's package
+ * nvidia-cublas) when it is found in the same places, or where YOKE_CUBLAS says, the library or its folder; YOKE_CUBLAS=off
+ * does without it. `yoke doctor` says what was found.
  *
  * "cuda:" may also be followed by part of a device's name, by the beginning of its identity (GPU-...) or by its place on
  * the bus; digits alone are its number. Its device is the primary context, which the CUDA runtime uses too; calls leave it
