@@ -191,7 +191,7 @@ TEST(what_is_refused_is_refused_as_ever)
     CHECK_INT(yoke_stream_matmul(t.s, 2, 2, 2, x, 1, x, 2, x, 2), -EINVAL);
     CHECK_INT(yoke_stream_matmul(t.s, 0, 2, 2, x, 2, x, 2, x, 2), 0);
     CHECK_INT(f->calls("cublasSgemm") + own_launches, 0);
-    yoke_stream_wait(t.s);
+    CHECK_INT(yoke_stream_wait(t.s), -EFAULT);
     try_product(&t, f, YK_F32, shapes[1], true);
     give_back(&t, x, 0);
     yoke_stream_wait(t.s);
@@ -229,7 +229,8 @@ TEST(arrays_multiply_by_it_too)
     try t = open_blas(&f, NULL);
     const float x[] = {1, 2, 3, 4, 5, 6, 1, 0, 0, 0, 1, 0}, y[] = {1, 10, 100, 7, 8, 9};
     float got[4];
-    yoke_array *a = yoke_array_from(t.s, YOKE_F32, yoke_shape(2, 2, 3), x), *b = yoke_array_from(t.s, YOKE_F32, yoke_shape(2, 3, 1), y);
+    yoke_array *a = yoke_array_from(t.s, YOKE_F32, yoke_shape(2, 2, 3), x);
+    yoke_array *b = yoke_array_from(t.s, YOKE_F32, yoke_shape(2, 3, 1), y);
     yoke_array *c = yoke_array_matmul(a, b);
     if (!c)
         test_fail(__FILE__, __LINE__, "%s", yoke_device_error(t.dev));
@@ -356,7 +357,8 @@ TEST(an_error_of_a_call_is_one_line)
         CHECK_STR(yoke_device_error(t.dev), text);
         CHECK_INT(own_launches, 0);
         f->fail(NULL, 0, 0);
-        yoke_stream_wait(t.s);
+        CHECK_INT(yoke_stream_wait(t.s), cases[i].code);
+        CHECK_STR(yoke_device_error(t.dev), text);
         GOES(&t, multiply(&t, &p)); /* and it goes on */
         check_product(&t, &p);
         drop_product(&t, &p);
@@ -411,7 +413,7 @@ TEST(every_call_fails_once)
         f->fail(NULL, 0, 0);
         if (err < 0)
             CHECK(*yoke_device_error(t.dev) != 0);
-        yoke_stream_wait(t.s);
+        CHECK_INT(yoke_stream_wait(t.s), err);
         if (err == 0)
             check_product(&t, &p);
         errors += err < 0;
@@ -506,7 +508,7 @@ TEST(no_memory_for_its_workspace)
     CHECK_INT(multiply(&t, &p), -ENOMEM);
     CHECK_STR(yoke_device_error(t.dev), "matmul: no memory of cuda:0 for 33554432 bytes that it needs meanwhile");
     CHECK_INT(own_launches, 0); /* whose last bits may be others */
-    yoke_stream_wait(t.s);
+    CHECK_INT(yoke_stream_wait(t.s), -ENOMEM);
     GOES(&t, multiply(&t, &p));
     check_product(&t, &p);
     drop_product(&t, &p);
