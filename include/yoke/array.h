@@ -36,7 +36,8 @@
  *
  * Errors. A call that makes an array returns NULL when it cannot, and yoke_device_error() says which operation, on what, and
  * why. NULL as an operand makes NULL and leaves that error alone: check once, at the end. Other calls return 0 or a negative
- * code, for a NULL array -EINVAL.
+ * code, for a NULL array -EINVAL. Of all these the stream keeps (yoke/gpu.h) what yoke_array_assign() and yoke_array_put()
+ * return, since it is they that change what is there.
  *
  * Ownership. Every array that a call returns is the caller's: yoke_array_free() it, or make it between yoke_array_begin() and
  * yoke_array_end(). Storage goes with the last array that uses it. One array may be read by several threads; its stream, and so
@@ -363,7 +364,8 @@ YOKE_API yoke_array *yoke_array_std(const yoke_array *a, yoke_dims axes, bool ke
 YOKE_API yoke_array *yoke_array_cumsum(const yoke_array *a, ptrdiff_t axis);
 YOKE_API yoke_array *yoke_array_cumprod(const yoke_array *a, ptrdiff_t axis);
 /* The product of matrices; what has one dimension counts as a row on the left and as a column on the right, so two of them
- * make their dot product; leading dimensions are broadcast. Of one type, that in which both meet; integers wrap around. */
+ * make their dot product; leading dimensions are broadcast. Of one type, that in which both meet; integers wrap around. Floats
+ * on a device as by yoke_stream_matmul() (yoke/primitive.h). */
 YOKE_API yoke_array *yoke_array_matmul(const yoke_array *a, const yoke_array *b);
 
 /* ---- Joining, and elements by number ---- */

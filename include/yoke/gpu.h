@@ -21,7 +21,9 @@
  * or later: a library of CUDA's toolkit and of Python's package nvidia-cuda-nvrtc, which is looked for where
  * LD_LIBRARY_PATH, CUDA_HOME, CUDA_PATH, VIRTUAL_ENV and CONDA_PREFIX say, in yoke/nvrtc in the user's cache, and where
  * toolkit, system and Python put it; or YOKE_NVRTC names it. What it has compiled is kept in kernels/ in the folder for
- * compiled modules (YOKE_CACHE, see yoke/module.h).
+ * compiled modules (YOKE_CACHE, see yoke/module.h). Matrices are multiplied by cuBLAS (11.2 or later; Python's package
+ * nvidia-cublas) when it is found in the same places, or where YOKE_CUBLAS says, the library or its folder; YOKE_CUBLAS=off
+ * does without it. `yoke doctor` says what was found.
  *
  * "cuda:" may also be followed by part of a device's name, by the beginning of its identity (GPU-...) or by its place on
  * the bus; digits alone are its number. Its device is the primary context, which the CUDA runtime uses too; calls leave it
@@ -36,12 +38,18 @@
  * yoke_stream_after(). On the CPU a call returns when the work is done. Host memory given to a copy must stay until the
  * stream has come past it; pinned memory (yoke_pinned_alloc()) is copied faster, and without blocking the caller.
  *
- * Errors. Calls return 0 or a negative code; the text is yoke_device_error(). A call that is refused has put nothing
- * in the stream, and a later wait does not tell of it: look at what each call returns, or at the text at the end. An
- * error that the device finds later is returned by the next call that waits, with the names of the last kernels. One
- * from which a device cannot recover (an illegal address) makes every later call on it fail with -ENODEV. A CUDA
- * device is then lost for as long as this process lives: the driver refuses to open it again. Work that may go wrong
- * like that belongs into a task on `processes` which opens the device; there it costs the job and a worker.
+ * Errors. Calls return 0 or a negative code; the text is yoke_device_error(). A call that is refused (a wrong address, a
+ * kernel that does not compile) returns its code and has put nothing in the stream. The stream keeps the first such
+ * error until it is waited for: yoke_stream_wait(), yoke_stream_try() when all is done, and yoke_stream_close() return
+ * it once, with its text, so that it is enough to look at these. Memory and arrays that are not to be had are told by
+ * NULL alone. Calls on a stream, device or event that is NULL, since it could not be opened, return -EINVAL.
+ *
+ * An error that the device finds later is returned by the next call that waits, with the names of the last kernels. One
+ * from which a device cannot recover (an illegal address) makes every later call on it fail with -ENODEV; where a call
+ * was refused before that, the text of the wait has both.
+ *
+ * A CUDA device that is lost stays so for as long as this process lives: the driver refuses to open it again. Work that
+ * may go wrong like that belongs into a task on `processes` which opens the device; there it costs the job and a worker.
  *
  * Any thread may use any device and stream; one stream is used by one thread at a time. In a child made by fork() the devices
  * of the parent cannot be used (-ECHILD).
@@ -103,7 +111,8 @@ YOKE_API int yoke_device_status(yoke_device *dev);
 YOKE_API const char *yoke_device_error(yoke_device *dev);
 /* Valid until the device is closed. All zero when it could not be opened. */
 YOKE_API const yoke_device_info *yoke_device_about(yoke_device *dev);
-/* Waits for all its streams, closes those that are still open, frees its memory. NULL is allowed. Events are closed before. */
+/* Waits for all its streams, closes those that are still open, frees its memory. NULL is allowed. Events are closed before.
+ * 0, what yoke_device_status() said, or the first error of the streams that it closed. */
 YOKE_API int yoke_device_close(yoke_device *dev);
 
 /* ---- Executors ----
@@ -157,9 +166,10 @@ YOKE_API yoke_stream *yoke_stream_open(yoke_device *dev);
 /* Waits for what is in it. NULL is allowed. Returns what yoke_stream_wait() would. */
 YOKE_API int yoke_stream_close(yoke_stream *s);
 YOKE_API yoke_device *yoke_stream_device(yoke_stream *s);
-/* Until all that is in it has been done. 0 or the first error. */
+/* Until all that is in it has been done. 0, or the first error since the last wait: of a call that was refused, or one that
+ * the device found. */
 YOKE_API int yoke_stream_wait(yoke_stream *s);
-/* 0 when all has been done, -EAGAIN when not, or the error. */
+/* The same without waiting; -EAGAIN when not all has been done. */
 YOKE_API int yoke_stream_try(yoke_stream *s);
 
 /* dst and src: of this device, or of the host. They must not overlap. */

@@ -459,8 +459,9 @@ static YK_MAYBE const char yk_kernel_unit = 0;
     struct yk_kernel_args_##N
 
 /* yoke_reduction(stream, name, n, arguments...): waits for what is in the stream, and returns the result; the
- * identity when n is 0, and when it failed, see yoke_device_error(). yoke_enqueue_reduction(stream, name, n,
- * ret, arguments...): writes it to *ret, memory of the device, when the stream comes by. */
+ * identity when n is 0, and when it failed, which yoke_device_error() and the stream's next wait tell.
+ * yoke_enqueue_reduction(stream, name, n, ret, arguments...): writes it to *ret, memory of the device, when the
+ * stream comes by. */
 #define yoke_reduction(s, N, n, ...)                                                                                   \
     (YK_USE(kernel, a_reduction_kernel, N, YK_COUNT(__VA_ARGS__)), yk_kernel_get_##N((s), (n), __VA_ARGS__))
 #define yoke_enqueue_reduction(s, N, n, ret, ...)                                                                      \

@@ -16,9 +16,9 @@
  * stream (yoke_stream_alloc()) and given back to it.
  *
  * Results are the same each time, to the last bit, on a device of the same kind: no order of operations
- * depends on who comes first. Sums of floats have the type of their elements, are taken in many parts, and
- * differ in their last bits between kinds of devices. Integers wrap around. The minimum and maximum of floats
- * leave out NaNs.
+ * depends on who comes first (for products of matrices, see below). Sums of floats have the type of their
+ * elements, are taken in many parts, and differ in their last bits between kinds of devices. Integers wrap
+ * around. The minimum and maximum of floats leave out NaNs.
  *
  * Each call returns 0 or a negative code, and yoke_device_error() has the text: -EINVAL an address is NULL
  * and n is not 0, or a number is out of its range; -EFAULT an address is not of this device; -E2BIG too many
@@ -108,7 +108,10 @@ YOKE_API int yk_stream_spmv(yoke_stream *s, yk_number type, size_t rows, size_t 
  *     int yoke_stream_segments_max(yoke_stream *s, size_t segments, size_t n, const O *offsets, const T *x, T *out);
  *
  * Matrices of float or double, row after row; lda, ldb, ldc: elements from one row to the next. c: m rows, n
- * columns, becomes a (m rows, k columns) times b (k rows, n columns). Each element is summed in order of k.
+ * columns, becomes a (m rows, k columns) times b (k rows, n columns). Each element is summed in order of k, but on
+ * CUDA devices by cuBLAS where it is found (yoke/gpu.h): in an order of its own, in the elements' precision (never
+ * TF32), with the same bits each time on a device of the same kind by the same version of cuBLAS. It needs temporary
+ * memory: 32 MiB from capability 9.0 on, 4 MiB before. Its first product on a device takes a moment.
  *     int yoke_stream_matmul(yoke_stream *s, size_t m, size_t n, size_t k, const T *a, size_t lda, const T *b, size_t ldb, T *c,
  *                            size_t ldc);
  *

@@ -294,7 +294,8 @@ yoke_array *yoke_array_empty(yoke_stream *s, unsigned type, yoke_dims shape)
 yoke_array *yoke_array_from(yoke_stream *s, unsigned type, yoke_dims shape, const void *host)
 {
     yoke_array *a = yoke_array_empty(s, type, shape);
-    if (a && yoke_stream_copy(s, a->data, host, yoke_array_elements(a) * yoke_array_type_size(type)) < 0) {
+    const size_t size = a ? yoke_array_elements(a) * yoke_array_type_size(type) : 0;
+    if (a && yk_unkept(s, yoke_stream_copy(s, a->data, host, size)) < 0) {
         yoke_array_free(a);
         return NULL;
     }
@@ -333,12 +334,12 @@ int yk_host_of(const yoke_array *a, yk_host *ret)
         h.copy = h.data = yk_sys.malloc(YK_MAX(size, 1));
         if (!h.copy)
             yk_array_fail(a->stream, ENOMEM, "no memory on the host for %s", yk_shape_of(a).text);
-        err = h.copy ? yoke_stream_copy(a->stream, h.copy, h.own->data, size) : -ENOMEM;
+        err = h.copy ? yk_unkept(a->stream, yoke_stream_copy(a->stream, h.copy, h.own->data, size)) : -ENOMEM;
     } else if (err == 0) {
         h.data = h.own->data;
     }
     if (err == 0)
-        err = yoke_stream_wait(a->stream);
+        err = yk_stream_settle(a->stream);
     if (err < 0)
         yk_host_done(&h);
     else
@@ -362,9 +363,9 @@ int yoke_array_get(const yoke_array *a, void *host, size_t size)
         return -EINVAL;
     }
     yoke_array *flat = yoke_array_flat(a);
-    int err = flat ? yoke_stream_copy(a->stream, host, flat->data, needed) : -ENOMEM;
+    int err = flat ? yk_unkept(a->stream, yoke_stream_copy(a->stream, host, flat->data, needed)) : -ENOMEM;
     if (err == 0)
-        err = yoke_stream_wait(a->stream);
+        err = yk_stream_settle(a->stream);
     yoke_array_free(flat);
     return err;
 }
@@ -414,10 +415,10 @@ yoke_array *yk_array_of_view(yoke_stream *s, unsigned code, const void *ptr, siz
     int err = flat ? 0 : -ENOMEM;
     if (flat) {
         yk_layout_gather(&l, 0, ptr, type, 0, n, flat, type);
-        err = yoke_stream_copy(s, a->data, flat, size);
+        err = yk_unkept(s, yoke_stream_copy(s, a->data, flat, size));
     }
     if (err == 0)
-        err = yoke_stream_wait(s);
+        err = yk_stream_settle(s);
     if (!flat)
         yk_array_fail(s, ENOMEM, "of_view: no memory on the host");
     free(flat);
@@ -440,7 +441,7 @@ int yk_array_view(const yoke_array *a, unsigned code, void *ptr, size_t *ndim, s
                       yk_shape_of(a).text, a->stream->dev->info.uri);
         return -EXDEV;
     }
-    int err = yoke_stream_wait(a->stream);
+    int err = yk_stream_settle(a->stream);
     if (err < 0)
         return err;
     memcpy(ptr, &a->data, sizeof a->data);

@@ -124,7 +124,7 @@ const yk_array_kernel *yk_array_kernel_get(yoke_stream *s, const char *key, cons
     yk_mutex_unlock(&k->lock);
     if (b && b->error.code == 0)
         return b;
-    yk_device_fail(dev, s, b ? &b->error : &none);
+    yk_device_fail(s->dev, s, b ? &b->error : &none);
     return NULL;
 }
 

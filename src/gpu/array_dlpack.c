@@ -47,7 +47,7 @@ yoke_dlpack *yoke_array_to_dlpack(const yoke_array *a)
                       a->stream->dev->info.uri);
         return NULL;
     }
-    if (!a->storage->memory || yoke_stream_wait(a->stream) < 0) {
+    if (!a->storage->memory || yk_stream_settle(a->stream) < 0) {
         if (!a->storage->memory)
             yk_array_fail(a->stream, EINVAL, "dlpack: the memory is not the array's to give away: yoke_array_copy() it");
         return NULL;

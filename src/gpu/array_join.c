@@ -20,7 +20,7 @@ static bool usable(const yoke_array *a)
 static int write_part(yoke_array *out, int axis, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step, const yoke_array *from)
 {
     yoke_array *part = yoke_array_slice(out, axis, start, stop, step);
-    int err = part ? yoke_array_assign(part, from) : -ENOMEM;
+    int err = part ? yk_unkept(out->stream, yoke_array_assign(part, from)) : -ENOMEM;
     yoke_array_free(part);
     return err;
 }
@@ -186,7 +186,7 @@ static yoke_array *numbers_for(const yoke_array *a, const yoke_array *numbers, i
         return yk_array_fail(a->stream, EINVAL, "%s: numbers of elements are integers, not %s", what,
                              yk_shape_of(numbers).text);
     yoke_array *n = yk_array_new(a->stream, YOKE_I64, numbers->ndim, numbers->shape);
-    if (n && (yoke_array_assign(n, numbers) < 0 || !in_range(n, (ptrdiff_t)a->shape[axis], what))) {
+    if (n && (yk_unkept(n->stream, yoke_array_assign(n, numbers)) < 0 || !in_range(n, (ptrdiff_t)a->shape[axis], what))) {
         yoke_array_free(n);
         return NULL;
     }
@@ -260,5 +260,5 @@ int yoke_array_put(yoke_array *dst, const yoke_array *numbers, ptrdiff_t axis, c
         err = run_pick(dst, own, flat, d, &l, true);
     yoke_array_free(flat);
     yoke_array_free(own);
-    return err;
+    return yk_stream_keep(dst->stream, err);
 }

@@ -32,8 +32,8 @@ static yoke_array *fill(yoke_array *out, const yoke_array *value)
                       (long long)value->number.i);
         return given(out, -ERANGE);
     }
-    return given(out, yoke_stream_fill(out->stream, out->data, &raw, yoke_array_type_size(out->type),
-                                       yoke_array_elements(out)));
+    return given(out, yk_unkept(out->stream, yoke_stream_fill(out->stream, out->data, &raw, yoke_array_type_size(out->type),
+                                                              yoke_array_elements(out))));
 }
 
 yoke_array *yoke_array_full(yoke_stream *s, unsigned type, yoke_dims shape, const yoke_array *value)
@@ -133,7 +133,8 @@ static int copy_into(yoke_array *dst, const yoke_array *a)
         yoke_array_elements(a) == yoke_array_elements(dst)) {
         int err = yk_array_enter(a, dst->stream);
         size_t size = yoke_array_elements(a) * yoke_array_type_size(a->type);
-        return err < 0 || a->data == dst->data ? err : yoke_stream_copy(dst->stream, dst->data, a->data, size);
+        return err < 0 || a->data == dst->data ? err
+               : yk_unkept(dst->stream, yoke_stream_copy(dst->stream, dst->data, a->data, size));
     }
     return yk_map_into(dst, &op, dst->type, &a);
 }
@@ -171,17 +172,15 @@ yoke_array *yoke_array_to(const yoke_array *a, yoke_stream *s)
     if (out && yk_array_is_on_host(out) && size > 0)
         memcpy(out->data, h.data, size); /* whichever CPU device it is of */
     else if (out)
-        err = yoke_stream_copy(s, out->data, h.data, size);
+        err = yk_unkept(s, yoke_stream_copy(s, out->data, h.data, size));
     if (out && err == 0)
-        err = yoke_stream_wait(s);
+        err = yk_stream_settle(s);
     yk_host_done(&h);
     return out ? given(out, err) : NULL;
 }
 
-int yoke_array_assign(yoke_array *dst, const yoke_array *src)
+static int assign(yoke_array *dst, const yoke_array *src)
 {
-    if (!dst || !src || yk_array_is_number(dst))
-        return -EINVAL;
     yk_op op = yk_op_of(YK_OP_copy);
     if (yk_array_is_number(src))
         return yk_map_into(dst, &op, dst->type, &src);
@@ -197,4 +196,12 @@ int yoke_array_assign(yoke_array *dst, const yoke_array *src)
     yoke_array_free(own);
     yoke_array_free(wide);
     return err;
+}
+
+/* A code is easily not looked at, so the stream keeps it. */
+int yoke_array_assign(yoke_array *dst, const yoke_array *src)
+{
+    if (!dst || !src || yk_array_is_number(dst))
+        return -EINVAL;
+    return yk_stream_keep(dst->stream, assign(dst, src));
 }

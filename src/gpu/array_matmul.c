@@ -1,6 +1,6 @@
 /* array_matmul: products of matrices, of every type, batched as numpy.matmul(). On the CPU a row of the result is a sum of
  * rows of the second operand, which the compiler vectorises; columns are taken in blocks that stay in the cache. Products are
- * added in the order of k on every device, and integers wrap around. */
+ * added in the order of k on every device, but for what cuBLAS does on CUDA devices, and integers wrap around. */
 #include "gpu/array_loops.h"
 #include <yoke/loop.h>
 

@@ -268,9 +268,9 @@ static int take_over_host(source *s, const header *h, yoke_array *a, size_t n, y
         return yk_errorf(e, ENOMEM, "no memory for the elements of a NumPy file");
     int err = take_elements(s, h, host, n, e);
     if (err == 0) {
-        err = yoke_stream_copy(a->stream, a->data, host, size);
+        err = yk_unkept(a->stream, yoke_stream_copy(a->stream, a->data, host, size));
         if (err == 0)
-            err = yoke_stream_wait(a->stream);
+            err = yk_stream_settle(a->stream);
         if (err < 0)
             yk_errorf(e, err, "%s", yoke_device_error(a->stream->dev));
     }

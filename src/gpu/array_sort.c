@@ -63,8 +63,9 @@ static int sort_lines(yoke_array *keys, yoke_array *values)
         size = yoke_array_type_size(keys->type);
     int err = 0;
     for (size_t k = 0; k < lines && err == 0; k++)
-        err = yk_stream_sort(keys->stream, number_of(keys->type), false, n, (char *)keys->data + k * n * size, values ? 8 : 0,
-                             values ? (char *)values->data + k * n * 8 : NULL);
+        err = yk_unkept(keys->stream,
+                        yk_stream_sort(keys->stream, number_of(keys->type), false, n, (char *)keys->data + k * n * size,
+                                       values ? 8 : 0, values ? (char *)values->data + k * n * 8 : NULL));
     return err;
 }
 
@@ -120,7 +121,8 @@ yoke_array *yoke_array_unique(const yoke_array *a)
     yoke_array *keys = line ? sortable(line) : NULL, *out = yoke_array_empty_like(keys);
     yoke_array *count = yoke_array_empty(a->stream, YOKE_U64, YOKE_NO_DIMS);
     if (keys && out && count && sort_lines(keys, NULL) == 0 &&
-        yk_stream_unique(a->stream, number_of(keys->type), keys->shape[0], keys->data, out->data, count->data) == 0)
+        yk_unkept(a->stream, yk_stream_unique(a->stream, number_of(keys->type), keys->shape[0], keys->data, out->data,
+                                              count->data)) == 0)
         r = first_of(out, count);
     return yoke_array_end(&scope, r ? yoke_array_astype(r, a->type) : NULL);
 }
@@ -140,8 +142,9 @@ yoke_array *yoke_array_select(const yoke_array *a, const yoke_array *mask)
     yoke_array *out = yk_array_new(a->stream, type, 1, &n);
     if (n == 0)
         return yoke_array_end(&scope, flags && out ? yoke_array_astype(out, a->type) : NULL);
-    if (flags && from && count && out && yoke_array_assign(flags, wide) == 0 &&
-        yk_stream_select(a->stream, yoke_array_type_size(type), n, from->data, flags->data, out->data, count->data) == 0)
+    if (flags && from && count && out && yk_unkept(a->stream, yoke_array_assign(flags, wide)) == 0 &&
+        yk_unkept(a->stream, yk_stream_select(a->stream, yoke_array_type_size(type), n, from->data, flags->data, out->data,
+                                              count->data)) == 0)
         r = yoke_array_astype(first_of(out, count), a->type);
     return yoke_array_end(&scope, r);
 }

@@ -103,7 +103,7 @@ int yk_matmul_on_device(yoke_stream *s, unsigned type, size_t m, size_t n, size_
     char key[64];
     snprintf(key, sizeof key, "x%u", type);
     if (type == YOKE_F32 || type == YOKE_F64) /* each by its own kernel, which is faster */
-        return yk_stream_matmul(s, type == YOKE_F32 ? YK_F32 : YK_F64, m, n, depth, x, depth, y, n, z, n);
+        return yk_unkept(s, yk_stream_matmul(s, type == YOKE_F32 ? YK_F32 : YK_F64, m, n, depth, x, depth, y, n, z, n));
     if (yk_array_target_of(s->dev).group != 256) {
         yk_array_fail(s, ENOTSUP, "matmul: %s has no groups of 256 threads", s->dev->info.uri);
         return -ENOTSUP;

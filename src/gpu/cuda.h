@@ -1,12 +1,13 @@
-/* cuda.h: what the files of the CUDA driver table share, and yoke's own declarations of the entry points of the two
- * libraries it opens at run time: the driver, libcuda.so.1, and the compiler, libnvrtc. No header of a toolkit is
- * needed.
+/* cuda.h: what the files of the CUDA driver table share, and yoke's own declarations of the entry points of the driver,
+ * libcuda.so.1, which is opened at run time like the compiler, libnvrtc, and libcublas. No header of a toolkit is needed.
  *
  *     cuda_load.c    finds and opens the driver, once; texts and codes of its errors
  *     cuda_device.c  what devices there are, and opening one: its primary context
  *     cuda_stream.c  memory, streams, events, copies
  *     cuda_fill.c    filling, and the kernels for what the driver cannot
- *     cuda_nvrtc.c   finds and opens the compiler, and compiles
+ *     cuda_find.c    finds and opens the libraries of a toolkit
+ *     cuda_nvrtc.c   compiles
+ *     cuda_blas.c    multiplies matrices by cuBLAS
  *     cuda_image.c   builds, functions, launches; the table itself
  *
  * The context of a device is the one that the CUDA runtime and what stands on it use too; it is made current in each
@@ -15,6 +16,7 @@
 #define YK_GPU_CUDA_H
 #include "gpu/gpu.h"
 #include "gpu/image_cache.h"
+#include <limits.h>
 
 struct yk_cu_context;
 struct yk_cu_stream;
@@ -150,6 +152,9 @@ typedef struct yk_cuda_device {
     yk_mutex lock;
     struct yk_cu_module *fill_module;   /* cuda_fill.c: made when first needed */
     struct yk_cu_function *fill[2];
+    yk_mutex blas_lock;                 /* cuda_blas.c: of what follows, and held while the handle is used */
+    struct yk_cublas *blas;
+    bool blas_tried;
 } yk_cuda_device;
 
 int yk_cuda_count(yk_error *e);
@@ -212,6 +217,39 @@ void yk_cuda_fill_done(yk_cuda_device *c);
 /* A module, loaded from text that the driver compiles or from what NVRTC made. The log of a failure is appended to log
  * (may be NULL). Returns a result. */
 int yk_cuda_module(const void *image, struct yk_cu_module **ret, yk_buf *log);
+
+/* ---- Libraries of a toolkit (cuda_find.c) ---- */
+
+enum { YK_CUDA_VERSIONS = 3 }; /* 13, 12, 11 */
+
+/* All but path and opened says which it is, for finding it and for messages. */
+typedef struct yk_cuda_library {
+    const char *use, *name, *since;          /* "compiler", "NVRTC", "11.2" */
+    const char *variable;                    /* YOKE_NVRTC names it, or its folder */
+    const char *sonames[YK_CUDA_VERSIONS];   /* of CUDA 13, 12 and 11 */
+    const char *plain, *files;               /* without a version; all of them, for messages */
+    const char *package, *pip;               /* its folder in Python's packages of CUDA 12 and before; what pip installs */
+    char path[PATH_MAX];
+    void *opened;
+} yk_cuda_library;
+
+typedef struct yk_cuda_entry {
+    const char *name;
+    size_t at;
+} yk_cuda_entry;
+
+/* Fills path; the order depends on the driver's version. 0, or -ENOPKG: e says where it was looked for. Does not open it
+ * unless only the loader knows where it is. */
+int yk_cuda_library_find(yk_cuda_library *l, yk_error *e);
+/* Opens it for good, and puts its functions at their places in table. 0, or -ENOPKG: e says what is wrong with it. */
+int yk_cuda_library_open(yk_cuda_library *l, const yk_cuda_entry *entries, size_t count, void *table, yk_error *e);
+
+/* ---- Products of matrices (cuda_blas.c; yk_cuda_multiply() in gpu/primitive.h) ---- */
+
+/* One line for `yoke doctor`: which library multiplies, or why none does. Opens it. */
+void yk_cublas_describe(yk_buf *out);
+/* Lets go of the device's handle. The device's context is current. */
+void yk_cublas_done(yoke_device *d);
 
 /* ---- The compiler (cuda_nvrtc.c) ---- */
 

@@ -225,8 +225,10 @@ void yk_cuda_close(yoke_device *d)
         return;
     struct yk_cu_context *before = NULL;
     yk_cuda.cuCtxGetCurrent(&before);
-    if (yk_cuda_enter(d) == YK_CUDA_OK)
+    if (yk_cuda_enter(d) == YK_CUDA_OK) {
+        yk_cublas_done(d);
         yk_cuda_fill_done(c);
+    }
     yk_cuda.cuCtxSetCurrent(before != c->context ? before : NULL); /* ours may be gone after this */
     yk_cuda.cuDevicePrimaryCtxRelease(c->ordinal);
     free(c);

@@ -1,21 +1,12 @@
-/* cuda_nvrtc: finds and opens NVRTC, the compiler of CUDA as a library, and compiles with it. It needs neither a
- * toolkit nor a GPU.
- *
- * It is looked for by path, so that what was compiled before can be used without opening it (100 MB): what YOKE_NVRTC
- * names, a library or its folder; the folders of LD_LIBRARY_PATH, CUDA_HOME and CUDA_PATH; Python's package
- * nvidia-cuda-nvrtc in VIRTUAL_ENV and CONDA_PREFIX, where `tools/setup test` puts it (yoke/nvrtc in XDG_CACHE_HOME or
- * ~/.cache), and in ~/.local; then the system's: /usr/local/cuda, its folders of libraries, Python's; last by its plain
- * name. First the version of the driver, whose images that takes for certain, then older ones, then newer ones. */
+/* cuda_nvrtc: opens NVRTC, the compiler of CUDA as a library, and compiles with it. It needs neither a toolkit nor a GPU. It
+ * is found by its path (cuda_find.c), so that what was compiled before can be used without opening it (100 MB). */
 #include "gpu/cuda.h"
-#include <dlfcn.h>
 #include <glob.h>
 #include <limits.h>
-#include <link.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 struct nvrtc_program;
 
@@ -41,135 +32,21 @@ static struct {
     yk_mutex lock;
     bool looked, opened;
     int found, usable; /* 0 or a negative code */
-    char path[PATH_MAX], identity[PATH_MAX + 200];
-    void *library;
+    yk_cuda_library library;
+    char identity[PATH_MAX + 200];
     yk_error error;
     NVRTC_CALLS(FIELD)
     int archs[64], arch_count;
-} nvrtc;
-
-/* ---- Finding it ---- */
-
-/* In the order in which they are tried, and the major version of CUDA whose soname each is. 11.2 is all of 11.2
- * to 11.8. */
-static const struct {
-    int major;
-    const char *name;
-} sonames[] = {{13, "libnvrtc.so.13"}, {12, "libnvrtc.so.12"}, {11, "libnvrtc.so.11.2"}};
-
-static bool try_file(const char *folder, const char *name)
-{
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path || access(path, R_OK) != 0)
-        return false;
-    snprintf(nvrtc.path, sizeof nvrtc.path, "%s", path);
-    return true;
-}
-
-static bool try_pattern(const char *name, const char *base, const char *rest)
-{
-    char pattern[PATH_MAX];
-    glob_t found;
-    bool ok = false;
-    if (!base || !*base || snprintf(pattern, sizeof pattern, "%s%s", base, rest) >= (int)sizeof pattern)
-        return false;
-    if (!strchr(rest, '*'))
-        return try_file(pattern, name);
-    if (glob(pattern, 0, NULL, &found) != 0)
-        return false;
-    for (size_t i = 0; i < found.gl_pathc && !ok; i++)
-        ok = try_file(found.gl_pathv[i], name);
-    globfree(&found);
-    return ok;
-}
-
-static bool try_path_list(const char *list, const char *name)
-{
-    char folder[PATH_MAX];
-    bool ok = false;
-    for (const char *p = list; p && *p && !ok; p += strspn(p, ":")) {
-        size_t n = strcspn(p, ":");
-        if (n < sizeof folder) {
-            memcpy(folder, p, n);
-            folder[n] = '\0';
-            ok = try_file(folder, name);
-        }
-        p += n;
-    }
-    return ok;
-}
-
-/* Where packages of Python lie, below one folder. Each package of NVRTC has one of two layouts. */
-static bool try_packages(const char *name, const char *base, const char *folder)
-{
-    char rest[100];
-    snprintf(rest, sizeof rest, "%s/nvidia/cu[0-9]*/lib", folder);
-    if (try_pattern(name, base, rest))
-        return true;
-    snprintf(rest, sizeof rest, "%s/nvidia/cuda_nvrtc/lib", folder);
-    return try_pattern(name, base, rest);
-}
-
-static bool try_folders(const char *name)
-{
-    const char *home = getenv("HOME"), *xdg = getenv("XDG_CACHE_HOME");
-    return try_path_list(getenv("LD_LIBRARY_PATH"), name) || try_pattern(name, getenv("CUDA_HOME"), "/lib64") ||
-           try_pattern(name, getenv("CUDA_PATH"), "/lib64") ||
-           try_packages(name, getenv("VIRTUAL_ENV"), "/lib*/python3*/site-packages") ||
-           try_pattern(name, getenv("CONDA_PREFIX"), "/lib") ||
-           (xdg && *xdg == '/' ? try_packages(name, xdg, "/yoke/nvrtc")
-                               : try_packages(name, home, "/.cache/yoke/nvrtc")) ||
-           try_packages(name, home, "/.local/lib/python3*/site-packages") || try_file("/usr/local/cuda/lib64", name) ||
-           try_pattern(name, "/usr/lib", "/*-linux-gnu") || try_file("/usr/lib64", name) ||
-           try_packages(name, "/usr", "/local/lib/python3*/*-packages") ||
-           try_packages(name, "/usr", "/lib/python3*/*-packages");
-}
-
-/* The n-th soname to try with this driver: its own major version, downwards, then those above. */
-static const char *soname(size_t n, int driver)
-{
-    size_t first = 0;
-    while (first < YK_COUNT_OF(sonames) - 1 && sonames[first].major > driver)
-        first++;
-    return sonames[first + n < YK_COUNT_OF(sonames) ? first + n : YK_COUNT_OF(sonames) - 1 - n].name;
-}
-
-static bool is_folder(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-/* A plain name: only the loader knows where. */
-static bool try_loader(const char *name)
-{
-    struct link_map *map = NULL;
-    void *library = yk_sys.dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    if (!library)
-        return false;
-    nvrtc.library = library;
-    snprintf(nvrtc.path, sizeof nvrtc.path, "%s", dlinfo(library, RTLD_DI_LINKMAP, &map) == 0 ? map->l_name : name);
-    return true;
-}
-
-static bool look(const char *own)
-{
-    int driver = yk_cuda_version() / 1000;
-    for (size_t i = 0; own && i < YK_COUNT_OF(sonames); i++)
-        if (is_folder(own) && try_file(own, soname(i, driver)))
-            return true;
-    if (own) {
-        snprintf(nvrtc.path, sizeof nvrtc.path, "%s", own);
-        return access(own, R_OK) == 0 && !is_folder(own);
-    }
-    for (size_t i = 0; i < YK_COUNT_OF(sonames); i++)
-        if (try_folders(soname(i, driver)))
-            return true;
-    for (size_t i = 0; i < YK_COUNT_OF(sonames); i++)
-        if (try_loader(soname(i, driver)))
-            return true;
-    return try_loader("libnvrtc.so");
-}
+} nvrtc = {.library = {.use = "compiler",
+                       .name = "NVRTC",
+                       .since = "11.2",
+                       .variable = "YOKE_NVRTC",
+                       /* the last is that of all of 11.2 to 11.8 */
+                       .sonames = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2"},
+                       .plain = "libnvrtc.so",
+                       .files = "libnvrtc.so.13, .12 or .11.2",
+                       .package = "cuda_nvrtc",
+                       .pip = "nvidia-cuda-nvrtc"}};
 
 /* ---- What identifies it: path, size and time of the library and of what it reads when it compiles ---- */
 
@@ -186,10 +63,11 @@ static void identify(void)
 {
     char pattern[PATH_MAX];
     glob_t found;
-    const char *slash = strrchr(nvrtc.path, '/');
-    snprintf(nvrtc.identity, sizeof nvrtc.identity, "%s", nvrtc.path);
-    add_file(nvrtc.path);
-    snprintf(pattern, sizeof pattern, "%.*s/libnvrtc-builtins.so*", slash ? (int)(slash - nvrtc.path) : 0, nvrtc.path);
+    const char *slash = strrchr(nvrtc.library.path, '/');
+    snprintf(nvrtc.identity, sizeof nvrtc.identity, "%s", nvrtc.library.path);
+    add_file(nvrtc.library.path);
+    snprintf(pattern, sizeof pattern, "%.*s/libnvrtc-builtins.so*", slash ? (int)(slash - nvrtc.library.path) : 0,
+             nvrtc.library.path);
     if (slash && glob(pattern, 0, NULL, &found) == 0) {
         for (size_t i = 0; i < found.gl_pathc && i < 4; i++)
             add_file(found.gl_pathv[i]);
@@ -197,24 +75,13 @@ static void identify(void)
     }
 }
 
-static int find_it(void)
-{
-    const char *own = getenv("YOKE_NVRTC");
-    if (!look(own && *own ? own : NULL))
-        return yk_errorf(&nvrtc.error, ENOPKG, "cuda: no compiler: %s%s",
-                         own && *own ? "there is no NVRTC at YOKE_NVRTC=" : "",
-                         own && *own ? own
-                                     : "NVRTC (libnvrtc.so.13, .12 or .11.2) is neither in a toolkit's folders nor among "
-                                       "Python's packages: pip install nvidia-cuda-nvrtc, or set YOKE_NVRTC");
-    identify();
-    return 0;
-}
-
 int yk_nvrtc_identity(const char **ret, yk_error *e)
 {
     yk_mutex_lock(&nvrtc.lock);
     if (!nvrtc.looked) {
-        nvrtc.found = find_it();
+        nvrtc.found = yk_cuda_library_find(&nvrtc.library, &nvrtc.error);
+        if (nvrtc.found == 0)
+            identify();
         nvrtc.looked = true;
     }
     yk_mutex_unlock(&nvrtc.lock);
@@ -234,37 +101,24 @@ void yk_nvrtc_describe(yk_buf *out)
     if (yk_nvrtc_identity(&identity, &e) < 0)
         yk_buf_printf(out, "  %s\n", e.text);
     else
-        yk_buf_printf(out, "  kernels are compiled by %s\n", nvrtc.path);
+        yk_buf_printf(out, "  kernels are compiled by %s\n", nvrtc.library.path);
 }
 
 /* ---- Opening it ---- */
 
-static const struct {
-    const char *name;
-    size_t at;
-} entries[] = {
+static const yk_cuda_entry entries[] = {
 #define ENTRY(name, parameters) {#name, offsetof(__typeof__(nvrtc), name)},
     NVRTC_CALLS(ENTRY)};
 
 static int open_it(void)
 {
-    if (!nvrtc.library)
-        nvrtc.library = yk_sys.dlopen(nvrtc.path, RTLD_NOW | RTLD_LOCAL);
-    if (!nvrtc.library) {
-        const char *why = dlerror();
-        return yk_errorf(&nvrtc.error, ENOPKG, "cuda: no compiler: %s", why ? why : nvrtc.path);
-    }
-    for (size_t i = 0; i < YK_COUNT_OF(entries); i++) {
-        void *p = dlsym(nvrtc.library, entries[i].name);
-        if (!p)
-            return yk_errorf(&nvrtc.error, ENOPKG, "cuda: %s is no NVRTC, or one before 11.2: it lacks %s", nvrtc.path,
-                             entries[i].name);
-        memcpy((char *)&nvrtc + entries[i].at, &p, sizeof p);
-    }
+    int err = yk_cuda_library_open(&nvrtc.library, entries, YK_COUNT_OF(entries), &nvrtc, &nvrtc.error);
+    if (err < 0)
+        return err;
     int count = 0;
     if (nvrtc.nvrtcGetNumSupportedArchs(&count) != OK || count < 1 || count > (int)YK_COUNT_OF(nvrtc.archs) ||
         nvrtc.nvrtcGetSupportedArchs(nvrtc.archs) != OK)
-        return yk_errorf(&nvrtc.error, ENOPKG, "cuda: %s does not say for which devices it compiles", nvrtc.path);
+        return yk_errorf(&nvrtc.error, ENOPKG, "cuda: %s does not say for which devices it compiles", nvrtc.library.path);
     nvrtc.arch_count = count;
     return 0;
 }
@@ -301,7 +155,7 @@ static int choose(unsigned capability, int *arch, bool *is_ptx, yk_error *e)
     if (!best)
         return yk_errorf(e, ENOTSUP,
                          "cuda: %s compiles for devices from %d.%d on, this is %u.%u: take an older one (YOKE_NVRTC)",
-                         nvrtc.path, least / 10, least % 10, capability / 10, capability % 10);
+                         nvrtc.library.path, least / 10, least % 10, capability / 10, capability % 10);
     *arch = best;
     *is_ptx = best / 10 != (int)capability / 10;
     return 0;

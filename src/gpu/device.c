@@ -50,9 +50,11 @@ static const yk_gpu_driver *driver_named(const char *name, size_t len)
 const char *yoke_driver_error(const char *name)
 {
     static _Thread_local yk_error e;
-    const yk_gpu_driver *driver = driver_named(name, strlen(name));
+    const yk_gpu_driver *driver = name ? driver_named(name, strlen(name)) : NULL;
     e.text[0] = 0;
-    if (!driver)
+    if (!name)
+        yk_errorf(&e, EINVAL, "no driver is named NULL");
+    else if (!driver)
         yk_errorf(&e, ENOENT, "no driver is named \"%s\"", name);
     else if (driver->count(&e) >= 0)
         e.text[0] = 0;
@@ -223,7 +225,8 @@ int yoke_device_close(yoke_device *dev)
         return -ECHILD;
     int err = yk_device_check(dev);
     if (dev->opened) {
-        yk_streams_close(dev);
+        int late = yk_streams_close(dev);
+        err = err < 0 ? err : late;
         yk_primitives_close(dev);
         yk_images_close(dev);
         yk_array_kernels_close(dev);
@@ -239,8 +242,10 @@ int yoke_device_close(yoke_device *dev)
 
 /* ---- What is known of it ---- */
 
-int yk_device_check(yoke_device *dev)
+int yk_device_check(const yoke_device *dev)
 {
+    if (YK_UNLIKELY(!dev))
+        return -EINVAL;
     if (YK_UNLIKELY(is_parents(dev)))
         return -ECHILD;
     return atomic_load_explicit(&dev->status, memory_order_relaxed);
@@ -248,7 +253,7 @@ int yk_device_check(yoke_device *dev)
 
 bool yk_device_usable(const yoke_device *dev)
 {
-    return dev->opened && !is_parents(dev);
+    return dev && dev->opened && !is_parents(dev);
 }
 
 int yoke_device_status(yoke_device *dev)
@@ -258,11 +263,13 @@ int yoke_device_status(yoke_device *dev)
 
 const yoke_device_info *yoke_device_about(yoke_device *dev)
 {
-    return &dev->info;
+    return dev ? &dev->info : &no_device.info;
 }
 
 const char *yoke_device_error(yoke_device *dev)
 {
+    if (!dev)
+        return "the device is NULL";
     if (is_parents(dev))
         return "the device was opened before this process was made by fork(): open it again here";
     yk_mutex_lock(&dev->lock);
@@ -291,7 +298,8 @@ static void name_kernels(const yoke_stream *s, char *text, size_t size)
         memcpy(text + at, ")", 2);
 }
 
-int yk_device_fail(yoke_device *dev, yoke_stream *s, const yk_error *e)
+/* ret: the whole of it, or NULL. */
+static int fail(yoke_device *dev, yoke_stream *s, const yk_error *e, yk_error *ret)
 {
     bool lost = e->code == -ENODEV;
     char kernels[300] = "";
@@ -299,10 +307,29 @@ int yk_device_fail(yoke_device *dev, yoke_stream *s, const yk_error *e)
         name_kernels(s, kernels, sizeof kernels);
     yk_mutex_lock(&dev->lock);
     yk_errorf(&dev->error, e->code, "%.*s%s", (int)(sizeof e->text - 1 - strlen(kernels)), e->text, kernels);
+    if (ret)
+        *ret = dev->error;
     yk_mutex_unlock(&dev->lock);
     if (lost)
         atomic_store_explicit(&dev->status, e->code, memory_order_relaxed);
     return e->code;
+}
+
+int yk_device_fail(yoke_device *dev, yoke_stream *s, const yk_error *e)
+{
+    return fail(dev, s, e, NULL);
+}
+
+int yk_stream_fail(yoke_stream *s, const yk_error *e)
+{
+    return fail(s->dev, s, e, s->refused.code == 0 ? &s->refused : NULL);
+}
+
+int yk_stream_keep(yoke_stream *s, int err)
+{
+    if (err < 0 && s->refused.code == 0)
+        yk_device_last_error(s->dev, &s->refused);
+    return err;
 }
 
 /* ---- Memory that is not of a stream ---- */

@@ -159,8 +159,10 @@ static int doctor(const char *driver, yk_buf *out, yk_error *e)
 static int cuda_doctor(yk_buf *out, yk_error *e)
 {
     int err = doctor("cuda", out, e);
-    if (err == 0)
+    if (err == 0) {
         yk_nvrtc_describe(out);
+        yk_cublas_describe(out);
+    }
     return err;
 }
 

@@ -112,6 +112,7 @@ struct yoke_device {
     struct yk_pinned *pinned;   /* pinned.c */
 };
 
+/* Used by one thread at a time, but for native. */
 struct yoke_stream {
     yoke_device *dev;
     void *native;
@@ -119,6 +120,7 @@ struct yoke_stream {
     const char *recent[4];   /* names of the last kernels, for errors that come late */
     unsigned launches;
     void *counter;           /* memory of the device that is 0 between reductions, or NULL (primitive_cuda.c) */
+    yk_error refused;        /* the first call that was, since the last wait; code 0: none */
 };
 
 struct yoke_stream_event {
@@ -128,13 +130,30 @@ struct yoke_stream_event {
     int64_t at; /* the CPU's: when */
 };
 
-/* 0, or the code for which nothing can be done with dev: status, or -ECHILD. */
-int yk_device_check(yoke_device *dev);
+/* 0, or the code for which nothing can be done with dev: status, -ECHILD, or -EINVAL for NULL. */
+int yk_device_check(const yoke_device *dev);
+/* The same of a stream and its device. */
+static inline int yk_stream_check(const yoke_stream *s)
+{
+    return YK_LIKELY(s != NULL) ? yk_device_check(s->dev) : -EINVAL;
+}
 /* Whether what belongs to it can be given back: it was opened, by this process. It may be lost. */
 bool yk_device_usable(const yoke_device *dev);
 /* Keeps e as the device's last error, with the names of the stream's (may be NULL) last kernels if it came late; an error
  * after which nothing works (-ENODEV) becomes the device's status. Returns code. */
 int yk_device_fail(yoke_device *dev, yoke_stream *s, const yk_error *e);
+/* The same for a call that is refused: s keeps the first for who looks at its waits alone. Returns code. */
+int yk_stream_fail(yoke_stream *s, const yk_error *e);
+/* When err is negative, s keeps the device's last error, which is that of the call that ends here. Returns err. */
+int yk_stream_keep(yoke_stream *s, int err);
+/* A call that may be refused inside one that tells of it in another way, as arrays do by NULL: s does not keep it. */
+#define yk_unkept(s, call)                                                                                             \
+    __extension__({                                                                                                    \
+        const int yk_kept = (s)->refused.code, yk_err = (call);                                                        \
+        if (!yk_kept)                                                                                                  \
+            (s)->refused.code = 0;                                                                                     \
+        yk_err;                                                                                                        \
+    })
 /* A copy of the last error, for threads that share a device: the text of yoke_device_error() may change under them. */
 void yk_device_last_error(yoke_device *dev, yk_error *ret);
 
@@ -176,6 +195,8 @@ void yk_pinned_close(yoke_device *dev);
 
 /* ---- Streams (stream.c) ---- */
 
+/* As yoke_stream_wait(), but what was refused before is neither told nor forgotten: for calls that wait for work of their own. */
+int yk_stream_settle(yoke_stream *s);
 /* Whether all that was put in it has been done; false as well when it failed. */
 bool yk_stream_is_idle(yoke_stream *s);
 bool yk_streams_are_idle(yoke_device *dev);
@@ -183,7 +204,7 @@ bool yk_streams_are_idle(yoke_device *dev);
 int yk_streams_wait(yoke_device *dev);
 /* What is put in s from now on waits for what is in `first` now; NULL: in every other stream. */
 int yk_stream_after_stream(yoke_stream *s, yoke_stream *first, yk_error *e);
-/* Closes those that the user left open. */
-void yk_streams_close(yoke_device *dev);
+/* Closes those that the user left open. 0 or the first error of their waits. */
+int yk_streams_close(yoke_device *dev);
 
 #endif

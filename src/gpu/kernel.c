@@ -333,11 +333,6 @@ unsigned yk_kernel_groups(const yoke_device *dev, const yk_plan *plan, long n)
     return groups <= INT32_MAX ? (unsigned)groups : 0;
 }
 
-static int fail(yoke_stream *s, const yk_error *e)
-{
-    return yk_device_fail(s->dev, s, e);
-}
-
 static int enqueue(yoke_stream *s, yoke_kernel *k, const void *args, const long range[2], yk_error *e)
 {
     yk_kernel_arg list[YK_PARAMS_MOST + 3] = {{.value = &range[0], .size = sizeof(long)},
@@ -364,7 +359,7 @@ int yk_enqueue_range(yoke_stream *s, yoke_kernel *k, const void *args, long lo, 
 {
     yk_error e = {0};
     int err = enqueue(s, k, args, (const long[]){lo, hi}, &e);
-    return YK_LIKELY(err == 0) ? 0 : fail(s, &e);
+    return YK_LIKELY(err == 0) ? 0 : yk_stream_fail(s, &e);
 }
 
 int yk_enqueue(yoke_stream *s, yoke_kernel *k, const void *args)
@@ -378,11 +373,11 @@ int yk_enqueue(yoke_stream *s, yoke_kernel *k, const void *args)
         return err;
     if (YK_UNLIKELY(n < 0)) {
         yk_errorf(&e, EINVAL, "kernel %s: %lu elements are too many", k->name, (unsigned long)n);
-        return fail(s, &e);
+        return yk_stream_fail(s, &e);
     }
     if (!s->dev->driver->build) {
         err = yk_kernel_check_host(s, k, args, &e);
-        return YK_LIKELY(err == 0) ? yk_loop(s->dev->pool, (size_t)n, k->chunk, args) : fail(s, &e);
+        return YK_LIKELY(err == 0) ? yk_loop(s->dev->pool, (size_t)n, k->chunk, args) : yk_stream_fail(s, &e);
     }
     return yk_enqueue_range(s, k, args, 0, n);
 }

@@ -217,7 +217,7 @@ void yk_memory_free(yoke_device *dev, yoke_stream *s, void *p)
     if (!b) {
         yk_error e;
         yk_errorf(&e, EINVAL, "%p is no memory of %s that is in use: freed twice, or not its beginning", p, dev->info.uri);
-        yk_device_fail(dev, NULL, &e);
+        s ? yk_stream_fail(s, &e) : yk_device_fail(dev, NULL, &e);
     }
 }
 

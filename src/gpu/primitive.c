@@ -102,10 +102,9 @@ static int select_those(yoke_stream *s, const char *name, const yk_selecting *a,
         return refuse(&c, "elements have 4 or 8 bytes");
     if (!a->kept || (a->n > 0 && (!a->x || !a->out || (by_flags && !a->flags))))
         return lacks_address(&c);
-    if (a->n > 0)
-        primitives_of(s->dev)->select(&c, a);
-    else
-        yoke_stream_fill(s, a->kept, &(uint64_t){0}, sizeof(uint64_t), 1);
+    if (a->n == 0)
+        return yoke_stream_fill(s, a->kept, &(uint64_t){0}, sizeof(uint64_t), 1);
+    primitives_of(s->dev)->select(&c, a);
     return yk_call_end(&c);
 }
 

@@ -88,6 +88,10 @@ typedef struct yk_primitives {
 
 extern const yk_primitives yk_primitives_cuda, yk_primitives_opencl, yk_primitives_cpu;
 
+/* By cuBLAS, with c->e when that fails. false: not by it, there is none or the numbers are too large for it; nothing has been
+ * done then. Addresses are of the device. (cuda_blas.c) */
+bool yk_cuda_multiply(yk_primitive_call *c, const yk_multiplying *a);
+
 /* How many of n keys a launch of a sort takes, in whole tiles; at most 2^29. All launches are of about one size: each clears the
  * words of the next, and a small one before a large one would take long for that (primitive_cuda.c). */
 size_t yk_sort_portion(size_t n, size_t tile);

@@ -204,5 +204,5 @@ int yk_call_end(yk_primitive_call *c)
 {
     for (unsigned i = 0; i < c->temporaries; i++)
         yoke_stream_free(c->s, c->temporary[i]);
-    return c->e.code < 0 ? yk_device_fail(c->s->dev, c->s, &c->e) : 0;
+    return c->e.code < 0 ? yk_stream_fail(c->s, &c->e) : 0;
 }

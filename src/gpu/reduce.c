@@ -53,20 +53,21 @@ static int run(yoke_stream *s, yoke_kernel *k, const void *args, void *ret, yk_e
     return err;
 }
 
-/* Through memory of the device to *ret of the host. */
+/* Through memory of the device to *ret of the host. Its caller gets a value and no code, so the stream keeps all that is wrong,
+ * want of memory and what the device finds too. */
 static int run_and_wait(yoke_stream *s, yoke_kernel *k, const void *args, void *ret)
 {
     yk_error e = {0};
     void *result = yk_memory_alloc(s->dev, s, k->extra->size);
     if (!result)
-        return -ENOMEM; /* which has been told */
+        return yk_stream_keep(s, -ENOMEM);
     int err = run(s, k, args, result, &e);
     if (err < 0)
-        yk_device_fail(s->dev, s, &e);
+        yk_stream_fail(s, &e);
     else
         err = yoke_stream_copy(s, ret, result, k->extra->size);
     if (err == 0)
-        err = yoke_stream_wait(s);
+        err = yk_stream_keep(s, yk_stream_settle(s));
     yk_memory_free(s->dev, s, result);
     return err;
 }
@@ -82,22 +83,22 @@ int yk_enqueue_reduction(yoke_stream *s, yoke_kernel *k, const void *args, void 
         return err;
     if (n < 0) {
         yk_errorf(&e, EINVAL, "kernel %s: %lu elements are too many", k->name, (unsigned long)n);
-        return yk_device_fail(s->dev, s, &e);
+        return yk_stream_fail(s, &e);
     }
     if (!s->dev->driver->build) {
         err = yk_kernel_check_host(s, k, args, &e);
         if (err < 0)
-            return yk_device_fail(s->dev, s, &e);
+            return yk_stream_fail(s, &e);
         yk_reduce(s->dev->pool, (size_t)n, &k->extra->reduction, args, ret);
         return 0;
     }
     if (wait)
-        return n == 0 ? yoke_stream_wait(s) : run_and_wait(s, k, args, ret);
+        return n == 0 ? yk_stream_keep(s, yk_stream_settle(s)) : run_and_wait(s, k, args, ret);
     const yk_span *span = yk_span_of(ret);
     err = !span || span->dev != s->dev
         ? yk_errorf(&e, EFAULT, "kernel %s: the result is to be in memory of %s", k->name, s->dev->info.uri)
         : run(s, k, args, ret, &e);
-    return err < 0 ? yk_device_fail(s->dev, s, &e) : 0;
+    return err < 0 ? yk_stream_fail(s, &e) : 0;
 }
 
 /* ---- Scans ---- */
@@ -155,5 +156,5 @@ int yk_enqueue_scan(yoke_stream *s, yoke_kernel *k, const void *args)
         err = run_scan(s, k, args, &e);
     if (err == 0 && !s->dev->driver->build)
         return yk_scan(s->dev->pool, (size_t)n, k->extra->scanning, &n, false, args); /* out: not used, and not NULL */
-    return err < 0 ? yk_device_fail(s->dev, s, &e) : 0;
+    return err < 0 ? yk_stream_fail(s, &e) : 0;
 }

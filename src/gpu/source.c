@@ -239,5 +239,5 @@ int yk_enqueue_raw(yoke_stream *s, yoke_raw *kernel, yoke_shape shape, const yk_
         err = put_args(s, kernel, args, count, list, &e);
     if (err == 0)
         err = yk_kernel_launch(s, "a kernel of a source", &kernel->function, &real, list, count, &e);
-    return err < 0 ? yk_device_fail(s->dev, s, &e) : 0;
+    return err < 0 ? yk_stream_fail(s, &e) : 0;
 }

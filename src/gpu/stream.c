@@ -3,10 +3,30 @@
 #include "gpu/gpu.h"
 #include <stdlib.h>
 
-/* The end of each call: keeps the error. */
+/* The end of a call that puts something in a stream. */
+static int put(yoke_stream *s, int err, const yk_error *e)
+{
+    return err < 0 ? yk_stream_fail(s, e) : 0;
+}
+
+/* That of one that looks at what has been put there before: keeps the error. */
 static int done(yoke_device *dev, yoke_stream *s, int err, const yk_error *e)
 {
     return err < 0 && err != -EAGAIN ? yk_device_fail(dev, s, e) : err;
+}
+
+/* And what was refused before. It came first, but a device that is lost meanwhile matters more, so then both are told. */
+static int told(yoke_stream *s, int err)
+{
+    if (s->refused.code == 0 || err == -EAGAIN || err == -ECHILD)
+        return err;
+    yk_error e = s->refused, late;
+    s->refused.code = 0;
+    if (err < 0 && err != e.code) {
+        yk_device_last_error(s->dev, &late);
+        yk_errorf(&e, err, "%.300s; before that: %.180s", late.text, s->refused.text);
+    }
+    return yk_device_fail(s->dev, NULL, &e);
 }
 
 yoke_stream *yoke_stream_open(yoke_device *dev)
@@ -59,20 +79,23 @@ int yoke_stream_close(yoke_stream *s)
     return err;
 }
 
-void yk_streams_close(yoke_device *dev)
+int yk_streams_close(yoke_device *dev)
 {
+    int err = 0;
     for (yoke_stream *s = dev->streams, *next; s; s = next) {
         next = s->next;
-        yoke_stream_close(s);
+        int one = yoke_stream_close(s);
+        err = err < 0 ? err : one;
     }
+    return err;
 }
 
 yoke_device *yoke_stream_device(yoke_stream *s)
 {
-    return s->dev;
+    return s ? s->dev : NULL;
 }
 
-int yoke_stream_wait(yoke_stream *s)
+int yk_stream_settle(yoke_stream *s)
 {
     yk_error e = {0};
     int err = yk_device_check(s->dev);
@@ -83,11 +106,18 @@ int yoke_stream_wait(yoke_stream *s)
     return err;
 }
 
+int yoke_stream_wait(yoke_stream *s)
+{
+    return s ? told(s, yk_stream_settle(s)) : -EINVAL;
+}
+
 int yoke_stream_try(yoke_stream *s)
 {
     yk_error e = {0};
+    if (!s)
+        return -EINVAL;
     int err = yk_device_check(s->dev);
-    return err < 0 ? err : done(s->dev, s, s->dev->driver->stream_try(s, &e), &e);
+    return told(s, err < 0 ? err : done(s->dev, s, s->dev->driver->stream_try(s, &e), &e));
 }
 
 bool yk_stream_is_idle(yoke_stream *s)
@@ -148,12 +178,12 @@ int yk_stream_after_stream(yoke_stream *s, yoke_stream *first, yk_error *e)
 
 void *yoke_stream_alloc(yoke_stream *s, size_t size)
 {
-    return yk_device_check(s->dev) < 0 ? NULL : yk_memory_alloc(s->dev, s, size);
+    return yk_stream_check(s) < 0 ? NULL : yk_memory_alloc(s->dev, s, size);
 }
 
 void yoke_stream_free(yoke_stream *s, void *memory)
 {
-    if (memory && yk_device_usable(s->dev))
+    if (memory && s && yk_device_usable(s->dev))
         yk_memory_free(s->dev, s, memory);
 }
 
@@ -179,7 +209,7 @@ int yoke_stream_copy(yoke_stream *s, void *dst, const void *src, size_t size)
 {
     yk_error e = {0};
     const yk_span *to = NULL, *from = NULL;
-    int err = yk_device_check(s->dev);
+    int err = yk_stream_check(s);
     if (err < 0 || size == 0)
         return err;
     err = place(s->dev, dst, size, &to, &e);
@@ -187,7 +217,7 @@ int yoke_stream_copy(yoke_stream *s, void *dst, const void *src, size_t size)
         err = place(s->dev, src, size, &from, &e);
     if (err == 0)
         err = s->dev->driver->copy(s, dst, to, src, from, size, &e);
-    return done(s->dev, s, err, &e);
+    return put(s, err, &e);
 }
 
 int yoke_stream_fill(yoke_stream *s, void *dst, const void *value, size_t size, size_t count)
@@ -195,7 +225,7 @@ int yoke_stream_fill(yoke_stream *s, void *dst, const void *value, size_t size, 
     yk_error e = {0};
     const yk_span *to = NULL;
     size_t bytes;
-    int err = yk_device_check(s->dev);
+    int err = yk_stream_check(s);
     if (err < 0 || count == 0)
         return err;
     if (size == 0 || size > 16 || (size & (size - 1)) || __builtin_mul_overflow(size, count, &bytes))
@@ -206,7 +236,7 @@ int yoke_stream_fill(yoke_stream *s, void *dst, const void *value, size_t size, 
         err = yk_errorf(&e, EINVAL, "fill: %p is memory of the host, not of %s", dst, s->dev->info.uri);
     if (err == 0)
         err = s->dev->driver->fill(s, dst, to, value, size, count, &e);
-    return done(s->dev, s, err, &e);
+    return put(s, err, &e);
 }
 
 /* ---- Events ---- */
@@ -241,7 +271,7 @@ void yoke_stream_event_close(yoke_stream_event *v)
 int yoke_stream_mark(yoke_stream *s, yoke_stream_event *v)
 {
     yk_error e = {0};
-    int err = yk_device_check(s->dev);
+    int err = v ? yk_stream_check(s) : -EINVAL;
     if (err < 0)
         return err;
     if (v->dev != s->dev)
@@ -249,40 +279,40 @@ int yoke_stream_mark(yoke_stream *s, yoke_stream_event *v)
     else
         err = s->dev->driver->event_mark(s, v, &e);
     v->marked |= err == 0;
-    return done(s->dev, s, err, &e);
+    return put(s, err, &e);
 }
 
 int yoke_stream_after(yoke_stream *s, yoke_stream_event *v)
 {
     yk_error e = {0};
-    int err = yk_device_check(s->dev);
+    int err = v ? yk_stream_check(s) : -EINVAL;
     if (err < 0 || !v->marked)
         return err;
     if (v->dev != s->dev)
         err = yk_errorf(&e, EINVAL, "the event belongs to %s, the stream to %s", v->dev->info.uri, s->dev->info.uri);
     else
         err = s->dev->driver->event_after(s, v, &e);
-    return done(s->dev, s, err, &e);
+    return put(s, err, &e);
 }
 
 int yoke_stream_event_wait(yoke_stream_event *v)
 {
     yk_error e = {0};
-    int err = yk_device_check(v->dev);
+    int err = v ? yk_device_check(v->dev) : -EINVAL;
     return err < 0 || !v->marked ? err : done(v->dev, NULL, v->dev->driver->event_wait(v, &e), &e);
 }
 
 int yoke_stream_event_try(yoke_stream_event *v)
 {
     yk_error e = {0};
-    int err = yk_device_check(v->dev);
+    int err = v ? yk_device_check(v->dev) : -EINVAL;
     return err < 0 || !v->marked ? err : done(v->dev, NULL, v->dev->driver->event_try(v, &e), &e);
 }
 
 int yoke_stream_elapsed(yoke_stream_event *from, yoke_stream_event *to, int64_t *ret)
 {
     yk_error e = {0};
-    int err = yk_device_check(from->dev);
+    int err = from && to && ret ? yk_device_check(from->dev) : -EINVAL;
     if (err < 0)
         return err;
     if (from->dev != to->dev || !from->marked || !to->marked)

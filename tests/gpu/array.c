@@ -234,7 +234,10 @@ static void misuse(yoke_device *dev, yoke_stream *s)
     CHECK_HAS(yoke_device_error(dev), "item: f32 (2, 3) has 6 elements, not one");
     CHECK_INT(yoke_array_get(a, small, sizeof small), -EINVAL);
     CHECK_HAS(yoke_device_error(dev), "get: f32 (2, 3) has 24 bytes, there is room for 8");
+    CHECK_INT(yoke_stream_wait(s), 0); /* of all these: they are NULL, or about what they were asked for */
     CHECK_INT(yoke_array_assign(b, a), -EINVAL);
+    CHECK_HAS(yoke_device_error(dev), "broadcast: f32 (2, 3) cannot become (3,)");
+    CHECK_INT(yoke_stream_wait(s), -EINVAL); /* what was to change has not */
     CHECK_HAS(yoke_device_error(dev), "broadcast: f32 (2, 3) cannot become (3,)");
     yoke_in_f64 view;
     CHECK_INT(yoke_array_view(yoke_in_f64, a, &view), -EINVAL);
@@ -315,6 +318,7 @@ static void across(yoke_device *dev, yoke_stream *s)
     check_f32(b, (float[]){5, 3, 1}, 3);
     expect(dev, yoke_array_add(v, b), "is on cpu:2, not on ");
     CHECK_INT(yoke_array_assign(a, b), -EINVAL);
+    CHECK_INT(yoke_stream_wait(s), -EINVAL);
     yoke_array *back = yoke_array_to(b, s), *sum = yoke_array_add(back, v);
     check_f32(sum, (float[]){10, 6, 2}, 3);
     yoke_array_free(a);

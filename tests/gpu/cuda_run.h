@@ -24,7 +24,8 @@ static inline const char *fake_path(const char *name)
     return path;
 }
 
-/* Makes it the driver and the compiler, with no cache of compiled kernels. */
+/* Makes it the driver and the compiler, with no cache of compiled kernels. It multiplies matrices only for those who set
+ * YOKE_CUBLAS to its path. */
 static inline fake_cuda *fake_use(const char *name)
 {
     const char *path = fake_path(name);
@@ -33,6 +34,7 @@ static inline fake_cuda *fake_use(const char *name)
         test_fail(__FILE__, __LINE__, "%s", dlerror());
     setenv("YOKE_CUDA_DRIVER", path, 1);
     setenv("YOKE_NVRTC", path, 1);
+    setenv("YOKE_CUBLAS", "off", 1);
     setenv("YOKE_CACHE", "/dev/null", 1);
     fake_cuda *f = dlsym(library, "fake_cuda_control");
     CHECK(f);
@@ -43,7 +45,7 @@ static inline void check_nothing_left(fake_cuda *f)
 {
     fake_live l = f->live();
     CHECK_STR(f->complaint(), "");
-    CHECK_INT(l.contexts + l.streams + l.events + l.modules + l.blocks + l.pinned + l.programs, 0);
+    CHECK_INT(l.contexts + l.streams + l.events + l.modules + l.blocks + l.pinned + l.programs + l.handles, 0);
     CHECK_INT(f->leaked(), 0);
 }
 

@@ -151,8 +151,10 @@ TEST(misuse_is_an_error_with_a_text)
     CHECK_INT(yoke_stream_after(s, e), -EINVAL);
     CHECK_HAS(yoke_device_error(dev), "the event belongs to cpu:2, the stream to cpu");
     yoke_stream_event_close(e);
-    CHECK_INT(yoke_stream_close(s), 0); /* none of this has broken anything */
-    CHECK_INT(yoke_stream_close(t), 0);
+    CHECK_INT(yoke_stream_close(s), -EINVAL); /* the first of all that, which has broken nothing */
+    CHECK_HAS(yoke_device_error(dev), "reach beyond their block of cpu");
+    CHECK_INT(yoke_stream_close(t), -EINVAL);
+    CHECK_HAS(yoke_device_error(other), "is memory of cpu, not of cpu:2");
     CHECK_INT(yoke_stream_close(NULL), 0);
     CHECK_INT(yoke_device_close(dev), 0);
     CHECK_INT(yoke_device_close(other), 0);

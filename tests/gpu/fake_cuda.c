@@ -352,7 +352,7 @@ void fake_wait_idle(const struct yk_cu_context *c)
 /* A context that goes takes all with it that lives in it, handles or not. */
 static void end_context(struct yk_cu_context *c)
 {
-    unsigned left = c->streams + c->events + c->modules + c->blocks + c->pinned;
+    unsigned left = c->streams + c->events + c->modules + c->blocks + c->pinned + c->handles;
     if (!c->sticky && !fake.injected.forgive)
         fake.leaked += left;
     fake.live.streams -= c->streams;
@@ -360,7 +360,9 @@ static void end_context(struct yk_cu_context *c)
     fake.live.modules -= c->modules;
     fake.live.blocks -= c->blocks;
     fake.live.pinned -= c->pinned;
-    c->streams = c->events = c->modules = c->blocks = c->pinned = 0;
+    fake.live.handles -= c->handles;
+    c->streams = c->events = c->modules = c->blocks = c->pinned = c->handles = 0;
+    fake_end_handles(c);
     for (struct yk_cu_stream *s = fake.streams; s; s = s->next)
         s->closing |= s->context == c;
     for (struct yk_cu_event *v = fake.events, *next; v; v = next) {

@@ -1,7 +1,7 @@
 /* fake_cuda.h - how a test steers the CUDA driver that is none: fake-cuda.so, built from fake_cuda.c, in place of
- * libcuda.so.1 (YOKE_CUDA_DRIVER) and of NVRTC (YOKE_NVRTC). It is stricter than a driver: host memory of a copy is not
- * touched before the stream comes to it, every address, handle and current context is checked, and what is left over is
- * counted. */
+ * libcuda.so.1 (YOKE_CUDA_DRIVER), of NVRTC (YOKE_NVRTC) and of cuBLAS (YOKE_CUBLAS). It is stricter than a driver: host
+ * memory of a copy is not touched before the stream comes to it, every address, handle and current context is checked, and
+ * what is left over is counted. */
 #ifndef FAKE_CUDA_H
 #define FAKE_CUDA_H
 #include <stdbool.h>
@@ -16,7 +16,7 @@ typedef struct fake_launch {
 typedef void (*fake_kernel)(const fake_launch *l);
 
 typedef struct fake_live {
-    unsigned contexts, streams, events, modules, blocks, pinned, programs;
+    unsigned contexts, streams, events, modules, blocks, pinned, programs, handles;
 } fake_live;
 
 typedef struct fake_cuda {

@@ -1,5 +1,6 @@
 /* fake_inside.h - what the files of the fake driver share: fake_cuda.c steers, fake_stream.c has memory, streams and
- * events, fake_image.c images and launches, fake_nvrtc.c the compiler. One lock guards all; work is done without it. */
+ * events, fake_image.c images and launches, fake_nvrtc.c the compiler, fake_cublas.c products. One lock guards all; work is done
+ * without it. */
 #ifndef FAKE_INSIDE_H
 #define FAKE_INSIDE_H
 #include "fake_cuda.h"
@@ -20,7 +21,7 @@ YK_CUDA_CALLS(PROTOTYPE)
 struct yk_cu_context {
     unsigned references, generation; /* how often it was made */
     int sticky;
-    unsigned streams, events, modules, blocks, pinned; /* that live in it */
+    unsigned streams, events, modules, blocks, pinned, handles; /* that live in it */
 };
 
 typedef enum kind { COPY, SET, LAUNCH, RECORD, AFTER } kind;
@@ -125,6 +126,9 @@ void fake_wait_idle(const struct yk_cu_context *c);
 void fake_end_event(struct yk_cu_event *v);
 void fake_end_module(struct yk_cu_module *m);
 void fake_end_streams(void);
+void fake_end_handles(const struct yk_cu_context *c);
+/* The block of memory in which all of it lies, or NULL. */
+struct block *fake_block_at(const void *p, size_t size, bool pinned);
 /* Puts something in a stream. */
 int fake_put(struct yk_cu_stream *s, op what, const char *function);
 

@@ -8,7 +8,7 @@
 
 /* ---- Memory ---- */
 
-static block *block_at(const void *p, size_t size, bool pinned)
+block *fake_block_at(const void *p, size_t size, bool pinned)
 {
     for (block *b = fake.blocks; b; b = b->next)
         if (b->context && b->pinned == pinned && (const char *)p >= b->base &&
@@ -252,7 +252,7 @@ int fake_put(struct yk_cu_stream *s, op what, const char *function)
 
 static int copy(void *dst, bool to, const void *src, bool from, size_t size, struct yk_cu_stream *s, const char *function)
 {
-    if (!!block_at(dst, size, false) != to || !!block_at(src, size, false) != from) {
+    if (!!fake_block_at(dst, size, false) != to || !!fake_block_at(src, size, false) != from) {
         fake_complain("an address that is not where the copy says", function);
         return YK_CUDA_INVALID_VALUE;
     }
@@ -264,7 +264,7 @@ static int copy(void *dst, bool to, const void *src, bool from, size_t size, str
 int cuMemcpyAsync(yk_cu_address dst, yk_cu_address src, size_t size, struct yk_cu_stream *s)
 {
     BEGIN_OR_RETURN(true);
-    bool to = block_at(POINTER(dst), size, false), from = block_at(POINTER(src), size, false);
+    bool to = fake_block_at(POINTER(dst), size, false), from = fake_block_at(POINTER(src), size, false);
     RETURN(copy(POINTER(dst), to, POINTER(src), from, size, s, __func__));
 }
 
@@ -288,7 +288,7 @@ int cuMemcpyDtoDAsync_v2(yk_cu_address dst, yk_cu_address src, size_t size, stru
 
 static int set(yk_cu_address dst, unsigned value, size_t size, size_t count, struct yk_cu_stream *s, const char *function)
 {
-    if (dst % size || !block_at(POINTER(dst), size * count, false)) {
+    if (dst % size || !fake_block_at(POINTER(dst), size * count, false)) {
         fake_complain("an address that is not the device's or not a multiple", function);
         return YK_CUDA_INVALID_VALUE;
     }

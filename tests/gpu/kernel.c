@@ -385,6 +385,7 @@ static void try_too_many(yoke_device *dev, yoke_stream *s)
     CHECK_INT(yoke_enqueue(s, axpy, SIZE_MAX, 1, x, x), -EINVAL);
     CHECK_HAS(yoke_device_error(dev), "kernel axpy: 18446744073709551615 elements are too many");
     CHECK_INT(yoke_enqueue_reduction(s, largest, SIZE_MAX / 2 + 1, x, x), -EINVAL);
+    check_told(s, -EINVAL, "kernel axpy: 18446744073709551615 elements are too many");
     yoke_device_free(dev, x);
 }
 
@@ -416,6 +417,7 @@ TEST(memory_of_another)
         CHECK_HAS(yoke_device_error(dev), "the result is to be in memory of opencl:0");
     }
     DONE(s, yoke_enqueue(s, axpy, 4, 1, mine, mine));
+    check_told(s, -EFAULT, "kernel axpy: x is memory of cpu, not of opencl:0");
     yoke_stream *cpu = yoke_stream_open(second);
     float sum = 0;
     CHECK_INT(yoke_enqueue(cpu, axpy, 4, 1, mine, others), -EFAULT);
@@ -423,7 +425,7 @@ TEST(memory_of_another)
     CHECK_INT(yoke_enqueue_reduction(cpu, largest, 4, &sum, mine), -EFAULT);
     CHECK(isinf(yoke_reduction(cpu, largest, 4, mine)));
     DONE(cpu, yoke_enqueue(cpu, axpy, 4, 1, host, others));
-    CHECK_INT(yoke_stream_wait(cpu), 0);
+    check_told(cpu, -EFAULT, "kernel axpy: x is memory of opencl:0, not of cpu");
     yoke_device_free(dev, mine);
     yoke_device_free(second, others);
     CHECK_INT(yoke_device_close(dev), 0);
@@ -444,7 +446,7 @@ TEST(what_does_not_compile)
     }
     CHECK_INT(yoke_enqueue(s, numbered, 0, NULL), 0);
     yoke_device_free(dev, y);
-    CHECK_INT(yoke_device_close(dev), 0);
+    CHECK_INT(yoke_device_close(dev), -EINVAL); /* nobody has waited */
 }
 
 TEST(no_memory)
@@ -461,6 +463,7 @@ TEST(no_memory)
         if (err < 0) {
             CHECK_INT(err, -ENOMEM);
             CHECK_HAS(yoke_device_error(dev), "numbered");
+            check_told(s, -ENOMEM, "numbered");
         }
     }
     down(s, got, y, sizeof got);

@@ -42,6 +42,14 @@ static inline void down(yoke_stream *s, void *to, void *from, size_t bytes)
     yoke_device_free(yoke_stream_device(s), from);
 }
 
+/* What was refused is told by the next wait, the first of it, and then no more. */
+static inline void check_told(yoke_stream *s, int code, const char *why)
+{
+    CHECK_INT(yoke_stream_wait(s), code);
+    CHECK_HAS(yoke_device_error(yoke_stream_device(s)), why);
+    CHECK_INT(yoke_stream_wait(s), 0);
+}
+
 /* err is 0, or the test ends with what the device says. */
 static inline void expect_done(yoke_stream *s, int err, const char *what)
 {

@@ -97,6 +97,7 @@ static void give_null(const pair *p)
     expect(yoke_stream_copy(p->s, &byte, NULL, 1), -EINVAL, p, "the address is NULL");
     expect(yoke_stream_fill(p->s, NULL, "a", 1, 1), -EINVAL, p, "NULL");
     CHECK_INT(yoke_enqueue(NULL, plus_one, 1, NULL), -EINVAL);
+    check_told(p->s, -EINVAL, "the address is NULL");
 }
 
 TEST(null_where_it_is_allowed)
@@ -233,6 +234,7 @@ static void free_wrongly(const pair *p)
     expect(0, 0, p, "is no memory of");
     yoke_stream_free(p->s, z);
     expect(0, 0, p, "is no memory of");
+    check_told(p->s, -EINVAL, "is no memory of"); /* it has no code of its own */
     CHECK_STR(yoke_device_error(p->other), "");
     yoke_device_free(p->other, x);
     CHECK_HAS(yoke_device_error(p->other), "is no memory of");
@@ -246,6 +248,7 @@ static void free_wrongly(const pair *p)
     expect(0, 0, p, "freed twice");
     yoke_stream_free(p->s, x);
     expect(0, 0, p, "freed twice");
+    check_told(p->s, -EINVAL, "freed twice");
     yoke_device_free(p->dev, y); /* asked for in a stream, freed outside of any */
     CHECK_INT(yoke_device_memory_stats(p->dev, &stats), 0);
     CHECK_INT(stats.blocks, 0);
@@ -256,7 +259,8 @@ static void free_wrongly(const pair *p)
     yoke_device_free(p->dev, b);
     yoke_device_free(p->dev, c);
     yoke_device_free(p->other, z);
-    CHECK_INT(yoke_stream_close(o), 0);
+    CHECK_INT(yoke_stream_close(o), -EINVAL);
+    CHECK_HAS(yoke_device_error(p->other), "is no memory of");
 }
 
 TEST(memory_is_freed_once_and_where_it_belongs)
@@ -362,7 +366,7 @@ static void copy_wrongly(const pair *p)
         expect(yoke_stream_fill(p->s, z, host, 4, 1), -EINVAL, p, "is memory of cuda:0, not of cpu");
     }
     DONE(p->s, yoke_stream_copy(p->s, back, x, BYTES));
-    DONE(p->s, yoke_stream_wait(p->s));
+    check_told(p->s, -EINVAL, "4097 bytes from"); /* the others were done */
     for (int i = 0; i < BYTES; i++)
         CHECK_INT(back[i], z_is_host ? 7 : 0);
     yoke_device_free(p->dev, x);
@@ -428,6 +432,7 @@ static void fill_anywhere(const pair *p)
                 CHECK_STR(yoke_device_about(p->dev)->driver, "cuda");
                 CHECK(at % size != 0);
                 expect(err, -EINVAL, p, "an address that is not a multiple of");
+                check_told(p->s, -EINVAL, "an address that is not a multiple of");
                 continue;
             }
             DONE(p->s, yoke_stream_copy(p->s, back, x, 512));
@@ -455,6 +460,7 @@ static void fill_wrongly(const pair *p)
     expect(yoke_stream_fill(p->s, x, value, 1, 545), -EINVAL, p, "reach beyond their block");
     if (strcmp(yoke_device_about(p->dev)->driver, "cpu") != 0)
         expect(yoke_stream_fill(p->s, host, value, 1, 64), -EINVAL, p, "is memory of the host");
+    check_told(p->s, -EINVAL, "fill: 1 elements of 0 bytes");
     yoke_device_free(p->dev, x);
 }
 
@@ -511,6 +517,7 @@ static void measure_wrongly(const pair *p)
     expect(yoke_stream_elapsed(v, o, &ns), -EINVAL, p, "the events belong to two devices");
     expect(yoke_stream_mark(p->s, o), -EINVAL, p, "the event belongs to");
     expect(yoke_stream_after(p->s, o), -EINVAL, p, "the event belongs to");
+    check_told(p->s, -EINVAL, "the event belongs to");
     CHECK_INT(ns, -77);
     int32_t *x = yoke_device_alloc(p->dev, BYTES), value = 0;
     for (int i = 0; i < 50; i++)

@@ -283,6 +283,7 @@ TEST(every_call_of_the_driver_fails_once)
         f->fail(NULL, 0, 0);
         if (*failed && err == 0 && !may_fail(failed))
             test_fail(__FILE__, __LINE__, "nobody noticed that %s failed", failed);
+        CHECK_INT(yoke_stream_wait(t.s), err);
         GOES(&t, yoke_stream_sum(t.s, N, a.x, a.y)); /* and it goes on */
         arrays_close(&t, &a);
         GOES(&t, yoke_stream_wait(t.s));
@@ -301,8 +302,10 @@ TEST(a_compiler_that_fails)
     try t = fake_open(&f, 80, false, false);
     arrays a = arrays_open(&t);
     f->fail("nvrtcCompileProgram", 1, 6);
-    CHECK(yoke_stream_scan(t.s, N, a.x, a.y) < 0);
+    const int err = yoke_stream_scan(t.s, N, a.x, a.y);
+    CHECK(err < 0);
     CHECK(*yoke_device_error(t.dev) != 0);
+    CHECK_INT(yoke_stream_wait(t.s), err);
     GOES(&t, yoke_stream_scan(t.s, N, a.x, a.y)); /* another time it may go well */
     GOES(&t, yoke_stream_wait(t.s));
     arrays_close(&t, &a);

@@ -228,6 +228,8 @@ TEST(matrices_of_nothing)
     do {                                                                                                               \
         CHECK_INT(CALL, CODE);                                                                                         \
         CHECK_HAS(yoke_device_error((T)->dev), TEXT);                                                                  \
+        CHECK_INT(yoke_stream_wait((T)->s), CODE); /* for who looks at nothing else */                                 \
+        CHECK_HAS(yoke_device_error((T)->dev), TEXT);                                                                  \
     } while (0)
 
 static void wrong_addresses(try *t)
@@ -349,6 +351,7 @@ static void no_memory(try *t)
             break;
         CHECK_INT(err, -ENOMEM);
         CHECK_HAS(yoke_device_error(t->dev), "no memory");
+        CHECK_INT(yoke_stream_wait(t->s), -ENOMEM);
         failures++;
     }
     off_device(t, keys, k, N * sizeof *keys);

@@ -172,6 +172,7 @@ TEST(too_many_groups)
     unsigned *x = up(s, NULL, 4);
     CHECK_INT(yoke_enqueue_program(s, rotated, (size_t)1 << 31, x, 0), -E2BIG);
     CHECK_HAS(yoke_device_error(dev), "kernel rotated: 2147483648 ");
+    check_told(s, -E2BIG, "kernel rotated: 2147483648 ");
     yoke_device_free(dev, x);
     CHECK_INT(yoke_device_close(dev), 0);
 }

@@ -176,6 +176,7 @@ static void try_refused(yoke_device *dev, yoke_stream *s)
     CHECK_INT(yoke_enqueue_scan(s, running_most, SIZE_MAX, dx), -EINVAL);
     CHECK_HAS(yoke_device_error(dev), "kernel running_most: 18446744073709551615 elements are too many");
     CHECK_INT(yoke_enqueue_scan(NULL, running_most, 1, dx), -EINVAL);
+    check_told(s, -EINVAL, "kernel running_most: 18446744073709551615 elements are too many");
     yoke_device_free(dev, dx);
 }
 

@@ -167,10 +167,11 @@ TEST(what_is_refused)
     yoke_source_close(NULL);
     CHECK(!yoke_source_kernel(NULL, "halve"));
     CHECK_INT(yoke_source_status(NULL), -ENOMEM);
+    check_told(s, -EFAULT, "kernel halve: argument 2 is memory of cpu");
     yoke_device_free(cpu, theirs);
     yoke_device_free(dev, dx);
     CHECK_INT(yoke_device_close(dev), 0);
-    CHECK_INT(yoke_device_close(cpu), 0);
+    CHECK_INT(yoke_device_close(cpu), -EINVAL); /* nobody has waited for c */
 }
 
 TEST(no_memory)

@@ -592,6 +592,10 @@ def doctor_lists_cuda_devices():
     for nvrtc, detail in ((fakes + "/fake-cuda.so", f"  kernels are compiled by {fakes}/fake-cuda.so\n"),
                           ("/nonexistent", "  cuda: no compiler: there is no NVRTC at YOKE_NVRTC=/nonexistent\n")):
         has(run([YOKE, "doctor"], env={**os.environ, "YOKE_CUDA_DRIVER": driver, "YOKE_NVRTC": nvrtc})[1], detail)
+    for cublas, detail in ((fakes + "/fake-cuda.so", f"  matrices are multiplied by {fakes}/fake-cuda.so\n"),
+                           ("off", "  matrices are multiplied by kernels of yoke's own (cuda: no BLAS: YOKE_CUBLAS=off)\n"),
+                           ("/none", "yoke's own (cuda: no BLAS: there is no cuBLAS at YOKE_CUBLAS=/none)\n")):
+        has(run([YOKE, "doctor"], env={**os.environ, "YOKE_CUDA_DRIVER": driver, "YOKE_CUBLAS": cublas})[1], detail)
 
 
 @test
