@@ -1,12 +1,17 @@
-/* omp.c LOG2N - the same as yoke.c in C with OpenMP, on the CPU: triad, sum and scan, in gcc's plain form. */
+/* omp.c LOG2N - the same as yoke.c in C with OpenMP, on the CPU, in gcc's plain form: loops of one line, sum, scan, and a radix
+ * sort from the lowest digit up, a part of the keys for each thread. Its memory asks for large pages, as a device's does. */
+#include <math.h>
+#include <omp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 static size_t n;
 static float *x, *y, *z;
+static uint32_t *keys, *from, *to;
 
 static double now(void)
 {
@@ -15,11 +20,32 @@ static double now(void)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
+static void copy(void)
+{
+#pragma omp parallel for simd
+    for (size_t i = 0; i < n; i++)
+        z[i] = x[i];
+}
+
+static void axpy(void)
+{
+#pragma omp parallel for simd
+    for (size_t i = 0; i < n; i++)
+        z[i] += 2 * x[i];
+}
+
 static void triad(void)
 {
 #pragma omp parallel for simd
     for (size_t i = 0; i < n; i++)
         z[i] = 2 * x[i] + y[i];
+}
+
+static void exponential(void)
+{
+#pragma omp parallel for simd
+    for (size_t i = 0; i < n; i++)
+        z[i] = expf(x[i]);
 }
 
 static void sum(void)
@@ -42,34 +68,116 @@ static void scan(void)
     }
 }
 
-int main(int argc, char **argv)
+static void sort_digit(size_t (*counts)[256], unsigned shift)
 {
-    char line[64];
-    n = (size_t)1 << (argc > 1 ? strtoul(argv[1], NULL, 10) : 24);
-    x = aligned_alloc(64, n * 4);
-    y = aligned_alloc(64, n * 4);
-    z = aligned_alloc(64, n * 4);
-    if (!x || !y || !z)
-        return 1;
+#pragma omp parallel
+    {
+        const size_t me = (size_t)omp_get_thread_num(), all = (size_t)omp_get_num_threads();
+        const size_t lo = n / all * me, hi = me + 1 == all ? n : lo + n / all;
+        size_t *at = counts[me], total = 0;
+        memset(at, 0, sizeof *counts);
+        for (size_t i = lo; i < hi; i++)
+            at[from[i] >> shift & 255]++;
+#pragma omp barrier
+#pragma omp single
+        for (size_t d = 0; d < 256; d++)
+            for (size_t t = 0; t < all; t++) {
+                const size_t here = counts[t][d];
+                counts[t][d] = total;
+                total += here;
+            }
+        for (size_t i = lo; i < hi; i++)
+            to[at[from[i] >> shift & 255]++] = from[i];
+    }
+}
+
+static void sort(void)
+{
+    size_t(*counts)[256] = malloc((size_t)omp_get_max_threads() * sizeof *counts);
+    if (!counts)
+        exit(1);
+#pragma omp parallel for simd
+    for (size_t i = 0; i < n; i++)
+        from[i] = keys[i];
+    for (unsigned shift = 0; shift < 32; shift += 8) {
+        sort_digit(counts, shift);
+        uint32_t *other = from;
+        from = to;
+        to = other;
+    }
+    free(counts);
+}
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} words[] = {{"copy", copy}, {"axpy", axpy}, {"triad", triad}, {"exp", exponential},
+             {"sum", sum},   {"scan", scan}, {"sort", sort}};
+
+static int is_wrong(void (*run)(void), unsigned times)
+{
+    const float one = x[1001];
+    if (run == sort)
+        for (size_t i = 1; i < n; i++)
+            if (from[i - 1] > from[i])
+                return 1;
+    return (run == copy && z[1001] != one) || (run == axpy && z[1001] != 2 * one * (float)times)
+           || (run == triad && z[1001] != 2 * one + 0.5f) || (run == exponential && fabsf(z[1001] - expf(one)) > 1e-6f);
+}
+
+static void *memory(void)
+{
+    const size_t page = (size_t)2 << 20, size = (n * 4 + page - 1) / page * page;
+    void *p = aligned_alloc(page, size);
+    if (!p)
+        exit(1);
+    madvise(p, size, MADV_HUGEPAGE);
+    return p;
+}
+
+static void make_data(void)
+{
+    x = memory();
+    y = memory();
+    z = memory();
+    keys = memory();
+    from = memory();
+    to = memory();
 #pragma omp parallel for
     for (size_t i = 0; i < n; i++) {
         x[i] = (float)(i % 1000) / 1000;
         y[i] = 0.5f;
         z[i] = 0;
+        uint32_t h = (uint32_t)i * 2654435761u;
+        h ^= h >> 15;
+        keys[i] = h * 2246822519u;
+        from[i] = to[i] = 0;
     }
+}
+
+int main(int argc, char **argv)
+{
+    enum { REPS = 3 };
+    char line[64];
+    n = (size_t)1 << (argc > 1 ? strtoul(argv[1], NULL, 10) : 24);
+    make_data();
     printf("OpenMP\n");
     fflush(stdout);
     while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = 0;
-        void (*run)(void) = strcmp(line, "triad") == 0 ? triad : strcmp(line, "sum") == 0 ? sum : NULL;
-        run = strcmp(line, "scan") == 0 ? scan : run;
+        void (*run)(void) = NULL;
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+            if (strcmp(words[i].name, line) == 0)
+                run = words[i].run;
         if (!run)
             return 1;
+        memset(z, 0, n * sizeof *z);
+        run();
         double start = now();
-        for (int r = 0; r < 3; r++)
+        for (int r = 0; r < REPS; r++)
             run();
-        double ns = (now() - start) / 3;
-        if (run == triad && z[1001] != 2 * x[1] + 0.5f)
+        double ns = (now() - start) / REPS;
+        if (is_wrong(run, 1 + REPS))
             return 1;
         printf("%.1f\n", ns);
         fflush(stdout);

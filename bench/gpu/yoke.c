@@ -1,7 +1,7 @@
 /* yoke.c DEVICE LOG2N - yoke on a device, for gpu.py: reads what to do from stdin, a word a line, and answers with the
  * nanoseconds that it took. Every answer is checked; what is wrong ends the program with 1.
  *
- *   triad sum scan sort     2^LOG2N elements in the device's memory
+ *   copy axpy triad exp sum scan sort     2^LOG2N elements in the device's memory
  *   launch raw              the host's cost of a launch with 4 arguments, by yoke_enqueue(), and by the driver's call alone
  *   up down over overN      all arrays of a triad in pinned memory: up, down, and up, worked on and down by yoke_launch(), in
  * pieces
@@ -23,6 +23,9 @@ static void fail(int line, const char *what)
     exit(1);
 }
 
+YOKE_KERNEL(copy, ((in, float, x), (out, float, z)), z[i] = x[i];)
+YOKE_KERNEL(axpy, ((val, float, a), (in, float, x), (inout, float, z)), z[i] += a * x[i];)
+YOKE_KERNEL(exponential, ((in, float, x), (out, float, z)), z[i] = exp(x[i]);)
 YOKE_KERNEL(triad, ((val, float, a), (in, float, x), (in, float, y), (out, float, z)), z[i] = a * x[i] + y[i];)
 YOKE_KERNEL(ramp, ((out, float, x), (out, uint32_t, keys)),
             x[i] = (float)(i % 1000) / 1000;
@@ -69,11 +72,41 @@ static float at(const float *p, size_t i)
         (double)(yoke_now() - start) / reps;                                                                           \
     })
 
+static float x_of(size_t i)
+{
+    return (float)(i % 1000) / 1000;
+}
+
+static double run_copy(void)
+{
+    double ns = TIMED(yoke_enqueue(s, copy, n, x, z));
+    for (size_t i = 0; i < n; i += n / 7 + 1)
+        CHECK(at(z, i) == x_of(i));
+    return ns;
+}
+
+static double run_axpy(void)
+{
+    CHECK(yoke_stream_fill(s, z, &(float){0}, 4, n) == 0 && yoke_stream_wait(s) == 0);
+    double ns = TIMED(yoke_enqueue(s, axpy, n, 2, x, z));
+    for (size_t i = 0; i < n; i += n / 7 + 1)
+        CHECK(fabsf(at(z, i) - 2 * (float)(reps + 1) * x_of(i)) < 1e-5f * (float)reps);
+    return ns;
+}
+
+static double run_exp(void)
+{
+    double ns = TIMED(yoke_enqueue(s, exponential, n, x, z));
+    for (size_t i = 0; i < n; i += n / 7 + 1)
+        CHECK(fabsf(at(z, i) - expf(x_of(i))) < 1e-6f);
+    return ns;
+}
+
 static double run_triad(void)
 {
     double ns = TIMED(yoke_enqueue(s, triad, n, 2, x, y, z));
     for (size_t i = 0; i < n; i += n / 7 + 1)
-        CHECK(at(z, i) == 2 * ((float)(i % 1000) / 1000) + 0.5f);
+        CHECK(at(z, i) == 2 * x_of(i) + 0.5f);
     return ns;
 }
 
@@ -81,7 +114,7 @@ static double run_sum(void)
 {
     double ns = TIMED(yoke_stream_sum(s, n, x, z)), right = 0;
     for (size_t i = 0; i < n; i++)
-        right += (double)((float)(i % 1000) / 1000);
+        right += (double)x_of(i);
     CHECK(at(z, 0) > right * 0.9999 && at(z, 0) < right * 1.0001);
     return ns;
 }
@@ -239,9 +272,9 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         double (*run)(void);
-    } words[] = {{"triad", run_triad}, {"sum", run_sum},   {"scan", run_scan}, {"sort", run_sort},   {"launch", run_launch},
-                 {"raw", run_raw},     {"up", run_up},     {"down", run_down}, {"over", run_over},
-                 {"pageable", run_pageable}, {"first", run_first}};
+    } words[] = {{"copy", run_copy}, {"axpy", run_axpy}, {"triad", run_triad}, {"exp", run_exp}, {"sum", run_sum},
+                 {"scan", run_scan}, {"sort", run_sort}, {"launch", run_launch}, {"raw", run_raw}, {"up", run_up},
+                 {"down", run_down}, {"over", run_over}, {"pageable", run_pageable}, {"first", run_first}};
     char line[64];
     dev = yoke_device_open(argc > 1 ? argv[1] : NULL);
     CHECK(yoke_device_status(dev) == 0);

@@ -14,7 +14,7 @@ extern const char yk_text_common_opencl[], yk_text_reduce_opencl[], yk_text_scan
                                               .kernels = {__VA_ARGS__}}
 PROGRAM(reduce, "yk_reduce");
 PROGRAM(scan, "yk_scan_totals", "yk_scan_befores", "yk_scan_parts");
-PROGRAM(sort, "yk_sort_count", "yk_sort_befores", "yk_sort_move");
+PROGRAM(sort, "yk_sort_count", "yk_sort_befores", "yk_sort_move", "yk_sort_home");
 PROGRAM(select, "yk_select_count", "yk_select_befores", "yk_select_write");
 PROGRAM(histogram, "yk_histogram_count", "yk_histogram_add");
 PROGRAM(segments, "yk_segments");
@@ -143,51 +143,74 @@ static int opencl_scan(yk_primitive_call *c, yk_operator op, bool before, yk_num
 
 /* ---- Sort ---- */
 
+enum { LINE_BYTES = 64 };
+
 typedef struct sorter {
     const yk_built *built;
     items items;
     void *keys[2], *values[2], *counts;
 } sorter;
 
+static void sort_arrays(yk_primitive_call *c, const yk_sorting *a, const sorter *s)
+{
+    yk_call_memory(c, s->keys[0]);
+    yk_call_memory(c, s->keys[1]);
+    if (a->value_size > 0) {
+        yk_call_memory(c, s->values[0]);
+        yk_call_memory(c, s->values[1]);
+    }
+}
+
 static void sort_place(yk_primitive_call *c, const yk_sorting *a, const sorter *s, unsigned place)
 {
-    const unsigned from = place % 2, to = 1 - from;
-    yk_call_memory(c, s->keys[from]);
+    yk_call_memory(c, s->keys[0]);
+    yk_call_memory(c, s->keys[1]);
     yk_call_long(c, a->n);
-    yk_call_word(c, place * 8);
+    yk_call_word(c, place);
     yk_call_memory(c, s->counts);
     launch(c, &s->built->kernels[0], s->items);
     yk_call_memory(c, s->counts);
-    yk_call_long(c, count_of(s->items) * 256);
-    launch(c, &s->built->kernels[1], one);
-    yk_call_memory(c, s->keys[from]);
-    yk_call_memory(c, s->keys[to]);
-    if (a->value_size > 0) {
-        yk_call_memory(c, s->values[from]);
-        yk_call_memory(c, s->values[to]);
-    }
+    yk_call_long(c, count_of(s->items));
     yk_call_long(c, a->n);
-    yk_call_word(c, place * 8);
+    yk_call_word(c, place);
+    launch(c, &s->built->kernels[1], one);
+    sort_arrays(c, a, s);
+    yk_call_long(c, a->n);
+    yk_call_word(c, place);
     yk_call_memory(c, s->counts);
     launch(c, &s->built->kernels[2], s->items);
+}
+
+/* What an item of a CPU gathers before it writes: as much as fills a cache line with the smaller of key and value. */
+static unsigned line_of(const yk_primitive_call *c, const yk_sorting *a)
+{
+    const size_t key = yk_number_size(a->type), value = a->value_size;
+    return c->s->dev->info.is_gpu ? 1 : (unsigned)(LINE_BYTES / (value > 0 ? YK_MIN(key, value) : key));
 }
 
 static int opencl_sort(yk_primitive_call *c, const yk_sorting *a)
 {
     const size_t size = yk_number_size(a->type);
     sorter s = {.items = items_for(c, a->n), .keys = {a->keys}, .values = {a->values}};
-    if (a->n > UINT32_MAX)
+    if (a->n > UINT32_MAX - LINE_BYTES)
         return too_many(c);
     s.built = yk_program_build(
-        c, &sort_program, CL "-DYK_K=%s -DYK_BITS=%zu -DYK_KEY=%d -DYK_DESCENDING=%d%s%s", offset_name(size),
-        size * 8, yk_number_is_float(a->type) ? 2 : a->type == YK_I32 || a->type == YK_I64, a->down,
+        c, &sort_program, CL "-DYK_K=%s -DYK_BITS=%zu -DYK_KEY=%d -DYK_DESCENDING=%d -DYK_LINE=%u%s%s", offset_name(size),
+        size * 8, yk_number_is_float(a->type) ? 2 : a->type == YK_I32 || a->type == YK_I64, a->down, line_of(c, a),
         a->value_size > 0 ? " -DYK_VALUE=" : "", a->value_size > 0 ? offset_name(a->value_size) : "");
-    s.counts = s.built ? yk_call_temporary(c, count_of(s.items) * 256 * sizeof(uint32_t)) : NULL;
+    s.counts = s.built ? yk_call_temporary(c, (count_of(s.items) * 256 + size + 1) * sizeof(uint32_t)) : NULL;
     s.keys[1] = s.counts ? yk_call_temporary(c, a->n * size) : NULL;
     s.values[1] = s.keys[1] && a->value_size > 0 ? yk_call_temporary(c, a->n * a->value_size) : NULL;
     for (unsigned place = 0; place < size && c->e.code == 0; place++)
         sort_place(c, a, &s, place);
-    return c->e.code; /* an even number of places: the keys are where they were */
+    if (c->e.code < 0)
+        return c->e.code;
+    sort_arrays(c, a, &s);
+    yk_call_long(c, a->n);
+    yk_call_word(c, (uint32_t)size);
+    yk_call_memory(c, s.counts);
+    launch(c, &s.built->kernels[3], s.items);
+    return c->e.code;
 }
 
 /* ---- Select ---- */

@@ -243,6 +243,75 @@ SORTS(i64, int64_t, uint64_t, ORDER_I64)
 SORTS(u64, uint64_t, uint64_t, ORDER_U64)
 SORTS(f64, double, uint64_t, ORDER_F64)
 
+/* Keys that differ in some of their bytes: the places of the others are left out, and the last move may go either way. */
+static void sort_places(try *t, size_t n, unsigned places, size_t apart)
+{
+    uint64_t *keys = malloc(n * sizeof *keys), *sorted = malloc(n * sizeof *sorted);
+    uint32_t *from = malloc(n * sizeof *from);
+    for (size_t i = 0; i < n; i++) {
+        keys[i] = test_random() * 0x9e3779b97f4a7c15u;
+        for (unsigned place = 0; place < 8; place++)
+            if (!(places >> place & 1))
+                keys[i] = (keys[i] & ~(UINT64_C(255) << 8 * place)) | UINT64_C(90) << 8 * place;
+        from[i] = (uint32_t)i;
+    }
+    uint64_t *k = on_device(t, keys, n * sizeof *keys, 0);
+    uint32_t *v = on_device(t, from, n * sizeof *from, apart);
+    GOES(t, yoke_stream_sort_by(t->s, n, k, v));
+    off_device(t, sorted, k, n * sizeof *keys);
+    off_device(t, from, v, n * sizeof *from);
+    for (size_t i = 0; i < n; i++) {
+        const bool follows = i == 0 || sorted[i - 1] < sorted[i] || (sorted[i - 1] == sorted[i] && from[i - 1] < from[i]);
+        if (from[i] >= n || keys[from[i]] != sorted[i] || !follows)
+            test_fail(__FILE__, __LINE__, "%s: a sort of keys that differ in bytes %02x is wrong at %zu", t->uri, places, i);
+    }
+    give_back(t, k, 0);
+    give_back(t, v, apart);
+    free(keys);
+    free(sorted);
+    free(from);
+}
+
+static void sorts_of_some_bytes(try *t)
+{
+    static const unsigned places[] = {0, 1, 2, 0x80, 3, 0x81, 7, 0x55, 0x7f, 0xff};
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
+        sort_places(t, 40001, places[i], sizeof(uint32_t));
+}
+
+TEST(sorts_of_keys_that_differ_in_some_bytes)
+{
+    on_every_device(sorts_of_some_bytes);
+}
+
+/* So many that they do not fit a cache; with values in step with the keys' cache lines, and not. */
+static void large_sorts(try *t)
+{
+    sort_places(t, (1 << 20) + 77, 0xff, 0);
+    sort_places(t, (1 << 20) + 78, 0x0f, sizeof(uint32_t));
+}
+
+TEST(sorts_that_no_cache_holds)
+{
+    on_every_device(large_sorts);
+}
+
+/* The form for an OpenCL GPU, on whatever OpenCL device there is. */
+TEST(sorts_as_on_an_opencl_gpu)
+{
+    try t = {.dev = yoke_device_open("opencl"), .uri = "opencl as a GPU"};
+    if (yoke_device_status(t.dev) < 0 || yoke_device_about(t.dev)->group_most < 64)
+        SKIP("no OpenCL device with groups of 64");
+    t.dev->info.is_gpu = true;
+    t.s = yoke_stream_open(t.dev);
+    CHECK(t.s != NULL);
+    sorts_u32(&t);
+    sorts_f64(&t);
+    sorts_of_some_bytes(&t);
+    CHECK_INT(yoke_stream_close(t.s), 0);
+    CHECK_INT(yoke_device_close(t.dev), 0);
+}
+
 /* ---- Selections ---- */
 
 #define SELECTS(S, T)                                                                                                  \
