@@ -95,6 +95,10 @@ char *yk_region_vprintf(yk_region *r, const char *format, va_list ap) __attribut
 /* Gives every chunk back. The region is then empty, without its buffer. */
 void yk_region_done(yk_region *r);
 
+/* Memory for an array, as of posix_memalign(), on large pages where the kernel has them to spare. NULL when there is none; free()
+ * takes it back. */
+void *yk_large(size_t alignment, size_t size);
+
 /* ---- Futexes (futex.c) ---- */
 
 /* Sleeps while *word == value, until the deadline (YOKE_FOREVER: none). 0 when woken (perhaps for no reason), -EAGAIN

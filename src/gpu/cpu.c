@@ -76,11 +76,8 @@ static void cpu_close(yoke_device *d)
 
 static int cpu_take(yoke_device *d, yk_span *span, yk_error *e)
 {
-    void *p;
-    if (yk_sys.posix_memalign(&p, 256, span->size) != 0)
-        return yk_errorf(e, ENOMEM, "cpu: no memory");
-    span->base = p;
-    return 0;
+    span->base = yk_large(256, span->size);
+    return span->base ? 0 : yk_errorf(e, ENOMEM, "cpu: no memory");
 }
 
 static void cpu_give(yoke_device *d, yk_span *span)
@@ -90,8 +87,10 @@ static void cpu_give(yoke_device *d, yk_span *span)
 
 static int cpu_pin(yoke_device *d, size_t size, void **ret, yk_error *e)
 {
-    if (yk_sys.posix_memalign(ret, 256, size) != 0)
+    void *p = yk_large(256, size);
+    if (!p)
         return yk_errorf(e, ENOMEM, "cpu: no memory");
+    *ret = p;
     return 0;
 }
 

@@ -390,10 +390,7 @@ static void give_base(const yk_cl_device *c, void *base, size_t size)
 
 static void *take_base(const yk_cl_device *c, size_t size)
 {
-    void *p;
-    if (!c->host_memory)
-        return reserve(size);
-    return yk_sys.posix_memalign(&p, PAGE, YK_ALIGN_UP(size, YK_CACHE_LINE)) == 0 ? p : NULL;
+    return c->host_memory ? yk_large(PAGE, YK_ALIGN_UP(size, YK_CACHE_LINE)) : reserve(size);
 }
 
 static int take(yoke_device *d, yk_span *span, yk_error *e)
@@ -448,14 +445,21 @@ static int pin_mapped(yoke_device *d, yk_cl_pinned *p, size_t size, yk_error *e)
     return yk_cl_fail(e, code, "EnqueueMapBuffer", "%s: no pinned memory for %zu bytes", d->info.uri, size);
 }
 
+/* The host's own memory, for a device that works in it. */
+static int pin_plain(yoke_device *d, size_t size, void **ret, yk_error *e)
+{
+    void *p = yk_large(PAGE, YK_ALIGN_UP(size, YK_CACHE_LINE));
+    if (!p)
+        return yk_errorf(e, -ENOMEM, "%s: no memory for %zu bytes", d->info.uri, size);
+    *ret = p;
+    return 0;
+}
+
 static int pin(yoke_device *d, size_t size, void **ret, yk_error *e)
 {
     yk_cl_device *c = d->native;
-    if (c->host_memory) {
-        if (yk_sys.posix_memalign(ret, PAGE, YK_ALIGN_UP(size, YK_CACHE_LINE)) == 0)
-            return 0;
-        return yk_errorf(e, -ENOMEM, "%s: no memory for %zu bytes", d->info.uri, size);
-    }
+    if (c->host_memory)
+        return pin_plain(d, size, ret, e);
     yk_cl_pinned *p = yk_sys.calloc(1, sizeof *p);
     if (!p)
         return yk_errorf(e, -ENOMEM, "%s: no memory", d->info.uri);

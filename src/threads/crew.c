@@ -13,10 +13,7 @@
 #include "threads/fork.h"
 #include "threads/pool.h"
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <yoke/loop.h>
-
-enum { LARGE_PAGE = 2 << 20 };
 
 bool yk_is_over(void)
 {
@@ -33,15 +30,9 @@ unsigned yk_width_of(yoke_executor *ex)
 void *yk_scratch(size_t n, size_t size)
 {
     size_t bytes;
-    void *memory;
     if (__builtin_mul_overflow(n, size, &bytes) || bytes > SIZE_MAX / 2)
         return NULL;
-    bytes = YK_MAX(bytes, 1);
-    if (yk_sys.posix_memalign(&memory, bytes >= 2 * LARGE_PAGE ? LARGE_PAGE : YK_CACHE_LINE, bytes) != 0)
-        return NULL;
-    if (bytes >= 2 * LARGE_PAGE)
-        madvise(memory, bytes, MADV_HUGEPAGE); /* a wish */
-    return memory;
+    return yk_large(YK_CACHE_LINE, YK_MAX(bytes, (size_t)1));
 }
 
 /* ---- Members ---- */

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <yoke/loop.h>
 
-#define CHUNK_LEAST (1 * YOKE_US)
+#define CHUNK_LEAST (2 * YOKE_US)
 #define CHUNK_MOST (8 * YOKE_US)
 
 typedef struct loop {
@@ -19,13 +19,15 @@ typedef struct loop {
     _Atomic size_t grain; /* iterations of a chunk; a hint, set by whoever measured last */
 } loop;
 
-/* Does one chunk from lo on, at most up to hi, and learns from the time it took. Returns where it ended. */
-static size_t do_chunk(loop *l, size_t lo, size_t hi)
+/* Does one chunk from lo on, at most up to hi, and learns from the time it took: from *clock, when the one before ended, until
+ * *clock as it then is. Returns where it ended. */
+static size_t do_chunk(loop *l, size_t lo, size_t hi, int64_t *clock)
 {
     size_t grain = atomic_load_explicit(&l->grain, memory_order_relaxed), end = hi - lo > grain ? lo + grain : hi;
-    int64_t start = yoke_now();
+    int64_t start = *clock;
     l->chunk(lo, end, l->args);
-    int64_t took = yoke_now() - start;
+    *clock = yoke_now();
+    int64_t took = *clock - start;
     if (took < CHUNK_LEAST && end - lo == grain)
         atomic_store_explicit(&l->grain, grain * 2, memory_order_relaxed);
     else if (took > CHUNK_MOST && grain > 1)
@@ -38,6 +40,7 @@ YOKE_FORK(void, yk_loop_range, (void *, arg), (size_t, lo), (size_t, hi))
 {
     loop *l = arg;
     unsigned forked = 0;
+    int64_t clock = yoke_now();
     while (lo < hi) {
         if (YK_UNLIKELY(!__atomic_load_n(&yk_only_in_a_fork_body->limit, __ATOMIC_RELAXED))) {
             if (yk_forks_is_over(yk_only_in_a_fork_body))
@@ -49,7 +52,7 @@ YOKE_FORK(void, yk_loop_range, (void *, arg), (size_t, lo), (size_t, hi))
                 hi = middle;
             }
         }
-        lo = do_chunk(l, lo, hi);
+        lo = do_chunk(l, lo, hi, &clock);
     }
     while (forked-- > 0)
         yoke_join(yk_loop_range);

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* ---- Buffers ---- */
 
@@ -266,6 +267,49 @@ TEST(a_source_gets_every_chunk_back)
         CHECK_INT(s.taken, s.given);
     }
     CHECK(s.taken > 100 && s.taken < 1500);
+}
+
+/* ---- Large memory ---- */
+
+/* Whether the memory at p wishes for large pages, as the kernel tells: "hg" among the flags of its mapping. */
+static bool wishes_large(const void *p)
+{
+    char line[512];
+    bool inside = false, found = false;
+    FILE *f = fopen("/proc/self/smaps", "r");
+    CHECK(f != NULL);
+    while (fgets(line, sizeof line, f)) {
+        unsigned long lo, hi;
+        if (sscanf(line, "%lx-%lx ", &lo, &hi) == 2)
+            inside = lo <= (uintptr_t)p && (uintptr_t)p < hi;
+        if (inside && strncmp(line, "VmFlags:", 8) == 0)
+            found = strstr(line, " hg") != NULL;
+    }
+    fclose(f);
+    return found;
+}
+
+TEST(large_memory_lies_on_large_pages)
+{
+    enum { LARGE = 5 << 20 };
+    char *small = yk_large(256, 1000), *large = yk_large(64, LARGE);
+    CHECK(small && (uintptr_t)small % 256 == 0);
+    CHECK(large && (uintptr_t)large % (2 << 20) == 0);
+    small[999] = large[0] = large[LARGE - 1] = 1;
+    CHECK(!wishes_large(small));
+    if (access("/sys/kernel/mm/transparent_hugepage/enabled", F_OK) == 0)
+        CHECK(wishes_large(large) && wishes_large(large + LARGE - 1));
+    free(small);
+    free(large);
+}
+
+TEST(no_large_memory)
+{
+    for (size_t size = 64; size < (size_t)64 << 20; size *= 1024) {
+        yk_sys_fail("posix_memalign", 1, ENOMEM);
+        CHECK(yk_large(64, size) == NULL);
+        CHECK_INT(yk_sys_fail("posix_memalign", 0, 0), 1);
+    }
 }
 
 /* ---- SHA-256 ---- */
