@@ -100,6 +100,16 @@ def measure_launch(peers, device):
     row("  yoke over that", [(a - b) / 1e3 for a, b in zip(took["yoke"], raw)], "us   (goal: <= 0.3)")
 
 
+def measure_graph(yoke, device):
+    took = {word: in_turns({"yoke": yoke}, word)["yoke"] for word in ("stepsput", "replaysput", "steps", "replays")}
+    head(f"one of 100 small launches in a row, {device['uri']}")
+    for word, name in (("stepsput", "the host's cost, one by one"), ("replaysput", "the host's cost, recorded and replayed"),
+                       ("steps", "until it is done, one by one"), ("replays", "until it is done, recorded and replayed")):
+        row(name, [v / 1e3 for v in took[word]], "us")
+    ratio("  one by one / replayed, the host's cost", took["stepsput"], took["replaysput"], "> 1")
+    ratio("  one by one / replayed, until it is done", took["steps"], took["replays"], ">= 1")
+
+
 def measure_link(yoke, device):
     words = ("up", "down", "over", "pageable") + tuple(os.environ.get("BENCH_PIECES", "").split()) # over4 over16 ...: in MiB
     took = {word: in_turns({"yoke": yoke}, word)["yoke"] for word in words}
@@ -157,6 +167,7 @@ def main():
                 peers[name].close()
                 peers[name] = Peer(peers[name].words[:-1] + ["20"])
         measure("sort", peers, log2n, device)
+        measure_graph(peers["yoke"], device)
         if device["driver"] != "cpu":
             measure_launch(peers, device)
             measure_link(peers["yoke"], device)
