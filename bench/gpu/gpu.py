@@ -110,6 +110,12 @@ def measure_graph(yoke, device):
     ratio("  one by one / replayed, until it is done", took["steps"], took["replays"], ">= 1")
 
 
+def measure_jobs(yoke, device):
+    took = in_turns({"yoke": yoke}, "jobs")["yoke"]
+    head(f"one of 1000 small kernels as jobs of an executor, {device['uri']}")
+    row("from its submission until all have ended", [v / 1e3 for v in took], "us")
+
+
 def measure_link(yoke, device):
     words = ("up", "down", "over", "pageable") + tuple(os.environ.get("BENCH_PIECES", "").split()) # over4 over16 ...: in MiB
     took = {word: in_turns({"yoke": yoke}, word)["yoke"] for word in words}
@@ -170,6 +176,7 @@ def main():
         measure_graph(peers["yoke"], device)
         if device["driver"] != "cpu":
             measure_launch(peers, device)
+            measure_jobs(peers["yoke"], device)
             measure_link(peers["yoke"], device)
             measure_first(device)
         for peer in peers.values():

@@ -5,6 +5,7 @@
  *   launch raw              the host's cost of a launch with 4 arguments, by yoke_enqueue(), and by the driver's call alone
  *   steps replays           STEPS small launches in a row until they are done, of one: put one by one, or recorded and replayed
  *   stepsput replaysput     the host's cost of these calls alone
+ *   jobs                    one of JOBS small kernels, submitted in a row to an executor with this device, until all have ended
  *   up down over overN      all arrays of a triad in pinned memory: up, down, and up, worked on and down by yoke_launch(), in
  * pieces
  *                           of N MiB if that is said; pageable: from memory that is not pinned
@@ -36,7 +37,7 @@ YOKE_KERNEL(ramp, ((out, float, x), (out, uint32_t, keys)),
             keys[i] = h * 2246822519u;)
 YOKE_KERNEL(small, ((val, float, a), (val, float, b), (in, float, x), (out, float, y)), y[i] = a * x[i] + b;)
 
-enum { SMALL = 1024, LAUNCHES = 2000, STEPS = 100 };
+enum { SMALL = 1024, LAUNCHES = 2000, STEPS = 100, JOBS = 1000 };
 static size_t n;
 static int reps;
 static yoke_stream *s;
@@ -260,6 +261,23 @@ static void make_host(void)
     }
 }
 
+static double run_jobs(void)
+{
+    static yoke_future *futures[JOBS];
+    static float from[JOBS][16], to[JOBS][16];
+    make_host();
+    int64_t start = yoke_now();
+    for (int j = 0; j < JOBS; j++) {
+        from[j][0] = (float)j;
+        futures[j] = yoke_launch(ex, small, 16, 2, 1, from[j], to[j]);
+    }
+    for (int j = 0; j < JOBS; j++) {
+        CHECK(yoke_wait(futures[j]) == 0 && to[j][0] == 2 * (float)j + 1);
+        yoke_release(futures[j]);
+    }
+    return (double)(yoke_now() - start) / JOBS;
+}
+
 static double run_up(void)
 {
     make_host();
@@ -331,7 +349,7 @@ int main(int argc, char **argv)
     } words[] = {{"copy", run_copy}, {"axpy", run_axpy}, {"triad", run_triad}, {"exp", run_exp}, {"sum", run_sum},
                  {"scan", run_scan}, {"sort", run_sort}, {"launch", run_launch}, {"raw", run_raw}, {"up", run_up},
                  {"down", run_down}, {"over", run_over}, {"pageable", run_pageable}, {"first", run_first},
-                 {"steps", run_steps}, {"replays", run_replays},
+                 {"steps", run_steps}, {"replays", run_replays}, {"jobs", run_jobs},
                  {"stepsput", run_steps_put}, {"replaysput", run_replays_put}};
     char line[64];
     dev = yoke_device_open(argc > 1 ? argv[1] : NULL);

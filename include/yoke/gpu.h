@@ -125,6 +125,11 @@ YOKE_API int yoke_device_close(yoke_device *dev);
  *     {
  *         yoke_stream *s = yoke_stream_open(yoke_current_device());
  *         ...
+ *
+ * Kernels (yoke_launch(), yoke/kernel.h) are such tasks, too. Small ones of one kind that stand in the queue together, with
+ * arrays of the host of at most 64 KiB in all and without a deadline, are done together: one copy up, their launches, one
+ * copy down and one wait. Each ends with its own result or error all the same: their arrays are written when all has gone
+ * well, and when anything fails each is done by itself.
  */
 
 struct yoke_executor;
