@@ -100,6 +100,22 @@ def measure_launch(peers, device):
     row("  yoke over that", [(a - b) / 1e3 for a, b in zip(took["yoke"], raw)], "us   (goal: <= 0.3)")
 
 
+def measure_graph(yoke, device):
+    took = {word: in_turns({"yoke": yoke}, word)["yoke"] for word in ("stepsput", "replaysput", "steps", "replays")}
+    head(f"one of 100 small launches in a row, {device['uri']}")
+    for word, name in (("stepsput", "the host's cost, one by one"), ("replaysput", "the host's cost, recorded and replayed"),
+                       ("steps", "until it is done, one by one"), ("replays", "until it is done, recorded and replayed")):
+        row(name, [v / 1e3 for v in took[word]], "us")
+    ratio("  one by one / replayed, the host's cost", took["stepsput"], took["replaysput"], "> 1")
+    ratio("  one by one / replayed, until it is done", took["steps"], took["replays"], ">= 1")
+
+
+def measure_jobs(yoke, device):
+    took = in_turns({"yoke": yoke}, "jobs")["yoke"]
+    head(f"one of 1000 small kernels as jobs of an executor, {device['uri']}")
+    row("from its submission until all have ended", [v / 1e3 for v in took], "us")
+
+
 def measure_link(yoke, device):
     words = ("up", "down", "over", "pageable") + tuple(os.environ.get("BENCH_PIECES", "").split()) # over4 over16 ...: in MiB
     took = {word: in_turns({"yoke": yoke}, word)["yoke"] for word in words}
@@ -157,8 +173,10 @@ def main():
                 peers[name].close()
                 peers[name] = Peer(peers[name].words[:-1] + ["20"])
         measure("sort", peers, log2n, device)
+        measure_graph(peers["yoke"], device)
         if device["driver"] != "cpu":
             measure_launch(peers, device)
+            measure_jobs(peers["yoke"], device)
             measure_link(peers["yoke"], device)
             measure_first(device)
         for peer in peers.values():

@@ -3,6 +3,9 @@
  *
  *   copy axpy triad exp sum scan sort     2^LOG2N elements in the device's memory
  *   launch raw              the host's cost of a launch with 4 arguments, by yoke_enqueue(), and by the driver's call alone
+ *   steps replays           STEPS small launches in a row until they are done, of one: put one by one, or recorded and replayed
+ *   stepsput replaysput     the host's cost of these calls alone
+ *   jobs                    one of JOBS small kernels, submitted in a row to an executor with this device, until all have ended
  *   up down over overN      all arrays of a triad in pinned memory: up, down, and up, worked on and down by yoke_launch(), in
  * pieces
  *                           of N MiB if that is said; pageable: from memory that is not pinned
@@ -34,7 +37,7 @@ YOKE_KERNEL(ramp, ((out, float, x), (out, uint32_t, keys)),
             keys[i] = h * 2246822519u;)
 YOKE_KERNEL(small, ((val, float, a), (val, float, b), (in, float, x), (out, float, y)), y[i] = a * x[i] + b;)
 
-enum { SMALL = 1024, LAUNCHES = 2000 };
+enum { SMALL = 1024, LAUNCHES = 2000, STEPS = 100, JOBS = 1000 };
 static size_t n;
 static int reps;
 static yoke_stream *s;
@@ -182,6 +185,60 @@ static double run_raw(void)
     return (double)total / LAUNCHES;
 }
 
+static int put_steps(void)
+{
+    int err = 0;
+    for (int l = 0; l < STEPS && err == 0; l++)
+        err = yoke_enqueue(s, small, SMALL, 2, 1, x, z);
+    return err;
+}
+
+/* Of one launch: g replayed, or NULL. */
+static double time_steps(yoke_graph *g, bool until_done)
+{
+    int64_t total = 0;
+    CHECK(put_steps() == 0 && yoke_stream_wait(s) == 0);
+    for (int round = 0; round < LAUNCHES; round += STEPS) {
+        int64_t start = yoke_now();
+        CHECK((g ? yoke_stream_replay(s, g) : put_steps()) == 0);
+        int64_t put = yoke_now();
+        CHECK(yoke_stream_wait(s) == 0);
+        total += (until_done ? yoke_now() : put) - start;
+    }
+    CHECK(at(z, 3) == 2 * 0.003f + 1);
+    return (double)total / LAUNCHES;
+}
+
+static double run_steps(void)
+{
+    return time_steps(NULL, true);
+}
+
+static double run_steps_put(void)
+{
+    return time_steps(NULL, false);
+}
+
+static double replay_steps(bool until_done)
+{
+    yoke_graph *g;
+    CHECK(yoke_stream_record(s) == 0 && put_steps() == 0 && yoke_stream_record_end(s, &g) == 0);
+    CHECK(yoke_stream_fill(s, z, &(float){0}, 4, SMALL) == 0);
+    double ns = time_steps(g, until_done);
+    yoke_graph_close(g);
+    return ns;
+}
+
+static double run_replays(void)
+{
+    return replay_steps(true);
+}
+
+static double run_replays_put(void)
+{
+    return replay_steps(false);
+}
+
 /* ---- Over the link ---- */
 
 static float *hx, *hy, *hz;
@@ -202,6 +259,23 @@ static void make_host(void)
         hx[i] = (float)(i % 1000);
         hy[i] = 1;
     }
+}
+
+static double run_jobs(void)
+{
+    static yoke_future *futures[JOBS];
+    static float from[JOBS][16], to[JOBS][16];
+    make_host();
+    int64_t start = yoke_now();
+    for (int j = 0; j < JOBS; j++) {
+        from[j][0] = (float)j;
+        futures[j] = yoke_launch(ex, small, 16, 2, 1, from[j], to[j]);
+    }
+    for (int j = 0; j < JOBS; j++) {
+        CHECK(yoke_wait(futures[j]) == 0 && to[j][0] == 2 * (float)j + 1);
+        yoke_release(futures[j]);
+    }
+    return (double)(yoke_now() - start) / JOBS;
 }
 
 static double run_up(void)
@@ -274,7 +348,9 @@ int main(int argc, char **argv)
         double (*run)(void);
     } words[] = {{"copy", run_copy}, {"axpy", run_axpy}, {"triad", run_triad}, {"exp", run_exp}, {"sum", run_sum},
                  {"scan", run_scan}, {"sort", run_sort}, {"launch", run_launch}, {"raw", run_raw}, {"up", run_up},
-                 {"down", run_down}, {"over", run_over}, {"pageable", run_pageable}, {"first", run_first}};
+                 {"down", run_down}, {"over", run_over}, {"pageable", run_pageable}, {"first", run_first},
+                 {"steps", run_steps}, {"replays", run_replays}, {"jobs", run_jobs},
+                 {"stepsput", run_steps_put}, {"replaysput", run_replays_put}};
     char line[64];
     dev = yoke_device_open(argc > 1 ? argv[1] : NULL);
     CHECK(yoke_device_status(dev) == 0);

@@ -66,6 +66,7 @@ extern "C" {
 typedef struct yoke_device yoke_device;
 typedef struct yoke_stream yoke_stream;
 typedef struct yoke_stream_event yoke_stream_event;
+typedef struct yoke_graph yoke_graph;
 
 /* ---- Devices ---- */
 
@@ -111,8 +112,8 @@ YOKE_API int yoke_device_status(yoke_device *dev);
 YOKE_API const char *yoke_device_error(yoke_device *dev);
 /* Valid until the device is closed. All zero when it could not be opened. */
 YOKE_API const yoke_device_info *yoke_device_about(yoke_device *dev);
-/* Waits for all its streams, closes those that are still open, frees its memory. NULL is allowed. Events are closed before.
- * 0, what yoke_device_status() said, or the first error of the streams that it closed. */
+/* Waits for all its streams, closes those that are still open, and graphs, frees its memory. NULL is allowed. Events are
+ * closed before. 0, what yoke_device_status() said, or the first error of the streams that it closed. */
 YOKE_API int yoke_device_close(yoke_device *dev);
 
 /* ---- Executors ----
@@ -124,6 +125,11 @@ YOKE_API int yoke_device_close(yoke_device *dev);
  *     {
  *         yoke_stream *s = yoke_stream_open(yoke_current_device());
  *         ...
+ *
+ * Kernels (yoke_launch(), yoke/kernel.h) are such tasks, too. Small ones of one kind that stand in the queue together, with
+ * arrays of the host of at most 64 KiB in all and without a deadline, are done together: one copy up, their launches, one
+ * copy down and one wait. Each ends with its own result or error all the same: their arrays are written when all has gone
+ * well, and when anything fails each is done by itself.
  */
 
 struct yoke_executor;
@@ -192,6 +198,53 @@ YOKE_API int yoke_stream_event_try(yoke_stream_event *e);
 /* Nanoseconds between two marks on the device's own clock; waits for both. A kernel that is compiled between them counts too:
  * yoke_prepare() it before (yoke/kernel.h). */
 YOKE_API int yoke_stream_elapsed(yoke_stream_event *from, yoke_stream_event *to, int64_t *ret);
+
+/* ---- Graphs ----
+ *
+ * Work that is done many times, recorded once:
+ *
+ *     yoke_graph *step;
+ *     yoke_stream_record(s);                         // from here on what is put in s is noted, and not done
+ *     yoke_enqueue(s, push, n, x, v);
+ *     yoke_enqueue(s, collide, n, x, v);
+ *     yoke_stream_sum(s, n, energy, total);
+ *     if (yoke_stream_record_end(s, &step) < 0)
+ *         fprintf(stderr, "%s\n", yoke_device_error(dev));
+ *     for (int i = 0; i < 1000; i++)
+ *         yoke_stream_replay(s, step);               // all of it, in its order; in any stream of the device
+ *     yoke_stream_wait(s);
+ *     yoke_graph_close(step);
+ *
+ * A replay costs the host less than the calls did: a CUDA device takes the whole as one launch (with a driver since 11.4;
+ * an older one gets it piece by piece), on the others nothing is looked up or checked any more.
+ *
+ * Kernels of every form, primitives, operations on arrays of a device, copies and fills can be recorded. Their arguments,
+ * and the value of a fill, are those of the recording; what lies behind addresses is read and written by each replay, so
+ * all that memory, of the host too, stays until the graph is closed, and so do sources (yoke/source.h). What is to differ
+ * from one replay to the next is put in memory that the kernels read.
+ *
+ * Memory. What is allocated in the stream while it records, by yoke_stream_alloc(), is there at once and stays the
+ * caller's. What is freed in it, by yoke_stream_free(), as primitives do with what they need meanwhile, stays with the
+ * graph, for each replay uses it: the pool has it again when the graph is closed. So replays of one graph are one after
+ * the other, also in different streams: the later stream waits for the earlier.
+ *
+ * What the host would have to wait for cannot be recorded: yoke_stream_wait() and _try(), reductions that return their
+ * value, what reads an array's elements; nor can events, work on arrays of two streams, arrays of the CPU (which work at
+ * once), and other graphs. Each of them is refused with -ENOTSUP. That, and every other error of a call on the stream
+ * meanwhile, makes the whole recording fail: the calls after it are refused too, and yoke_stream_record_end() returns the
+ * first of these errors. */
+
+/* 0; -ENOTSUP when it records already. What has been put in it before goes on. Closing the stream ends the recording. */
+YOKE_API int yoke_stream_record(yoke_stream *s);
+/* 0; -EINVAL when it does not record; or why the recording has failed: then there is no graph, and *ret is as before. In either
+ * case the stream is an ordinary one again. */
+YOKE_API int yoke_stream_record_end(yoke_stream *s, yoke_graph **ret);
+/* Puts all that was recorded in s, of the device of the recording. 0, -EINVAL for a graph of another device or NULL, or
+ * what the recorded calls may return; after an error a part may have been put in the stream. One graph is used by one
+ * thread at a time. */
+YOKE_API int yoke_stream_replay(yoke_stream *s, yoke_graph *g);
+/* Waits for nothing: replays that are under way go on. NULL is allowed. */
+YOKE_API void yoke_graph_close(yoke_graph *g);
 
 #ifdef __cplusplus
 }

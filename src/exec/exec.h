@@ -271,6 +271,11 @@ typedef struct yk_executor_type {
     /* Runs the job in the calling thread if that is one of the executor's own workers and nobody has claimed it: true when it
      * has ended. NULL: never. */
     bool (*help)(yoke_executor *ex, yk_job *job);
+    /* In a job, on one of the executor's own workers: the job that this worker would run next, if nobody else has it; it is
+     * the caller's now, as it would be the worker's, to be claimed or dropped, or given back, when it is the next again. NULL:
+     * there is none, or the thread is no such worker. Both NULL: never. */
+    yk_job *(*take)(yoke_executor *ex);
+    void (*give_back)(yoke_executor *ex, yk_job *job);
     /* Brings job->progress up to date. NULL: it always is. */
     void (*progress)(yoke_executor *ex, yk_job *job);
     /* Looks for news without blocking, for yoke_done(). NULL: nothing to do. */

@@ -195,6 +195,14 @@ yoke_array *yoke_array_end(yoke_array_scope *scope, yoke_array *keep)
     return keep;
 }
 
+int yk_array_cannot_record(yoke_stream *s)
+{
+    if (YK_LIKELY(!s->recording || s->dev->driver->build))
+        return 0;
+    yk_array_fail(s, ENOTSUP, "arrays of the CPU cannot be recorded: what is done with them is done when the call returns");
+    return -ENOTSUP;
+}
+
 int yk_array_enter(const yoke_array *a, yoke_stream *s)
 {
     yk_error e = {0};
@@ -204,6 +212,10 @@ int yk_array_enter(const yoke_array *a, yoke_stream *s)
         yk_array_fail(s, EXDEV, "%s is on %s, not on %s: yoke_array_to() copies it there", yk_shape_of(a).text,
                       a->stream->dev->info.uri, s->dev->info.uri);
         return -EXDEV;
+    }
+    if (s->recording || a->stream->recording) {
+        yk_array_fail(s, ENOTSUP, "work on arrays of two streams cannot be recorded");
+        return -ENOTSUP;
     }
     atomic_store_explicit(&a->storage->foreign, true, memory_order_relaxed);
     int err = yk_stream_after_stream(s, a->stream, &e);
@@ -231,6 +243,8 @@ static yk_storage *storage_for(yoke_stream *s, size_t size)
 yoke_array *yk_array_new(yoke_stream *s, unsigned type, size_t ndim, const size_t *shape)
 {
     if (!s || yk_device_check(s->dev) < 0 || !yk_array_type_ok(s, "an array", type))
+        return NULL;
+    if (yk_array_cannot_record(s) < 0)
         return NULL;
     size_t n = yk_view_elements(ndim, shape), size;
     if (__builtin_mul_overflow(n, yoke_array_type_size(type), &size) || size > PTRDIFF_MAX)

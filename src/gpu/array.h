@@ -30,6 +30,8 @@ yoke_array *yk_array_window(const yoke_array *a);
 void yk_storage_drop(yk_storage *st);
 /* Work on s is about to use a: what is in a's own stream comes first. 0 or a negative code. */
 int yk_array_enter(const yoke_array *a, yoke_stream *s);
+/* -ENOTSUP when s records and is of the CPU, where arrays put nothing in a stream. */
+int yk_array_cannot_record(yoke_stream *s);
 static inline bool yk_array_is_number(const yoke_array *a)
 {
     return !a->stream;

@@ -4,6 +4,7 @@
  * What has been built stands in a table of the device, by key. Whoever wants a kernel that is not there builds it under the
  * table's lock; a text that did not compile stays refused, with its reason. */
 #include "gpu/array_text.h"
+#include "gpu/graph.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -139,7 +140,7 @@ int yk_array_launch(yoke_stream *s, const yk_array_kernel *b, unsigned which, si
     }
     yk_shape shape = {.groups = {(unsigned)groups, 1, 1}, .group = {yk_array_target_of(s->dev).group, 1, 1}};
     s->recent[s->launches++ % YK_COUNT_OF(s->recent)] = name;
-    int err = s->dev->driver->launch(s, &b->functions[which], &shape, args, count, &e);
+    int err = yk_put_launch(s, &b->functions[which], &shape, args, count, &e);
     return err < 0 ? yk_device_fail(s->dev, s, &e) : 0;
 }
 

@@ -234,6 +234,8 @@ int yk_map_into(yoke_array *out, const yk_op *op, unsigned type, const yoke_arra
     }
     if (l.elements == 0)
         return 0;
+    if (yk_array_cannot_record(out->stream) < 0)
+        return -ENOTSUP;
     yk_layout_join(&l, op->arity + 1);
     return yk_array_is_on_host(out) ? run_here(out, op, type, in, &l, numbers) : yk_map_on_device(out, op, type, in, &l);
 }

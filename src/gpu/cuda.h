@@ -5,6 +5,7 @@
  *     cuda_device.c  what devices there are, and opening one: its primary context
  *     cuda_stream.c  memory, streams, events, copies
  *     cuda_fill.c    filling, and the kernels for what the driver cannot
+ *     cuda_graph.c   recorded work as one launch
  *     cuda_find.c    finds and opens the libraries of a toolkit
  *     cuda_nvrtc.c   compiles
  *     cuda_blas.c    multiplies matrices by cuBLAS
@@ -23,6 +24,8 @@ struct yk_cu_stream;
 struct yk_cu_event;
 struct yk_cu_module;
 struct yk_cu_function;
+struct yk_cu_graph;
+struct yk_cu_graph_exec;
 struct yk_cu_uuid {
     unsigned char bytes[16];
 };
@@ -79,9 +82,19 @@ typedef uint64_t yk_cu_address;
                            unsigned block_y, unsigned block_z, unsigned shared, struct yk_cu_stream *s, void **arguments, \
                            void **extra))
 
+/* Later than 11.0: NULL where they are missing, and something else is done. */
+#define YK_CUDA_LATER(X)                                                                                              \
+    X(cuStreamBeginCapture, _v2, (struct yk_cu_stream *s, int mode))                                                  \
+    X(cuStreamEndCapture, , (struct yk_cu_stream *s, struct yk_cu_graph **ret))                                       \
+    X(cuGraphInstantiateWithFlags, , (struct yk_cu_graph_exec **ret, struct yk_cu_graph *g, uint64_t flags))          \
+    X(cuGraphLaunch, , (struct yk_cu_graph_exec *g, struct yk_cu_stream *s))                                          \
+    X(cuGraphExecDestroy, , (struct yk_cu_graph_exec *g))                                                             \
+    X(cuGraphDestroy, , (struct yk_cu_graph *g))
+
 #define YK_CUDA_FIELD(name, suffix, parameters) int(*name) parameters;
 typedef struct yk_cuda_table {
     YK_CUDA_CALLS(YK_CUDA_FIELD)
+    YK_CUDA_LATER(YK_CUDA_FIELD)
 } yk_cuda_table;
 
 /* The driver's results that yoke tells apart. */
@@ -123,6 +136,7 @@ enum yk_cuda_result {
     YK_CUDA_MISMATCH = 803,
     YK_CUDA_NO_COMPAT = 804,
     YK_CUDA_MPS_ENDED = 810,
+    YK_CUDA_NO_CAPTURE = 900,
     YK_CUDA_EXTERNAL = 911,
     YK_CUDA_UNKNOWN = 999
 };
@@ -211,6 +225,12 @@ int yk_cuda_copy(yoke_stream *s, void *dst, const yk_span *to, const void *src, 
 int yk_cuda_fill(yoke_stream *s, void *dst, const yk_span *to, const void *value, size_t size, size_t count, yk_error *e);
 /* Lets go of what filling needed. The device's context is current. */
 void yk_cuda_fill_done(yk_cuda_device *c);
+
+/* ---- Graphs (cuda_graph.c) ---- */
+
+int yk_cuda_graph_open(yoke_device *d, const struct yk_command *first, void **ret, yk_error *e);
+int yk_cuda_graph_launch(yoke_stream *s, void *graph, yk_error *e);
+void yk_cuda_graph_close(yoke_device *d, void *graph);
 
 /* ---- Images (cuda_image.c) ---- */
 

@@ -250,4 +250,7 @@ const yk_gpu_driver yk_gpu_cuda = {.name = "cuda",
                                    .build = build,
                                    .function = find_function,
                                    .unload = unload,
-                                   .launch = launch};
+                                   .launch = launch,
+                                   .graph_open = yk_cuda_graph_open,
+                                   .graph_launch = yk_cuda_graph_launch,
+                                   .graph_close = yk_cuda_graph_close};

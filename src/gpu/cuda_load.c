@@ -4,7 +4,7 @@
  * The driver is libcuda.so.1 (libcuda.so is a toolkit's stub for linking), or what YOKE_CUDA_DRIVER names. Functions
  * are asked for with cuGetProcAddress(), by the version of CUDA that the declarations in cuda.h are of, since with
  * newer numbers some come with other parameters; a driver before 11.3 has the symbols alone. All of them are there
- * since CUDA 11.0, and all are needed. */
+ * since CUDA 11.0, and all are needed, but for those that are named as later ones. */
 #include "gpu/cuda.h"
 #include <dlfcn.h>
 #include <stddef.h>
@@ -33,7 +33,7 @@ typedef struct entry {
 } entry;
 
 #define ENTRY(name, suffix, parameters) {#name, #name #suffix, offsetof(yk_cuda_table, name)},
-static const entry entries[] = {YK_CUDA_CALLS(ENTRY)};
+static const entry entries[] = {YK_CUDA_CALLS(ENTRY)}, later_entries[] = {YK_CUDA_LATER(ENTRY)};
 
 typedef struct finder {
     void *library;
@@ -71,6 +71,10 @@ static const char *find_all(void *library, yk_cuda_table *table, int *version)
         if (!p)
             return entries[i].symbol;
         memcpy((char *)table + entries[i].at, &p, sizeof p);
+    }
+    for (size_t i = 0; i < YK_COUNT_OF(later_entries); i++) {
+        void *p = find(&f, &later_entries[i]);
+        memcpy((char *)table + later_entries[i].at, &p, sizeof p);
     }
     return NULL;
 }
@@ -190,6 +194,7 @@ static int code_of(int result)
     case YK_CUDA_NOT_PERMITTED:
         return -EPERM;
     case YK_CUDA_NOT_SUPPORTED:
+    case YK_CUDA_NO_CAPTURE:
         return -ENOTSUP;
     case YK_CUDA_NOT_INITIALIZED:
     case YK_CUDA_DEINITIALIZED:

@@ -1,5 +1,6 @@
 /* device: which devices there are, how a name becomes one, and what goes wrong on it. The drivers stand in one array; the
  * order is that of yoke_device_at(). */
+#include "gpu/graph.h"
 #include "gpu/kernel.h"
 #include "gpu/primitive.h"
 #include <stdio.h>
@@ -227,6 +228,7 @@ int yoke_device_close(yoke_device *dev)
     if (dev->opened) {
         int late = yk_streams_close(dev);
         err = err < 0 ? err : late;
+        yk_graphs_close(dev);
         yk_primitives_close(dev);
         yk_images_close(dev);
         yk_array_kernels_close(dev);
@@ -303,6 +305,8 @@ static int fail(yoke_device *dev, yoke_stream *s, const yk_error *e, yk_error *r
 {
     bool lost = e->code == -ENODEV;
     char kernels[300] = "";
+    if (s && s->recording)
+        yk_record_fail(s, e);
     if (lost && s)
         name_kernels(s, kernels, sizeof kernels);
     yk_mutex_lock(&dev->lock);
@@ -322,12 +326,12 @@ int yk_device_fail(yoke_device *dev, yoke_stream *s, const yk_error *e)
 
 int yk_stream_fail(yoke_stream *s, const yk_error *e)
 {
-    return fail(s->dev, s, e, s->refused.code == 0 ? &s->refused : NULL);
+    return fail(s->dev, s, e, s->refused.code == 0 && !s->recording ? &s->refused : NULL); /* the recording's end tells it */
 }
 
 int yk_stream_keep(yoke_stream *s, int err)
 {
-    if (err < 0 && s->refused.code == 0)
+    if (err < 0 && s->refused.code == 0 && !s->recording)
         yk_device_last_error(s->dev, &s->refused);
     return err;
 }

@@ -8,6 +8,7 @@
 
 struct yoke_executor;
 struct yoke_kernel;
+struct yk_command;
 typedef struct yk_image yk_image;
 
 /* ---- What a driver is ---- */
@@ -87,6 +88,12 @@ typedef struct yk_gpu_driver {
     void (*unload)(yoke_device *d, yk_image *image);
     int (*launch)(yoke_stream *s, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args, unsigned count,
                   yk_error *e);
+
+    /* Makes of a list of commands (graph.h), which outlives it, something that graph_launch() puts in a stream faster than
+     * one command after the other. -ENOTSUP: it cannot. NULL, as the next: it never can. */
+    int (*graph_open)(yoke_device *d, const struct yk_command *first, void **ret, yk_error *e);
+    int (*graph_launch)(yoke_stream *s, void *graph, yk_error *e);
+    void (*graph_close)(yoke_device *d, void *graph); /* launches may be under way */
 } yk_gpu_driver;
 
 extern const yk_gpu_driver yk_gpu_cuda, yk_gpu_opencl, yk_gpu_cpu;
@@ -101,6 +108,7 @@ struct yoke_device {
     _Atomic int status;      /* why it cannot be used (any more) */
     yk_mutex lock;           /* of what follows */
     yoke_stream *streams;
+    yoke_graph *graphs;
     yk_error error;          /* the last one */
     char text[500];          /* what yoke_device_error() gave away */
     bool opened;             /* by its driver */
@@ -121,6 +129,7 @@ struct yoke_stream {
     unsigned launches;
     void *counter;           /* memory of the device that is 0 between reductions, or NULL (primitive_cuda.c) */
     yk_error refused;        /* the first call that was, since the last wait; code 0: none */
+    yoke_graph *recording;   /* what is put in it goes there (graph.h), or NULL */
 };
 
 struct yoke_stream_event {

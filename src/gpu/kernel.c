@@ -3,6 +3,7 @@
  * What is built stands in a table of the device by the kernel's number, which never changes and is never given
  * again: a launch reads it without a lock. The table is of parts of 64 that come when they are needed. A text
  * that did not compile stays refused. */
+#include "gpu/graph.h"
 #include "gpu/kernel.h"
 #include <stdlib.h>
 
@@ -318,7 +319,7 @@ int yk_kernel_launch(yoke_stream *s, const char *name, const yk_function *f, con
                      unsigned count, yk_error *e)
 {
     s->recent[s->launches++ % YK_COUNT_OF(s->recent)] = name;
-    return s->dev->driver->launch(s, f, shape, args, count, e);
+    return yk_put_launch(s, f, shape, args, count, e);
 }
 
 /* A thread of a CPU has at least so many elements, and there are so many groups for each of its units. */
@@ -362,6 +363,28 @@ int yk_enqueue_range(yoke_stream *s, yoke_kernel *k, const void *args, long lo, 
     return YK_LIKELY(err == 0) ? 0 : yk_stream_fail(s, &e);
 }
 
+int yk_kernel_record(yoke_stream *s, yoke_kernel *k, const void *args, void *ret,
+                     int (*fn)(yoke_stream *s, const void *later, yk_error *e))
+{
+    yk_error e = {0};
+    enum { ARGS_ALIGN = 64 };
+    yk_kernel_later *later = yk_record_call(s, fn, sizeof *later + k->args_size + ARGS_ALIGN, &e);
+    if (!later)
+        return yk_stream_fail(s, &e);
+    later->k = k;
+    later->ret = ret;
+    later->args = (char *)YK_ALIGN_UP((uintptr_t)(later + 1), ARGS_ALIGN);
+    memcpy(later->args, args, k->args_size);
+    return 0;
+}
+
+static int run_on_cpu(yoke_stream *s, const void *data, yk_error *e)
+{
+    const yk_kernel_later *later = data;
+    int err = yk_loop(s->dev->pool, (size_t)*(const long *)(const void *)later->args, later->k->chunk, later->args);
+    return err < 0 ? yk_errorf(e, err, "kernel %s: %s", later->k->name, yoke_strerror(err)) : 0;
+}
+
 int yk_enqueue(yoke_stream *s, yoke_kernel *k, const void *args)
 {
     yk_error e = {0};
@@ -377,7 +400,10 @@ int yk_enqueue(yoke_stream *s, yoke_kernel *k, const void *args)
     }
     if (!s->dev->driver->build) {
         err = yk_kernel_check_host(s, k, args, &e);
-        return YK_LIKELY(err == 0) ? yk_loop(s->dev->pool, (size_t)n, k->chunk, args) : yk_stream_fail(s, &e);
+        if (YK_UNLIKELY(err < 0))
+            return yk_stream_fail(s, &e);
+        return s->recording ? yk_kernel_record(s, k, args, NULL, run_on_cpu)
+                            : yk_loop(s->dev->pool, (size_t)n, k->chunk, args);
     }
     return yk_enqueue_range(s, k, args, 0, n);
 }

@@ -121,6 +121,14 @@ unsigned yk_kernel_groups(const yoke_device *dev, const yk_plan *plan, long n);
 /* Launches, and notes the name, which must stay as long as the stream. */
 int yk_kernel_launch(yoke_stream *s, const char *name, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args,
                      unsigned count, yk_error *e);
+/* Records what the CPU is to do: fn gets a yk_kernel_later. Returns a code, which the device keeps. */
+typedef struct yk_kernel_later {
+    yoke_kernel *k;
+    void *ret;  /* of a reduction */
+    char *args; /* aligned as values that are vectors need it */
+} yk_kernel_later;
+int yk_kernel_record(yoke_stream *s, yoke_kernel *k, const void *args, void *ret,
+                     int (*fn)(yoke_stream *s, const void *later, yk_error *e));
 /* Elements lo up to hi of the args' n. What the body uses as x[i] alone is given by the address of element lo. */
 int yk_enqueue_range(yoke_stream *s, yoke_kernel *k, const void *args, long lo, long hi);
 /* Everything that was built for dev, before it is closed. */

@@ -5,9 +5,8 @@
  * On such an executor an array may be memory of the device, and is used as it is, or memory of the host. That goes through the
  * device in pieces: while one is computed the next goes up and the last comes down, each on a stream of its own. Pieces are cut
  * where every such array is used as x[i] alone (analysis.c); else all of each array is one piece. */
-#include "exec/exec.h"
 #include "gpu/cost.h"
-#include "gpu/kernel.h"
+#include "gpu/launch.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -97,11 +96,6 @@ void yk_kernel_make_task(yoke_kernel *k)
 
 /* ---- From arguments of the kernel to those of the task, and back ---- */
 
-static void *value_at(const yoke_kernel *k, const void *args, unsigned i)
-{
-    return (char *)(uintptr_t)args + k->params[i].at;
-}
-
 static const yoke_param *task_param(const yoke_kernel *k, unsigned i)
 {
     return &k->task->params[i + (k->task->nparams - k->nparams)];
@@ -113,7 +107,7 @@ static const char *out_of_reach(yoke_executor *ex, const yoke_kernel *k, const v
     if (!ex || ex->type->capabilities & YK_SHARES_MEMORY)
         return NULL;
     for (unsigned i = 0; i < k->nparams; i++) {
-        const yk_span *span = k->params[i].kind == YK_VAL ? NULL : yk_span_of(*(void **)value_at(k, args, i));
+        const yk_span *span = k->params[i].kind == YK_VAL ? NULL : yk_span_of(*(void **)yk_value_at(k, args, i));
         if (span && span->dev->driver != &yk_gpu_cpu)
             return k->params[i].name;
     }
@@ -148,9 +142,9 @@ struct yoke_future *yk_launch(struct yoke_executor *ex, yoke_kernel *k, const vo
         const yk_param *p = &k->params[i];
         void *own = to + task_param(k, i)->offset;
         if (p->kind == YK_VAL)
-            memcpy(own, value_at(k, args, i), p->size);
+            memcpy(own, yk_value_at(k, args, i), p->size);
         else
-            *(yk_any_view *)own = (yk_any_view){*(uint8_t **)value_at(k, args, i), 1, {view_elements(p, counts[i])}, {1}};
+            *(yk_any_view *)own = (yk_any_view){*(uint8_t **)yk_value_at(k, args, i), 1, {view_elements(p, counts[i])}, {1}};
     }
     struct yoke_future *f = yoke_raw_submit(ex, k->task, to, NULL);
     free(to);
@@ -159,16 +153,7 @@ struct yoke_future *yk_launch(struct yoke_executor *ex, yoke_kernel *k, const vo
 
 /* ---- Running it ---- */
 
-typedef struct launch {
-    yoke_kernel *k;
-    const char *task_args;
-    char *args;                    /* of the kernel: n, values, addresses */
-    long n;
-    size_t counts[YK_PARAMS_MOST]; /* elements of each parameter */
-    bool host[YK_PARAMS_MOST];     /* an array in memory of the host, for which the device needs memory of its own */
-    bool staged[YK_PARAMS_MOST];   /* and which the device can only reach through pinned memory */
-    yk_analysis uses;
-} launch;
+typedef yk_launching launch;
 
 static const yk_any_view *view_of(const launch *l, unsigned i)
 {
@@ -179,12 +164,19 @@ static __attribute__((format(printf, 2, 3))) int refuse(const launch *l, const c
 {
     char text[400];
     va_list ap;
+    if (l->quiet)
+        return -EINVAL;
     va_start(ap, format);
     int at = snprintf(text, sizeof text, "%s: ", l->k->name);
     vsnprintf(text + at, sizeof text - (size_t)at, format, ap);
     va_end(ap);
     yk_run_refuse(-EINVAL, text);
     return -EINVAL;
+}
+
+char *yk_launching_host(const yk_launching *l, unsigned i)
+{
+    return (char *)view_of(l, i)->ptr;
 }
 
 /* How many elements of its type a view has. */
@@ -233,7 +225,7 @@ static int check_counts(launch *l)
     return 0;
 }
 
-static int gather(launch *l)
+int yk_launching_gather(yk_launching *l)
 {
     const yoke_kernel *k = l->k;
     if (find_n(l) < 0)
@@ -241,9 +233,9 @@ static int gather(launch *l)
     memcpy(l->args, &l->n, sizeof l->n);
     for (unsigned i = 0; i < k->nparams; i++)
         if (k->params[i].kind == YK_VAL)
-            memcpy(value_at(k, l->args, i), l->task_args + task_param(k, i)->offset, k->params[i].size);
+            memcpy(yk_value_at(k, l->args, i), l->task_args + task_param(k, i)->offset, k->params[i].size);
         else
-            memcpy(value_at(k, l->args, i), &view_of(l, i)->ptr, sizeof(void *));
+            memcpy(yk_value_at(k, l->args, i), &view_of(l, i)->ptr, sizeof(void *));
     return check_counts(l);
 }
 
@@ -353,7 +345,7 @@ static void give_addresses(const launch *l, lane *a, long lo)
             continue;
         if (!l->host[i])
             address = (const char *)view_of(l, i)->ptr + (l->uses.element[i] ? (size_t)lo * p->size : 0);
-        memcpy(value_at(l->k, a->args, i), &address, sizeof address);
+        memcpy(yk_value_at(l->k, a->args, i), &address, sizeof address);
     }
 }
 
@@ -526,6 +518,7 @@ static void run(launch *l)
     yoke_executor *ex = yoke_current_executor();
     yoke_device *dev = yoke_executor_device(ex);
     bool all_on_host = true, began = false;
+    yk_batch *batch = NULL;
     int err = 0;
     yk_error e = {0};
     if (check_reach(l, ex) < 0)
@@ -540,10 +533,11 @@ static void run(launch *l)
         run_on_cpu(l);
     else if (yk_executor_places(ex) && all_on_host)
         run_where_cheaper(l, dev);
-    else
+    else if (!(batch = all_on_host ? yk_batch_gather(l, dev) : NULL) || !yk_batch_run(batch))
         err = run_on_device(l, dev, &began, &e);
     if (err < 0)
         tell(l, dev, err, &e);
+    yk_batch_rest(batch);
 }
 
 /* Of values that are vectors. */
@@ -551,13 +545,15 @@ enum { ARGS_ALIGN = 64 };
 
 void yk_kernel_run(yoke_kernel *k, const void *task_args)
 {
+    if (yk_batch_deliver(task_args))
+        return;
     char *memory = yk_sys.calloc(1, k->args_size + ARGS_ALIGN);
     launch l = {.k = k, .task_args = task_args, .args = (char *)YK_ALIGN_UP((uintptr_t)memory, ARGS_ALIGN)};
     if (!memory) {
         yk_fail(k->file, (int)k->line, ENOMEM, "no memory");
         return;
     }
-    if (gather(&l) == 0 && l.n > 0)
+    if (yk_launching_gather(&l) == 0 && l.n > 0)
         run(&l);
     free(memory);
 }

@@ -264,4 +264,21 @@ void yk_cl_unload(yoke_device *d, yk_image *image);
 int yk_cl_launch(yoke_stream *s, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args,
                  unsigned count, yk_error *e);
 
+/* A launch that is done many times: its kernel object is nobody else's, and has its arguments. NULL: there is nothing to do.
+ * To be released, after a failure too. */
+typedef struct yk_cl_fixed {
+    void *kernel;
+    uint32_t dims;
+    size_t global[3], group[3];
+} yk_cl_fixed;
+int yk_cl_fix(const yoke_device *d, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args, unsigned count,
+              yk_cl_fixed *ret, yk_error *e);
+
+/* ---- Graphs (opencl_graph.c) ---- */
+
+struct yk_command;
+int yk_cl_graph_open(yoke_device *d, const struct yk_command *first, void **ret, yk_error *e);
+int yk_cl_graph_launch(yoke_stream *s, void *graph, yk_error *e);
+void yk_cl_graph_close(yoke_device *d, void *graph);
+
 #endif

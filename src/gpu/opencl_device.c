@@ -533,4 +533,7 @@ const yk_gpu_driver yk_gpu_opencl = {
     .function = yk_cl_function,
     .unload = yk_cl_unload,
     .launch = yk_cl_launch,
+    .graph_open = yk_cl_graph_open,
+    .graph_launch = yk_cl_graph_launch,
+    .graph_close = yk_cl_graph_close,
 };

@@ -169,13 +169,13 @@ int yk_cl_function(yk_image *image, const char *name, yk_function *ret, yk_error
 
 /* ---- Launches ---- */
 
-static int bad_argument(const yoke_stream *s, const yk_function *f, unsigned i, int32_t code, yk_error *e)
+static int bad_argument(const yoke_device *d, const yk_function *f, unsigned i, int32_t code, yk_error *e)
 {
-    return yk_cl_fail(e, code, "SetKernelArg", "%s: kernel %s, argument %u", s->dev->info.uri, f->name, i + 1);
+    return yk_cl_fail(e, code, "SetKernelArg", "%s: kernel %s, argument %u", d->info.uri, f->name, i + 1);
 }
 
 /* Memory of the host is no argument of OpenCL's, unless the device shares all of it. */
-static int set_host_memory(const yk_cl_stream *q, void *kernel, uint32_t at, const void *address)
+static int set_host_memory(void *kernel, uint32_t at, const void *address)
 {
     static const uint64_t none;
     int32_t code = yk_cl.SetKernelArgSVMPointer(kernel, at, address);
@@ -189,12 +189,12 @@ static int set_nothing(void *kernel, uint32_t at)
     return code != 0 ? code : yk_cl.SetKernelArg(kernel, at + 1, sizeof none, &none);
 }
 
-static int set_memory(const yk_cl_stream *q, void *kernel, uint32_t at, const yk_kernel_arg *arg)
+static int set_memory(void *kernel, uint32_t at, const yk_kernel_arg *arg)
 {
     char *address;
     memcpy(&address, arg->value, sizeof address);
     if (!arg->span && address)
-        return set_host_memory(q, kernel, at, address);
+        return set_host_memory(kernel, at, address);
     if (!arg->span)
         return set_nothing(kernel, at);
     uint64_t offset = (uint64_t)(address - arg->span->base);
@@ -215,42 +215,42 @@ static int set_buffer(void *kernel, uint32_t at, const yk_kernel_arg *arg, size_
 }
 
 /* Sets all arguments; what is set is left behind in the kernel, which nobody minds. */
-static int set_arguments(const yoke_stream *s, const yk_function *f, void *kernel, size_t local,
+static int set_arguments(const yoke_device *d, const yk_function *f, void *kernel, size_t local,
                          const yk_kernel_arg *args, unsigned count, bool plain, yk_error *e)
 {
-    const yk_cl_stream *q = s->native;
+    const yk_cl_device *c = d->native;
     uint32_t at = 0;
     int32_t code = 0;
     size_t offset = 0;
     for (unsigned i = 0; i < count; i++) {
         const yk_kernel_arg *arg = &args[i];
         if (arg->is_memory) {
-            if (YK_UNLIKELY(!arg->span && !q->dev->svm && *(void *const *)arg->value))
+            if (YK_UNLIKELY(!arg->span && !c->svm && *(void *const *)arg->value))
                 return yk_errorf(
                     e, -EINVAL,
                     "%s: kernel %s, argument %u is memory of the host, which this device cannot reach: copy "
                     "it to memory from yoke_device_alloc()",
-                    s->dev->info.uri, f->name, i + 1);
-            code = plain ? set_buffer(kernel, at, arg, &offset) : set_memory(q, kernel, at, arg);
+                    d->info.uri, f->name, i + 1);
+            code = plain ? set_buffer(kernel, at, arg, &offset) : set_memory(kernel, at, arg);
             if (offset > 0)
                 return yk_errorf(e, EINVAL,
                                  "%s: kernel %s, argument %u begins %zu bytes into its memory, and the kernel has no "
                                  "parameter to be told (yoke/source.h)",
-                                 s->dev->info.uri, f->name, i + 1, offset);
+                                 d->info.uri, f->name, i + 1, offset);
             at += plain ? 1 : 2;
         } else {
             code = yk_cl.SetKernelArg(kernel, at++, arg->size, arg->value);
         }
         if (YK_UNLIKELY(code != 0))
-            return bad_argument(s, f, i, code, e);
+            return bad_argument(d, f, i, code, e);
     }
     if (local > 0 && (code = yk_cl.SetKernelArg(kernel, at, local, NULL)) != 0)
-        return bad_argument(s, f, count, code, e);
+        return bad_argument(d, f, count, code, e);
     return 0;
 }
 
 /* Whether memory is one parameter (1) or two (0), or neither fits. */
-static int check_count(const yoke_stream *s, const yk_function *f, size_t local, const yk_kernel_arg *args,
+static int check_count(const yoke_device *d, const yk_function *f, size_t local, const yk_kernel_arg *args,
                        unsigned count, yk_error *e)
 {
     const function *k = f->native;
@@ -264,11 +264,11 @@ static int check_count(const yoke_stream *s, const yk_function *f, size_t local,
     return yk_errorf(
         e, -EINVAL,
         "%s: kernel %s has %u parameters, the %u arguments of this launch make %u, or %u where memory counts twice%s",
-        s->dev->info.uri, f->name, k->parameters, count, count + (local > 0), needed, local > 0 ? " (group memory is one)" : "");
+        d->info.uri, f->name, k->parameters, count, count + (local > 0), needed, local > 0 ? " (group memory is one)" : "");
 }
 
 /* The numbers of threads in all and in a group. 1: there is nothing to do. */
-static int check_shape(const yoke_stream *s, const yk_function *f, const yk_shape *shape, size_t global[3],
+static int check_shape(const yoke_device *d, const yk_function *f, const yk_shape *shape, size_t global[3],
                        size_t group[3], yk_error *e)
 {
     const function *k = f->native;
@@ -282,20 +282,40 @@ static int check_shape(const yoke_stream *s, const yk_function *f, const yk_shap
     if (threads > 0 && (threads <= k->group_most || k->group_most == 0))
         return all == 0;
     return yk_errorf(e, -EINVAL, "%s: kernel %s cannot run in groups of %u x %u x %u threads: 1 to %zu are allowed",
-                     s->dev->info.uri, f->name, shape->group[0], shape->group[1], shape->group[2], k->group_most);
+                     d->info.uri, f->name, shape->group[0], shape->group[1], shape->group[2], k->group_most);
 }
 
-/* The kernel object of a copy, under its lock. */
-static int get_kernel(const yoke_stream *s, const function *k, copy *c, yk_error *e)
+/* A kernel object of its own for whoever asks. */
+static int make_kernel(const yoke_device *d, const function *k, void **ret, yk_error *e)
 {
     int32_t code = 0;
-    if (YK_LIKELY(c->kernel))
-        return 0;
     void *kernel = yk_cl.CreateKernel(k->program, k->name, &code);
     if (!kernel || code != 0)
-        return yk_cl_fail(e, code, "CreateKernel", "%s: kernel %s cannot be had", s->dev->info.uri, k->name);
-    c->kernel = kernel;
+        return yk_cl_fail(e, code, "CreateKernel", "%s: kernel %s cannot be had", d->info.uri, k->name);
+    *ret = kernel;
     return 0;
+}
+
+static uint32_t dims_of(const size_t global[3])
+{
+    return global[2] > 1 ? 3 : global[1] > 1 ? 2 : 1;
+}
+
+int yk_cl_fix(const yoke_device *d, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args, unsigned count,
+              yk_cl_fixed *ret, yk_error *e)
+{
+    int err = check_shape(d, f, shape, ret->global, ret->group, e);
+    ret->kernel = NULL;
+    if (err != 0)
+        return err < 0 ? err : 0;
+    const int plain = check_count(d, f, shape->local, args, count, e);
+    if (plain < 0)
+        return plain;
+    err = make_kernel(d, f->native, &ret->kernel, e);
+    if (err == 0)
+        err = set_arguments(d, f, ret->kernel, shape->local, args, count, plain, e);
+    ret->dims = dims_of(ret->global);
+    return err;
 }
 
 int yk_cl_launch(yoke_stream *s, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args,
@@ -304,21 +324,20 @@ int yk_cl_launch(yoke_stream *s, const yk_function *f, const yk_shape *shape, co
     yk_cl_stream *q = s->native;
     function *k = f->native;
     size_t global[3], group[3];
-    int err = check_shape(s, f, shape, global, group, e);
+    int err = check_shape(s->dev, f, shape, global, group, e);
     if (err != 0)
         return err < 0 ? err : 0;
-    const int plain = check_count(s, f, shape->local, args, count, e);
+    const int plain = check_count(s->dev, f, shape->local, args, count, e);
     if (plain < 0)
         return plain;
     copy *c = &k->copies[q->number % COPIES];
     yk_mutex_lock(&c->lock);
-    err = get_kernel(s, k, c, e);
+    err = c->kernel ? 0 : make_kernel(s->dev, k, &c->kernel, e);
     if (err == 0)
-        err = set_arguments(s, f, c->kernel, shape->local, args, count, plain, e);
+        err = set_arguments(s->dev, f, c->kernel, shape->local, args, count, plain, e);
     int32_t code = 0;
     if (err == 0) {
-        uint32_t dims = global[2] > 1 ? 3 : global[1] > 1 ? 2 : 1;
-        code = yk_cl.EnqueueNDRangeKernel(q->queue, c->kernel, dims, NULL, global, group, 0, NULL, NULL);
+        code = yk_cl.EnqueueNDRangeKernel(q->queue, c->kernel, dims_of(global), NULL, global, group, 0, NULL, NULL);
     }
     yk_mutex_unlock(&c->lock);
     if (err < 0)

@@ -1,6 +1,7 @@
 /* primitive: the calls of yoke/primitive.h. Each checks what can be checked on the host, and hands on to the
  * device's driver; whether an address is of the device is found out where it becomes an argument of a launch
  * (yk_call_memory()). */
+#include "gpu/graph.h"
 #include "gpu/primitive.h"
 #include <math.h>
 
@@ -33,6 +34,77 @@ static int lacks_address(yk_primitive_call *c)
     return refuse(c, "an address is NULL");
 }
 
+/* ---- Now or later ---- */
+
+typedef struct folding {
+    yk_operator op;
+    yk_number type;
+    bool before;
+    size_t n;
+    const void *x;
+    void *out;
+} folding;
+
+/* What a driver does for a call, from one of the structs of arguments. */
+typedef int action(yk_primitive_call *c, const void *args);
+
+static int do_reduce(yk_primitive_call *c, const void *args)
+{
+    const folding *a = args;
+    return primitives_of(c->s->dev)->reduce(c, a->op, a->type, a->n, a->x, a->out);
+}
+
+static int do_scan(yk_primitive_call *c, const void *args)
+{
+    const folding *a = args;
+    return primitives_of(c->s->dev)->scan(c, a->op, a->before, a->type, a->n, a->x, a->out);
+}
+
+#define DO(NAME)                                                                                                       \
+    static int do_##NAME(yk_primitive_call *c, const void *args)                                                       \
+    {                                                                                                                  \
+        return primitives_of(c->s->dev)->NAME(c, args);                                                                \
+    }
+DO(sort)
+DO(select)
+DO(histogram)
+DO(segments)
+DO(matmul)
+DO(spmv)
+
+/* A call on the CPU that has been recorded. */
+typedef struct later {
+    action *fn;
+    const char *name;
+    _Alignas(16) char args[];
+} later;
+
+static int do_later(yoke_stream *s, const void *data, yk_error *e)
+{
+    const later *l = data;
+    yk_primitive_call c;
+    int err = begin(&c, s, l->name);
+    if (err < 0)
+        return yk_errorf(e, err, "%s: the device cannot be used", l->name);
+    l->fn(&c, l->args);
+    *e = c.e;
+    return yk_call_end(&c);
+}
+
+/* The end of each call: it is done, or recorded. On a device its launches are what is recorded; the CPU has none. */
+static int carry_out(yk_primitive_call *c, action *fn, const void *args, size_t size)
+{
+    later *l;
+    if (!c->s->recording || c->s->dev->driver->build) {
+        fn(c, args);
+    } else if ((l = yk_record_call(c->s, do_later, sizeof *l + size, &c->e))) {
+        l->fn = fn;
+        l->name = c->name;
+        memcpy(l->args, args, size);
+    }
+    return yk_call_end(c);
+}
+
 static bool is_number(yk_number type)
 {
     return (unsigned)type <= YK_F64;
@@ -51,8 +123,7 @@ int yk_stream_reduce(yoke_stream *s, yk_operator op, yk_number type, size_t n, c
         return err;
     if (!out || (!x && n > 0))
         return lacks_address(&c);
-    primitives_of(s->dev)->reduce(&c, op, type, n, x, out);
-    return yk_call_end(&c);
+    return carry_out(&c, do_reduce, &(folding){op, type, false, n, x, out}, sizeof(folding));
 }
 
 int yk_stream_scan(yoke_stream *s, yk_operator op, bool before, yk_number type, size_t n, const void *x,
@@ -66,8 +137,7 @@ int yk_stream_scan(yoke_stream *s, yk_operator op, bool before, yk_number type, 
         return err;
     if (!x || !out)
         return lacks_address(&c);
-    primitives_of(s->dev)->scan(&c, op, before, type, n, x, out);
-    return yk_call_end(&c);
+    return carry_out(&c, do_scan, &(folding){op, type, before, n, x, out}, sizeof(folding));
 }
 
 /* ---- Sorts, selections, histograms ---- */
@@ -87,9 +157,7 @@ int yk_stream_sort(yoke_stream *s, yk_number type, bool down, size_t n, void *ke
         return lacks_address(&c);
     const yk_sorting a = {
         .type = type, .down = down, .n = n, .value_size = value_size, .keys = keys, .values = values};
-    if (n > 1)
-        primitives_of(s->dev)->sort(&c, &a);
-    return yk_call_end(&c);
+    return n > 1 ? carry_out(&c, do_sort, &a, sizeof a) : yk_call_end(&c);
 }
 
 static int select_those(yoke_stream *s, const char *name, const yk_selecting *a, bool by_flags)
@@ -104,7 +172,7 @@ static int select_those(yoke_stream *s, const char *name, const yk_selecting *a,
         return lacks_address(&c);
     if (a->n == 0)
         return yoke_stream_fill(s, a->kept, &(uint64_t){0}, sizeof(uint64_t), 1);
-    primitives_of(s->dev)->select(&c, a);
+    return carry_out(&c, do_select, a, sizeof *a);
     return yk_call_end(&c);
 }
 
@@ -177,8 +245,7 @@ int yk_stream_histogram(yoke_stream *s, yk_number type, size_t n, const void *x,
                                                    : "bins must be high - low + 1, one for each integer");
     a.low = bits_of(type, low);
     a.high = bits_of(type, high);
-    primitives_of(s->dev)->histogram(&c, &a);
-    return yk_call_end(&c);
+    return carry_out(&c, do_histogram, &a, sizeof a);
 }
 
 /* ---- Segments and matrices ---- */
@@ -197,9 +264,7 @@ int yk_stream_segments(yoke_stream *s, yk_operator op, yk_number type, size_t se
         return refuse(&c, "offsets have 4 or 8 bytes");
     if (segments > 0 && (!offsets || (!x && n > 0) || !out))
         return lacks_address(&c);
-    if (segments > 0)
-        primitives_of(s->dev)->segments(&c, &a);
-    return yk_call_end(&c);
+    return segments > 0 ? carry_out(&c, do_segments, &a, sizeof a) : yk_call_end(&c);
 }
 
 int yk_stream_matmul(yoke_stream *s, yk_number type, size_t m, size_t n, size_t k, const void *a, size_t lda,
@@ -216,8 +281,7 @@ int yk_stream_matmul(yoke_stream *s, yk_number type, size_t m, size_t n, size_t 
         return refuse(&call, "a row is longer than the distance to the next");
     if (!c || (k > 0 && (!a || !b)))
         return lacks_address(&call);
-    primitives_of(s->dev)->matmul(&call, &all);
-    return yk_call_end(&call);
+    return carry_out(&call, do_matmul, &all, sizeof all);
 }
 
 int yk_stream_spmv(yoke_stream *s, yk_number type, size_t rows, size_t nonzeros, size_t offset_size,
@@ -234,6 +298,5 @@ int yk_stream_spmv(yoke_stream *s, yk_number type, size_t rows, size_t nonzeros,
         return refuse(&c, "offsets have 4 or 8 bytes");
     if (!offsets || !x || !y || (nonzeros > 0 && (!columns || !values)))
         return lacks_address(&c);
-    primitives_of(s->dev)->spmv(&c, &a);
-    return yk_call_end(&c);
+    return carry_out(&c, do_spmv, &a, sizeof a);
 }

@@ -3,6 +3,7 @@
  * What is built stands in a list of the device, by program and options; the list only grows, at its head,
  * until the device is closed, so that it is read without a lock. Drivers keep what they compiled on disk, so
  * that a list is built quickly the next time. */
+#include "gpu/graph.h"
 #include "gpu/primitive.h"
 #include <stdarg.h>
 #include <stdlib.h>
@@ -159,7 +160,7 @@ static void launch(yk_primitive_call *c, const yk_function *f, const yk_shape *s
 {
     if (c->e.code == 0) {
         c->s->recent[c->s->launches++ % YK_COUNT_OF(c->s->recent)] = c->name;
-        c->s->dev->driver->launch(c->s, f, shape, c->args, c->count, &c->e);
+        yk_put_launch(c->s, f, shape, c->args, c->count, &c->e);
     }
     c->count = 0;
 }
@@ -197,7 +198,7 @@ void yk_call_clear(yk_primitive_call *c, void *p, size_t size)
 {
     static const uint32_t zero;
     if (c->e.code == 0)
-        c->s->dev->driver->fill(c->s, p, yk_span_of(p), &zero, sizeof zero, size / sizeof zero, &c->e);
+        yk_put_fill(c->s, p, yk_span_of(p), &zero, sizeof zero, size / sizeof zero, &c->e);
 }
 
 int yk_call_end(yk_primitive_call *c)

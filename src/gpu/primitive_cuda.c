@@ -2,6 +2,7 @@
  * memory it needs, and how many blocks it is launched in. What is in the texts stands at their heads. Numbers
  * of threads and of elements for each of them were measured on an H200; they fit every device since
  * capability 7.5. */
+#include "gpu/graph.h"
 #include "gpu/primitive.h"
 
 extern const char yk_text_common_cuda[], yk_text_look_back_cuda[], yk_text_reduce_cuda[], yk_text_scan_cuda[],
@@ -64,18 +65,20 @@ static size_t divide_up(size_t n, size_t by)
 
 enum { REDUCE_THREADS = 256, REDUCE_UNROLL = 4, REDUCE_BLOCKS = 4 };
 
-/* Four bytes that are 0 whenever no reduction of this stream is under way. */
+/* Four bytes that are 0 whenever no reduction of this stream is under way, or of the graph that is recorded: it may be put in
+ * other streams. */
 static void *counter_of(yk_primitive_call *c)
 {
     yoke_stream *s = c->s;
-    if (YK_LIKELY(s->counter))
-        return s->counter;
-    s->counter = yk_memory_alloc(s->dev, NULL, 64);
-    if (!s->counter)
+    void **const counter = s->recording ? &s->recording->counter : &s->counter;
+    if (YK_LIKELY(*counter))
+        return *counter;
+    *counter = yk_memory_alloc(s->dev, NULL, 64);
+    if (!*counter)
         yk_errorf(&c->e, ENOMEM, "%s: no memory of %s for a counter", c->name, s->dev->info.uri);
     else
-        yk_call_clear(c, s->counter, 64);
-    return s->counter;
+        yk_call_clear(c, *counter, 64);
+    return *counter;
 }
 
 static int cuda_reduce(yk_primitive_call *c, yk_operator op, yk_number type, size_t n, const void *x,
@@ -384,7 +387,7 @@ static int cuda_matmul(yk_primitive_call *c, const yk_multiplying *a)
 {
     const size_t high = 128, wide = a->type == YK_F32 ? 128 : 64, deep = 8;
     yk_call_matrices(c, a); /* which looks at the addresses */
-    if (c->e.code == 0 && yk_cuda_multiply(c, a))
+    if (c->e.code == 0 && !c->s->recording && yk_cuda_multiply(c, a)) /* what cuBLAS does is no command */
         return c->e.code;
     const yk_built *b =
         yk_program_build(c, &matmul_program, CPP "-DYK_T=%s -DYK_BM=%zu -DYK_BN=%zu -DYK_BK=%zu",

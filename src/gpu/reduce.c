@@ -1,5 +1,6 @@
 /* reduce: reductions on devices, in two launches: one partial result for each group, then those together. How
  * many groups depends on the device and n alone. */
+#include "gpu/graph.h"
 #include "gpu/kernel.h"
 #include <yoke/scan.h>
 
@@ -40,7 +41,7 @@ static int run(yoke_stream *s, yoke_kernel *k, const void *args, void *ret, yk_e
     int err = yk_kernel_args(s, k, args, list, e);
     if (err < 0)
         return err;
-    void *partial = groups > 1 ? yk_memory_alloc(s->dev, s, groups * k->extra->size) : ret;
+    void *partial = groups > 1 ? yoke_stream_alloc(s, groups * k->extra->size) : ret;
     if (!partial)
         return yk_errorf(e, ENOMEM, "kernel %s: no memory of %s for %u partial results", k->name, s->dev->info.uri, groups);
     list[k->nparams + 1] = memory_arg(&partial);
@@ -49,7 +50,7 @@ static int run(yoke_stream *s, yoke_kernel *k, const void *args, void *ret, yk_e
     if (err == 0 && groups > 1)
         err = run_last(s, k, r, groups, partial, ret, e);
     if (groups > 1)
-        yk_memory_free(s->dev, s, partial);
+        yoke_stream_free(s, partial);
     return err;
 }
 
@@ -58,7 +59,7 @@ static int run(yoke_stream *s, yoke_kernel *k, const void *args, void *ret, yk_e
 static int run_and_wait(yoke_stream *s, yoke_kernel *k, const void *args, void *ret)
 {
     yk_error e = {0};
-    void *result = yk_memory_alloc(s->dev, s, k->extra->size);
+    void *result = yoke_stream_alloc(s, k->extra->size);
     if (!result)
         return yk_stream_keep(s, -ENOMEM);
     int err = run(s, k, args, result, &e);
@@ -68,8 +69,17 @@ static int run_and_wait(yoke_stream *s, yoke_kernel *k, const void *args, void *
         err = yoke_stream_copy(s, ret, result, k->extra->size);
     if (err == 0)
         err = yk_stream_keep(s, yk_stream_settle(s));
-    yk_memory_free(s->dev, s, result);
+    yoke_stream_free(s, result);
     return err;
+}
+
+static int reduce_on_cpu(yoke_stream *s, const void *data, yk_error *e)
+{
+    const yk_kernel_later *later = data;
+    (void)e;
+    const long n = *(const long *)(const void *)later->args;
+    yk_reduce(s->dev->pool, (size_t)n, &later->k->extra->reduction, later->args, later->ret);
+    return 0;
 }
 
 int yk_enqueue_reduction(yoke_stream *s, yoke_kernel *k, const void *args, void *ret, bool wait)
@@ -85,10 +95,14 @@ int yk_enqueue_reduction(yoke_stream *s, yoke_kernel *k, const void *args, void 
         yk_errorf(&e, EINVAL, "kernel %s: %lu elements are too many", k->name, (unsigned long)n);
         return yk_stream_fail(s, &e);
     }
+    if (s->recording && wait)
+        return yk_record_refuse(s, "a reduction whose result is waited for");
     if (!s->dev->driver->build) {
         err = yk_kernel_check_host(s, k, args, &e);
         if (err < 0)
             return yk_stream_fail(s, &e);
+        if (s->recording)
+            return yk_kernel_record(s, k, args, ret, reduce_on_cpu);
         yk_reduce(s->dev->pool, (size_t)n, &k->extra->reduction, args, ret);
         return 0;
     }
@@ -123,7 +137,7 @@ static int run_scan(yoke_stream *s, yoke_kernel *k, const void *args, yk_error *
     int err = yk_kernel_args(s, k, args, list, e);
     if (err < 0)
         return err;
-    void *partial = yk_memory_alloc(s->dev, s, (size_t)count * scan_value_size(k));
+    void *partial = yoke_stream_alloc(s, (size_t)count * scan_value_size(k));
     if (!partial)
         return yk_errorf(e, ENOMEM, "kernel %s: no memory of %s for %ld partial results", k->name, s->dev->info.uri, count);
     list[k->nparams + 1] = memory_arg(&partial);
@@ -135,8 +149,16 @@ static int run_scan(yoke_stream *s, yoke_kernel *k, const void *args, yk_error *
         err = yk_kernel_launch(s, k->name, &r->last, &one, last, YK_COUNT_OF(last), e);
     if (err == 0)
         err = yk_kernel_launch(s, k->name, &r->write, &all, list, k->nparams + 2, e);
-    yk_memory_free(s->dev, s, partial);
+    yoke_stream_free(s, partial);
     return err;
+}
+
+static int scan_on_cpu(yoke_stream *s, const void *data, yk_error *e)
+{
+    const yk_kernel_later *later = data;
+    long n = *(const long *)(const void *)later->args;
+    int err = yk_scan(s->dev->pool, (size_t)n, later->k->extra->scanning, &n, false, later->args);
+    return err < 0 ? yk_errorf(e, err, "kernel %s: %s", later->k->name, yoke_strerror(err)) : 0;
 }
 
 int yk_enqueue_scan(yoke_stream *s, yoke_kernel *k, const void *args)
@@ -154,6 +176,8 @@ int yk_enqueue_scan(yoke_stream *s, yoke_kernel *k, const void *args)
         err = yk_kernel_check_host(s, k, args, &e);
     else
         err = run_scan(s, k, args, &e);
+    if (err == 0 && s->recording && !s->dev->driver->build)
+        return yk_kernel_record(s, k, args, NULL, scan_on_cpu);
     if (err == 0 && !s->dev->driver->build)
         return yk_scan(s->dev->pool, (size_t)n, k->extra->scanning, &n, false, args); /* out: not used, and not NULL */
     return err < 0 ? yk_stream_fail(s, &e) : 0;

@@ -1,6 +1,6 @@
 /* stream: work of a device that is done in order, and the events in it. What is common to all drivers: checks, errors, the
  * list of a device's streams; the rest is the driver's. */
-#include "gpu/gpu.h"
+#include "gpu/graph.h"
 #include <stdlib.h>
 
 /* The end of a call that puts something in a stream. */
@@ -69,10 +69,12 @@ int yoke_stream_close(yoke_stream *s)
         return 0;
     if (s->dev->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))
         return -ECHILD; /* the parent's */
+    yk_record_drop(s);
     int err = yoke_stream_wait(s);
     if (s->counter)
         yk_memory_free(s->dev, NULL, s->counter);
     yk_memory_forget(s->dev, s);
+    yk_graphs_forget(s);
     unlink_stream(s);
     s->dev->driver->stream_close(s);
     free(s);
@@ -99,6 +101,8 @@ int yk_stream_settle(yoke_stream *s)
 {
     yk_error e = {0};
     int err = yk_device_check(s->dev);
+    if (err == 0 && s->recording)
+        return yk_record_refuse(s, "a wait");
     if (err == 0)
         return done(s->dev, s, s->dev->driver->stream_wait(s, &e), &e);
     if (yk_device_usable(s->dev))
@@ -108,7 +112,9 @@ int yk_stream_settle(yoke_stream *s)
 
 int yoke_stream_wait(yoke_stream *s)
 {
-    return s ? told(s, yk_stream_settle(s)) : -EINVAL;
+    if (!s)
+        return -EINVAL;
+    return s->recording ? yk_stream_settle(s) : told(s, yk_stream_settle(s));
 }
 
 int yoke_stream_try(yoke_stream *s)
@@ -117,6 +123,8 @@ int yoke_stream_try(yoke_stream *s)
     if (!s)
         return -EINVAL;
     int err = yk_device_check(s->dev);
+    if (err == 0 && s->recording)
+        return yk_record_refuse(s, "the question whether all has been done");
     return told(s, err < 0 ? err : done(s->dev, s, s->dev->driver->stream_try(s, &e), &e));
 }
 
@@ -178,12 +186,18 @@ int yk_stream_after_stream(yoke_stream *s, yoke_stream *first, yk_error *e)
 
 void *yoke_stream_alloc(yoke_stream *s, size_t size)
 {
-    return yk_stream_check(s) < 0 ? NULL : yk_memory_alloc(s->dev, s, size);
+    if (yk_stream_check(s) < 0)
+        return NULL;
+    return s->recording ? yk_record_alloc(s, size) : yk_memory_alloc(s->dev, s, size);
 }
 
 void yoke_stream_free(yoke_stream *s, void *memory)
 {
-    if (memory && s && yk_device_usable(s->dev))
+    if (!memory || !s || !yk_device_usable(s->dev))
+        return;
+    if (s->recording)
+        yk_record_free(s, memory);
+    else
         yk_memory_free(s->dev, s, memory);
 }
 
@@ -216,7 +230,7 @@ int yoke_stream_copy(yoke_stream *s, void *dst, const void *src, size_t size)
     if (err == 0)
         err = place(s->dev, src, size, &from, &e);
     if (err == 0)
-        err = s->dev->driver->copy(s, dst, to, src, from, size, &e);
+        err = yk_put_copy(s, dst, to, src, from, size, &e);
     return put(s, err, &e);
 }
 
@@ -235,7 +249,7 @@ int yoke_stream_fill(yoke_stream *s, void *dst, const void *value, size_t size, 
     if (err == 0 && !to && s->dev->driver != &yk_gpu_cpu)
         err = yk_errorf(&e, EINVAL, "fill: %p is memory of the host, not of %s", dst, s->dev->info.uri);
     if (err == 0)
-        err = s->dev->driver->fill(s, dst, to, value, size, count, &e);
+        err = yk_put_fill(s, dst, to, value, size, count, &e);
     return put(s, err, &e);
 }
 
@@ -274,6 +288,8 @@ int yoke_stream_mark(yoke_stream *s, yoke_stream_event *v)
     int err = v ? yk_stream_check(s) : -EINVAL;
     if (err < 0)
         return err;
+    if (s->recording)
+        return yk_record_refuse(s, "an event");
     if (v->dev != s->dev)
         err = yk_errorf(&e, EINVAL, "the event belongs to %s, the stream to %s", v->dev->info.uri, s->dev->info.uri);
     else
@@ -288,6 +304,8 @@ int yoke_stream_after(yoke_stream *s, yoke_stream_event *v)
     int err = v ? yk_stream_check(s) : -EINVAL;
     if (err < 0 || !v->marked)
         return err;
+    if (s->recording)
+        return yk_record_refuse(s, "a wait for an event");
     if (v->dev != s->dev)
         err = yk_errorf(&e, EINVAL, "the event belongs to %s, the stream to %s", v->dev->info.uri, s->dev->info.uri);
     else

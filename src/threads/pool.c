@@ -71,6 +71,17 @@ static bool pool_help(yoke_executor *ex, yk_job *job)
     return yk_job_ended(job); /* not when it is to be tried again */
 }
 
+static yk_job *pool_take(yoke_executor *ex)
+{
+    yk_pool_worker *w = yk_pool_self((yk_pool *)(void *)ex);
+    return w && !w->guest ? yk_pool_next(w) : NULL;
+}
+
+static void pool_give_back(yoke_executor *ex, yk_job *job)
+{
+    yk_pool_put((yk_pool *)(void *)ex, job); /* on top of the worker's own, which are taken from there */
+}
+
 /* The task sees its flag by itself; forks look only when asked. */
 static bool pool_cancel(yoke_executor *ex, yk_job *job, bool expired)
 {
@@ -110,6 +121,8 @@ static yk_executor_type threads_type = {
     .open = pool_open,
     .submit = pool_submit,
     .help = pool_help,
+    .take = pool_take,
+    .give_back = pool_give_back,
     .cancel = pool_cancel,
     .stop = pool_stop,
     .close = pool_close,

@@ -104,6 +104,8 @@ void yk_pool_put(yk_pool *p, yk_job *job);
 void yk_pool_put_back(yk_pool *p, yk_job *job);
 /* The next job for this worker, or NULL when there was none anywhere. */
 yk_job *yk_pool_find(yk_pool_worker *w);
+/* The same for a worker in the midst of a job, without a look at what others have. */
+yk_job *yk_pool_next(yk_pool_worker *w);
 /* True when some queue seems to hold a job. */
 bool yk_pool_has_work(yk_pool *p);
 bool yk_pool_has_forks(yk_pool *p);

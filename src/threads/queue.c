@@ -129,6 +129,12 @@ yk_job *yk_pool_find(yk_pool_worker *w)
     return job ? job : steal(w);
 }
 
+yk_job *yk_pool_next(yk_pool_worker *w)
+{
+    yk_job *job = yk_deque_take(&w->deque);
+    return job ? job : take_outside(w);
+}
+
 bool yk_pool_has_work(yk_pool *p)
 {
     if (!yk_inbox_is_empty(&p->inbox) || atomic_load_explicit(&p->listed, memory_order_seq_cst) > 0)

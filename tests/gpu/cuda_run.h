@@ -45,7 +45,7 @@ static inline void check_nothing_left(fake_cuda *f)
 {
     fake_live l = f->live();
     CHECK_STR(f->complaint(), "");
-    CHECK_INT(l.contexts + l.streams + l.events + l.modules + l.blocks + l.pinned + l.programs + l.handles, 0);
+    CHECK_INT(l.contexts + l.streams + l.events + l.modules + l.blocks + l.pinned + l.programs + l.handles + l.graphs, 0);
     CHECK_INT(f->leaked(), 0);
 }
 

@@ -169,7 +169,7 @@ API fake_cuda fake_cuda_control = {1,
 static const struct {
     const char *name;
     void *function;
-} all[] = {YK_CUDA_CALLS(NAMED)};
+} all[] = {YK_CUDA_CALLS(NAMED) YK_CUDA_LATER(NAMED)};
 
 static __attribute__((unused)) int find(const char *name, void **ret, int version)
 {
@@ -352,7 +352,7 @@ void fake_wait_idle(const struct yk_cu_context *c)
 /* A context that goes takes all with it that lives in it, handles or not. */
 static void end_context(struct yk_cu_context *c)
 {
-    unsigned left = c->streams + c->events + c->modules + c->blocks + c->pinned + c->handles;
+    unsigned left = c->streams + c->events + c->modules + c->blocks + c->pinned + c->handles + c->graphs;
     if (!c->sticky && !fake.injected.forgive)
         fake.leaked += left;
     fake.live.streams -= c->streams;
@@ -361,7 +361,8 @@ static void end_context(struct yk_cu_context *c)
     fake.live.blocks -= c->blocks;
     fake.live.pinned -= c->pinned;
     fake.live.handles -= c->handles;
-    c->streams = c->events = c->modules = c->blocks = c->pinned = c->handles = 0;
+    fake.live.graphs -= c->graphs;
+    c->streams = c->events = c->modules = c->blocks = c->pinned = c->handles = c->graphs = 0;
     fake_end_handles(c);
     for (struct yk_cu_stream *s = fake.streams; s; s = s->next)
         s->closing |= s->context == c;
@@ -374,6 +375,11 @@ static void end_context(struct yk_cu_context *c)
         next = m->next;
         if (m->context == c)
             fake_end_module(m);
+    }
+    for (struct yk_cu_graph *g = fake.graphs, *next; g; g = next) {
+        next = g->next;
+        if (g->context == c)
+            fake_end_graph(g);
     }
     for (block *b = fake.blocks; b; b = b->next)
         b->context = b->context == c ? NULL : b->context;

@@ -16,7 +16,7 @@ typedef struct fake_launch {
 typedef void (*fake_kernel)(const fake_launch *l);
 
 typedef struct fake_live {
-    unsigned contexts, streams, events, modules, blocks, pinned, programs, handles;
+    unsigned contexts, streams, events, modules, blocks, pinned, programs, handles, graphs; /* and what launches graphs */
 } fake_live;
 
 typedef struct fake_cuda {

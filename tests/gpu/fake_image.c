@@ -102,7 +102,9 @@ static void copy_values(const struct yk_cu_function *f, void **arguments, op *o)
     size_t count = 0, at = 0;
     while (f->sizes[count])
         at += YK_ALIGN_UP(f->sizes[count++], 16);
-    o->values = calloc(1, count * sizeof(void *) + 16 + at);
+    o->value_count = count;
+    o->value_size = count * sizeof(void *) + 16 + at;
+    o->values = calloc(1, o->value_size);
     void **places = (void **)(void *)o->values;
     char *p = o->values + YK_ALIGN_UP(count * sizeof(void *), 16);
     for (size_t i = 0; i < count; i++) {

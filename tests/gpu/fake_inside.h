@@ -1,5 +1,6 @@
 /* fake_inside.h - what the files of the fake driver share: fake_cuda.c steers, fake_stream.c has memory, streams and
- * events, fake_image.c images and launches, fake_nvrtc.c the compiler, fake_cublas.c products. One lock guards all; work is done
+ * events, fake_image.c images and launches, fake_graph.c graphs, fake_nvrtc.c the compiler, fake_cublas.c products. One lock
+ * guards all; work is done
  * without it. */
 #ifndef FAKE_INSIDE_H
 #define FAKE_INSIDE_H
@@ -13,15 +14,19 @@ enum { DEVICES_MOST = 8, KERNELS_MOST = 64, PARAMETERS_MOST = 260, LOCAL_MOST = 
 #if defined FAKE_BEFORE && FAKE_BEFORE <= 11000
 #define cuDevicePrimaryCtxRelease_v2 cuDevicePrimaryCtxRelease
 #endif
+#if defined FAKE_BEFORE && FAKE_BEFORE <= 11030
+#define cuGraphInstantiateWithFlags fake_of_a_later_driver
+#endif
 
 /* A driver's functions as it exports them: the same parameters, the name with its suffix. */
 #define PROTOTYPE(name, suffix, parameters) API int name##suffix parameters;
 YK_CUDA_CALLS(PROTOTYPE)
+YK_CUDA_LATER(PROTOTYPE)
 
 struct yk_cu_context {
     unsigned references, generation; /* how often it was made */
     int sticky;
-    unsigned streams, events, modules, blocks, pinned, handles; /* that live in it */
+    unsigned streams, events, modules, blocks, pinned, handles, graphs; /* that live in it */
 };
 
 typedef enum kind { COPY, SET, LAUNCH, RECORD, AFTER } kind;
@@ -37,6 +42,7 @@ typedef struct op {
     fake_kernel fn;
     fake_launch launch;
     char *values;
+    size_t value_count, value_size;
     struct op *next;
 } op;
 
@@ -44,8 +50,16 @@ struct yk_cu_stream {
     struct yk_cu_context *context;
     op *first, **last;
     bool busy, closing, ended;
+    struct yk_cu_graph *capture; /* what is put in it goes there */
     pthread_t thread;
     struct yk_cu_stream *next;
+};
+
+/* A graph, and what was made of one: a list of things to do. */
+struct yk_cu_graph {
+    struct yk_cu_context *context;
+    op *first, **last;
+    struct yk_cu_graph *next;
 };
 
 struct yk_cu_event {
@@ -91,6 +105,7 @@ struct fake_state {
     struct yk_cu_stream *streams;
     struct yk_cu_event *events;
     struct yk_cu_module *modules;
+    struct yk_cu_graph *graphs;
     block *blocks;
     fake_live live;
     bool initialized, held;
@@ -129,7 +144,11 @@ void fake_end_streams(void);
 void fake_end_handles(const struct yk_cu_context *c);
 /* The block of memory in which all of it lies, or NULL. */
 struct block *fake_block_at(const void *p, size_t size, bool pinned);
-/* Puts something in a stream. */
+void fake_end_graph(struct yk_cu_graph *g);
+void fake_free_op(op *o);
+/* A stream that is not known, or of another context than the current one. */
+bool fake_is_wrong(const struct yk_cu_stream *wanted, const char *function);
+/* Puts something in a stream, or in the graph that is captured of it. */
 int fake_put(struct yk_cu_stream *s, op what, const char *function);
 
 #define RETURN(result)                                                                                                   \

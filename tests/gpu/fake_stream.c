@@ -123,7 +123,7 @@ void fake_end_event(struct yk_cu_event *v)
     release(v);
 }
 
-static void free_op(op *o)
+void fake_free_op(op *o)
 {
     if (o->event)
         release(o->event);
@@ -147,7 +147,7 @@ static void do_op(struct yk_cu_stream *s, op *o)
         work(o);
         pthread_mutex_lock(&fake.lock);
     }
-    free_op(o);
+    fake_free_op(o);
 }
 
 static void *stream_thread(void *arg)
@@ -205,7 +205,7 @@ int cuStreamCreate(struct yk_cu_stream **ret, unsigned flags)
 }
 
 /* One that is not known, or of another context than the fake_current one. */
-static bool is_wrong(const struct yk_cu_stream *wanted, const char *function)
+bool fake_is_wrong(const struct yk_cu_stream *wanted, const char *function)
 {
     for (struct yk_cu_stream *s = fake.streams; s; s = s->next)
         if (s == wanted && !s->closing && s->context == fake_current)
@@ -217,7 +217,7 @@ static bool is_wrong(const struct yk_cu_stream *wanted, const char *function)
 int cuStreamDestroy_v2(struct yk_cu_stream *s)
 {
     BEGIN(true);
-    if (fake_is_lost(begun) || is_wrong(s, __func__))
+    if (fake_is_lost(begun) || fake_is_wrong(s, __func__))
         RETURN(begun ? begun : YK_CUDA_INVALID_HANDLE);
     s->closing = true;
     fake_count(s->context, streams, -1);
@@ -228,15 +228,19 @@ int cuStreamDestroy_v2(struct yk_cu_stream *s)
 int cuStreamQuery(struct yk_cu_stream *s)
 {
     BEGIN_OR_RETURN(true);
-    if (is_wrong(s, __func__))
+    if (fake_is_wrong(s, __func__))
         RETURN(YK_CUDA_INVALID_HANDLE);
+    if (s->capture)
+        fake_complain("a stream that is captured", __func__);
     RETURN(s->busy || s->first ? YK_CUDA_NOT_READY : YK_CUDA_OK);
 }
 
 /* The fake.lock is fake.held. */
 int fake_put(struct yk_cu_stream *s, op what, const char *function)
 {
-    if (is_wrong(s, function)) {
+    if (fake_is_wrong(s, function) || (s->capture && (what.kind == RECORD || what.kind == AFTER))) {
+        if (s->capture)
+            fake_complain("an event in a capture", function);
         free(what.values);
         return YK_CUDA_INVALID_HANDLE;
     }
@@ -244,8 +248,9 @@ int fake_put(struct yk_cu_stream *s, op what, const char *function)
     *o = what;
     if (o->event)
         o->event->references++;
-    *s->last = o;
-    s->last = &o->next;
+    op ***end = s->capture ? &s->capture->last : &s->last;
+    **end = o;
+    *end = &o->next;
     pthread_cond_broadcast(&fake.changed);
     return YK_CUDA_OK;
 }

@@ -1,0 +1,170 @@
+/* graph_opencl.c - recorded work on PoCL behind a library that counts its calls and makes them fail: what a replay costs, and
+ * that every failure of a call is one of the recording or the replay. */
+#include "fake_opencl.h"
+#include "gpu/graph.h"
+#include "test.h"
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <unistd.h>
+#include <yoke.h>
+#include <yoke/kernel.h>
+
+YOKE_KERNEL(scale_it, ((val, float, factor), (inout, float, x)), x[i] *= factor;)
+
+enum { N = 256 };
+
+typedef struct scene {
+    yoke_device *dev;
+    yoke_stream *s;
+    float *x, up[N], down[N];
+    yoke_graph *g;
+} scene;
+
+static struct {
+    int (*fail)(const char *name, int k, int32_t code);
+    int (*live)(void);
+    void (*pretend)(unsigned what);
+} cl;
+static char cache[] = "/tmp/yoke-graph-XXXXXX";
+
+static void find_in(void *library, void *field, const char *name)
+{
+    void *found = dlsym(library, name);
+    CHECK(found);
+    memcpy(field, &found, sizeof found);
+}
+
+static void use_opencl(void)
+{
+    if (access("/etc/OpenCL/vendors", F_OK) != 0)
+        SKIP("no OpenCL driver is installed");
+    char path[PATH_MAX + 32] = "";
+    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+    CHECK(n > 0);
+    path[n] = '\0';
+    snprintf(strrchr(path, '/') + 1, 32, "gpu/libfake_opencl.so");
+    void *library = dlopen(path, RTLD_NOW);
+    if (!library)
+        test_fail(__FILE__, __LINE__, "%s", dlerror());
+    find_in(library, &cl.fail, "fake_opencl_fail");
+    find_in(library, &cl.live, "fake_opencl_live");
+    find_in(library, &cl.pretend, "fake_opencl_pretend");
+    setenv("YOKE_OPENCL_DRIVER", path, 1);
+    CHECK(mkdtemp(cache));
+    setenv("YOKE_CACHE", cache, 1);
+    cl.pretend(0);
+    yoke_device_count();
+}
+
+static void remove_cache(void)
+{
+    char command[64];
+    snprintf(command, sizeof command, "rm -r %s", cache);
+    CHECK_INT(system(command), 0);
+}
+
+/* One kernel alone, so that little is built. */
+static int record_cl(scene *c)
+{
+    int err = yoke_stream_record(c->s);
+    if (err < 0)
+        return err;
+    float *meanwhile = yoke_stream_alloc(c->s, N * sizeof(float));
+    if (meanwhile) {
+        yoke_stream_copy(c->s, meanwhile, c->up, sizeof c->up);
+        yoke_enqueue(c->s, scale_it, N, 2.0f, meanwhile);
+        yoke_stream_fill(c->s, meanwhile, &(float){5}, 4, 2);
+        yoke_enqueue(c->s, scale_it, N, 3.0f, meanwhile);
+        yoke_stream_copy(c->s, c->x, meanwhile, sizeof c->down);
+        yoke_stream_copy(c->s, c->down, c->x, sizeof c->down);
+        yoke_stream_free(c->s, meanwhile);
+    }
+    return yoke_stream_record_end(c->s, &c->g);
+}
+
+static int replay_cl(scene *c, int round)
+{
+    for (int i = 0; i < N; i++)
+        c->up[i] = (float)(i + round);
+    int err = yoke_stream_replay(c->s, c->g);
+    err = err < 0 ? err : yoke_stream_wait(c->s);
+    for (int i = 0; i < N && err == 0; i++)
+        CHECK(c->down[i] == (i < 2 ? 15 : 6 * c->up[i]));
+    return err;
+}
+
+static int run_cl(scene *c)
+{
+    memset(c, 0, sizeof *c);
+    c->dev = yoke_device_open("opencl:0");
+    int err = yoke_device_status(c->dev);
+    c->s = err == 0 ? yoke_stream_open(c->dev) : NULL;
+    c->x = c->s ? yoke_device_alloc(c->dev, N * sizeof(float)) : NULL;
+    err = err < 0 ? err : c->x ? record_cl(c) : -ENOMEM;
+    for (int r = 0; r < 3 && err == 0; r++)
+        err = replay_cl(c, r);
+    return err;
+}
+
+static void close_cl(scene *c)
+{
+    yoke_graph_close(c->g);
+    yoke_device_free(c->dev, c->x);
+    yoke_stream_close(c->s);
+    yoke_device_close(c->dev);
+    CHECK_INT(cl.live(), 0);
+}
+
+TEST(a_replay_sets_no_arguments)
+{
+    use_opencl();
+    scene c;
+    cl.fail("SetKernelArg", 0, 0);
+    CHECK_INT(run_cl(&c), 0);
+    CHECK_INT(cl.fail("SetKernelArg", 0, 0), 2 * 6); /* n three times, a value, memory of two; for each of two launches */
+    CHECK_INT(replay_cl(&c, 5), 0);
+    CHECK_INT(cl.fail("EnqueueNDRangeKernel", 0, 0), 0);
+    CHECK_INT(replay_cl(&c, 6), 0);
+    CHECK_INT(cl.fail(NULL, 0, 0), 2);
+    CHECK_INT(replay_cl(&c, 7), 0);
+    int calls = cl.fail(NULL, 0, 0); /* two launches, a fill, three copies, and the wait */
+    if (calls > 9)
+        test_fail(__FILE__, __LINE__, "%d calls for a replay of 6 commands", calls);
+    close_cl(&c);
+    remove_cache();
+}
+
+static void every_call_of_opencl_fails(int32_t code)
+{
+    use_opencl();
+    scene c;
+    CHECK_INT(run_cl(&c), 0); /* what is kept is there */
+    close_cl(&c);
+    for (int k = 1;; k++) {
+        cl.fail(NULL, k, code);
+        int err = run_cl(&c);
+        if (err < 0)
+            CHECK_HAS(yoke_device_error(c.dev), "opencl");
+        if (err < 0 && c.g) { /* a replay may have put a part in the stream, which reads and writes memory of ours */
+            cl.fail(NULL, 0, 0);
+            yoke_stream_wait(c.s);
+        }
+        bool more = cl.fail(NULL, 0, 0) >= k || err < 0;
+        close_cl(&c);
+        if (!more)
+            break;
+        CHECK(k < 1000);
+    }
+    remove_cache();
+}
+
+TEST_LIMIT(every_call_of_opencl_may_fail, 300)
+{
+    every_call_of_opencl_fails(-5);
+}
+
+TEST_LIMIT(every_call_of_opencl_may_want_memory, 300)
+{
+    every_call_of_opencl_fails(-4);
+}
