@@ -14,7 +14,8 @@
  * arguments against those of parameters: pass a `long` as a long, (float)0.5 as a float. On the CPU there is
  * nothing to compile: -ENOTSUP.
  *
- * Compiled texts are kept as those of YOKE_KERNEL are. Any thread; a kernel may be enqueued by several at a
+ * Compiled texts are kept as those of YOKE_KERNEL are, but for those that include files, by an #include or an option: they
+ * are compiled each time, since the files may have changed. Any thread; a kernel may be enqueued by several at a
  * time.
  */
 #ifndef YOKE_SOURCE_H

@@ -1,6 +1,6 @@
 /* cuda_image: kernels of a CUDA device, from their text to their launch, and the table of the driver.
  *
- * A text is compiled once on a machine: what comes out is kept (image_cache.c). A launch looks nothing up and allocates
+ * A text is compiled once on a machine, but for one that includes files: what comes out is kept (image_cache.c). A launch looks nothing up and allocates
  * nothing: the function's handle and limits are at hand, and the places of the arguments' values go to the driver as
  * they are. */
 #include "gpu/cuda.h"
@@ -82,15 +82,16 @@ static int build(yoke_device *d, const char *text, const char *options, const ch
         err = yk_cuda_enter_for(d, "building a kernel", e);
     if (err < 0)
         return err;
-    yk_image_key(&source, compiler, key);
-    err = load_cached(d, key, name, ret, log, e);
+    const bool keeps = yk_image_key(&source, compiler, key);
+    err = keeps ? load_cached(d, key, name, ret, log, e) : -ENOEXEC;
     if (err != -ENOEXEC)
         return err;
     err = yk_nvrtc_compile(&source, &b, e);
     if (log)
         yk_buf_put(log, b.log.ptr, b.log.len);
     if (err == 0) {
-        yk_image_cache_write(key, &b);
+        if (keeps)
+            yk_image_cache_write(key, &b);
         err = load(d, &b, name, ret, log, e);
     }
     yk_binary_done(&b);

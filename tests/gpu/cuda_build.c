@@ -243,6 +243,27 @@ TEST(what_was_compiled_is_not_compiled_again)
     close_run(&r, f);
 }
 
+/* The files may be others next time, and -I may mean another folder. */
+TEST(what_includes_files_is_not_kept)
+{
+    static const struct {
+        const char *text, *options;
+    } cases[] = {{"#include \"factor.h\"\nscale", ""}, {"scale", "-Ihere"}, {"scale", "-include=factor.h"},
+                 {"scale", "--pre-include=factor.h"}, {"scale", "--include-path=here"}};
+    run r;
+    fake_cuda *f = open_run(&r);
+    char paths[10][600];
+    f->fail(NULL, 0, 0);
+    for (size_t i = 0; i < 2 * YK_COUNT_OF(cases); i++) {
+        yk_image *image;
+        CHECK_INT(C.build(&r.d, cases[i / 2].text, cases[i / 2].options, "scale.c", &image, NULL, &r.e), 0);
+        C.unload(&r.d, image);
+        CHECK_INT(f->calls("nvrtcCompileProgram"), i + 1);
+    }
+    CHECK_INT(list(paths, 10), 0);
+    close_run(&r, f);
+}
+
 TEST(the_compiler_is_not_even_opened)
 {
     int status = 0;

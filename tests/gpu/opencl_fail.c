@@ -7,6 +7,7 @@
 #include <glob.h>
 #include <limits.h>
 #include <sys/stat.h>
+#include <yoke/source.h>
 
 static struct {
     int (*fail)(const char *name, int k, int32_t code);
@@ -405,6 +406,39 @@ TEST(programs_are_kept)
     remove_cache();
     CHECK(built_from_text(""));
     CHECK(!built_from_text(""));
+    remove_cache();
+}
+
+static int computed_with(const char *options, int factor)
+{
+    char path[64];
+    snprintf(path, sizeof path, "%s/factor.h", cache);
+    FILE *f = fopen(path, "w");
+    CHECK(f && fprintf(f, "#define FACTOR %d\n", factor) > 0 && fclose(f) == 0);
+    yoke_device *dev = yoke_device_open("opencl:0");
+    yoke_stream *s = yoke_stream_open(dev);
+    yoke_source *src = yoke_source_open(dev, "#include \"factor.h\"\n__kernel void k(__global int *x, ulong at) { x[at / 4] = FACTOR; }",
+                                        options);
+    CHECK_STR(yoke_source_log(src), "");
+    int here = 0, *x = yoke_device_alloc(dev, 4);
+    const yoke_shape one = {.groups = {1}};
+    CHECK_INT(yoke_enqueue_raw(s, yoke_source_kernel(src, "k"), one, x), 0);
+    CHECK_INT(yoke_stream_copy(s, &here, x, 4), 0);
+    CHECK_INT(yoke_stream_wait(s), 0);
+    yoke_source_close(src);
+    CHECK_INT(yoke_device_close(dev), 0);
+    return here;
+}
+
+/* What the text includes is not in the key. */
+TEST(a_file_that_is_included_may_change)
+{
+    char options[64];
+    use_fake(FAKE_STRANGER);
+    use_empty_cache();
+    snprintf(options, sizeof options, "-I%s", cache);
+    CHECK_INT(computed_with(options, 2), 2);
+    CHECK_INT(computed_with(options, 3), 3);
     remove_cache();
 }
 
