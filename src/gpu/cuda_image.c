@@ -59,13 +59,16 @@ static int load(yoke_device *d, yk_binary *b, const char *name, yk_image **ret, 
     return 0;
 }
 
-/* From the cache. -ENOEXEC: it is not there, or the driver does not want it (any more). */
+/* From the cache. -ENOEXEC: it is not there, or the driver does not want it (any more), which is no error yet. */
 static int load_cached(yoke_device *d, const char key[65], const char *name, yk_image **ret, yk_buf *log, yk_error *e)
 {
     yk_binary b = {.is_ptx = false};
-    int err = yk_image_cache_read(key, &b) ? load(d, &b, name, ret, NULL, e) : -ENOEXEC;
+    yk_error own = {0};
+    int err = yk_image_cache_read(key, &b) ? load(d, &b, name, ret, NULL, &own) : -ENOEXEC;
     if (err == 0 && log)
         yk_buf_put(log, b.log.ptr, b.log.len);
+    if (err < 0 && err != -ENOEXEC && e)
+        *e = own;
     yk_binary_done(&b);
     return err;
 }

@@ -50,12 +50,11 @@ static void compile(yoke_source *src, const char *text, const char *options)
 {
     yk_error e = {0};
     yoke_device *dev = src->dev;
-    if (!dev->driver->build)
-        yk_errorf(&e, ENOTSUP, "%s: there is no other language than C: write a YOKE_KERNEL", dev->info.uri);
-    else
-        dev->driver->build(dev, text, options, "source", &src->image, &src->log, &e);
+    int err = !dev->driver->build
+        ? yk_errorf(&e, ENOTSUP, "%s: there is no other language than C: write a YOKE_KERNEL", dev->info.uri)
+        : dev->driver->build(dev, text, options, "source", &src->image, &src->log, &e);
     yk_buf_str(&src->log);
-    if (e.code < 0)
+    if (err < 0)
         fail(src, &e);
 }
 

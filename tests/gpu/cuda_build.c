@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <yoke/source.h>
 
 #define C yk_gpu_cuda
 
@@ -353,6 +354,28 @@ TEST(what_the_driver_does_not_want_any_more_is_made_again)
     CHECK_HAS(r.e.text, "cuda: loading scale.c: cuModuleLoadDataEx: ");
     CHECK_STR(yk_buf_str(&r.log), "fake: no image\n");
     close_run(&r, f);
+}
+
+/* It is compiled again, and the user never hears of it. */
+TEST(a_kept_image_that_is_refused_is_no_error)
+{
+    fake_cuda *f = fake_use("fake-cuda");
+    make_folder();
+    add_kernels(f);
+    yoke_device *dev = yoke_device_open("cuda");
+    for (int i = 0; i < 2; i++) {
+        f->fail("cuModuleLoadDataEx", i, 209);
+        yoke_source *src = yoke_source_open(dev, scale_text, "");
+        CHECK_STR(yoke_source_log(src), "");
+        CHECK_INT(yoke_source_status(src), 0);
+        CHECK(yoke_source_kernel(src, "scale"));
+        CHECK_INT(f->calls("nvrtcCompileProgram"), 1);
+        CHECK_STR(f->failed(), i ? "cuModuleLoadDataEx" : "");
+        yoke_source_close(src);
+    }
+    CHECK_STR(yoke_device_error(dev), "");
+    CHECK_INT(yoke_device_close(dev), 0);
+    check_nothing_left(f);
 }
 
 TEST(without_a_cache_it_compiles)
