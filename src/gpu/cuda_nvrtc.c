@@ -123,6 +123,22 @@ static int open_it(void)
     return 0;
 }
 
+/* In a child the lock may be another thread's of the parent, which was looking for the compiler or opening it. */
+static void child_begins(void)
+{
+    if (atomic_load_explicit(&nvrtc.lock.word, memory_order_relaxed) && !nvrtc.opened) {
+        nvrtc.usable = yk_errorf(&nvrtc.error, ECHILD, "cuda: no compiler: fork() came while it was opened");
+        nvrtc.found = nvrtc.looked ? nvrtc.found : nvrtc.usable;
+        nvrtc.looked = nvrtc.opened = true;
+    }
+    nvrtc.lock = (yk_mutex){0};
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, child_begins);
+}
+
 static int ensure_open(yk_error *e)
 {
     const char *identity;

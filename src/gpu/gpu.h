@@ -41,8 +41,8 @@ typedef struct yk_shape {
     size_t local;                 /* bytes of group memory asked for at the launch */
 } yk_shape;
 
-/* One kind of device. Every call that takes an error fills it when it fails, and then alone. d->native, s->native and so on are the driver's.
- * Calls may come from any thread, on one stream from one at a time, but for event_mark(), stream_try() and stream_wait(), which
+/* One kind of device. Every call that takes an error fills it when it fails, and then alone. d->native, s->native and so on are the
+ * driver's. Calls may come from any thread, on one stream from one at a time, but for event_mark(), stream_try() and stream_wait(), which
  * the pool of memory also calls for streams of other threads. */
 typedef struct yk_gpu_driver {
     const char *name;

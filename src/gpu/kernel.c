@@ -19,6 +19,7 @@ static struct {
     yk_device_code *codes;
     uint32_t numbers;
 } known;
+YK_HELD_WHILE_FORKING(known.lock)
 
 /* ---- What there is ---- */
 

@@ -220,6 +220,23 @@ static int look(yk_error *e)
     return 0;
 }
 
+/* In a child the lock may be another thread's of the parent, and then the drivers are open by half for ever. */
+static void child_begins(void)
+{
+    if (atomic_load_explicit(&all.lock.word, memory_order_relaxed) &&
+        !atomic_load_explicit(&all.known, memory_order_relaxed)) {
+        all.status = yk_errorf(&all.error, ECHILD, "OpenCL: fork() came while it was opened, it does not work in the child");
+        all.count = 0;
+        atomic_store_explicit(&all.known, true, memory_order_relaxed);
+    }
+    all.lock = (yk_mutex){0};
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, child_begins);
+}
+
 static int count(yk_error *e)
 {
     int err = look(e);
