@@ -236,7 +236,7 @@ bool yk_cuda_multiply(yk_primitive_call *c, const yk_multiplying *a)
     yk_cuda_device *d = dev->native;
     yk_mutex_lock(&d->blas_lock);
     if (multiply(c, a, workspace, size) == 0)
-        c->s->recent[c->s->launches++ % YK_COUNT_OF(c->s->recent)] = c->name;
+        yk_stream_note(c->s, c->name);
     yk_mutex_unlock(&d->blas_lock);
     return true;
 }

@@ -117,7 +117,7 @@ struct yoke_stream {
     yoke_device *dev;
     void *native;
     yoke_stream *next;
-    const char *recent[4];   /* names of the last kernels, for errors that come late */
+    char recent[4][40];      /* names of the last kernels, for errors that come late: copies, for modules may be closed */
     unsigned launches;
     void *counter;           /* memory of the device that is 0 between reductions, or NULL (primitive_cuda.c) */
     yk_error refused;        /* the first call that was, since the last wait; code 0: none */
@@ -197,6 +197,14 @@ void yk_pinned_close(yoke_device *dev);
 
 /* As yoke_stream_wait(), but what was refused before is neither told nor forgotten: for calls that wait for work of their own. */
 int yk_stream_settle(yoke_stream *s);
+/* Before each launch: notes the kernel's name. */
+static inline void yk_stream_note(yoke_stream *s, const char *name)
+{
+    char *to = s->recent[s->launches++ % YK_COUNT_OF(s->recent)];
+    size_t n = strnlen(name, sizeof s->recent[0] - 1);
+    memcpy(to, name, n);
+    to[n] = '\0';
+}
 /* Whether all that was put in it has been done; false as well when it failed. */
 bool yk_stream_is_idle(yoke_stream *s);
 bool yk_streams_are_idle(yoke_device *dev);

@@ -318,7 +318,7 @@ int yk_kernel_check_host(const yoke_stream *s, const yoke_kernel *k, const void 
 int yk_kernel_launch(yoke_stream *s, const char *name, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args,
                      unsigned count, yk_error *e)
 {
-    s->recent[s->launches++ % YK_COUNT_OF(s->recent)] = name;
+    yk_stream_note(s, name);
     return s->dev->driver->launch(s, f, shape, args, count, e);
 }
 

@@ -118,7 +118,7 @@ int yk_kernel_args(const yoke_stream *s, const yoke_kernel *k, const void *args,
 int yk_kernel_check_host(const yoke_stream *s, const yoke_kernel *k, const void *args, yk_error *e);
 /* How many groups n elements are for, of a kernel of this plan: on a CPU, few. 0: more than a launch can have. */
 unsigned yk_kernel_groups(const yoke_device *dev, const yk_plan *plan, long n);
-/* Launches, and notes the name, which must stay as long as the stream. */
+/* Launches, and notes the name. */
 int yk_kernel_launch(yoke_stream *s, const char *name, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args,
                      unsigned count, yk_error *e);
 /* Elements lo up to hi of the args' n. What the body uses as x[i] alone is given by the address of element lo. */

@@ -204,3 +204,45 @@ TEST(a_kernel_that_dies_is_named)
     CHECK_INT(yoke_device_close(dev), 0);
     check_nothing_left(f);
 }
+
+/* ---- Kernels of modules, which come and go ---- */
+
+/* What a constructor and a destructor of a module would do: another kernel, of the same text. */
+static void module_open(yoke_kernel *k, char *name)
+{
+    *k = yoke_kernel_scale_it;
+    k->name = name;
+    k->call = NULL;
+    yk_kernel_add(k);
+}
+
+static int module_enqueue(yoke_stream *s, yoke_kernel *k, float *x)
+{
+    struct {
+        long n;
+        float factor;
+        float *x;
+    } args = {100, 3.0f, x};
+    return yk_enqueue(s, k, &args);
+}
+
+TEST(a_kernel_whose_module_is_closed_is_named)
+{
+    fake_cuda *f = use_it();
+    f->kernel("kernel_scale_it", die, scale_sizes);
+    yoke_device *dev = yoke_device_open("cuda");
+    yoke_stream *s = yoke_stream_open(dev);
+    float *x = yoke_device_alloc(dev, 400);
+    yoke_kernel *k = malloc(sizeof *k);
+    char *name = strdup("scale_it");
+    module_open(k, name);
+    CHECK_INT(module_enqueue(s, k, x), 0);
+    memset(name, '#', strlen(name));
+    free(name);
+    CHECK_INT(yoke_stream_wait(s), -ENODEV);
+    CHECK_HAS(yoke_device_error(dev), "(last kernels, newest first: scale_it)");
+    yk_kernel_remove(k);
+    free(k);
+    yoke_device_close(dev);
+    check_nothing_left(f);
+}
