@@ -205,6 +205,21 @@ TEST(a_kernel_that_dies_is_named)
     check_nothing_left(f);
 }
 
+TEST(a_kernel_that_dies_is_told_at_the_latest_when_the_device_is_closed)
+{
+    fake_cuda *f = use_it();
+    f->kernel("kernel_scale_it", die, scale_sizes);
+    yoke_device *dev = yoke_device_open("cuda");
+    yoke_stream *s = yoke_stream_open(dev), *t = yoke_stream_open(dev);
+    float *x = yoke_device_alloc(dev, 400);
+    f->hold(true);
+    CHECK_INT(yoke_enqueue(s, scale_it, 100, 3.0f, x), 0);
+    CHECK_INT(yoke_stream_try(t), 0);
+    f->hold(false);
+    CHECK_INT(yoke_device_close(dev), -ENODEV);
+    check_nothing_left(f);
+}
+
 /* ---- Kernels of modules, which come and go ---- */
 
 /* What a constructor and a destructor of a module would do: another kernel, of the same text. */
