@@ -241,6 +241,65 @@ static int module_enqueue(yoke_stream *s, yoke_kernel *k, float *x)
     return yk_enqueue(s, k, &args);
 }
 
+TEST(a_module_that_is_closed_takes_its_images_along)
+{
+    fake_cuda *f = use_it();
+    yoke_device *devs[2] = {yoke_device_open("cuda"), yoke_device_open("cuda")};
+    static yoke_kernel k;
+    char name[] = "scale_it";
+    float here[100] = {[99] = 1};
+    for (int round = 0; round < 20; round++) {
+        module_open(&k, name);
+        for (int i = 0; i < 2; i++) {
+            yoke_stream *s = yoke_stream_open(devs[i]);
+            float *x = yoke_device_alloc(devs[i], sizeof here);
+            CHECK_INT(yoke_stream_copy(s, x, here, sizeof here), 0);
+            CHECK_INT(module_enqueue(s, &k, x), 0);
+            CHECK_INT(yoke_stream_copy(s, here, x, sizeof here), 0);
+            CHECK_INT(yoke_stream_close(s), 0);
+            yoke_device_free(devs[i], x);
+        }
+        CHECK(here[99] == 9);
+        here[99] = 1;
+        CHECK_INT(f->live().modules, 2);
+        yk_kernel_remove(&k);
+        CHECK_INT(f->live().modules, 0);
+    }
+    for (int i = 0; i < 2; i++)
+        CHECK_INT(yoke_device_close(devs[i]), 0);
+    check_nothing_left(f);
+}
+
+/* As many as there can be, and one more, which is refused before anything is compiled. */
+TEST(numbers_of_kernels_are_given_again)
+{
+    enum { MOST = 16384 };
+    fake_cuda *f = use_it();
+    yoke_device *dev = yoke_device_open("cuda");
+    yoke_stream *s = yoke_stream_open(dev);
+    float *x = yoke_device_alloc(dev, 400);
+    yoke_kernel *all = calloc(MOST, sizeof *all);
+    char name[] = "scale_it";
+    f->fail(NULL, 0, 0);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < MOST; i++) /* with those of this program too many */
+            module_open(&all[i], name);
+        CHECK_INT(module_enqueue(s, &all[MOST - 1], x), -ENOSPC);
+        CHECK_STR(yoke_device_error(dev), "kernel scale_it: there are 16384 kernels already: close modules");
+        CHECK_INT(f->calls("nvrtcCompileProgram"), round);
+        CHECK_INT(yoke_stream_wait(s), -ENOSPC); /* it keeps what it refused */
+        CHECK_INT(module_enqueue(s, &all[0], x), 0);
+        CHECK_INT(yoke_stream_wait(s), 0);
+        for (int i = MOST; i-- > 0;)
+            yk_kernel_remove(&all[i]);
+        CHECK_INT(f->live().modules, 0);
+    }
+    CHECK_INT(yoke_enqueue(s, scale_it, 100, 1.0f, x), 0);
+    CHECK_INT(yoke_device_close(dev), 0);
+    free(all);
+    check_nothing_left(f);
+}
+
 TEST(a_kernel_whose_module_is_closed_is_named)
 {
     fake_cuda *f = use_it();
