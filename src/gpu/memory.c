@@ -10,19 +10,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SMALLEST = 512, CLASSES = 16 * 64, BUCKETS = 64 };
+enum { SMALLEST = 512, CLASSES = 16 * 64 };
 
 typedef struct block {
-    yk_span span;
-    struct block *next;     /* of the free ones in its class, or of the used ones in its bucket */
+    yk_span span;           /* first: what yk_span_of() finds is the block */
+    struct block *next;     /* of the free ones in its class, or of the used ones */
+    struct block *before;   /* of the used ones */
     yoke_stream *freed_in;  /* NULL: in no stream's order, as of all of them */
+    bool used;
     bool idle;              /* nobody uses it any more */
     unsigned class;
 } block;
 
 typedef struct yk_memory {
     yk_mutex lock;
-    block *free[CLASSES], *used[BUCKETS];
+    block *free[CLASSES], *used;
     yoke_device_memory stats;
 } yk_memory;
 
@@ -44,11 +46,6 @@ struct yk_memory *yk_memory_open(yoke_device *dev)
 {
     (void)dev;
     return yk_sys.calloc(1, sizeof(yk_memory));
-}
-
-static unsigned bucket_of(const void *p)
-{
-    return (unsigned)((uintptr_t)p >> 9) % BUCKETS;
 }
 
 /* ---- To and from the driver ---- */
@@ -158,6 +155,31 @@ static block *take_block(yoke_device *dev, unsigned class, yoke_stream *s, yk_er
     return b;
 }
 
+/* ---- Used blocks ---- */
+
+static void use(yk_memory *m, block *b)
+{
+    b->used = true;
+    b->before = NULL;
+    b->next = m->used;
+    if (b->next)
+        b->next->before = b;
+    m->used = b;
+}
+
+/* The used block of dev that begins at p, off the list; NULL: there is none. */
+static block *take_used(yoke_device *dev, const void *p)
+{
+    block *b = (block *)(uintptr_t)yk_span_of(p); /* all spans are of blocks */
+    if (!b || b->span.dev != dev || b->span.base != p || !b->used)
+        return NULL;
+    *(b->before ? &b->before->next : &dev->memory->used) = b->next;
+    if (b->next)
+        b->next->before = b->before;
+    b->used = false;
+    return b;
+}
+
 /* ---- What streams and devices call ---- */
 
 void *yk_memory_alloc(yoke_device *dev, yoke_stream *s, size_t size)
@@ -177,9 +199,7 @@ void *yk_memory_alloc(yoke_device *dev, yoke_stream *s, size_t size)
         b = NULL;
     }
     if (b) {
-        block **list = &m->used[bucket_of(b->span.base)];
-        b->next = *list;
-        *list = b;
+        use(m, b);
         m->stats.allocs++;
         m->stats.blocks++;
         m->stats.used += b->span.size;
@@ -200,12 +220,8 @@ void yk_memory_free(yoke_device *dev, yoke_stream *s, void *p)
 {
     yk_memory *m = dev->memory;
     yk_mutex_lock(&m->lock);
-    block **at = &m->used[bucket_of(p)];
-    while (*at && (*at)->span.base != p)
-        at = &(*at)->next;
-    block *b = *at;
+    block *b = take_used(dev, p);
     if (b) {
-        *at = b->next;
         b->freed_in = s;
         b->idle = s ? yk_stream_is_idle(s) : yk_streams_are_idle(dev);
         b->next = m->free[b->class];
@@ -260,8 +276,8 @@ void yk_memory_close(struct yk_memory *m)
 {
     if (!m)
         return;
-    for (unsigned i = 0; i < CLASSES + BUCKETS; i++) {
-        block *b = i < CLASSES ? m->free[i] : m->used[i - CLASSES];
+    for (unsigned i = 0; i <= CLASSES; i++) {
+        block *b = i < CLASSES ? m->free[i] : m->used;
         while (b) {
             block *next = b->next;
             block_to_driver(b->span.dev, b);

@@ -22,6 +22,7 @@ TEST(classes_fit_and_waste_little)
 static bool busy[8];         /* by number of the stream; native - 1 */
 static size_t left, taken;   /* bytes that the driver still has; bytes handed out */
 static int waits, orders;    /* of the host; of one stream for another */
+static size_t spread;        /* 0, or blocks lie so far apart, at multiples of that */
 
 static int model_count(yk_error *e) { return 1; }
 static void model_describe(unsigned i, yoke_device_info *ret) { memcpy(ret->uri, "model", 6); }
@@ -35,7 +36,10 @@ static int model_take(yoke_device *d, yk_span *span, yk_error *e)
     left -= span->size;
     taken += span->size;
     void *p = NULL;
-    CHECK_INT(posix_memalign(&p, 256, span->size), 0);
+    if (spread) /* nobody touches it */
+        p = (void *)(taken / span->size * spread);
+    else
+        CHECK_INT(posix_memalign(&p, 256, span->size), 0);
     span->base = p;
     return 0;
 }
@@ -44,7 +48,8 @@ static void model_give(yoke_device *d, yk_span *span)
 {
     left += span->size;
     taken -= span->size;
-    free(span->base);
+    if (!spread)
+        free(span->base);
 }
 
 static int model_stream_wait(yoke_stream *s, yk_error *e)
@@ -195,6 +200,53 @@ TEST(a_closed_stream_leaves_its_memory_to_all)
     CHECK_INT(waits, 1); /* the close */
     CHECK(yoke_device_alloc(&device, 1000) == x);
     CHECK_INT(waits, 1);
+    end();
+}
+
+/* Addresses that are alike in many bits. Time for each must not grow with how many there are. */
+TEST_LIMIT(many_blocks_are_freed_quickly, 600)
+{
+    enum { BLOCKS = 40000 };
+    static void *blocks[BLOCKS];
+    int64_t each[2];
+    spread = (size_t)256 << 10;
+    begin((size_t)BLOCKS << 12);
+    for (int round = 0; round < 2; round++) {
+        size_t n = round == 0 ? BLOCKS / 10 : BLOCKS;
+        for (size_t i = 0; i < n; i++)
+            CHECK((blocks[i] = yoke_device_alloc(&device, 2048)) != NULL);
+        int64_t begun = yoke_now();
+        for (size_t i = 0; i < n; i++)
+            yoke_device_free(&device, blocks[i]);
+        each[round] = (yoke_now() - begun) / (int64_t)n;
+    }
+    if (each[1] > 5 * each[0] + 2000)
+        test_fail(__FILE__, __LINE__, "%lld ns for each of 4000, %lld ns for each of 40000", (long long)each[0],
+                  (long long)each[1]);
+    end();
+}
+
+TEST(only_the_beginning_of_a_used_block_is_freed)
+{
+    begin(1 << 20);
+    yoke_device other = {.driver = &model, .opened = true, .fork_generation = device.fork_generation};
+    other.memory = yk_memory_open(&other);
+    char *x = yoke_device_alloc(&device, 1000), *y = yoke_device_alloc(&device, 1000), *z = yoke_device_alloc(&device, 1000);
+    char *wrong[] = {x + 1, x - 1, (char *)&other, y};
+    yoke_device_free(&device, y);
+    for (size_t i = 0; i < YK_COUNT_OF(wrong); i++) {
+        memset(&device.error, 0, sizeof device.error);
+        yoke_device_free(&device, wrong[i]);
+        CHECK_HAS(yoke_device_error(&device), "freed twice, or not its beginning");
+    }
+    yoke_device_free(&other, x);
+    CHECK_HAS(yoke_device_error(&other), "freed twice, or not its beginning");
+    yoke_device_memory stats;
+    CHECK_INT(yoke_device_memory_stats(&device, &stats), 0);
+    CHECK_INT(stats.blocks, 2);
+    yoke_device_free(&device, x);
+    yoke_device_free(&device, z);
+    yk_memory_close(other.memory);
     end();
 }
 
