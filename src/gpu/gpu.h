@@ -119,6 +119,8 @@ struct yoke_stream {
     yoke_stream *next;
     char recent[4][40];      /* names of the last kernels, for errors that come late: copies, for modules may be closed */
     unsigned launches;
+    uint64_t asked;          /* the search for memory that last asked whether it is idle, and what came of it (memory.c) */
+    bool was_idle;
     void *counter;           /* memory of the device that is 0 between reductions, or NULL (primitive_cuda.c) */
     yk_error refused;        /* the first call that was, since the last wait; code 0: none */
 };

@@ -25,6 +25,9 @@ typedef struct block {
 typedef struct yk_memory {
     yk_mutex lock;
     block *free[CLASSES], *used;
+    uint64_t search;     /* the number of the one under way */
+    uint64_t asked;      /* in which it was asked whether all streams are idle, and what came of it */
+    bool were_idle;
     yoke_device_memory stats;
 } yk_memory;
 
@@ -99,12 +102,26 @@ static bool give_back(yoke_device *dev, size_t wanted)
 
 /* ---- Free blocks ---- */
 
+/* Whether whoever freed b has come past that. A search for a block asks a stream once, however many blocks are its. */
+static bool has_come_past(yoke_device *dev, const block *b)
+{
+    yk_memory *m = dev->memory;
+    yoke_stream *s = b->freed_in;
+    uint64_t *asked = s ? &s->asked : &m->asked;
+    bool *answer = s ? &s->was_idle : &m->were_idle;
+    if (*asked != m->search) {
+        *asked = m->search;
+        *answer = s ? yk_stream_is_idle(s) : yk_streams_are_idle(dev);
+    }
+    return *answer;
+}
+
 /* How good it is for s: 3 nobody uses it; 2 the order of s is enough; 1 s must wait for another stream; 0 not to be had
  * without waiting here and now. */
 static int fitness(yoke_device *dev, block *b, yoke_stream *s)
 {
     if (!b->idle && b->freed_in != s)
-        b->idle = b->freed_in ? yk_stream_is_idle(b->freed_in) : yk_streams_are_idle(dev);
+        b->idle = has_come_past(dev, b);
     return b->idle ? 3 : !s ? 0 : b->freed_in == s ? 2 : 1;
 }
 
@@ -114,6 +131,7 @@ static block *take_free(yoke_device *dev, unsigned class, yoke_stream *s, int le
     yk_memory *m = dev->memory;
     block **best = NULL;
     int best_fitness = least - 1;
+    m->search++;
     for (block **at = &m->free[class]; *at && best_fitness < (s ? 2 : 3); at = &(*at)->next) {
         int fit = fitness(dev, *at, s);
         if (fit > best_fitness) {

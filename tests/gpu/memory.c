@@ -59,7 +59,8 @@ static int model_stream_wait(yoke_stream *s, yk_error *e)
     return 0;
 }
 
-static int model_stream_try(yoke_stream *s, yk_error *e) { return busy[(size_t)s->native] ? -EAGAIN : 0; }
+static int tries; /* questions whether a stream is idle */
+static int model_stream_try(yoke_stream *s, yk_error *e) { return tries++, busy[(size_t)s->native] ? -EAGAIN : 0; }
 static int model_event_open(yoke_stream_event *v, yk_error *e) { return 0; }
 static void model_event_close(yoke_stream_event *v) {}
 static int model_event_mark(yoke_stream *s, yoke_stream_event *v, yk_error *e) { return 0; }
@@ -223,6 +224,42 @@ TEST_LIMIT(many_blocks_are_freed_quickly, 600)
     if (each[1] > 5 * each[0] + 2000)
         test_fail(__FILE__, __LINE__, "%lld ns for each of 4000, %lld ns for each of 40000", (long long)each[0],
                   (long long)each[1]);
+    end();
+}
+
+TEST(a_busy_stream_is_asked_once_for_all_its_blocks)
+{
+    enum { BLOCKS = 400 };
+    static void *blocks[BLOCKS];
+    begin(1 << 22);
+    yoke_stream *s = stream(1), *t = stream(2);
+    for (int outside = 0; outside < 2; outside++) {
+        for (int i = 0; i < BLOCKS; i++)
+            blocks[i] = yoke_stream_alloc(s, 1000);
+        busy[1] = true;
+        for (int i = 0; i < BLOCKS; i++) {
+            if (outside)
+                yoke_device_free(&device, blocks[i]);
+            else
+                yoke_stream_free(s, blocks[i]);
+        }
+        tries = 0;
+        for (int i = 0; i < BLOCKS; i++) {
+            void *p = blocks[i];
+            CHECK((blocks[i] = yoke_stream_alloc(t, 1000)) != NULL && blocks[i] != p);
+        }
+        CHECK(tries <= 4 * BLOCKS);
+        busy[1] = false; /* and the answer is not taken for the next search */
+        void *had = yoke_stream_alloc(t, 1000);
+        yoke_device_memory stats;
+        CHECK_INT(yoke_device_memory_stats(&device, &stats), 0);
+        CHECK(had && stats.held == 2 * (size_t)BLOCKS * yk_class_size(yk_size_class(1000)));
+        yoke_stream_free(t, had);
+        for (int i = 0; i < BLOCKS; i++)
+            yoke_stream_free(t, blocks[i]);
+        CHECK_INT(yoke_device_trim(&device), 0);
+    }
+    CHECK_INT(waits + orders, 0);
     end();
 }
 
