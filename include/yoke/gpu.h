@@ -12,12 +12,12 @@
  *     yoke_device_close(dev);
  *
  * A device is named by a string: "cuda:0" (by number), "opencl:pocl" (platform or device whose name has that in it),
- * "opencl:1", "opencl", "cuda", "cpu", "cpu:4" (so many threads), "gpu" (the first CUDA device, else the first OpenCL device
- * that is a GPU). NULL is what the environment variable YOKE_DEVICE says (several names with commas between: the first that
- * works), and without it the first of: a CUDA device, an OpenCL GPU, the CPU. Nothing of CUDA or OpenCL is needed to build;
- * drivers are opened when a device is first asked for, and where there are none, or broken ones, this is one line of text in
- * the error. YOKE_OPENCL_DRIVER names a library to be opened instead of libOpenCL.so.1, whose drivers stand in
- * /etc/OpenCL/vendors; YOKE_CUDA_DRIVER one instead of libcuda.so.1. For CUDA devices kernels are compiled by NVRTC, 11.2
+ * "opencl:1", "opencl", "cuda", "cpu", "cpu:4" (so many threads), "gpu" (the first of CUDA devices, then of OpenCL
+ * devices that are GPUs, that can be opened). NULL is what the environment variable YOKE_DEVICE says (several names with commas
+ * between: the first that can be opened), and without it the first of: a CUDA device, an OpenCL GPU, the CPU. Nothing of CUDA
+ * or OpenCL is needed to build; drivers are opened when a device is first asked for, and where there are none, or broken ones,
+ * this is one line of text in the error. YOKE_OPENCL_DRIVER names a library to be opened instead of libOpenCL.so.1, whose
+ * drivers stand in /etc/OpenCL/vendors; YOKE_CUDA_DRIVER one instead of libcuda.so.1. For CUDA devices kernels are compiled by NVRTC, 11.2
  * or later: a library of CUDA's toolkit and of Python's package nvidia-cuda-nvrtc, which is looked for where
  * LD_LIBRARY_PATH, CUDA_HOME, CUDA_PATH, VIRTUAL_ENV and CONDA_PREFIX say, in yoke/nvrtc in the user's cache, and where
  * toolkit, system and Python put it; or YOKE_NVRTC names it. What it has compiled is kept in kernels/ in the folder for
@@ -103,7 +103,7 @@ YOKE_API int yoke_device_at(unsigned i, yoke_device_info *ret);
 /* Why a driver ("cuda", "opencl") offers nothing, as one line; "" when it does. Static storage. */
 YOKE_API const char *yoke_driver_error(const char *driver);
 
-/* Opens a device. Never NULL: one that cannot be opened refuses every call with its reason. */
+/* Opens a device; of several names the first that can be opened. Never NULL: one that cannot be opened refuses every call with its reason. */
 YOKE_API yoke_device *yoke_device_open(const char *uri);
 /* 0, or the negative code for which it cannot be used (any more): -ENOENT no such device, -ENODEV no driver or lost. */
 YOKE_API int yoke_device_status(yoke_device *dev);

@@ -217,6 +217,8 @@ static int look(yk_error *e)
     }
     if (all.status < 0)
         return yk_errorf(e, all.status, "%s", all.error.text);
+    if (all.fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))
+        return yk_errorf(e, -ECHILD, "OpenCL: it was opened before fork(), and its threads are the parent's");
     return 0;
 }
 
@@ -353,9 +355,6 @@ static int open_device(yoke_device *d, unsigned i, yk_error *e)
         return err;
     if (i >= all.count)
         return yk_errorf(e, -ENOENT, "there is no opencl:%u: OpenCL has %u devices here", i, all.count);
-    if (all.fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))
-        return yk_errorf(e, -ECHILD, "%s: OpenCL was opened before fork(), and its threads are the parent's",
-                         all.list[i].info.uri);
     const entry *from = &all.list[i];
     yk_cl_device *c = yk_sys.calloc(1, sizeof *c);
     if (!c)

@@ -65,6 +65,36 @@ TEST(without_a_driver_the_reason_is_told)
     CHECK_INT(yoke_device_close(dev), 0);
 }
 
+/* There, but not to be opened: then the next is tried. */
+TEST(the_first_that_can_be_opened)
+{
+    static const struct {
+        const char *uri, *is;
+        int k;
+    } cases[] = {{"cuda:0,cpu", "cpu", 1}, {"cuda:0,cuda:1", "cuda:1", 1}, {"gpu", "cuda:1", 1}, {NULL, "cuda:1", 1},
+                 {"gpu,cpu:2", "cuda:0", 2}};
+    fake_cuda *f = use_it();
+    f->devices = 2;
+    unsetenv("YOKE_DEVICE");
+    CHECK_STR(yoke_driver_error("cuda"), "");
+    for (size_t i = 0; i < YK_COUNT_OF(cases); i++) {
+        f->fail("cuDevicePrimaryCtxRetain", cases[i].k, 2);
+        yoke_device *dev = yoke_device_open(cases[i].uri);
+        CHECK_STR(yoke_device_error(dev), "");
+        CHECK_STR(yoke_device_about(dev)->uri, cases[i].is);
+        yoke_stream *s = yoke_stream_open(dev);
+        CHECK(yoke_stream_alloc(s, 100));
+        CHECK_INT(yoke_device_close(dev), 0);
+    }
+    f->fail("cuDevicePrimaryCtxRetain", 1, 2);
+    yoke_device *dev = yoke_device_open("cuda:0,cuda:9,nothing");
+    CHECK_INT(yoke_device_status(dev), -ENOMEM);
+    CHECK_HAS(yoke_device_error(dev), "cuda: opening device 0: cuDevicePrimaryCtxRetain: ");
+    CHECK_STR(yoke_device_about(dev)->uri, "");
+    CHECK_INT(yoke_device_close(dev), -ENOMEM);
+    check_nothing_left(f);
+}
+
 /* Memory, streams, events: x goes up, across and down, and is filled. 0 or the first error. */
 static int go_through(yoke_device *dev)
 {

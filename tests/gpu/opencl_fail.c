@@ -554,6 +554,30 @@ TEST(memory_of_its_own)
     CHECK_INT(yoke_device_close(dev), 0);
 }
 
+static void open_in_child(void)
+{
+    unsetenv("YOKE_DEVICE");
+    yoke_device *dev = yoke_device_open("opencl:0");
+    CHECK_INT(yoke_device_status(dev), -ECHILD);
+    CHECK_HAS(yoke_device_error(dev), "OpenCL: it was opened before fork(), and its threads are the parent's");
+    yoke_device_close(dev);
+    CHECK_HAS(yoke_driver_error("opencl"), "before fork()");
+    dev = yoke_device_open(NULL); /* not the GPU that it has no more */
+    CHECK_STR(yoke_device_error(dev), "");
+    CHECK_STR(yoke_device_about(dev)->driver, *yoke_driver_error("cuda") ? "cpu" : "cuda");
+    yoke_device_close(dev);
+    _exit(0);
+}
+
+TEST(a_child_does_without)
+{
+    use_fake(FAKE_GPU);
+    CHECK(yoke_device_count() >= 2);
+    child_end end = in_child(open_in_child);
+    CHECK_STR(end.text, "");
+    CHECK_INT(end.status, 0);
+}
+
 static int *of_device;
 static void touch(void)
 {
