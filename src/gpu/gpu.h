@@ -121,6 +121,8 @@ struct yoke_stream {
     unsigned launches;
     uint64_t asked;          /* the search for memory that last asked whether it is idle, and what came of it (memory.c) */
     bool was_idle;
+    yk_mutex late_lock;
+    yk_error late;           /* under it: what others were told of when they asked, for its user; code 0: nothing */
     void *counter;           /* memory of the device that is 0 between reductions, or NULL (primitive_cuda.c) */
     yk_error refused;        /* the first call that was, since the last wait; code 0: none */
 };
@@ -207,10 +209,10 @@ static inline void yk_stream_note(yoke_stream *s, const char *name)
     memcpy(to, name, n);
     to[n] = '\0';
 }
-/* Whether all that was put in it has been done; false as well when it failed. */
+/* Whether all that was put in it has been done; false as well when it failed, which its user's next wait tells. */
 bool yk_stream_is_idle(yoke_stream *s);
 bool yk_streams_are_idle(yoke_device *dev);
-/* Until all that is in any stream of dev has been done. What went wrong there is told by their own waits. */
+/* Until all that is in any stream of dev has been done. What went wrong there is told by their users' next waits. */
 int yk_streams_wait(yoke_device *dev);
 /* What is put in s from now on waits for what is in `first` now; NULL: in every other stream. */
 int yk_stream_after_stream(yoke_stream *s, yoke_stream *first, yk_error *e);

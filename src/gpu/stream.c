@@ -95,12 +95,36 @@ yoke_device *yoke_stream_device(yoke_stream *s)
     return s ? s->dev : NULL;
 }
 
+/* ---- Waits ---- */
+
+/* The pool of memory asks too whether a stream is done, and drivers may tell of an error once: it is kept for the user. */
+static void keep_late(yoke_stream *s, const yk_error *e)
+{
+    yk_mutex_lock(&s->late_lock);
+    if (s->late.code == 0)
+        s->late = *e;
+    yk_mutex_unlock(&s->late_lock);
+}
+
+/* err, or what was kept, unless that says less. */
+static int tell_late(yoke_stream *s, int err, yk_error *e)
+{
+    yk_mutex_lock(&s->late_lock);
+    if (s->late.code != 0 && err != -ENODEV) {
+        *e = s->late;
+        err = e->code;
+    }
+    s->late.code = 0;
+    yk_mutex_unlock(&s->late_lock);
+    return err;
+}
+
 int yk_stream_settle(yoke_stream *s)
 {
     yk_error e = {0};
     int err = yk_device_check(s->dev);
     if (err == 0)
-        return done(s->dev, s, s->dev->driver->stream_wait(s, &e), &e);
+        return done(s->dev, s, tell_late(s, s->dev->driver->stream_wait(s, &e), &e), &e);
     if (yk_device_usable(s->dev))
         s->dev->driver->stream_wait(s, &e); /* what still runs must not use memory of the host that the caller now takes back */
     return err;
@@ -117,13 +141,16 @@ int yoke_stream_try(yoke_stream *s)
     if (!s)
         return -EINVAL;
     int err = yk_device_check(s->dev);
-    return told(s, err < 0 ? err : done(s->dev, s, s->dev->driver->stream_try(s, &e), &e));
+    return told(s, err < 0 ? err : done(s->dev, s, tell_late(s, s->dev->driver->stream_try(s, &e), &e), &e));
 }
 
 bool yk_stream_is_idle(yoke_stream *s)
 {
-    yk_error e;
-    return s->dev->driver->stream_try(s, &e) == 0;
+    yk_error e = {0};
+    int err = s->dev->driver->stream_try(s, &e);
+    if (err < 0 && err != -EAGAIN)
+        keep_late(s, &e);
+    return err == 0;
 }
 
 bool yk_streams_are_idle(yoke_device *dev)
@@ -138,10 +165,12 @@ bool yk_streams_are_idle(yoke_device *dev)
 
 int yk_streams_wait(yoke_device *dev)
 {
-    yk_error e;
     yk_mutex_lock(&dev->lock);
-    for (yoke_stream *s = dev->streams; s; s = s->next)
-        dev->driver->stream_wait(s, &e);
+    for (yoke_stream *s = dev->streams; s; s = s->next) {
+        yk_error e = {0};
+        if (dev->driver->stream_wait(s, &e) < 0)
+            keep_late(s, &e);
+    }
     yk_mutex_unlock(&dev->lock);
     return 0;
 }

@@ -536,6 +536,30 @@ TEST(a_lost_device)
     CHECK_INT(fake.live(), 0);
 }
 
+/* The pool of memory asks streams too, and the driver may tell of an error but once. */
+TEST(what_the_pool_is_told_is_kept_for_the_user)
+{
+    static const char *const calls[] = {"Finish", "WaitForEvents", "GetEventInfo", "EnqueueMarkerWithWaitList"};
+    use_fake(0);
+    for (size_t i = 0; i < 2 * YK_COUNT_OF(calls); i++) {
+        const char *call = calls[i / 2];
+        yoke_device *dev = yoke_device_open("opencl:0");
+        yoke_stream *s = yoke_stream_open(dev);
+        int zero = 0, *x = yoke_device_alloc(dev, 400), *y = yoke_stream_alloc(s, 400);
+        CHECK_INT(yoke_stream_fill(s, x, &zero, 4, 100), 0);
+        fake.fail(call, 1, -5);
+        yoke_stream_free(s, y);
+        CHECK_INT(yoke_device_trim(dev), 0);
+        int calls_made = fake.fail(NULL, 0, 0);
+        int err = i % 2 ? yoke_stream_wait(s) : yoke_stream_try(s);
+        CHECK_INT(err < 0 && err != -EAGAIN ? err : 0, calls_made > 0 ? -ENODEV : 0);
+        if (calls_made > 0)
+            CHECK_HAS(yoke_device_error(dev), "CL_OUT_OF_RESOURCES");
+        CHECK_INT(yoke_device_close(dev), calls_made > 0 ? -ENODEV : 0);
+        CHECK_INT(fake.live(), 0);
+    }
+}
+
 /* ---- Devices of other kinds ---- */
 
 TEST(memory_of_its_own)
