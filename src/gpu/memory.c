@@ -53,6 +53,13 @@ struct yk_memory *yk_memory_open(yoke_device *dev)
 
 /* ---- To and from the driver ---- */
 
+/* What a block of the class has: less than the class allows where the driver gives no more in one piece. */
+static size_t block_size(const yoke_device *dev, unsigned class)
+{
+    size_t size = yk_class_size(class);
+    return dev->info.largest > 0 ? YK_MIN(size, dev->info.largest) : size;
+}
+
 static block *block_from_driver(yoke_device *dev, unsigned class, yk_error *e)
 {
     block *b = yk_sys.calloc(1, sizeof *b);
@@ -60,7 +67,7 @@ static block *block_from_driver(yoke_device *dev, unsigned class, yk_error *e)
         yk_errorf(e, ENOMEM, "no memory");
         return NULL;
     }
-    *b = (block){.class = class, .span = {.size = yk_class_size(class), .dev = dev}, .idle = true};
+    *b = (block){.class = class, .span = {.size = block_size(dev, class), .dev = dev}, .idle = true};
     if (dev->driver->take(dev, &b->span, e) < 0) {
         free(b);
         return NULL;
@@ -165,7 +172,7 @@ static block *take_block(yoke_device *dev, unsigned class, yoke_stream *s, yk_er
     if (!b && e->code == -ENOMEM) {
         b = take_free(dev, class, s, 0); /* one that must be waited for */
         m->stats.reused += b != NULL;
-        if (!b && give_back(dev, yk_class_size(class)))
+        if (!b && give_back(dev, block_size(dev, class)))
             b = block_from_driver(dev, class, e);
         if (!b && e->code == -ENOMEM && give_back(dev, SIZE_MAX))
             b = block_from_driver(dev, class, e);
@@ -200,12 +207,22 @@ static block *take_used(yoke_device *dev, const void *p)
 
 /* ---- What streams and devices call ---- */
 
+/* What no device has, or this one never gives, is refused before anything that is kept goes back. */
+static int refuse_size(const yoke_device *dev, size_t size, yk_error *e)
+{
+    if (size > YK_MOST_BYTES)
+        return yk_errorf(e, ENOMEM, "%zu bytes are more than any device has", size);
+    if (dev->info.largest > 0 && size > dev->info.largest)
+        return yk_errorf(e, ENOMEM, "%s: %zu bytes are asked for, it gives at most %zu in one piece", dev->info.uri, size,
+                         dev->info.largest);
+    return 0;
+}
+
 void *yk_memory_alloc(yoke_device *dev, yoke_stream *s, size_t size)
 {
     yk_memory *m = dev->memory;
     yk_error e = {0};
-    if (size > YK_MOST_BYTES) {
-        yk_errorf(&e, ENOMEM, "%zu bytes are more than any device has", size);
+    if (refuse_size(dev, size, &e) < 0) {
         yk_device_fail(dev, s, &e);
         return NULL;
     }

@@ -416,9 +416,6 @@ static int take(yoke_device *d, yk_span *span, yk_error *e)
 {
     yk_cl_device *c = d->native;
     int32_t code = 0;
-    if (span->size > d->info.largest && d->info.largest > 0)
-        return yk_errorf(e, -ENOMEM, "%s: %zu bytes are asked for, it gives at most %zu in one piece", d->info.uri,
-                         span->size, d->info.largest);
     void *base = take_base(c, span->size);
     if (!base)
         return yk_errorf(e, -ENOMEM, "%s: no %s for %zu bytes", d->info.uri,

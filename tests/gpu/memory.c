@@ -22,6 +22,7 @@ TEST(classes_fit_and_waste_little)
 static bool busy[8];         /* by number of the stream; native - 1 */
 static size_t left, taken;   /* bytes that the driver still has; bytes handed out */
 static int waits, orders;    /* of the host; of one stream for another */
+static size_t model_most;    /* in one piece; 0: no limit */
 static size_t spread;        /* 0, or blocks lie so far apart, at multiples of that */
 
 static int model_count(yk_error *e) { return 1; }
@@ -31,7 +32,7 @@ static void model_close(yoke_device *d) {}
 
 static int model_take(yoke_device *d, yk_span *span, yk_error *e)
 {
-    if (span->size > left)
+    if (span->size > left || (model_most && span->size > model_most))
         return yk_errorf(e, ENOMEM, "the model has %zu bytes", left);
     left -= span->size;
     taken += span->size;
@@ -225,6 +226,30 @@ TEST_LIMIT(many_blocks_are_freed_quickly, 600)
         test_fail(__FILE__, __LINE__, "%lld ns for each of 4000, %lld ns for each of 40000", (long long)each[0],
                   (long long)each[1]);
     end();
+}
+
+/* Even where its class is of larger blocks. */
+TEST(the_largest_piece_can_be_had)
+{
+    static const size_t most[] = {100000, 512, 100, 1 << 16};
+    for (size_t i = 0; i < YK_COUNT_OF(most); i++) {
+        begin(1 << 20);
+        device.info.largest = most[i];
+        model_most = most[i];
+        void *x = yoke_device_alloc(&device, most[i]);
+        CHECK_STR(yoke_device_error(&device), "");
+        CHECK(x && yk_span_of(x)->size == most[i]);
+        yoke_device_free(&device, x);
+        CHECK(yoke_device_alloc(&device, most[i] - 1) == x);
+        void *kept = yoke_device_alloc(&device, 50);
+        yoke_device_free(&device, kept);
+        size_t held = taken;
+        CHECK(!yoke_device_alloc(&device, most[i] + 1));
+        CHECK_HAS(yoke_device_error(&device), "in one piece");
+        CHECK_INT(taken, held); /* not for want of memory */
+        end();
+    }
+    model_most = 0;
 }
 
 TEST(a_busy_stream_is_asked_once_for_all_its_blocks)
