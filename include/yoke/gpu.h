@@ -156,7 +156,8 @@ typedef struct yoke_device_memory {
 } yoke_device_memory;
 /* How much of the device's memory is in use. 0 or what yoke_device_status() says. */
 YOKE_API int yoke_device_memory_stats(yoke_device *dev, yoke_device_memory *ret);
-/* Gives what is kept back to the driver. */
+/* Gives what is kept back to the driver. Waits until what is in the streams of dev has been done; other threads can go on using
+ * it meanwhile. 0 or what yoke_device_status() says. */
 YOKE_API int yoke_device_trim(yoke_device *dev);
 
 /* ---- Streams and events ---- */

@@ -212,8 +212,8 @@ static inline void yk_stream_note(yoke_stream *s, const char *name)
 /* Whether all that was put in it has been done; false as well when it failed, which its user's next wait tells. */
 bool yk_stream_is_idle(yoke_stream *s);
 bool yk_streams_are_idle(yoke_device *dev);
-/* Until all that is in any stream of dev has been done. What went wrong there is told by their users' next waits. */
-int yk_streams_wait(yoke_device *dev);
+/* Until all that is in any stream of dev now has been done, without holding dev's lock meanwhile if it can. What went wrong there is told by their users' next waits. */
+void yk_streams_wait(yoke_device *dev);
 /* What is put in s from now on waits for what is in `first` now; NULL: in every other stream. */
 int yk_stream_after_stream(yoke_stream *s, yoke_stream *first, yk_error *e);
 /* Closes those that the user left open. 0 or the first error of their waits. */

@@ -5,7 +5,10 @@
  * block remembers the stream in whose order it was freed: work that is put in that stream later may use it at once, since the
  * stream itself keeps the order. For another stream it is taken only if there is nothing else; then that stream first waits
  * for the one. Who allocates outside of any stream gets a block that nobody uses any more. When the driver has no memory
- * left, what is kept is given back to it, the largest first, and it is asked once more. */
+ * left, what is kept is given back to it, the largest first, and it is asked once more.
+ *
+ * Nothing waits for the device under the lock: who must wait lets go of it, and the blocks that were free before have then
+ * been come past by everybody (`freed`). */
 #include "gpu/gpu.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +20,7 @@ typedef struct block {
     struct block *next;     /* of the free ones in its class, or of the used ones */
     struct block *before;   /* of the used ones */
     yoke_stream *freed_in;  /* NULL: in no stream's order, as of all of them */
+    uint64_t freed;         /* the number of the free */
     bool used;
     bool idle;              /* nobody uses it any more */
     unsigned class;
@@ -25,6 +29,7 @@ typedef struct block {
 typedef struct yk_memory {
     yk_mutex lock;
     block *free[CLASSES], *used;
+    uint64_t frees;
     uint64_t search;     /* the number of the one under way */
     uint64_t asked;      /* in which it was asked whether all streams are idle, and what came of it */
     bool were_idle;
@@ -90,17 +95,33 @@ static void block_to_driver(yoke_device *dev, block *b)
     free(b);
 }
 
-/* Gives free blocks back, the largest first, until `wanted` bytes have been; waits until nobody uses them. Whether there were
- * any. */
+/* Lets go of the lock until all streams have come past what is in them now. Blocks that were freed up to the number that it
+ * returns are idle then. */
+static uint64_t wait_unlocked(yoke_device *dev)
+{
+    yk_memory *m = dev->memory;
+    uint64_t frees = m->frees;
+    yk_mutex_unlock(&m->lock);
+    yk_streams_wait(dev);
+    yk_mutex_lock(&m->lock);
+    return frees;
+}
+
+/* Gives free blocks back, the largest first, until `wanted` bytes have been; waits until nobody uses them, without the lock.
+ * Whether there were any. */
 static bool give_back(yoke_device *dev, size_t wanted)
 {
     yk_memory *m = dev->memory;
     size_t given = 0;
-    yk_streams_wait(dev);
+    uint64_t past = wait_unlocked(dev);
     for (unsigned class = CLASSES; class-- > 0 && given < wanted;)
-        while (m->free[class] && given < wanted) {
-            block *b = m->free[class];
-            m->free[class] = b->next;
+        for (block **at = &m->free[class]; *at && given < wanted;) {
+            block *b = *at;
+            if (!b->idle && b->freed > past) { /* meanwhile: somebody may use it */
+                at = &b->next;
+                continue;
+            }
+            *at = b->next;
             given += b->span.size;
             block_to_driver(dev, b);
         }
@@ -158,7 +179,11 @@ static int settle(yoke_device *dev, block *b, yoke_stream *s, yk_error *e)
 {
     if (b->idle || (s && b->freed_in == s))
         return 0;
-    return s ? yk_stream_after_stream(s, b->freed_in, e) : yk_streams_wait(dev);
+    if (s)
+        return yk_stream_after_stream(s, b->freed_in, e);
+    wait_unlocked(dev); /* nobody else has b */
+    b->idle = true;
+    return 0;
 }
 
 static block *take_block(yoke_device *dev, unsigned class, yoke_stream *s, yk_error *e)
@@ -258,6 +283,7 @@ void yk_memory_free(yoke_device *dev, yoke_stream *s, void *p)
     block *b = take_used(dev, p);
     if (b) {
         b->freed_in = s;
+        b->freed = ++m->frees;
         b->idle = s ? yk_stream_is_idle(s) : yk_streams_are_idle(dev);
         b->next = m->free[b->class];
         m->free[b->class] = b;

@@ -163,16 +163,69 @@ bool yk_streams_are_idle(yoke_device *dev)
     return idle;
 }
 
-int yk_streams_wait(yoke_device *dev)
+/* What is in one stream, and where it was. */
+typedef struct mark {
+    yoke_stream_event event;
+    yoke_stream *stream;
+} mark;
+
+/* Marks all streams of dev, whose lock is held. NULL, with the number of streams: that cannot be done. */
+static mark *mark_all(yoke_device *dev, size_t *count)
 {
-    yk_mutex_lock(&dev->lock);
+    const yk_gpu_driver *driver = dev->driver;
+    size_t n = 0;
+    yk_error e;
+    for (yoke_stream *s = dev->streams; s; s = s->next)
+        ++*count;
+    mark *marks = *count > 0 ? yk_sys.calloc(*count, sizeof *marks) : NULL;
+    for (yoke_stream *s = dev->streams; marks && s; s = s->next, n++) {
+        marks[n] = (mark){.event = {.dev = dev}, .stream = s};
+        int err = driver->event_open(&marks[n].event, &e);
+        if (err == 0 && driver->event_mark(s, &marks[n].event, &e) == 0)
+            continue;
+        for (size_t i = 0; i < n + (err == 0); i++)
+            driver->event_close(&marks[i].event);
+        free(marks);
+        return NULL;
+    }
+    return marks;
+}
+
+/* Under the lock, for want of something better. */
+static void wait_for_each(yoke_device *dev)
+{
     for (yoke_stream *s = dev->streams; s; s = s->next) {
         yk_error e = {0};
         if (dev->driver->stream_wait(s, &e) < 0)
             keep_late(s, &e);
     }
+}
+
+/* e is kept by s, if that has not been closed meanwhile. */
+static void keep_of_one(yoke_device *dev, const yoke_stream *wanted, const yk_error *e)
+{
+    yk_mutex_lock(&dev->lock);
+    for (yoke_stream *s = dev->streams; s; s = s->next)
+        if (s == wanted)
+            keep_late(s, e);
     yk_mutex_unlock(&dev->lock);
-    return 0;
+}
+
+void yk_streams_wait(yoke_device *dev)
+{
+    size_t count = 0;
+    yk_mutex_lock(&dev->lock);
+    mark *marks = mark_all(dev, &count);
+    if (!marks)
+        wait_for_each(dev);
+    yk_mutex_unlock(&dev->lock);
+    for (size_t i = 0; marks && i < count; i++) {
+        yk_error e = {0};
+        if (dev->driver->event_wait(&marks[i].event, &e) < 0)
+            keep_of_one(dev, marks[i].stream, &e);
+        dev->driver->event_close(&marks[i].event);
+    }
+    free(marks);
 }
 
 /* s waits for one other stream, by an event that lasts as long as it takes to say so. */

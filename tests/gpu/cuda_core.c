@@ -250,6 +250,62 @@ TEST(a_kernel_that_dies_is_told_at_the_latest_when_the_device_is_closed)
     check_nothing_left(f);
 }
 
+/* ---- While others wait ---- */
+
+static void *trim(void *arg)
+{
+    CHECK_INT(yoke_device_trim(arg), 0);
+    return NULL;
+}
+
+static void *want_memory(void *arg)
+{
+    CHECK(yoke_device_alloc(arg, 3000)); /* what was free before, when the stream has come past it */
+    return NULL;
+}
+
+/* A thread waits for a stream that stands still; the device and its memory are the others' to use meanwhile. */
+static void use_beside(void *(*waiting)(void *dev), const char *fails)
+{
+    fake_cuda *f = use_it();
+    yoke_device *dev = yoke_device_open("cuda");
+    yoke_stream *s = yoke_stream_open(dev), *t = yoke_stream_open(dev);
+    char *x = yoke_stream_alloc(s, 3000), host[3000] = "";
+    f->hold(true);
+    CHECK_INT(yoke_stream_copy(s, x, host, sizeof host), 0);
+    yoke_stream_free(s, x);
+    f->fail(fails, fails != NULL, 2);
+    pthread_t thread;
+    CHECK_INT(pthread_create(&thread, NULL, waiting, dev), 0);
+    while (f->calls("cuEventSynchronize") == 0)
+        usleep(1000);
+    CHECK_STR(yoke_device_error(dev), "");
+    void *y = yoke_stream_alloc(t, 100);
+    CHECK(y != NULL);
+    if (!fails) { /* free again, but after the wait has begun */
+        CHECK(yoke_stream_alloc(s, 3000) == x);
+        CHECK_INT(yoke_stream_copy(s, x, host, sizeof host), 0);
+        yoke_stream_free(s, x);
+    }
+    CHECK_INT(yoke_stream_copy(t, y, host, 100), 0);
+    CHECK_INT(yoke_stream_try(t), -EAGAIN);
+    yoke_stream_free(t, y);
+    f->hold(false);
+    pthread_join(thread, NULL);
+    CHECK_INT(yoke_device_close(dev), 0);
+    check_nothing_left(f);
+}
+
+TEST_LIMIT(a_trim_does_not_hold_others_up, 30)
+{
+    use_beside(trim, NULL);
+}
+
+TEST_LIMIT(want_of_memory_does_not_hold_others_up, 30)
+{
+    use_beside(want_memory, "cuMemAlloc");
+}
+
 /* ---- Kernels of modules, which come and go ---- */
 
 /* What a constructor and a destructor of a module would do: another kernel, of the same text. */

@@ -64,7 +64,17 @@ static int tries; /* questions whether a stream is idle */
 static int model_stream_try(yoke_stream *s, yk_error *e) { return tries++, busy[(size_t)s->native] ? -EAGAIN : 0; }
 static int model_event_open(yoke_stream_event *v, yk_error *e) { return 0; }
 static void model_event_close(yoke_stream_event *v) {}
-static int model_event_mark(yoke_stream *s, yoke_stream_event *v, yk_error *e) { return 0; }
+static int model_event_mark(yoke_stream *s, yoke_stream_event *v, yk_error *e)
+{
+    v->native = s->native;
+    return 0;
+}
+static int model_event_wait(yoke_stream_event *v, yk_error *e)
+{
+    waits += busy[(size_t)v->native];
+    busy[(size_t)v->native] = false;
+    return 0;
+}
 static int model_event_after(yoke_stream *s, yoke_stream_event *v, yk_error *e)
 {
     orders++;
@@ -77,7 +87,8 @@ static const yk_gpu_driver model = {
     .name = "model", .count = model_count, .describe = model_describe, .open = model_open, .close = model_close,
     .take = model_take, .give = model_give, .stream_open = model_stream_open, .stream_close = model_stream_close,
     .stream_wait = model_stream_wait, .stream_try = model_stream_try, .event_open = model_event_open,
-    .event_close = model_event_close, .event_mark = model_event_mark, .event_after = model_event_after};
+    .event_close = model_event_close, .event_mark = model_event_mark, .event_wait = model_event_wait,
+    .event_after = model_event_after};
 
 static yoke_device device;
 
