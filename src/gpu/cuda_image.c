@@ -73,6 +73,15 @@ static int load_cached(yoke_device *d, const char key[65], const char *name, yk_
     return err;
 }
 
+/* To the cache. Only the compile may have found out which compiler it is. */
+static void keep(const yk_build_source *source, const char *looked_for, char key[65], const yk_binary *b)
+{
+    const char *compiler;
+    if (yk_nvrtc_identity(&compiler, NULL) == 0 && compiler != looked_for)
+        yk_image_key(source, compiler, key);
+    yk_image_cache_write(key, b);
+}
+
 static int build(yoke_device *d, const char *text, const char *options, const char *name, yk_image **ret, yk_buf *log,
                  yk_error *e)
 {
@@ -94,7 +103,7 @@ static int build(yoke_device *d, const char *text, const char *options, const ch
         yk_buf_put(log, b.log.ptr, b.log.len);
     if (err == 0) {
         if (keeps)
-            yk_image_cache_write(key, &b);
+            keep(&source, compiler, key, &b);
         err = load(d, &b, name, ret, log, e);
     }
     yk_binary_done(&b);

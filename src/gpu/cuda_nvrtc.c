@@ -27,13 +27,14 @@ enum nvrtc_result { OK = 0, OUT_OF_MEMORY = 1, INVALID_OPTION = 5, COMPILATION =
     X(nvrtcGetPTX, (struct nvrtc_program *p, char *ret))
 
 #define FIELD(name, parameters) int(*name) parameters;
-/* Written under lock, once each; read by who has seen them written under it. */
+/* Written under lock, once each but for identity; read by who has seen them written under it. */
 static struct {
     yk_mutex lock;
     bool looked, opened;
     int found, usable; /* 0 or a negative code */
     yk_cuda_library library;
-    char identity[PATH_MAX + 200];
+    char identities[2][PATH_MAX + 200]; /* as it was found; as another was opened */
+    const char *identity;               /* one of them */
     yk_error error;
     NVRTC_CALLS(FIELD)
     int archs[64], arch_count;
@@ -50,29 +51,30 @@ static struct {
 
 /* ---- What identifies it: path, size and time of the library and of what it reads when it compiles ---- */
 
-static void add_file(const char *path)
+static void add_file(char *identity, const char *path)
 {
     struct stat st = {0};
-    size_t n = strlen(nvrtc.identity);
+    size_t n = strlen(identity);
     if (stat(path, &st) == 0)
-        snprintf(nvrtc.identity + n, sizeof nvrtc.identity - n, " %lld %lld.%ld", (long long)st.st_size,
+        snprintf(identity + n, sizeof nvrtc.identities[0] - n, " %lld %lld.%ld", (long long)st.st_size,
                  (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
 }
 
-static void identify(void)
+static void identify(char *identity)
 {
     char pattern[PATH_MAX];
     glob_t found;
     const char *slash = strrchr(nvrtc.library.path, '/');
-    snprintf(nvrtc.identity, sizeof nvrtc.identity, "%s", nvrtc.library.path);
-    add_file(nvrtc.library.path);
+    snprintf(identity, sizeof nvrtc.identities[0], "%s", nvrtc.library.path);
+    add_file(identity, nvrtc.library.path);
     snprintf(pattern, sizeof pattern, "%.*s/libnvrtc-builtins.so*", slash ? (int)(slash - nvrtc.library.path) : 0,
              nvrtc.library.path);
     if (slash && glob(pattern, 0, NULL, &found) == 0) {
         for (size_t i = 0; i < found.gl_pathc && i < 4; i++)
-            add_file(found.gl_pathv[i]);
+            add_file(identity, found.gl_pathv[i]);
         globfree(&found);
     }
+    nvrtc.identity = identity;
 }
 
 int yk_nvrtc_identity(const char **ret, yk_error *e)
@@ -81,17 +83,14 @@ int yk_nvrtc_identity(const char **ret, yk_error *e)
     if (!nvrtc.looked) {
         nvrtc.found = yk_cuda_library_find(&nvrtc.library, &nvrtc.error);
         if (nvrtc.found == 0)
-            identify();
+            identify(nvrtc.identities[0]);
         nvrtc.looked = true;
     }
-    yk_mutex_unlock(&nvrtc.lock);
-    if (nvrtc.found < 0) {
-        if (e)
-            *e = nvrtc.error;
-        return nvrtc.found;
-    }
     *ret = nvrtc.identity;
-    return 0;
+    yk_mutex_unlock(&nvrtc.lock);
+    if (nvrtc.found < 0 && e)
+        *e = nvrtc.error;
+    return nvrtc.found;
 }
 
 void yk_nvrtc_describe(yk_buf *out)
@@ -115,6 +114,8 @@ static int open_it(void)
     int err = yk_cuda_library_open(&nvrtc.library, entries, YK_COUNT_OF(entries), &nvrtc, &nvrtc.error);
     if (err < 0)
         return err;
+    if (nvrtc.library.failures > 0)
+        identify(nvrtc.identities[1]);
     int count = 0;
     if (nvrtc.nvrtcGetNumSupportedArchs(&count) != OK || count < 1 || count > (int)YK_COUNT_OF(nvrtc.archs) ||
         nvrtc.nvrtcGetSupportedArchs(nvrtc.archs) != OK)
