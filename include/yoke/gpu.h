@@ -100,7 +100,8 @@ typedef struct yoke_device_info {
 YOKE_API unsigned yoke_device_count(void);
 /* The i-th. 0, or -ENOENT. */
 YOKE_API int yoke_device_at(unsigned i, yoke_device_info *ret);
-/* Why a driver ("cuda", "opencl") offers nothing, as one line; "" when it does. Static storage. */
+/* Why a driver ("cuda", "opencl") offers nothing, as one line; "" when it does. Valid in this thread until the next
+ * call for the same driver. */
 YOKE_API const char *yoke_driver_error(const char *driver);
 
 /* Opens a device; of several names the first that can be opened. Never NULL: one that cannot be opened refuses every call with its reason. */

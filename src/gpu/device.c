@@ -49,16 +49,19 @@ static const yk_gpu_driver *driver_named(const char *name, size_t len)
 
 const char *yoke_driver_error(const char *name)
 {
-    static _Thread_local yk_error e;
+    static _Thread_local yk_error all[DRIVERS + 1]; /* one for each: one line may tell of two */
     const yk_gpu_driver *driver = name ? driver_named(name, strlen(name)) : NULL;
-    e.text[0] = 0;
+    yk_error *e = all;
+    while (e < all + DRIVERS && drivers[e - all] != driver)
+        e++;
+    e->text[0] = 0;
     if (!name)
-        yk_errorf(&e, EINVAL, "no driver is named NULL");
+        yk_errorf(e, EINVAL, "no driver is named NULL");
     else if (!driver)
-        yk_errorf(&e, ENOENT, "no driver is named \"%s\"", name);
-    else if (driver->count(&e) >= 0)
-        e.text[0] = 0;
-    return e.text;
+        yk_errorf(e, ENOENT, "no driver is named \"%s\"", name);
+    else if (driver->count(e) >= 0)
+        e->text[0] = 0;
+    return e->text;
 }
 
 /* ---- From a name to a device ---- */
@@ -114,11 +117,9 @@ static int open_gpu(yoke_device *dev, yk_error *e)
     }
     if (err < 0)
         return err;
-    yk_error cuda = {0}, opencl = {0};
-    snprintf(cuda.text, sizeof cuda.text, "%s", yoke_driver_error("cuda"));
-    snprintf(opencl.text, sizeof opencl.text, "%s", yoke_driver_error("opencl"));
-    return yk_errorf(e, ENODEV, "there is no GPU here: %.200s; %.200s", *cuda.text ? cuda.text : "cuda: none",
-                     *opencl.text ? opencl.text : "OpenCL: only CPUs");
+    const char *cuda = yoke_driver_error("cuda"), *opencl = yoke_driver_error("opencl");
+    return yk_errorf(e, ENODEV, "there is no GPU here: %.200s; %.200s", *cuda ? cuda : "cuda: none",
+                     *opencl ? opencl : "OpenCL: only CPUs");
 }
 
 /* One name, of len bytes. */

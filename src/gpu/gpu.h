@@ -72,6 +72,7 @@ typedef struct yk_gpu_driver {
     int (*event_after)(yoke_stream *s, yoke_stream_event *v, yk_error *e);
     int (*event_wait)(yoke_stream_event *v, yk_error *e);
     int (*event_try)(yoke_stream_event *v, yk_error *e);
+    /* Waits for both. */
     int (*event_elapsed)(yoke_stream_event *from, yoke_stream_event *to, int64_t *ret, yk_error *e);
 
     /* to and from: the spans in which dst and src lie, NULL for the host. size > 0. */
@@ -127,11 +128,15 @@ struct yoke_stream {
     yk_error refused;        /* the first call that was, since the last wait; code 0: none */
 };
 
+/* marked, at: any thread may ask an event while the user of a stream marks it. */
 struct yoke_stream_event {
     yoke_device *dev;
     void *native;
-    bool marked;
-    int64_t at; /* the CPU's: when */
+    _Atomic bool marked;
+    _Atomic int64_t at;      /* the CPU's: when */
+    yk_mutex lock;           /* of what follows: the stream's last kernels when it was marked */
+    char recent[4][40];
+    unsigned launches;
 };
 
 /* 0, or the code for which nothing can be done with dev: status, -ECHILD, or -EINVAL for NULL. */

@@ -277,7 +277,7 @@ static int place(yoke_device *dev, const void *p, size_t size, const yk_span **r
         return yk_errorf(e, EINVAL, "%s: the address is NULL", dev->info.uri);
     if (!span)
         return 0;
-    bool is_host = span->dev->driver == &yk_gpu_cpu && dev->driver != &yk_gpu_cpu; /* ordinary memory, for all others */
+    bool is_host = span->dev->driver == &yk_gpu_cpu && span->dev != dev; /* ordinary memory, for all others */
     if (span->dev != dev && !is_host)
         return yk_errorf(e, EINVAL, "%p is memory of %s, not of %s", p, span->dev->info.uri, dev->info.uri);
     if (size > (size_t)(span->base + span->size - (const char *)p))
@@ -350,6 +350,27 @@ void yoke_stream_event_close(yoke_stream_event *v)
     free(v);
 }
 
+static void note_kernels(yoke_stream_event *v, const yoke_stream *s)
+{
+    yk_mutex_lock(&v->lock);
+    memcpy(v->recent, s->recent, sizeof v->recent);
+    v->launches = s->launches;
+    yk_mutex_unlock(&v->lock);
+}
+
+/* As done(), with the names of the kernels before the mark; the stream may be closed by now. */
+static int done_event(yoke_stream_event *v, int err, const yk_error *e)
+{
+    if (err >= 0 || err == -EAGAIN)
+        return err;
+    yoke_stream names = {.dev = v->dev};
+    yk_mutex_lock(&v->lock);
+    memcpy(names.recent, v->recent, sizeof v->recent);
+    names.launches = v->launches;
+    yk_mutex_unlock(&v->lock);
+    return yk_device_fail(v->dev, &names, e);
+}
+
 int yoke_stream_mark(yoke_stream *s, yoke_stream_event *v)
 {
     yk_error e = {0};
@@ -360,6 +381,8 @@ int yoke_stream_mark(yoke_stream *s, yoke_stream_event *v)
         err = yk_errorf(&e, EINVAL, "the event belongs to %s, the stream to %s", v->dev->info.uri, s->dev->info.uri);
     else
         err = s->dev->driver->event_mark(s, v, &e);
+    if (err == 0)
+        note_kernels(v, s);
     v->marked |= err == 0;
     return put(s, err, &e);
 }
@@ -381,14 +404,14 @@ int yoke_stream_event_wait(yoke_stream_event *v)
 {
     yk_error e = {0};
     int err = v ? yk_device_check(v->dev) : -EINVAL;
-    return err < 0 || !v->marked ? err : done(v->dev, NULL, v->dev->driver->event_wait(v, &e), &e);
+    return err < 0 || !v->marked ? err : done_event(v, v->dev->driver->event_wait(v, &e), &e);
 }
 
 int yoke_stream_event_try(yoke_stream_event *v)
 {
     yk_error e = {0};
     int err = v ? yk_device_check(v->dev) : -EINVAL;
-    return err < 0 || !v->marked ? err : done(v->dev, NULL, v->dev->driver->event_try(v, &e), &e);
+    return err < 0 || !v->marked ? err : done_event(v, v->dev->driver->event_try(v, &e), &e);
 }
 
 int yoke_stream_elapsed(yoke_stream_event *from, yoke_stream_event *to, int64_t *ret)
@@ -401,10 +424,6 @@ int yoke_stream_elapsed(yoke_stream_event *from, yoke_stream_event *to, int64_t 
         err = yk_errorf(&e, EINVAL, "elapsed: %s", from->dev != to->dev ? "the events belong to two devices"
                                                                         : "an event was never marked");
     if (err == 0)
-        err = from->dev->driver->event_wait(from, &e);
-    if (err == 0)
-        err = from->dev->driver->event_wait(to, &e);
-    if (err == 0)
-        err = from->dev->driver->event_elapsed(from, to, ret, &e);
-    return done(from->dev, NULL, err, &e);
+        err = from->dev->driver->event_elapsed(from, to, ret, &e); /* waits for both */
+    return done_event(from->dev == to->dev ? to : from, err, &e);
 }

@@ -235,6 +235,35 @@ TEST(a_kernel_that_dies_is_named)
     check_nothing_left(f);
 }
 
+/* Who waits for an event hears too which kernels were before it, though the stream is closed. */
+TEST(an_event_names_the_kernels_before_it)
+{
+    static const char *const ways[] = {"wait", "try", "elapsed"};
+    fake_cuda *f = use_it();
+    f->kernel("kernel_scale_it", die, scale_sizes);
+    for (size_t i = 0; i < YK_COUNT_OF(ways); i++) {
+        yoke_device *dev = yoke_device_open("cuda");
+        yoke_stream *s = yoke_stream_open(dev);
+        yoke_stream_event *v = yoke_stream_event_open(dev), *w = yoke_stream_event_open(dev);
+        float *x = yoke_device_alloc(dev, 400);
+        int64_t ns;
+        int err = -EAGAIN;
+        f->hold(true);
+        CHECK_INT(yoke_stream_mark(s, v), 0);
+        CHECK_INT(yoke_enqueue(s, scale_it, 100, 3.0f, x), 0);
+        CHECK_INT(yoke_stream_mark(s, w), 0);
+        f->hold(false);
+        while (err == -EAGAIN)
+            err = i == 0 ? yoke_stream_event_wait(w) : i == 1 ? yoke_stream_event_try(w) : yoke_stream_elapsed(v, w, &ns);
+        CHECK_INT(err, -ENODEV);
+        CHECK_HAS(yoke_device_error(dev), "(last kernels, newest first: scale_it)");
+        yoke_stream_event_close(v);
+        yoke_stream_event_close(w);
+        CHECK_INT(yoke_device_close(dev), -ENODEV);
+        check_nothing_left(f);
+    }
+}
+
 TEST(a_kernel_that_dies_is_told_at_the_latest_when_the_device_is_closed)
 {
     fake_cuda *f = use_it();
