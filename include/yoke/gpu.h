@@ -17,8 +17,8 @@
  * between: the first that can be opened), and without it the first of: a CUDA device, an OpenCL GPU, the CPU. Nothing of CUDA
  * or OpenCL is needed to build; drivers are opened when a device is first asked for, and where there are none, or broken ones,
  * this is one line of text in the error. YOKE_OPENCL_DRIVER names a library to be opened instead of libOpenCL.so.1, whose
- * drivers stand in /etc/OpenCL/vendors; YOKE_CUDA_DRIVER one instead of libcuda.so.1. For CUDA devices kernels are compiled by NVRTC, 11.2
- * or later: a library of CUDA's toolkit and of Python's package nvidia-cuda-nvrtc, which is looked for where
+ * drivers stand in /etc/OpenCL/vendors; YOKE_CUDA_DRIVER one instead of libcuda.so.1. For CUDA devices kernels are compiled by
+ * NVRTC, 11.2 or later: a library of CUDA's toolkit and of Python's package nvidia-cuda-nvrtc, which is looked for where
  * LD_LIBRARY_PATH, CUDA_HOME, CUDA_PATH, VIRTUAL_ENV and CONDA_PREFIX say, in yoke/nvrtc in the user's cache, and where
  * toolkit, system and Python put it; or YOKE_NVRTC names it. What it has compiled is kept in kernels/ in the folder for
  * compiled modules (YOKE_CACHE, see yoke/module.h). Matrices are multiplied by cuBLAS (11.2 or later; Python's package
@@ -104,7 +104,8 @@ YOKE_API int yoke_device_at(unsigned i, yoke_device_info *ret);
  * call for the same driver. */
 YOKE_API const char *yoke_driver_error(const char *driver);
 
-/* Opens a device; of several names the first that can be opened. Never NULL: one that cannot be opened refuses every call with its reason. */
+/* Opens a device; of several names the first that can be opened. Never NULL: one that cannot be opened refuses every call with
+ * its reason. */
 YOKE_API yoke_device *yoke_device_open(const char *uri);
 /* 0, or the negative code for which it cannot be used (any more): -ENOENT no such device, -ENODEV no driver or lost. */
 YOKE_API int yoke_device_status(yoke_device *dev);

@@ -43,7 +43,7 @@ typedef struct yoke_shape {
  * but for want of memory: one that does not compile has a status and a log, and no kernels. The text need not
  * stay. */
 YOKE_API yoke_source *yoke_source_open(yoke_device *dev, const char *text, const char *options);
-/* The same with what a file holds. */
+/* The same with what a file holds: an ordinary one of at most 64 MiB. */
 YOKE_API yoke_source *yoke_source_read(yoke_device *dev, const char *path, const char *options);
 /* 0, or why it cannot be used: -EINVAL it does not compile; -ENOTSUP the device is the CPU; the code of a file
  * that cannot be read. */

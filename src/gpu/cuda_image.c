@@ -1,8 +1,8 @@
 /* cuda_image: kernels of a CUDA device, from their text to their launch, and the table of the driver.
  *
- * A text is compiled once on a machine, but for one that includes files: what comes out is kept (image_cache.c). A launch looks nothing up and allocates
- * nothing: the function's handle and limits are at hand, and the places of the arguments' values go to the driver as
- * they are. */
+ * A text is compiled once on a machine, but for one that includes files: what comes out is kept (image_cache.c). A
+ * launch looks nothing up and allocates nothing: the function's handle and limits are at hand, and the places of the
+ * arguments' values go to the driver as they are. */
 #include "gpu/cuda.h"
 #include <stdio.h>
 #include <stdlib.h>

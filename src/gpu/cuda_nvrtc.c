@@ -255,19 +255,15 @@ static int get(struct nvrtc_program *p, int (*ask_size)(struct nvrtc_program *p,
     return result;
 }
 
-/* The line of the log that says most: the first with "error" in it. */
 static int failed(const yk_build_source *source, int result, yk_binary *b, yk_error *e)
 {
-    const char *log = yk_buf_str(&b->log), *line = strstr(log, "error");
-    while (line && line > log && line[-1] != '\n')
-        line--;
-    if (!line)
-        line = log;
+    const char *line;
+    const int len = yk_first_error(yk_buf_str(&b->log), &line);
     int err = result == OUT_OF_MEMORY ? -ENOMEM : result == BUILTINS ? -ENOPKG : -EIO;
     if (result == COMPILATION || result == INVALID_OPTION)
         err = -EINVAL;
     return yk_errorf(e, err, "cuda: %s does not compile (nvrtcCompileProgram: %d)%s%.*s", source->name, result,
-                     *line ? ": " : "", (int)YK_MIN(strcspn(line, "\n"), (size_t)300), line);
+                     *line ? ": " : "", YK_MIN(len, 300), line);
 }
 
 static int run(struct nvrtc_program *p, const yk_build_source *source, const options *o, yk_binary *b, yk_error *e)

@@ -41,9 +41,9 @@ typedef struct yk_shape {
     size_t local;                 /* bytes of group memory asked for at the launch */
 } yk_shape;
 
-/* One kind of device. Every call that takes an error fills it when it fails, and then alone. d->native, s->native and so on are the
- * driver's. Calls may come from any thread, on one stream from one at a time, but for event_mark(), stream_try() and stream_wait(), which
- * the pool of memory also calls for streams of other threads. */
+/* One kind of device. Every call that takes an error fills it when it fails, and then alone. d->native, s->native and so
+ * on are the driver's. Calls may come from any thread, on one stream from one at a time, but for event_mark(), stream_try() and
+ * stream_wait(), which the pool of memory also calls for streams of other threads. */
 typedef struct yk_gpu_driver {
     const char *name;
     /* How many devices, opening the driver at the first call; negative: it cannot be used, e says why. Never crashes,
@@ -217,7 +217,8 @@ static inline void yk_stream_note(yoke_stream *s, const char *name)
 /* Whether all that was put in it has been done; false as well when it failed, which its user's next wait tells. */
 bool yk_stream_is_idle(yoke_stream *s);
 bool yk_streams_are_idle(yoke_device *dev);
-/* Until all that is in any stream of dev now has been done, without holding dev's lock meanwhile if it can. What went wrong there is told by their users' next waits. */
+/* Until all that is in any stream of dev now has been done, without holding dev's lock meanwhile if it can. What went wrong
+ * there is told by their users' next waits. */
 void yk_streams_wait(yoke_device *dev);
 /* What is put in s from now on waits for what is in `first` now; NULL: in every other stream. */
 int yk_stream_after_stream(yoke_stream *s, yoke_stream *first, yk_error *e);

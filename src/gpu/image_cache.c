@@ -3,9 +3,10 @@
  * to read a file less than one.
  *
  * The key stands for all that decides what the compiler makes: text, options, name, the device's capability, and the
- * compiler. A text that reads files is not kept, for they may change. What the driver makes of PTX is not kept here, but by the driver. A file holds its own hash, is written
- * under another name and renamed; one that is cut off or was changed is as good as none, and is written again. So
- * nothing need wait for the disk, and processes that compile the same at the same time do not disturb each other. */
+ * compiler. A text that reads files is not kept, for they may change. What the driver makes of PTX is not kept here,
+ * but by the driver. A file holds its own hash, is written under another name and renamed; one that is cut off or was
+ * changed is as good as none, and is written again. So nothing need wait for the disk, and processes that compile the
+ * same at the same time do not disturb each other. */
 #include "gpu/image_cache.h"
 #include "base/sha256.h"
 #include "task/module.h"
@@ -31,6 +32,15 @@ void yk_binary_done(yk_binary *b)
     yk_buf_done(&b->image);
     yk_buf_done(&b->log);
     yk_buf_done(&b->numbers);
+}
+
+int yk_first_error(const char *log, const char **ret)
+{
+    const char *found = strstr(log, "error");
+    while (found && found > log && found[-1] != '\n')
+        found--;
+    *ret = found ? found : log;
+    return (int)strcspn(*ret, "\n");
 }
 
 /* The word is enough: yoke's own texts are without it, and "-include", "--include-path" and "#include" all have it. */

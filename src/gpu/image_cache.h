@@ -19,6 +19,9 @@ typedef struct yk_binary {
 
 void yk_binary_done(yk_binary *b);
 
+/* The line of a compiler's log that says most: the first with "error" in it, else the first. Returns its length. */
+int yk_first_error(const char *log, const char **ret);
+
 /* 64 digits and a NUL: stands for source, device and compiler. False: it may read files that the key knows nothing of, by an
  * #include or an option, so that what comes of it must not be kept. */
 bool yk_image_key(const yk_build_source *source, const char *compiler, char ret[65]);

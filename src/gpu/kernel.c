@@ -3,6 +3,7 @@
  * What is built stands in a table of the device by the kernel's number, which the kernel has as long as its module is
  * loaded: a launch reads it without a lock. The table is of parts of 64 that come when they are needed. A text
  * that did not compile stays refused. A kernel that goes takes along what was built of it for every open device. */
+#include "gpu/image_cache.h"
 #include "gpu/kernel.h"
 #include <stdlib.h>
 
@@ -96,23 +97,16 @@ void yk_device_code_remove(yk_device_code *c)
     yk_mutex_unlock(&known.lock);
 }
 
-const yk_device_code *yk_device_code_at(const yoke_kernel *k, unsigned number)
+const yk_device_code *yk_device_code_after(const yoke_kernel *k, const yk_device_code *before)
 {
-    const yk_device_code *found = NULL, *best;
+    const yk_device_code *best = NULL;
     yk_mutex_lock(&known.lock);
-    for (unsigned i = 0; i <= number; i++, found = best) {
-        best = NULL; /* the first after `found` */
-        for (const yk_device_code *c = known.codes; c; c = c->next)
-            if (c->unit == k->unit && c->number < k->number && (!found || c->number > found->number)
-                && (!best || c->number < best->number))
-                best = c;
-        if (!best) {
-            found = NULL;
-            break;
-        }
-    }
+    for (const yk_device_code *c = known.codes; c; c = c->next)
+        if (c->unit == k->unit && c->number < k->number && (!before || c->number > before->number)
+            && (!best || c->number < best->number))
+            best = c;
     yk_mutex_unlock(&known.lock);
-    return found;
+    return best;
 }
 
 yoke_kernel *yk_kernels(void)
@@ -125,25 +119,14 @@ yoke_kernel *yk_kernels(void)
 
 /* ---- Building ---- */
 
-/* The first line of a compiler's log that has an error, without what follows; else its first line. */
-static void first_error(const char *log, const char **line, size_t *len)
-{
-    const char *found = strstr(log, "error");
-    while (found && found > log && found[-1] != '\n')
-        found--;
-    *line = found ? found : log;
-    *len = strcspn(*line, "\n");
-}
-
 static int explain(const yoke_device *dev, const yoke_kernel *k, yk_buf *log, yk_error *e)
 {
     const char *line;
-    size_t len;
     if (e->code != -EINVAL || log->len == 0)
         return e->code;
-    first_error(yk_buf_str(log), &line, &len);
+    const int len = yk_first_error(yk_buf_str(log), &line);
     return yk_errorf(e, EINVAL, "kernel %.60s (%.100s:%u) does not compile for %.30s: %.*s", k->name, k->file, k->line,
-                     dev->info.uri, (int)YK_MIN(len, 250), line);
+                     dev->info.uri, YK_MIN(len, 250), line);
 }
 
 static int find_functions(yoke_device *dev, const yoke_kernel *k, yk_ready *r)

@@ -92,8 +92,8 @@ void yk_text_aligned(const yoke_kernel *k, const yk_plan *plan, yk_buf *to);
 const char *yk_text_type(const yk_machine *t, const char *type);
 extern const char yk_dialect_cuda[], yk_dialect_cuda_atomics[], yk_dialect_opencl[], yk_dialect_opencl_atomics[];
 
-/* The device codes of k's file that stand before k, in order: the number-th, or NULL. */
-const yk_device_code *yk_device_code_at(const yoke_kernel *k, unsigned number);
+/* The device codes of k's file that stand before k, in order: the first behind `before` (NULL: of all), or NULL. */
+const yk_device_code *yk_device_code_after(const yoke_kernel *k, const yk_device_code *before);
 /* All kernels, from a lock-free list that only grows while modules are loaded. */
 yoke_kernel *yk_kernels(void);
 

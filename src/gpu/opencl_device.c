@@ -267,7 +267,8 @@ static void add_words(words *w, const char *text)
 {
     for (; *text && w->len < sizeof w->text - 2; text++)
         w->text[w->len++] = isalnum((unsigned char)*text) ? (char)tolower((unsigned char)*text) : '\0';
-    w->text[w->len++] = '\0';
+    if (w->len < sizeof w->text)
+        w->text[w->len++] = '\0';
 }
 
 static const char *nth_word(void *ctx, size_t i)

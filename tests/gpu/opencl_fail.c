@@ -417,7 +417,9 @@ static int computed_with(const char *options, int factor)
     CHECK(f && fprintf(f, "#define FACTOR %d\n", factor) > 0 && fclose(f) == 0);
     yoke_device *dev = yoke_device_open("opencl:0");
     yoke_stream *s = yoke_stream_open(dev);
-    yoke_source *src = yoke_source_open(dev, "#include \"factor.h\"\n__kernel void k(__global int *x, ulong at) { x[at / 4] = FACTOR; }",
+    yoke_source *src = yoke_source_open(dev,
+                                        "#include \"factor.h\"\n"
+                                        "__kernel void k(__global int *x, ulong at) { x[at / 4] = FACTOR; }",
                                         options);
     CHECK_STR(yoke_source_log(src), "");
     int here = 0, *x = yoke_device_alloc(dev, 4);
@@ -561,6 +563,20 @@ TEST(what_the_pool_is_told_is_kept_for_the_user)
 }
 
 /* ---- Devices of other kinds ---- */
+
+/* More words in their names than are looked through for one that is near. */
+TEST(many_devices)
+{
+    use_fake(FAKE_MANY);
+    CHECK(yoke_device_count() >= 64);
+    yoke_device *dev = yoke_device_open("opencl:pocll");
+    CHECK_INT(yoke_device_status(dev), -ENOENT);
+    CHECK_HAS(yoke_device_error(dev), "no OpenCL device has \"pocll\" in its name: did you mean \"pocl\"?");
+    yoke_device_close(dev);
+    dev = yoke_device_open("opencl:63");
+    CHECK_INT(yoke_device_status(dev), 0);
+    CHECK_INT(yoke_device_close(dev), 0);
+}
 
 TEST(memory_of_its_own)
 {
