@@ -12,13 +12,13 @@
  *     yoke_device_close(dev);
  *
  * A device is named by a string: "cuda:0" (by number), "opencl:pocl" (platform or device whose name has that in it),
- * "opencl:1", "opencl", "cuda", "cpu", "cpu:4" (so many threads), "gpu" (the first CUDA device, else the first OpenCL device
- * that is a GPU). NULL is what the environment variable YOKE_DEVICE says (several names with commas between: the first that
- * works), and without it the first of: a CUDA device, an OpenCL GPU, the CPU. Nothing of CUDA or OpenCL is needed to build;
- * drivers are opened when a device is first asked for, and where there are none, or broken ones, this is one line of text in
- * the error. YOKE_OPENCL_DRIVER names a library to be opened instead of libOpenCL.so.1, whose drivers stand in
- * /etc/OpenCL/vendors; YOKE_CUDA_DRIVER one instead of libcuda.so.1. For CUDA devices kernels are compiled by NVRTC, 11.2
- * or later: a library of CUDA's toolkit and of Python's package nvidia-cuda-nvrtc, which is looked for where
+ * "opencl:1", "opencl", "cuda", "cpu", "cpu:4" (so many threads), "gpu" (the first of CUDA devices, then of OpenCL
+ * devices that are GPUs, that can be opened). NULL is what the environment variable YOKE_DEVICE says (several names with commas
+ * between: the first that can be opened), and without it the first of: a CUDA device, an OpenCL GPU, the CPU. Nothing of CUDA
+ * or OpenCL is needed to build; drivers are opened when a device is first asked for, and where there are none, or broken ones,
+ * this is one line of text in the error. YOKE_OPENCL_DRIVER names a library to be opened instead of libOpenCL.so.1, whose
+ * drivers stand in /etc/OpenCL/vendors; YOKE_CUDA_DRIVER one instead of libcuda.so.1. For CUDA devices kernels are compiled by
+ * NVRTC, 11.2 or later: a library of CUDA's toolkit and of Python's package nvidia-cuda-nvrtc, which is looked for where
  * LD_LIBRARY_PATH, CUDA_HOME, CUDA_PATH, VIRTUAL_ENV and CONDA_PREFIX say, in yoke/nvrtc in the user's cache, and where
  * toolkit, system and Python put it; or YOKE_NVRTC names it. What it has compiled is kept in kernels/ in the folder for
  * compiled modules (YOKE_CACHE, see yoke/module.h). Matrices are multiplied by cuBLAS (11.2 or later; Python's package
@@ -101,10 +101,12 @@ typedef struct yoke_device_info {
 YOKE_API unsigned yoke_device_count(void);
 /* The i-th. 0, or -ENOENT. */
 YOKE_API int yoke_device_at(unsigned i, yoke_device_info *ret);
-/* Why a driver ("cuda", "opencl") offers nothing, as one line; "" when it does. Static storage. */
+/* Why a driver ("cuda", "opencl") offers nothing, as one line; "" when it does. Valid in this thread until the next
+ * call for the same driver. */
 YOKE_API const char *yoke_driver_error(const char *driver);
 
-/* Opens a device. Never NULL: one that cannot be opened refuses every call with its reason. */
+/* Opens a device; of several names the first that can be opened. Never NULL: one that cannot be opened refuses every call with
+ * its reason. */
 YOKE_API yoke_device *yoke_device_open(const char *uri);
 /* 0, or the negative code for which it cannot be used (any more): -ENOENT no such device, -ENODEV no driver or lost. */
 YOKE_API int yoke_device_status(yoke_device *dev);
@@ -163,7 +165,8 @@ typedef struct yoke_device_memory {
 } yoke_device_memory;
 /* How much of the device's memory is in use. 0 or what yoke_device_status() says. */
 YOKE_API int yoke_device_memory_stats(yoke_device *dev, yoke_device_memory *ret);
-/* Gives what is kept back to the driver. */
+/* Gives what is kept back to the driver. Waits until what is in the streams of dev has been done; other threads can go on using
+ * it meanwhile. 0 or what yoke_device_status() says. */
 YOKE_API int yoke_device_trim(yoke_device *dev);
 
 /* ---- Streams and events ---- */

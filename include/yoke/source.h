@@ -14,7 +14,8 @@
  * arguments against those of parameters: pass a `long` as a long, (float)0.5 as a float. On the CPU there is
  * nothing to compile: -ENOTSUP.
  *
- * Compiled texts are kept as those of YOKE_KERNEL are. Any thread; a kernel may be enqueued by several at a
+ * Compiled texts are kept as those of YOKE_KERNEL are, but for those that include files, by an #include or an option: they
+ * are compiled each time, since the files may have changed. Any thread; a kernel may be enqueued by several at a
  * time.
  */
 #ifndef YOKE_SOURCE_H
@@ -42,7 +43,7 @@ typedef struct yoke_shape {
  * but for want of memory: one that does not compile has a status and a log, and no kernels. The text need not
  * stay. */
 YOKE_API yoke_source *yoke_source_open(yoke_device *dev, const char *text, const char *options);
-/* The same with what a file holds. */
+/* The same with what a file holds: an ordinary one of at most 64 MiB. */
 YOKE_API yoke_source *yoke_source_read(yoke_device *dev, const char *path, const char *options);
 /* 0, or why it cannot be used: -EINVAL it does not compile; -ENOTSUP the device is the CPU; the code of a file
  * that cannot be read. */

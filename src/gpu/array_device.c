@@ -139,7 +139,7 @@ int yk_array_launch(yoke_stream *s, const yk_array_kernel *b, unsigned which, si
         return -EINVAL;
     }
     yk_shape shape = {.groups = {(unsigned)groups, 1, 1}, .group = {yk_array_target_of(s->dev).group, 1, 1}};
-    s->recent[s->launches++ % YK_COUNT_OF(s->recent)] = name;
+    yk_stream_note(s, name);
     int err = yk_put_launch(s, &b->functions[which], &shape, args, count, &e);
     return err < 0 ? yk_device_fail(s->dev, s, &e) : 0;
 }

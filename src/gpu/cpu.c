@@ -65,6 +65,7 @@ static int cpu_open(yoke_device *d, unsigned i, yk_error *e)
     if (err < 0) {
         yk_errorf(e, err, "cpu:%u: %.450s", i, yoke_executor_error(d->pool));
         yoke_close(d->pool);
+        d->pool = NULL;
     }
     return err;
 }

@@ -242,7 +242,7 @@ int yk_cuda_module(const void *image, struct yk_cu_module **ret, yk_buf *log);
 
 enum { YK_CUDA_VERSIONS = 3 }; /* 13, 12, 11 */
 
-/* All but path and opened says which it is, for finding it and for messages. */
+/* What stands before path says which it is, for finding it and for messages. */
 typedef struct yk_cuda_library {
     const char *use, *name, *since;          /* "compiler", "NVRTC", "11.2" */
     const char *variable;                    /* YOKE_NVRTC names it, or its folder */
@@ -251,6 +251,8 @@ typedef struct yk_cuda_library {
     const char *package, *pip;               /* its folder in Python's packages of CUDA 12 and before; what pip installs */
     char path[PATH_MAX];
     void *opened;
+    char failed[4][PATH_MAX];                /* what was opened in vain */
+    unsigned failures;
 } yk_cuda_library;
 
 typedef struct yk_cuda_entry {
@@ -261,7 +263,8 @@ typedef struct yk_cuda_entry {
 /* Fills path; the order depends on the driver's version. 0, or -ENOPKG: e says where it was looked for. Does not open it
  * unless only the loader knows where it is. */
 int yk_cuda_library_find(yk_cuda_library *l, yk_error *e);
-/* Opens it for good, and puts its functions at their places in table. 0, or -ENOPKG: e says what is wrong with it. */
+/* Opens it for good, and puts its functions at their places in table. One that does not do is passed over for the next that
+ * there is, whose path it then is. 0, or -ENOPKG: e says what is wrong with the first. */
 int yk_cuda_library_open(yk_cuda_library *l, const yk_cuda_entry *entries, size_t count, void *table, yk_error *e);
 
 /* ---- Products of matrices (cuda_blas.c; yk_cuda_multiply() in gpu/primitive.h) ---- */
@@ -273,8 +276,8 @@ void yk_cublas_done(yoke_device *d);
 
 /* ---- The compiler (cuda_nvrtc.c) ---- */
 
-/* A text that changes when the compiler does. Does not open it when it can be found by its path. 0, or -ENOPKG: there
- * is none, e says where it was looked for. */
+/* A text that changes when the compiler does. Does not open it when it can be found by its path; when a compile has found that
+ * it cannot be opened, it is another's, at another address. 0, or -ENOPKG: there is none, e says where it was looked for. */
 int yk_nvrtc_identity(const char **ret, yk_error *e);
 /* One line for `yoke doctor`: where it is, or where it was looked for. */
 void yk_nvrtc_describe(yk_buf *out);

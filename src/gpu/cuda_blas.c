@@ -74,6 +74,21 @@ static int open_it(void)
                    : yk_cuda_library_open(&cublas.library, entries, YK_COUNT_OF(entries), &cublas, &cublas.error);
 }
 
+/* In a child the lock may be another thread's of the parent, which was opening it. */
+static void child_begins(void)
+{
+    if (atomic_load_explicit(&cublas.lock.word, memory_order_relaxed) && !cublas.tried) {
+        cublas.usable = yk_errorf(&cublas.error, ECHILD, "cuda: no BLAS: fork() came while it was opened");
+        cublas.tried = true;
+    }
+    cublas.lock = (yk_mutex){0};
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, child_begins);
+}
+
 static bool is_usable(void)
 {
     yk_mutex_lock(&cublas.lock);
@@ -221,7 +236,7 @@ bool yk_cuda_multiply(yk_primitive_call *c, const yk_multiplying *a)
     yk_cuda_device *d = dev->native;
     yk_mutex_lock(&d->blas_lock);
     if (multiply(c, a, workspace, size) == 0)
-        c->s->recent[c->s->launches++ % YK_COUNT_OF(c->s->recent)] = c->name;
+        yk_stream_note(c->s, c->name);
     yk_mutex_unlock(&d->blas_lock);
     return true;
 }

@@ -1,12 +1,11 @@
 /* cuda_device: the CUDA devices of the machine, and opening one. A device is its primary context, the one that the CUDA
  * runtime and all that stands on it use, so that memory and streams can be given to and fro. */
 #include "gpu/cuda.h"
+#include "topo/topo.h"
 #include <ctype.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <unistd.h>
 
 /* Numbers of CUdevice_attribute. */
 enum attribute {
@@ -37,30 +36,20 @@ static unsigned ask(int device, enum attribute a)
     return yk_cuda.cuDeviceGetAttribute(&value, a, device) == YK_CUDA_OK && value > 0 ? (unsigned)value : 0;
 }
 
-/* One line of a small file; "" when there is none. */
-static void read_line(const char *path, char *ret, size_t size)
-{
-    int fd = yk_sys.openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-    ssize_t n = fd >= 0 ? yk_sys.read(fd, ret, size - 1) : 0;
-    if (fd >= 0)
-        close(fd);
-    ret[n > 0 ? n : 0] = '\0';
-    ret[strcspn(ret, "\n")] = '\0';
-}
-
 static int node_of(const char *pci)
 {
     char path[100], text[20];
     snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/numa_node", pci);
-    read_line(path, text, sizeof text);
-    return *text ? (int)strtol(text, NULL, 10) : -1;
+    return yk_read_text(path, text, sizeof text) ? (int)strtol(text, NULL, 10) : -1;
 }
 
 static void describe_version(yoke_device_info *ret)
 {
     char module[60];
     int version = yk_cuda_version();
-    read_line("/sys/module/nvidia/version", module, sizeof module);
+    if (!yk_read_text("/sys/module/nvidia/version", module, sizeof module))
+        *module = '\0';
+    module[strcspn(module, "\n")] = '\0';
     snprintf(ret->version, sizeof ret->version, "CUDA %d.%d%s%s", version / 1000, version % 1000 / 10,
              *module ? ", driver " : "", module);
 }

@@ -1,8 +1,8 @@
 /* cuda_image: kernels of a CUDA device, from their text to their launch, and the table of the driver.
  *
- * A text is compiled once on a machine: what comes out is kept (image_cache.c). A launch looks nothing up and allocates
- * nothing: the function's handle and limits are at hand, and the places of the arguments' values go to the driver as
- * they are. */
+ * A text is compiled once on a machine, but for one that includes files: what comes out is kept (image_cache.c). A
+ * launch looks nothing up and allocates nothing: the function's handle and limits are at hand, and the places of the
+ * arguments' values go to the driver as they are. */
 #include "gpu/cuda.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,15 +59,27 @@ static int load(yoke_device *d, yk_binary *b, const char *name, yk_image **ret, 
     return 0;
 }
 
-/* From the cache. -ENOEXEC: it is not there, or the driver does not want it (any more). */
+/* From the cache. -ENOEXEC: it is not there, or the driver does not want it (any more), which is no error yet. */
 static int load_cached(yoke_device *d, const char key[65], const char *name, yk_image **ret, yk_buf *log, yk_error *e)
 {
     yk_binary b = {.is_ptx = false};
-    int err = yk_image_cache_read(key, &b) ? load(d, &b, name, ret, NULL, e) : -ENOEXEC;
+    yk_error own = {0};
+    int err = yk_image_cache_read(key, &b) ? load(d, &b, name, ret, NULL, &own) : -ENOEXEC;
     if (err == 0 && log)
         yk_buf_put(log, b.log.ptr, b.log.len);
+    if (err < 0 && err != -ENOEXEC && e)
+        *e = own;
     yk_binary_done(&b);
     return err;
+}
+
+/* To the cache. Only the compile may have found out which compiler it is. */
+static void keep(const yk_build_source *source, const char *looked_for, char key[65], const yk_binary *b)
+{
+    const char *compiler;
+    if (yk_nvrtc_identity(&compiler, NULL) == 0 && compiler != looked_for)
+        yk_image_key(source, compiler, key);
+    yk_image_cache_write(key, b);
 }
 
 static int build(yoke_device *d, const char *text, const char *options, const char *name, yk_image **ret, yk_buf *log,
@@ -82,15 +94,16 @@ static int build(yoke_device *d, const char *text, const char *options, const ch
         err = yk_cuda_enter_for(d, "building a kernel", e);
     if (err < 0)
         return err;
-    yk_image_key(&source, compiler, key);
-    err = load_cached(d, key, name, ret, log, e);
+    const bool keeps = yk_image_key(&source, compiler, key);
+    err = keeps ? load_cached(d, key, name, ret, log, e) : -ENOEXEC;
     if (err != -ENOEXEC)
         return err;
     err = yk_nvrtc_compile(&source, &b, e);
     if (log)
         yk_buf_put(log, b.log.ptr, b.log.len);
     if (err == 0) {
-        yk_image_cache_write(key, &b);
+        if (keeps)
+            keep(&source, compiler, key, &b);
         err = load(d, &b, name, ret, log, e);
     }
     yk_binary_done(&b);

@@ -142,6 +142,22 @@ static void open_once(void)
     yk_mutex_unlock(&driver.lock);
 }
 
+/* In a child the lock may be another thread's of the parent, and then the driver is open by half for ever. */
+static void child_begins(void)
+{
+    if (atomic_load_explicit(&driver.lock.word, memory_order_relaxed) &&
+        !atomic_load_explicit(&driver.done, memory_order_relaxed)) {
+        driver.result = yk_errorf(&driver.error, ECHILD, "cuda: fork() came while it was opened, it does not work in the child");
+        atomic_store_explicit(&driver.done, true, memory_order_relaxed);
+    }
+    driver.lock = (yk_mutex){0};
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, child_begins);
+}
+
 int yk_cuda_load(yk_error *e)
 {
     /* Pairs with the release in open_once(). */

@@ -27,13 +27,14 @@ enum nvrtc_result { OK = 0, OUT_OF_MEMORY = 1, INVALID_OPTION = 5, COMPILATION =
     X(nvrtcGetPTX, (struct nvrtc_program *p, char *ret))
 
 #define FIELD(name, parameters) int(*name) parameters;
-/* Written under lock, once each; read by who has seen them written under it. */
+/* Written under lock, once each but for identity; read by who has seen them written under it. */
 static struct {
     yk_mutex lock;
     bool looked, opened;
     int found, usable; /* 0 or a negative code */
     yk_cuda_library library;
-    char identity[PATH_MAX + 200];
+    char identities[2][PATH_MAX + 200]; /* as it was found; as another was opened */
+    const char *identity;               /* one of them */
     yk_error error;
     NVRTC_CALLS(FIELD)
     int archs[64], arch_count;
@@ -50,29 +51,30 @@ static struct {
 
 /* ---- What identifies it: path, size and time of the library and of what it reads when it compiles ---- */
 
-static void add_file(const char *path)
+static void add_file(char *identity, const char *path)
 {
     struct stat st = {0};
-    size_t n = strlen(nvrtc.identity);
+    size_t n = strlen(identity);
     if (stat(path, &st) == 0)
-        snprintf(nvrtc.identity + n, sizeof nvrtc.identity - n, " %lld %lld.%ld", (long long)st.st_size,
+        snprintf(identity + n, sizeof nvrtc.identities[0] - n, " %lld %lld.%ld", (long long)st.st_size,
                  (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
 }
 
-static void identify(void)
+static void identify(char *identity)
 {
     char pattern[PATH_MAX];
     glob_t found;
     const char *slash = strrchr(nvrtc.library.path, '/');
-    snprintf(nvrtc.identity, sizeof nvrtc.identity, "%s", nvrtc.library.path);
-    add_file(nvrtc.library.path);
+    snprintf(identity, sizeof nvrtc.identities[0], "%s", nvrtc.library.path);
+    add_file(identity, nvrtc.library.path);
     snprintf(pattern, sizeof pattern, "%.*s/libnvrtc-builtins.so*", slash ? (int)(slash - nvrtc.library.path) : 0,
              nvrtc.library.path);
     if (slash && glob(pattern, 0, NULL, &found) == 0) {
         for (size_t i = 0; i < found.gl_pathc && i < 4; i++)
-            add_file(found.gl_pathv[i]);
+            add_file(identity, found.gl_pathv[i]);
         globfree(&found);
     }
+    nvrtc.identity = identity;
 }
 
 int yk_nvrtc_identity(const char **ret, yk_error *e)
@@ -81,17 +83,14 @@ int yk_nvrtc_identity(const char **ret, yk_error *e)
     if (!nvrtc.looked) {
         nvrtc.found = yk_cuda_library_find(&nvrtc.library, &nvrtc.error);
         if (nvrtc.found == 0)
-            identify();
+            identify(nvrtc.identities[0]);
         nvrtc.looked = true;
     }
-    yk_mutex_unlock(&nvrtc.lock);
-    if (nvrtc.found < 0) {
-        if (e)
-            *e = nvrtc.error;
-        return nvrtc.found;
-    }
     *ret = nvrtc.identity;
-    return 0;
+    yk_mutex_unlock(&nvrtc.lock);
+    if (nvrtc.found < 0 && e)
+        *e = nvrtc.error;
+    return nvrtc.found;
 }
 
 void yk_nvrtc_describe(yk_buf *out)
@@ -115,12 +114,30 @@ static int open_it(void)
     int err = yk_cuda_library_open(&nvrtc.library, entries, YK_COUNT_OF(entries), &nvrtc, &nvrtc.error);
     if (err < 0)
         return err;
+    if (nvrtc.library.failures > 0)
+        identify(nvrtc.identities[1]);
     int count = 0;
     if (nvrtc.nvrtcGetNumSupportedArchs(&count) != OK || count < 1 || count > (int)YK_COUNT_OF(nvrtc.archs) ||
         nvrtc.nvrtcGetSupportedArchs(nvrtc.archs) != OK)
         return yk_errorf(&nvrtc.error, ENOPKG, "cuda: %s does not say for which devices it compiles", nvrtc.library.path);
     nvrtc.arch_count = count;
     return 0;
+}
+
+/* In a child the lock may be another thread's of the parent, which was looking for the compiler or opening it. */
+static void child_begins(void)
+{
+    if (atomic_load_explicit(&nvrtc.lock.word, memory_order_relaxed) && !nvrtc.opened) {
+        nvrtc.usable = yk_errorf(&nvrtc.error, ECHILD, "cuda: no compiler: fork() came while it was opened");
+        nvrtc.found = nvrtc.looked ? nvrtc.found : nvrtc.usable;
+        nvrtc.looked = nvrtc.opened = true;
+    }
+    nvrtc.lock = (yk_mutex){0};
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, child_begins);
 }
 
 static int ensure_open(yk_error *e)
@@ -238,19 +255,15 @@ static int get(struct nvrtc_program *p, int (*ask_size)(struct nvrtc_program *p,
     return result;
 }
 
-/* The line of the log that says most: the first with "error" in it. */
 static int failed(const yk_build_source *source, int result, yk_binary *b, yk_error *e)
 {
-    const char *log = yk_buf_str(&b->log), *line = strstr(log, "error");
-    while (line && line > log && line[-1] != '\n')
-        line--;
-    if (!line)
-        line = log;
+    const char *line;
+    const int len = yk_first_error(yk_buf_str(&b->log), &line);
     int err = result == OUT_OF_MEMORY ? -ENOMEM : result == BUILTINS ? -ENOPKG : -EIO;
     if (result == COMPILATION || result == INVALID_OPTION)
         err = -EINVAL;
     return yk_errorf(e, err, "cuda: %s does not compile (nvrtcCompileProgram: %d)%s%.*s", source->name, result,
-                     *line ? ": " : "", (int)YK_MIN(strcspn(line, "\n"), (size_t)300), line);
+                     *line ? ": " : "", YK_MIN(len, 300), line);
 }
 
 static int run(struct nvrtc_program *p, const yk_build_source *source, const options *o, yk_binary *b, yk_error *e)

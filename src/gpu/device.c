@@ -50,22 +50,25 @@ static const yk_gpu_driver *driver_named(const char *name, size_t len)
 
 const char *yoke_driver_error(const char *name)
 {
-    static _Thread_local yk_error e;
+    static _Thread_local yk_error all[DRIVERS + 1]; /* one for each: one line may tell of two */
     const yk_gpu_driver *driver = name ? driver_named(name, strlen(name)) : NULL;
-    e.text[0] = 0;
+    yk_error *e = all;
+    while (e < all + DRIVERS && drivers[e - all] != driver)
+        e++;
+    e->text[0] = 0;
     if (!name)
-        yk_errorf(&e, EINVAL, "no driver is named NULL");
+        yk_errorf(e, EINVAL, "no driver is named NULL");
     else if (!driver)
-        yk_errorf(&e, ENOENT, "no driver is named \"%s\"", name);
-    else if (driver->count(&e) >= 0)
-        e.text[0] = 0;
-    return e.text;
+        yk_errorf(e, ENOENT, "no driver is named \"%s\"", name);
+    else if (driver->count(e) >= 0)
+        e->text[0] = 0;
+    return e->text;
 }
 
 /* ---- From a name to a device ---- */
 
 typedef struct found {
-    const yk_gpu_driver *driver;
+    const yk_gpu_driver *driver; /* NULL: of any, the first GPU that can be opened */
     unsigned index;
 } found;
 
@@ -96,25 +99,28 @@ static int find_in(const yk_gpu_driver *driver, const char *arg, found *ret, yk_
     return index < 0 ? index : 0;
 }
 
-/* The first device that is a GPU, in the order of the drivers. */
-static int find_gpu(found *ret, yk_error *e)
+static int open_found(yoke_device *dev, const found *f, yk_error *e);
+
+/* The first device that is a GPU and can be opened, in the order of the drivers. The error is that of the first GPU. */
+static int open_gpu(yoke_device *dev, yk_error *e)
 {
+    int err = 0;
     for (unsigned d = 0; d < DRIVERS; d++) {
         int count = drivers[d]->count(NULL);
         for (int i = 0; i < count; i++) {
             yoke_device_info info = {0};
             drivers[d]->describe((unsigned)i, &info);
-            if (info.is_gpu) {
-                *ret = (found){drivers[d], (unsigned)i};
+            int one = info.is_gpu ? open_found(dev, &(found){drivers[d], (unsigned)i}, err < 0 ? NULL : e) : -ENODEV;
+            if (one == 0)
                 return 0;
-            }
+            err = err == 0 && info.is_gpu ? one : err;
         }
     }
-    yk_error cuda = {0}, opencl = {0};
-    snprintf(cuda.text, sizeof cuda.text, "%s", yoke_driver_error("cuda"));
-    snprintf(opencl.text, sizeof opencl.text, "%s", yoke_driver_error("opencl"));
-    return yk_errorf(e, ENODEV, "there is no GPU here: %.200s; %.200s", *cuda.text ? cuda.text : "cuda: none",
-                     *opencl.text ? opencl.text : "OpenCL: only CPUs");
+    if (err < 0)
+        return err;
+    const char *cuda = yoke_driver_error("cuda"), *opencl = yoke_driver_error("opencl");
+    return yk_errorf(e, ENODEV, "there is no GPU here: %.200s; %.200s", *cuda ? cuda : "cuda: none",
+                     *opencl ? opencl : "OpenCL: only CPUs");
 }
 
 /* One name, of len bytes. */
@@ -129,8 +135,9 @@ static int find_one(const char *name, size_t len, found *ret, yk_error *e)
         return yk_errorf(e, ENOENT, "a device's name has at most %zu characters", sizeof text - 1);
     memcpy(text, name, len);
     text[len] = 0;
+    *ret = (found){NULL, 0};
     if (strcmp(text, "gpu") == 0)
-        return find_gpu(ret, e);
+        return 0;
     size_t scheme = strcspn(text, ":");
     const yk_gpu_driver *driver = driver_named(text, scheme);
     if (driver)
@@ -143,14 +150,21 @@ static int find_one(const char *name, size_t len, found *ret, yk_error *e)
                      near ? ", did you mean \"" : "", near ? near : "", near ? "\"" : "");
 }
 
+static int open_one(yoke_device *dev, const char *name, size_t len, yk_error *e)
+{
+    found f;
+    int err = find_one(name, len, &f, e);
+    return err < 0 ? err : f.driver ? open_found(dev, &f, e) : open_gpu(dev, e);
+}
+
 /* Several names with commas between: the first that works. The error is that of the first. */
-static int find(const char *names, found *ret, yk_error *e)
+static int open_names(yoke_device *dev, const char *names, yk_error *e)
 {
     int err = yk_errorf(e, ENOENT, "the name of a device is empty");
     for (bool first = true; *names; first = false) {
         size_t len = strcspn(names, ",");
         yk_error own = {0};
-        int one = find_one(names, len, ret, &own);
+        int one = open_one(dev, names, len, &own);
         if (one == 0)
             return 0;
         if (first) {
@@ -162,32 +176,35 @@ static int find(const char *names, found *ret, yk_error *e)
     return err;
 }
 
-static int find_any(const char *uri, found *ret, yk_error *e)
+static int open_any(yoke_device *dev, const char *uri, yk_error *e)
 {
-    const char *named = uri ? uri : getenv("YOKE_DEVICE");
-    if (named && *named) {
-        int err = find(named, ret, e);
-        if (err < 0 && !uri) {
-            yk_error own = *e;
-            yk_errorf(e, own.code, "YOKE_DEVICE: %.480s", own.text);
-        }
-        return err;
-    }
+    const char *named = getenv("YOKE_DEVICE");
     if (uri)
-        return find(uri, ret, e);
-    return find_gpu(ret, e) == 0 ? 0 : find("cpu", ret, e);
+        return open_names(dev, uri, e);
+    if (!named || !*named)
+        return open_gpu(dev, e) == 0 ? 0 : open_names(dev, "cpu", e);
+    int err = open_names(dev, named, e);
+    if (err < 0) {
+        yk_error own = *e;
+        yk_errorf(e, own.code, "YOKE_DEVICE: %.480s", own.text);
+    }
+    return err;
 }
 
 static int open_found(yoke_device *dev, const found *f, yk_error *e)
 {
     dev->driver = f->driver;
-    dev->info.numa = -1;
+    dev->info = (yoke_device_info){.numa = -1};
     f->driver->describe(f->index, &dev->info);
     dev->memory = yk_memory_open(dev);
     if (!dev->memory)
         return yk_errorf(e, ENOMEM, "no memory");
     int err = f->driver->open(dev, f->index, e);
     dev->opened = err == 0;
+    if (err < 0) {
+        yk_memory_close(dev->memory);
+        dev->memory = NULL;
+    }
     return err;
 }
 
@@ -200,11 +217,8 @@ yoke_device *yoke_device_open(const char *uri)
     if (!dev)
         return &no_device;
     dev->fork_generation = atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
-    found f;
     yk_error e = {0};
-    int err = find_any(uri, &f, &e);
-    if (err == 0)
-        err = open_found(dev, &f, &e);
+    int err = open_any(dev, uri, &e);
     if (err < 0) {
         dev->error = e;
         dev->status = err;
@@ -235,8 +249,6 @@ int yoke_device_close(yoke_device *dev)
         yk_memory_close(dev->memory);
         yk_pinned_close(dev);
         dev->driver->close(dev);
-    } else {
-        free(dev->memory);
     }
     free(dev);
     return err;

@@ -37,10 +37,12 @@ static const yk_executor_type *pool_type(void)
     return t;
 }
 
+static yk_mutex filling;
+YK_HELD_WHILE_FORKING(filling)
+
 /* What the pool does for its jobs, this type does. */
 static void do_as_the_pool(yk_executor_type *type)
 {
-    static yk_mutex filling;
     const yk_executor_type *pool = pool_type();
     yk_mutex_lock(&filling);
     if (!type->submit) {

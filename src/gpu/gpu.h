@@ -42,9 +42,9 @@ typedef struct yk_shape {
     size_t local;                 /* bytes of group memory asked for at the launch */
 } yk_shape;
 
-/* One kind of device. Every call that takes an error fills it when it fails. d->native, s->native and so on are the driver's.
- * Calls may come from any thread, on one stream from one at a time, but for event_mark(), stream_try() and stream_wait(), which
- * the pool of memory also calls for streams of other threads. */
+/* One kind of device. Every call that takes an error fills it when it fails, and then alone. d->native, s->native and so
+ * on are the driver's. Calls may come from any thread, on one stream from one at a time, but for event_mark(), stream_try() and
+ * stream_wait(), which the pool of memory also calls for streams of other threads. */
 typedef struct yk_gpu_driver {
     const char *name;
     /* How many devices, opening the driver at the first call; negative: it cannot be used, e says why. Never crashes,
@@ -73,6 +73,7 @@ typedef struct yk_gpu_driver {
     int (*event_after)(yoke_stream *s, yoke_stream_event *v, yk_error *e);
     int (*event_wait)(yoke_stream_event *v, yk_error *e);
     int (*event_try)(yoke_stream_event *v, yk_error *e);
+    /* Waits for both. */
     int (*event_elapsed)(yoke_stream_event *from, yoke_stream_event *to, int64_t *ret, yk_error *e);
 
     /* to and from: the spans in which dst and src lie, NULL for the host. size > 0. */
@@ -125,18 +126,26 @@ struct yoke_stream {
     yoke_device *dev;
     void *native;
     yoke_stream *next;
-    const char *recent[4];   /* names of the last kernels, for errors that come late */
+    char recent[4][40];      /* names of the last kernels, for errors that come late: copies, for modules may be closed */
     unsigned launches;
+    uint64_t asked;          /* the search for memory that last asked whether it is idle, and what came of it (memory.c) */
+    bool was_idle;
+    yk_mutex late_lock;
+    yk_error late;           /* under it: what others were told of when they asked, for its user; code 0: nothing */
     void *counter;           /* memory of the device that is 0 between reductions, or NULL (primitive_cuda.c) */
     yk_error refused;        /* the first call that was, since the last wait; code 0: none */
     yoke_graph *recording;   /* what is put in it goes there (graph.h), or NULL */
 };
 
+/* marked, at: any thread may ask an event while the user of a stream marks it. */
 struct yoke_stream_event {
     yoke_device *dev;
     void *native;
-    bool marked;
-    int64_t at; /* the CPU's: when */
+    _Atomic bool marked;
+    _Atomic int64_t at;      /* the CPU's: when */
+    yk_mutex lock;           /* of what follows: the stream's last kernels when it was marked */
+    char recent[4][40];
+    unsigned launches;
 };
 
 /* 0, or the code for which nothing can be done with dev: status, -ECHILD, or -EINVAL for NULL. */
@@ -206,11 +215,20 @@ void yk_pinned_close(yoke_device *dev);
 
 /* As yoke_stream_wait(), but what was refused before is neither told nor forgotten: for calls that wait for work of their own. */
 int yk_stream_settle(yoke_stream *s);
-/* Whether all that was put in it has been done; false as well when it failed. */
+/* Before each launch: notes the kernel's name. */
+static inline void yk_stream_note(yoke_stream *s, const char *name)
+{
+    char *to = s->recent[s->launches++ % YK_COUNT_OF(s->recent)];
+    size_t n = strnlen(name, sizeof s->recent[0] - 1);
+    memcpy(to, name, n);
+    to[n] = '\0';
+}
+/* Whether all that was put in it has been done; false as well when it failed, which its user's next wait tells. */
 bool yk_stream_is_idle(yoke_stream *s);
 bool yk_streams_are_idle(yoke_device *dev);
-/* Until all that is in any stream of dev has been done. What went wrong there is told by their own waits. */
-int yk_streams_wait(yoke_device *dev);
+/* Until all that is in any stream of dev now has been done, without holding dev's lock meanwhile if it can. What went wrong
+ * there is told by their users' next waits. */
+void yk_streams_wait(yoke_device *dev);
 /* What is put in s from now on waits for what is in `first` now; NULL: in every other stream. */
 int yk_stream_after_stream(yoke_stream *s, yoke_stream *first, yk_error *e);
 /* Closes those that the user left open. 0 or the first error of their waits. */

@@ -3,9 +3,10 @@
  * to read a file less than one.
  *
  * The key stands for all that decides what the compiler makes: text, options, name, the device's capability, and the
- * compiler. What the driver makes of PTX is not kept here, but by the driver. A file holds its own hash, is written
- * under another name and renamed; one that is cut off or was changed is as good as none, and is written again. So
- * nothing need wait for the disk, and processes that compile the same at the same time do not disturb each other. */
+ * compiler. A text that reads files is not kept, for they may change. What the driver makes of PTX is not kept here,
+ * but by the driver. A file holds its own hash, is written under another name and renamed; one that is cut off or was
+ * changed is as good as none, and is written again. So nothing need wait for the disk, and processes that compile the
+ * same at the same time do not disturb each other. */
 #include "gpu/image_cache.h"
 #include "base/sha256.h"
 #include "task/module.h"
@@ -33,9 +34,26 @@ void yk_binary_done(yk_binary *b)
     yk_buf_done(&b->numbers);
 }
 
-void yk_image_key(const yk_build_source *source, const char *compiler, char ret[65])
+int yk_first_error(const char *log, const char **ret)
+{
+    const char *found = strstr(log, "error");
+    while (found && found > log && found[-1] != '\n')
+        found--;
+    *ret = found ? found : log;
+    return (int)strcspn(*ret, "\n");
+}
+
+/* The word is enough: yoke's own texts are without it, and "-include", "--include-path" and "#include" all have it. */
+static bool reads_files(const yk_build_source *source)
+{
+    return strstr(source->text, "include") || strstr(source->options, "include") || strstr(source->options, "-I");
+}
+
+bool yk_image_key(const yk_build_source *source, const char *compiler, char ret[65])
 {
     yk_sha256 h;
+    if (reads_files(source))
+        return false;
     yk_sha256_init(&h);
     yk_sha256_add_text(&h, MAGIC);
     yk_sha256_add_text(&h, source->text);
@@ -44,6 +62,7 @@ void yk_image_key(const yk_build_source *source, const char *compiler, char ret[
     yk_sha256_add_text(&h, compiler);
     yk_sha256_add(&h, &source->capability, sizeof source->capability);
     yk_sha256_hex(&h, ret);
+    return true;
 }
 
 static void hash_of(const char *file, size_t len, char ret[65])

@@ -19,8 +19,12 @@ typedef struct yk_binary {
 
 void yk_binary_done(yk_binary *b);
 
-/* 64 digits and a NUL: stands for source, device and compiler. */
-void yk_image_key(const yk_build_source *source, const char *compiler, char ret[65]);
+/* The line of a compiler's log that says most: the first with "error" in it, else the first. Returns its length. */
+int yk_first_error(const char *log, const char **ret);
+
+/* 64 digits and a NUL: stands for source, device and compiler. False: it may read files that the key knows nothing of, by an
+ * #include or an option, so that what comes of it must not be kept. */
+bool yk_image_key(const yk_build_source *source, const char *compiler, char ret[65]);
 /* Whether it was there and whole. In every case b is to be done with. */
 bool yk_image_cache_read(const char key[65], yk_binary *b);
 /* Keeps it if that is possible; nobody needs to know if it is not. */

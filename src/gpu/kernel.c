@@ -1,16 +1,19 @@
 /* kernel: kernels enter from constructors, are built for a device when they first meet it, and are launched.
  *
- * What is built stands in a table of the device by the kernel's number, which never changes and is never given
- * again: a launch reads it without a lock. The table is of parts of 64 that come when they are needed. A text
- * that did not compile stays refused. */
+ * What is built stands in a table of the device by the kernel's number, which the kernel has as long as its module is
+ * loaded: a launch reads it without a lock. The table is of parts of 64 that come when they are needed. A text
+ * that did not compile stays refused. A kernel that goes takes along what was built of it for every open device. */
 #include "gpu/graph.h"
+#include "gpu/image_cache.h"
 #include "gpu/kernel.h"
 #include <stdlib.h>
 
 enum { PART = 64, PARTS = 256 };
 
-/* Written under dev->lock, read by anyone. */
+/* parts: written under dev->lock, read by anyone; one is taken out of them when its kernel goes. */
 struct yk_images {
+    yoke_device *dev;
+    struct yk_images *next;
     _Atomic(yk_ready *) *_Atomic parts[PARTS];
 };
 
@@ -18,15 +21,42 @@ static struct {
     yk_mutex lock; /* guards the rest, and `next` of all in it */
     yoke_kernel *kernels;
     yk_device_code *codes;
-    uint32_t numbers;
+    uint64_t taken[PARTS]; /* a bit for each number, 64 in each */
 } known;
+YK_HELD_WHILE_FORKING(known.lock)
+
+/* The tables of all open devices for which something was built. */
+static struct {
+    yk_mutex lock; /* guards the rest; held while images are unloaded */
+    struct yk_images *first;
+    _Atomic bool process_ends; /* without the lock: no driver is called any more, nor waited for who is in one */
+} tables;
 
 /* ---- What there is ---- */
+
+/* The lowest that is free; beyond all tables when none is. */
+static uint32_t take_number(void)
+{
+    uint32_t part = 0;
+    while (part < PARTS && known.taken[part] == UINT64_MAX)
+        part++;
+    if (part == PARTS)
+        return PART * PARTS;
+    uint32_t bit = (uint32_t)__builtin_ctzll(~known.taken[part]);
+    known.taken[part] |= UINT64_C(1) << bit;
+    return part * PART + bit;
+}
+
+static void give_number(uint32_t id)
+{
+    if (id < PART * PARTS)
+        known.taken[id / PART] &= ~(UINT64_C(1) << id % PART);
+}
 
 void yk_kernel_add(yoke_kernel *k)
 {
     yk_mutex_lock(&known.lock);
-    k->id = known.numbers++;
+    k->id = take_number();
     k->next = known.kernels;
     known.kernels = k;
     yk_mutex_unlock(&known.lock);
@@ -34,12 +64,16 @@ void yk_kernel_add(yoke_kernel *k)
         yk_kernel_make_task(k);
 }
 
+static void forget_built(const yoke_kernel *k);
+
 void yk_kernel_remove(yoke_kernel *k)
 {
+    forget_built(k);
     yk_mutex_lock(&known.lock);
     for (yoke_kernel **at = &known.kernels; *at; at = &(*at)->next)
         if (*at == k) {
             *at = k->next;
+            give_number(k->id);
             break;
         }
     yk_mutex_unlock(&known.lock);
@@ -64,23 +98,16 @@ void yk_device_code_remove(yk_device_code *c)
     yk_mutex_unlock(&known.lock);
 }
 
-const yk_device_code *yk_device_code_at(const yoke_kernel *k, unsigned number)
+const yk_device_code *yk_device_code_after(const yoke_kernel *k, const yk_device_code *before)
 {
-    const yk_device_code *found = NULL, *best;
+    const yk_device_code *best = NULL;
     yk_mutex_lock(&known.lock);
-    for (unsigned i = 0; i <= number; i++, found = best) {
-        best = NULL; /* the first after `found` */
-        for (const yk_device_code *c = known.codes; c; c = c->next)
-            if (c->unit == k->unit && c->number < k->number && (!found || c->number > found->number)
-                && (!best || c->number < best->number))
-                best = c;
-        if (!best) {
-            found = NULL;
-            break;
-        }
-    }
+    for (const yk_device_code *c = known.codes; c; c = c->next)
+        if (c->unit == k->unit && c->number < k->number && (!before || c->number > before->number)
+            && (!best || c->number < best->number))
+            best = c;
     yk_mutex_unlock(&known.lock);
-    return found;
+    return best;
 }
 
 yoke_kernel *yk_kernels(void)
@@ -93,25 +120,14 @@ yoke_kernel *yk_kernels(void)
 
 /* ---- Building ---- */
 
-/* The first line of a compiler's log that has an error, without what follows; else its first line. */
-static void first_error(const char *log, const char **line, size_t *len)
-{
-    const char *found = strstr(log, "error");
-    while (found && found > log && found[-1] != '\n')
-        found--;
-    *line = found ? found : log;
-    *len = strcspn(*line, "\n");
-}
-
 static int explain(const yoke_device *dev, const yoke_kernel *k, yk_buf *log, yk_error *e)
 {
     const char *line;
-    size_t len;
     if (e->code != -EINVAL || log->len == 0)
         return e->code;
-    first_error(yk_buf_str(log), &line, &len);
+    const int len = yk_first_error(yk_buf_str(log), &line);
     return yk_errorf(e, EINVAL, "kernel %.60s (%.100s:%u) does not compile for %.30s: %.*s", k->name, k->file, k->line,
-                     dev->info.uri, (int)YK_MIN(len, 250), line);
+                     dev->info.uri, YK_MIN(len, 250), line);
 }
 
 static int find_functions(yoke_device *dev, const yoke_kernel *k, yk_ready *r)
@@ -176,38 +192,90 @@ static void free_ready(yoke_device *dev, yk_ready *r)
     free(r);
 }
 
+/* dev's table, made if need be; NULL when there is no memory. */
+static struct yk_images *table_of(yoke_device *dev)
+{
+    yk_mutex_lock(&tables.lock);
+    struct yk_images *t = dev->images;
+    if (!t && (t = yk_sys.calloc(1, sizeof *t))) {
+        t->dev = dev;
+        t->next = tables.first;
+        tables.first = t;
+        __atomic_store_n(&dev->images, t, __ATOMIC_RELEASE); /* pairs with the acquire in place_in() */
+    }
+    yk_mutex_unlock(&tables.lock);
+    return t;
+}
+
 /* The place of k in dev's table; NULL when there is no memory. dev->lock is held. */
 static _Atomic(yk_ready *) *place_of(yoke_device *dev, const yoke_kernel *k)
 {
-    if (!dev->images) /* pairs with the acquire in look_up() */
-        __atomic_store_n(&dev->images, yk_sys.calloc(1, sizeof *dev->images), __ATOMIC_RELEASE);
-    if (!dev->images || k->id >= PART * PARTS)
-        return NULL;
     _Atomic(yk_ready *) *part = atomic_load_explicit(&dev->images->parts[k->id / PART], memory_order_relaxed);
     if (!part) {
         part = yk_sys.calloc(PART, sizeof *part);
-        /* Pairs with the acquire in look_up(): it is empty before it is seen. */
+        /* Pairs with the acquire in place_in(): it is empty before it is seen. */
         atomic_store_explicit(&dev->images->parts[k->id / PART], part, memory_order_release);
     }
     return part ? part + k->id % PART : NULL;
 }
 
-static const yk_ready *look_up(yoke_device *dev, const yoke_kernel *k)
+/* The place of k in a table, NULL when there is none. */
+static _Atomic(yk_ready *) *place_in(struct yk_images *images, const yoke_kernel *k)
 {
-    /* Pair with the releases in place_of() and keep(). */
-    struct yk_images *images = __atomic_load_n(&dev->images, __ATOMIC_ACQUIRE);
     if (YK_UNLIKELY(!images || k->id >= PART * PARTS))
         return NULL;
+    /* Pairs with the release in place_of(). */
     _Atomic(yk_ready *) *part = atomic_load_explicit(&images->parts[k->id / PART], memory_order_acquire);
-    return YK_LIKELY(part) ? atomic_load_explicit(part + k->id % PART, memory_order_acquire) : NULL;
+    return YK_LIKELY(part) ? part + k->id % PART : NULL;
+}
+
+static const yk_ready *look_up(yoke_device *dev, const yoke_kernel *k)
+{
+    /* Pair with the releases in table_of() and keep(). */
+    _Atomic(yk_ready *) *place = place_in(__atomic_load_n(&dev->images, __ATOMIC_ACQUIRE), k);
+    return YK_LIKELY(place) ? atomic_load_explicit(place, memory_order_acquire) : NULL;
+}
+
+/* The module of k is closed: nobody launches it any more. */
+static void forget_built(const yoke_kernel *k)
+{
+    if (atomic_load_explicit(&tables.process_ends, memory_order_relaxed))
+        return;
+    yk_mutex_lock(&tables.lock);
+    for (struct yk_images *t = tables.first; t; t = t->next) {
+        _Atomic(yk_ready *) *place = place_in(t, k);
+        if (place)
+            free_ready(t->dev, atomic_exchange_explicit(place, NULL, memory_order_acquire)); /* pairs with keep() */
+    }
+    yk_mutex_unlock(&tables.lock);
+}
+
+/* Before the destructors of modules, after which drivers may be gone. */
+static void note_end(void)
+{
+    atomic_store_explicit(&tables.process_ends, true, memory_order_relaxed);
+}
+
+/* The devices are the parent's. */
+static void child_begins(void)
+{
+    tables.lock = (yk_mutex){0};
+    tables.first = NULL;
+}
+
+static __attribute__((constructor)) void watch_process(void)
+{
+    atexit(note_end);
+    pthread_atfork(NULL, NULL, child_begins);
 }
 
 /* Two threads may build at a time; the first that is done counts. */
 static const yk_ready *keep(yoke_device *dev, const yoke_kernel *k, yk_ready *r, yk_error *e)
 {
     yk_ready *there = NULL;
+    struct yk_images *table = table_of(dev);
     yk_mutex_lock(&dev->lock);
-    _Atomic(yk_ready *) *place = place_of(dev, k);
+    _Atomic(yk_ready *) *place = table ? place_of(dev, k) : NULL;
     /* Pairs with the acquire in look_up(): all of r is seen with it. */
     bool kept = place && atomic_compare_exchange_strong_explicit(place, &there, r, memory_order_acq_rel, memory_order_acquire);
     yk_mutex_unlock(&dev->lock);
@@ -223,6 +291,10 @@ const yk_ready *yk_kernel_ready(yoke_device *dev, yoke_kernel *k, yk_error *e)
     const yk_ready *there = look_up(dev, k);
     if (YK_LIKELY(there))
         return there;
+    if (k->id >= PART * PARTS) {
+        yk_errorf(e, ENOSPC, "kernel %s: there are %d kernels already: close modules", k->name, PART * PARTS);
+        return NULL;
+    }
     yk_ready *r = yk_sys.calloc(1, sizeof *r);
     if (!r) {
         yk_errorf(e, ENOMEM, "kernel %s: no memory", k->name);
@@ -251,6 +323,13 @@ int yk_prepare(yoke_device *dev, yoke_kernel *k)
 
 void yk_images_close(yoke_device *dev)
 {
+    yk_mutex_lock(&tables.lock);
+    for (struct yk_images **at = &tables.first; *at; at = &(*at)->next)
+        if (*at == dev->images) {
+            *at = dev->images->next;
+            break;
+        }
+    yk_mutex_unlock(&tables.lock);
     for (size_t i = 0; dev->images && i < PARTS; i++) {
         _Atomic(yk_ready *) *part = atomic_load_explicit(&dev->images->parts[i], memory_order_relaxed);
         for (size_t j = 0; part && j < PART; j++)
@@ -318,7 +397,7 @@ int yk_kernel_check_host(const yoke_stream *s, const yoke_kernel *k, const void 
 int yk_kernel_launch(yoke_stream *s, const char *name, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args,
                      unsigned count, yk_error *e)
 {
-    s->recent[s->launches++ % YK_COUNT_OF(s->recent)] = name;
+    yk_stream_note(s, name);
     return yk_put_launch(s, f, shape, args, count, e);
 }
 

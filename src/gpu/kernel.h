@@ -92,8 +92,8 @@ void yk_text_aligned(const yoke_kernel *k, const yk_plan *plan, yk_buf *to);
 const char *yk_text_type(const yk_machine *t, const char *type);
 extern const char yk_dialect_cuda[], yk_dialect_cuda_atomics[], yk_dialect_opencl[], yk_dialect_opencl_atomics[];
 
-/* The device codes of k's file that stand before k, in order: the number-th, or NULL. */
-const yk_device_code *yk_device_code_at(const yoke_kernel *k, unsigned number);
+/* The device codes of k's file that stand before k, in order: the first behind `before` (NULL: of all), or NULL. */
+const yk_device_code *yk_device_code_after(const yoke_kernel *k, const yk_device_code *before);
 /* All kernels, from a lock-free list that only grows while modules are loaded. */
 yoke_kernel *yk_kernels(void);
 
@@ -118,7 +118,7 @@ int yk_kernel_args(const yoke_stream *s, const yoke_kernel *k, const void *args,
 int yk_kernel_check_host(const yoke_stream *s, const yoke_kernel *k, const void *args, yk_error *e);
 /* How many groups n elements are for, of a kernel of this plan: on a CPU, few. 0: more than a launch can have. */
 unsigned yk_kernel_groups(const yoke_device *dev, const yk_plan *plan, long n);
-/* Launches, and notes the name, which must stay as long as the stream. */
+/* Launches, and notes the name. */
 int yk_kernel_launch(yoke_stream *s, const char *name, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args,
                      unsigned count, yk_error *e);
 /* Records what the CPU is to do: fn gets a yk_kernel_later. Returns a code, which the device keeps. */

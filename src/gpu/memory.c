@@ -5,24 +5,34 @@
  * block remembers the stream in whose order it was freed: work that is put in that stream later may use it at once, since the
  * stream itself keeps the order. For another stream it is taken only if there is nothing else; then that stream first waits
  * for the one. Who allocates outside of any stream gets a block that nobody uses any more. When the driver has no memory
- * left, what is kept is given back to it, the largest first, and it is asked once more. */
+ * left, what is kept is given back to it, the largest first, and it is asked once more.
+ *
+ * Nothing waits for the device under the lock: who must wait lets go of it, and the blocks that were free before have then
+ * been come past by everybody (`freed`). */
 #include "gpu/gpu.h"
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SMALLEST = 512, CLASSES = 16 * 64, BUCKETS = 64 };
+enum { SMALLEST = 512, CLASSES = 16 * 64 };
 
 typedef struct block {
-    yk_span span;
-    struct block *next;     /* of the free ones in its class, or of the used ones in its bucket */
+    yk_span span;           /* first: what yk_span_of() finds is the block */
+    struct block *next;     /* of the free ones in its class, or of the used ones */
+    struct block *before;   /* of the used ones */
     yoke_stream *freed_in;  /* NULL: in no stream's order, as of all of them */
+    uint64_t freed;         /* the number of the free */
+    bool used;
     bool idle;              /* nobody uses it any more */
     unsigned class;
 } block;
 
 typedef struct yk_memory {
     yk_mutex lock;
-    block *free[CLASSES], *used[BUCKETS];
+    block *free[CLASSES], *used;
+    uint64_t frees;
+    uint64_t search;     /* the number of the one under way */
+    uint64_t asked;      /* in which it was asked whether all streams are idle, and what came of it */
+    bool were_idle;
     yoke_device_memory stats;
 } yk_memory;
 
@@ -46,12 +56,14 @@ struct yk_memory *yk_memory_open(yoke_device *dev)
     return yk_sys.calloc(1, sizeof(yk_memory));
 }
 
-static unsigned bucket_of(const void *p)
-{
-    return (unsigned)((uintptr_t)p >> 9) % BUCKETS;
-}
-
 /* ---- To and from the driver ---- */
+
+/* What a block of the class has: less than the class allows where the driver gives no more in one piece. */
+static size_t block_size(const yoke_device *dev, unsigned class)
+{
+    size_t size = yk_class_size(class);
+    return dev->info.largest > 0 ? YK_MIN(size, dev->info.largest) : size;
+}
 
 static block *block_from_driver(yoke_device *dev, unsigned class, yk_error *e)
 {
@@ -60,7 +72,7 @@ static block *block_from_driver(yoke_device *dev, unsigned class, yk_error *e)
         yk_errorf(e, ENOMEM, "no memory");
         return NULL;
     }
-    *b = (block){.class = class, .span = {.size = yk_class_size(class), .dev = dev}, .idle = true};
+    *b = (block){.class = class, .span = {.size = block_size(dev, class), .dev = dev}, .idle = true};
     if (dev->driver->take(dev, &b->span, e) < 0) {
         free(b);
         return NULL;
@@ -83,17 +95,33 @@ static void block_to_driver(yoke_device *dev, block *b)
     free(b);
 }
 
-/* Gives free blocks back, the largest first, until `wanted` bytes have been; waits until nobody uses them. Whether there were
- * any. */
+/* Lets go of the lock until all streams have come past what is in them now. Blocks that were freed up to the number that it
+ * returns are idle then. */
+static uint64_t wait_unlocked(yoke_device *dev)
+{
+    yk_memory *m = dev->memory;
+    uint64_t frees = m->frees;
+    yk_mutex_unlock(&m->lock);
+    yk_streams_wait(dev);
+    yk_mutex_lock(&m->lock);
+    return frees;
+}
+
+/* Gives free blocks back, the largest first, until `wanted` bytes have been; waits until nobody uses them, without the lock.
+ * Whether there were any. */
 static bool give_back(yoke_device *dev, size_t wanted)
 {
     yk_memory *m = dev->memory;
     size_t given = 0;
-    yk_streams_wait(dev);
+    uint64_t past = wait_unlocked(dev);
     for (unsigned class = CLASSES; class-- > 0 && given < wanted;)
-        while (m->free[class] && given < wanted) {
-            block *b = m->free[class];
-            m->free[class] = b->next;
+        for (block **at = &m->free[class]; *at && given < wanted;) {
+            block *b = *at;
+            if (!b->idle && b->freed > past) { /* meanwhile: somebody may use it */
+                at = &b->next;
+                continue;
+            }
+            *at = b->next;
             given += b->span.size;
             block_to_driver(dev, b);
         }
@@ -102,12 +130,26 @@ static bool give_back(yoke_device *dev, size_t wanted)
 
 /* ---- Free blocks ---- */
 
+/* Whether whoever freed b has come past that. A search for a block asks a stream once, however many blocks are its. */
+static bool has_come_past(yoke_device *dev, const block *b)
+{
+    yk_memory *m = dev->memory;
+    yoke_stream *s = b->freed_in;
+    uint64_t *asked = s ? &s->asked : &m->asked;
+    bool *answer = s ? &s->was_idle : &m->were_idle;
+    if (*asked != m->search) {
+        *asked = m->search;
+        *answer = s ? yk_stream_is_idle(s) : yk_streams_are_idle(dev);
+    }
+    return *answer;
+}
+
 /* How good it is for s: 3 nobody uses it; 2 the order of s is enough; 1 s must wait for another stream; 0 not to be had
  * without waiting here and now. */
 static int fitness(yoke_device *dev, block *b, yoke_stream *s)
 {
     if (!b->idle && b->freed_in != s)
-        b->idle = b->freed_in ? yk_stream_is_idle(b->freed_in) : yk_streams_are_idle(dev);
+        b->idle = has_come_past(dev, b);
     return b->idle ? 3 : !s ? 0 : b->freed_in == s ? 2 : 1;
 }
 
@@ -117,6 +159,7 @@ static block *take_free(yoke_device *dev, unsigned class, yoke_stream *s, int le
     yk_memory *m = dev->memory;
     block **best = NULL;
     int best_fitness = least - 1;
+    m->search++;
     for (block **at = &m->free[class]; *at && best_fitness < (s ? 2 : 3); at = &(*at)->next) {
         int fit = fitness(dev, *at, s);
         if (fit > best_fitness) {
@@ -136,7 +179,11 @@ static int settle(yoke_device *dev, block *b, yoke_stream *s, yk_error *e)
 {
     if (b->idle || (s && b->freed_in == s))
         return 0;
-    return s ? yk_stream_after_stream(s, b->freed_in, e) : yk_streams_wait(dev);
+    if (s)
+        return yk_stream_after_stream(s, b->freed_in, e);
+    wait_unlocked(dev); /* nobody else has b */
+    b->idle = true;
+    return 0;
 }
 
 static block *take_block(yoke_device *dev, unsigned class, yoke_stream *s, yk_error *e)
@@ -150,7 +197,7 @@ static block *take_block(yoke_device *dev, unsigned class, yoke_stream *s, yk_er
     if (!b && e->code == -ENOMEM) {
         b = take_free(dev, class, s, 0); /* one that must be waited for */
         m->stats.reused += b != NULL;
-        if (!b && give_back(dev, yk_class_size(class)))
+        if (!b && give_back(dev, block_size(dev, class)))
             b = block_from_driver(dev, class, e);
         if (!b && e->code == -ENOMEM && give_back(dev, SIZE_MAX))
             b = block_from_driver(dev, class, e);
@@ -158,14 +205,49 @@ static block *take_block(yoke_device *dev, unsigned class, yoke_stream *s, yk_er
     return b;
 }
 
+/* ---- Used blocks ---- */
+
+static void use(yk_memory *m, block *b)
+{
+    b->used = true;
+    b->before = NULL;
+    b->next = m->used;
+    if (b->next)
+        b->next->before = b;
+    m->used = b;
+}
+
+/* The used block of dev that begins at p, off the list; NULL: there is none. */
+static block *take_used(yoke_device *dev, const void *p)
+{
+    block *b = (block *)(uintptr_t)yk_span_of(p); /* all spans are of blocks */
+    if (!b || b->span.dev != dev || b->span.base != p || !b->used)
+        return NULL;
+    *(b->before ? &b->before->next : &dev->memory->used) = b->next;
+    if (b->next)
+        b->next->before = b->before;
+    b->used = false;
+    return b;
+}
+
 /* ---- What streams and devices call ---- */
+
+/* What no device has, or this one never gives, is refused before anything that is kept goes back. */
+static int refuse_size(const yoke_device *dev, size_t size, yk_error *e)
+{
+    if (size > YK_MOST_BYTES)
+        return yk_errorf(e, ENOMEM, "%zu bytes are more than any device has", size);
+    if (dev->info.largest > 0 && size > dev->info.largest)
+        return yk_errorf(e, ENOMEM, "%s: %zu bytes are asked for, it gives at most %zu in one piece", dev->info.uri, size,
+                         dev->info.largest);
+    return 0;
+}
 
 void *yk_memory_alloc(yoke_device *dev, yoke_stream *s, size_t size)
 {
     yk_memory *m = dev->memory;
     yk_error e = {0};
-    if (size > YK_MOST_BYTES) {
-        yk_errorf(&e, ENOMEM, "%zu bytes are more than any device has", size);
+    if (refuse_size(dev, size, &e) < 0) {
         yk_device_fail(dev, s, &e);
         return NULL;
     }
@@ -177,9 +259,7 @@ void *yk_memory_alloc(yoke_device *dev, yoke_stream *s, size_t size)
         b = NULL;
     }
     if (b) {
-        block **list = &m->used[bucket_of(b->span.base)];
-        b->next = *list;
-        *list = b;
+        use(m, b);
         m->stats.allocs++;
         m->stats.blocks++;
         m->stats.used += b->span.size;
@@ -200,13 +280,10 @@ void yk_memory_free(yoke_device *dev, yoke_stream *s, void *p)
 {
     yk_memory *m = dev->memory;
     yk_mutex_lock(&m->lock);
-    block **at = &m->used[bucket_of(p)];
-    while (*at && (*at)->span.base != p)
-        at = &(*at)->next;
-    block *b = *at;
+    block *b = take_used(dev, p);
     if (b) {
-        *at = b->next;
         b->freed_in = s;
+        b->freed = ++m->frees;
         b->idle = s ? yk_stream_is_idle(s) : yk_streams_are_idle(dev);
         b->next = m->free[b->class];
         m->free[b->class] = b;
@@ -260,8 +337,8 @@ void yk_memory_close(struct yk_memory *m)
 {
     if (!m)
         return;
-    for (unsigned i = 0; i < CLASSES + BUCKETS; i++) {
-        block *b = i < CLASSES ? m->free[i] : m->used[i - CLASSES];
+    for (unsigned i = 0; i <= CLASSES; i++) {
+        block *b = i < CLASSES ? m->free[i] : m->used;
         while (b) {
             block *next = b->next;
             block_to_driver(b->span.dev, b);

@@ -110,8 +110,9 @@ int yk_cl_build_program(const yoke_device *d, const char *text, const char *opti
         yk_buf_done(&all);
         return yk_errorf(e, -ENOMEM, "%s: no memory to build %s", d->info.uri, name);
     }
-    if (!c->keeps_programs) {
-        yk_image_key(&(yk_build_source){.text = text, .options = all.ptr, .name = name}, c->builder, key);
+    const yk_build_source source = {.text = text, .options = all.ptr, .name = name};
+    const bool keeps = !c->keeps_programs && yk_image_key(&source, c->builder, key);
+    if (keeps) {
         void *program = read_program(c, key, all.ptr, log);
         if (program) {
             *ret = program;
@@ -121,7 +122,7 @@ int yk_cl_build_program(const yoke_device *d, const char *text, const char *opti
     }
     int err = from_text(d, text, all.ptr, name, ret, log, e);
     yk_buf_done(&all);
-    if (err == 0 && !c->keeps_programs)
+    if (err == 0 && keeps)
         write_program(c, key, *ret);
     return err;
 }

@@ -217,7 +217,26 @@ static int look(yk_error *e)
     }
     if (all.status < 0)
         return yk_errorf(e, all.status, "%s", all.error.text);
+    if (all.fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))
+        return yk_errorf(e, -ECHILD, "OpenCL: it was opened before fork(), and its threads are the parent's");
     return 0;
+}
+
+/* In a child the lock may be another thread's of the parent, and then the drivers are open by half for ever. */
+static void child_begins(void)
+{
+    if (atomic_load_explicit(&all.lock.word, memory_order_relaxed) &&
+        !atomic_load_explicit(&all.known, memory_order_relaxed)) {
+        all.status = yk_errorf(&all.error, ECHILD, "OpenCL: fork() came while it was opened, it does not work in the child");
+        all.count = 0;
+        atomic_store_explicit(&all.known, true, memory_order_relaxed);
+    }
+    all.lock = (yk_mutex){0};
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, child_begins);
 }
 
 static int count(yk_error *e)
@@ -248,7 +267,8 @@ static void add_words(words *w, const char *text)
 {
     for (; *text && w->len < sizeof w->text - 2; text++)
         w->text[w->len++] = isalnum((unsigned char)*text) ? (char)tolower((unsigned char)*text) : '\0';
-    w->text[w->len++] = '\0';
+    if (w->len < sizeof w->text)
+        w->text[w->len++] = '\0';
 }
 
 static const char *nth_word(void *ctx, size_t i)
@@ -336,9 +356,6 @@ static int open_device(yoke_device *d, unsigned i, yk_error *e)
         return err;
     if (i >= all.count)
         return yk_errorf(e, -ENOENT, "there is no opencl:%u: OpenCL has %u devices here", i, all.count);
-    if (all.fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))
-        return yk_errorf(e, -ECHILD, "%s: OpenCL was opened before fork(), and its threads are the parent's",
-                         all.list[i].info.uri);
     const entry *from = &all.list[i];
     yk_cl_device *c = yk_sys.calloc(1, sizeof *c);
     if (!c)
@@ -397,9 +414,6 @@ static int take(yoke_device *d, yk_span *span, yk_error *e)
 {
     yk_cl_device *c = d->native;
     int32_t code = 0;
-    if (span->size > d->info.largest && d->info.largest > 0)
-        return yk_errorf(e, -ENOMEM, "%s: %zu bytes are asked for, it gives at most %zu in one piece", d->info.uri,
-                         span->size, d->info.largest);
     void *base = take_base(c, span->size);
     if (!base)
         return yk_errorf(e, -ENOMEM, "%s: no %s for %zu bytes", d->info.uri,

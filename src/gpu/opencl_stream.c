@@ -222,13 +222,15 @@ static int time_of(yoke_stream_event *v, uint64_t *ret, yk_error *e)
     if (!marker)
         return yk_errorf(e, -EINVAL, "%s: an event that was never put in a stream has no time", v->dev->info.uri);
     int32_t code = yk_cl.WaitForEvents(1, &marker);
-    const char *call = "WaitForEvents";
-    if (code == 0) {
+    if (code != 0) {
+        err = yk_cl_wait_fail(e, code, "WaitForEvents", v->dev);
+    } else {
         code = yk_cl.GetEventProfilingInfo(marker, YK_CL_PROFILING_END, sizeof *ret, ret, NULL);
-        call = "GetEventProfilingInfo";
+        if (code != 0)
+            err = yk_cl_fail(e, code, "GetEventProfilingInfo", "%s: the time of an event is not known", v->dev->info.uri);
     }
     yk_cl.ReleaseEvent(marker);
-    return code == 0 ? 0 : yk_cl_fail(e, code, call, "%s: the time of an event is not known", v->dev->info.uri);
+    return err;
 }
 
 int yk_cl_event_elapsed(yoke_stream_event *from, yoke_stream_event *to, int64_t *ret, yk_error *e)

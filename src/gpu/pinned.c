@@ -17,6 +17,7 @@ static struct {
     yk_mutex lock;
     yk_pinned *users;
 } known;
+YK_HELD_WHILE_FORKING(known.lock)
 
 static yk_pinned *pin(yoke_device *dev, size_t size, yk_error *e)
 {

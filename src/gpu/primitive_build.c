@@ -159,7 +159,7 @@ void yk_call_number(yk_primitive_call *c, yk_number type, uint64_t bits)
 static void launch(yk_primitive_call *c, const yk_function *f, const yk_shape *shape)
 {
     if (c->e.code == 0) {
-        c->s->recent[c->s->launches++ % YK_COUNT_OF(c->s->recent)] = c->name;
+        yk_stream_note(c->s, c->name);
         yk_put_launch(c->s, f, shape, c->args, c->count, &c->e);
     }
     c->count = 0;

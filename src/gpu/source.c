@@ -1,10 +1,10 @@
 /* source: texts in a device's own language, for those who have them or want what the dialect of kernels has not. */
 #include "gpu/kernel.h"
-#include <fcntl.h>
+#include "task/module.h"
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <yoke/source.h>
+
+#define FILE_MOST ((size_t)64 << 20)
 
 /* kernels, and next of each, are read and written under lock; the rest stays as it was opened. */
 struct yoke_source {
@@ -50,12 +50,11 @@ static void compile(yoke_source *src, const char *text, const char *options)
 {
     yk_error e = {0};
     yoke_device *dev = src->dev;
-    if (!dev->driver->build)
-        yk_errorf(&e, ENOTSUP, "%s: there is no other language than C: write a YOKE_KERNEL", dev->info.uri);
-    else
-        dev->driver->build(dev, text, options, "source", &src->image, &src->log, &e);
+    int err = !dev->driver->build
+        ? yk_errorf(&e, ENOTSUP, "%s: there is no other language than C: write a YOKE_KERNEL", dev->info.uri)
+        : dev->driver->build(dev, text, options, "source", &src->image, &src->log, &e);
     yk_buf_str(&src->log);
-    if (e.code < 0)
+    if (err < 0)
         fail(src, &e);
 }
 
@@ -77,22 +76,6 @@ yoke_source *yoke_source_open(yoke_device *dev, const char *text, const char *op
     return src;
 }
 
-static int read_file(const char *path, yk_buf *to, yk_error *e)
-{
-    int fd = yk_sys.openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-    ssize_t n = fd < 0 ? -1 : 1;
-    while (n > 0) {
-        char *room = yk_buf_room(to, 65536);
-        n = room ? yk_sys.read(fd, room, 65536) : 0;
-        to->len += n > 0 ? (size_t)n : 0;
-    }
-    int err = n < 0 ? yk_errorf(e, errno, "%s: %s", path, yoke_strerror(-errno)) : 0;
-    if (fd >= 0)
-        close(fd);
-    yk_buf_str(to);
-    return err == 0 && to->failed ? yk_errorf(e, ENOMEM, "%s: no memory", path) : err;
-}
-
 yoke_source *yoke_source_read(yoke_device *dev, const char *path, const char *options)
 {
     yoke_source *src = make(dev);
@@ -100,10 +83,16 @@ yoke_source *yoke_source_read(yoke_device *dev, const char *path, const char *op
     yk_error e = {0};
     if (!src || !is_usable(src))
         return src;
-    if (read_file(path, &text, &e) < 0)
+    int err = yk_read_file(path, FILE_MOST, &text);
+    yk_buf_str(&text);
+    if (err == 0 && text.failed)
+        err = -ENOMEM;
+    if (err < 0) {
+        yk_errorf(&e, err, "%s: %s", path, yoke_strerror(err));
         fail(src, &e);
-    else
+    } else {
         compile(src, text.ptr, options ? options : "");
+    }
     yk_buf_done(&text);
     return src;
 }

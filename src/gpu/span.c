@@ -24,6 +24,7 @@ static yk_mutex changing;
 static _Atomic(span_table *) current;
 static _Atomic size_t count;
 static _Atomic uint32_t sequence;
+YK_HELD_WHILE_FORKING(changing)
 
 /* Every read of a look acquires, every write of a change releases: who has seen any of a change sees that the number is odd.
  * */

@@ -97,6 +97,30 @@ yoke_device *yoke_stream_device(yoke_stream *s)
     return s ? s->dev : NULL;
 }
 
+/* ---- Waits ---- */
+
+/* The pool of memory asks too whether a stream is done, and drivers may tell of an error once: it is kept for the user. */
+static void keep_late(yoke_stream *s, const yk_error *e)
+{
+    yk_mutex_lock(&s->late_lock);
+    if (s->late.code == 0)
+        s->late = *e;
+    yk_mutex_unlock(&s->late_lock);
+}
+
+/* err, or what was kept, unless that says less. */
+static int tell_late(yoke_stream *s, int err, yk_error *e)
+{
+    yk_mutex_lock(&s->late_lock);
+    if (s->late.code != 0 && err != -ENODEV) {
+        *e = s->late;
+        err = e->code;
+    }
+    s->late.code = 0;
+    yk_mutex_unlock(&s->late_lock);
+    return err;
+}
+
 int yk_stream_settle(yoke_stream *s)
 {
     yk_error e = {0};
@@ -104,7 +128,7 @@ int yk_stream_settle(yoke_stream *s)
     if (err == 0 && s->recording)
         return yk_record_refuse(s, "a wait");
     if (err == 0)
-        return done(s->dev, s, s->dev->driver->stream_wait(s, &e), &e);
+        return done(s->dev, s, tell_late(s, s->dev->driver->stream_wait(s, &e), &e), &e);
     if (yk_device_usable(s->dev))
         s->dev->driver->stream_wait(s, &e); /* what still runs must not use memory of the host that the caller now takes back */
     return err;
@@ -125,13 +149,16 @@ int yoke_stream_try(yoke_stream *s)
     int err = yk_device_check(s->dev);
     if (err == 0 && s->recording)
         return yk_record_refuse(s, "the question whether all has been done");
-    return told(s, err < 0 ? err : done(s->dev, s, s->dev->driver->stream_try(s, &e), &e));
+    return told(s, err < 0 ? err : done(s->dev, s, tell_late(s, s->dev->driver->stream_try(s, &e), &e), &e));
 }
 
 bool yk_stream_is_idle(yoke_stream *s)
 {
-    yk_error e;
-    return s->dev->driver->stream_try(s, &e) == 0;
+    yk_error e = {0};
+    int err = s->dev->driver->stream_try(s, &e);
+    if (err < 0 && err != -EAGAIN)
+        keep_late(s, &e);
+    return err == 0;
 }
 
 bool yk_streams_are_idle(yoke_device *dev)
@@ -144,14 +171,69 @@ bool yk_streams_are_idle(yoke_device *dev)
     return idle;
 }
 
-int yk_streams_wait(yoke_device *dev)
+/* What is in one stream, and where it was. */
+typedef struct mark {
+    yoke_stream_event event;
+    yoke_stream *stream;
+} mark;
+
+/* Marks all streams of dev, whose lock is held. NULL, with the number of streams: that cannot be done. */
+static mark *mark_all(yoke_device *dev, size_t *count)
 {
+    const yk_gpu_driver *driver = dev->driver;
+    size_t n = 0;
     yk_error e;
+    for (yoke_stream *s = dev->streams; s; s = s->next)
+        ++*count;
+    mark *marks = *count > 0 ? yk_sys.calloc(*count, sizeof *marks) : NULL;
+    for (yoke_stream *s = dev->streams; marks && s; s = s->next, n++) {
+        marks[n] = (mark){.event = {.dev = dev}, .stream = s};
+        int err = driver->event_open(&marks[n].event, &e);
+        if (err == 0 && driver->event_mark(s, &marks[n].event, &e) == 0)
+            continue;
+        for (size_t i = 0; i < n + (err == 0); i++)
+            driver->event_close(&marks[i].event);
+        free(marks);
+        return NULL;
+    }
+    return marks;
+}
+
+/* Under the lock, for want of something better. */
+static void wait_for_each(yoke_device *dev)
+{
+    for (yoke_stream *s = dev->streams; s; s = s->next) {
+        yk_error e = {0};
+        if (dev->driver->stream_wait(s, &e) < 0)
+            keep_late(s, &e);
+    }
+}
+
+/* e is kept by s, if that has not been closed meanwhile. */
+static void keep_of_one(yoke_device *dev, const yoke_stream *wanted, const yk_error *e)
+{
     yk_mutex_lock(&dev->lock);
     for (yoke_stream *s = dev->streams; s; s = s->next)
-        dev->driver->stream_wait(s, &e);
+        if (s == wanted)
+            keep_late(s, e);
     yk_mutex_unlock(&dev->lock);
-    return 0;
+}
+
+void yk_streams_wait(yoke_device *dev)
+{
+    size_t count = 0;
+    yk_mutex_lock(&dev->lock);
+    mark *marks = mark_all(dev, &count);
+    if (!marks)
+        wait_for_each(dev);
+    yk_mutex_unlock(&dev->lock);
+    for (size_t i = 0; marks && i < count; i++) {
+        yk_error e = {0};
+        if (dev->driver->event_wait(&marks[i].event, &e) < 0)
+            keep_of_one(dev, marks[i].stream, &e);
+        dev->driver->event_close(&marks[i].event);
+    }
+    free(marks);
 }
 
 /* s waits for one other stream, by an event that lasts as long as it takes to say so. */
@@ -209,7 +291,7 @@ static int place(yoke_device *dev, const void *p, size_t size, const yk_span **r
         return yk_errorf(e, EINVAL, "%s: the address is NULL", dev->info.uri);
     if (!span)
         return 0;
-    bool is_host = span->dev->driver == &yk_gpu_cpu && dev->driver != &yk_gpu_cpu; /* ordinary memory, for all others */
+    bool is_host = span->dev->driver == &yk_gpu_cpu && span->dev != dev; /* ordinary memory, for all others */
     if (span->dev != dev && !is_host)
         return yk_errorf(e, EINVAL, "%p is memory of %s, not of %s", p, span->dev->info.uri, dev->info.uri);
     if (size > (size_t)(span->base + span->size - (const char *)p))
@@ -282,6 +364,27 @@ void yoke_stream_event_close(yoke_stream_event *v)
     free(v);
 }
 
+static void note_kernels(yoke_stream_event *v, const yoke_stream *s)
+{
+    yk_mutex_lock(&v->lock);
+    memcpy(v->recent, s->recent, sizeof v->recent);
+    v->launches = s->launches;
+    yk_mutex_unlock(&v->lock);
+}
+
+/* As done(), with the names of the kernels before the mark; the stream may be closed by now. */
+static int done_event(yoke_stream_event *v, int err, const yk_error *e)
+{
+    if (err >= 0 || err == -EAGAIN)
+        return err;
+    yoke_stream names = {.dev = v->dev};
+    yk_mutex_lock(&v->lock);
+    memcpy(names.recent, v->recent, sizeof v->recent);
+    names.launches = v->launches;
+    yk_mutex_unlock(&v->lock);
+    return yk_device_fail(v->dev, &names, e);
+}
+
 int yoke_stream_mark(yoke_stream *s, yoke_stream_event *v)
 {
     yk_error e = {0};
@@ -294,6 +397,8 @@ int yoke_stream_mark(yoke_stream *s, yoke_stream_event *v)
         err = yk_errorf(&e, EINVAL, "the event belongs to %s, the stream to %s", v->dev->info.uri, s->dev->info.uri);
     else
         err = s->dev->driver->event_mark(s, v, &e);
+    if (err == 0)
+        note_kernels(v, s);
     v->marked |= err == 0;
     return put(s, err, &e);
 }
@@ -317,14 +422,14 @@ int yoke_stream_event_wait(yoke_stream_event *v)
 {
     yk_error e = {0};
     int err = v ? yk_device_check(v->dev) : -EINVAL;
-    return err < 0 || !v->marked ? err : done(v->dev, NULL, v->dev->driver->event_wait(v, &e), &e);
+    return err < 0 || !v->marked ? err : done_event(v, v->dev->driver->event_wait(v, &e), &e);
 }
 
 int yoke_stream_event_try(yoke_stream_event *v)
 {
     yk_error e = {0};
     int err = v ? yk_device_check(v->dev) : -EINVAL;
-    return err < 0 || !v->marked ? err : done(v->dev, NULL, v->dev->driver->event_try(v, &e), &e);
+    return err < 0 || !v->marked ? err : done_event(v, v->dev->driver->event_try(v, &e), &e);
 }
 
 int yoke_stream_elapsed(yoke_stream_event *from, yoke_stream_event *to, int64_t *ret)
@@ -337,10 +442,6 @@ int yoke_stream_elapsed(yoke_stream_event *from, yoke_stream_event *to, int64_t 
         err = yk_errorf(&e, EINVAL, "elapsed: %s", from->dev != to->dev ? "the events belong to two devices"
                                                                         : "an event was never marked");
     if (err == 0)
-        err = from->dev->driver->event_wait(from, &e);
-    if (err == 0)
-        err = from->dev->driver->event_wait(to, &e);
-    if (err == 0)
-        err = from->dev->driver->event_elapsed(from, to, ret, &e);
-    return done(from->dev, NULL, err, &e);
+        err = from->dev->driver->event_elapsed(from, to, ret, &e); /* waits for both */
+    return done_event(from->dev == to->dev ? to : from, err, &e);
 }

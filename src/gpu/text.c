@@ -207,11 +207,11 @@ yk_machine yk_machine_of(const yoke_device *dev)
 
 static bool has_atomics(const yoke_kernel *k)
 {
-    const yk_device_code *c;
+    const yk_device_code *c = NULL;
     for (size_t i = 0; i < YK_COUNT_OF(k->texts); i++)
         if (k->texts[i] && strstr(k->texts[i], "yoke_atomic_"))
             return true;
-    for (unsigned i = 0; (c = yk_device_code_at(k, i)); i++)
+    while ((c = yk_device_code_after(k, c)))
         if (strstr(c->text, "yoke_atomic_"))
             return true;
     return false;
@@ -219,11 +219,11 @@ static bool has_atomics(const yoke_kernel *k)
 
 void yk_text_write(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
-    const yk_device_code *c;
+    const yk_device_code *c = NULL;
     yk_buf_text(to, t->is_cuda ? yk_dialect_cuda : yk_dialect_opencl);
     if (has_atomics(k))
         yk_buf_text(to, t->is_cuda ? yk_dialect_cuda_atomics : yk_dialect_opencl_atomics);
-    for (unsigned i = 0; (c = yk_device_code_at(k, i)); i++) {
+    while ((c = yk_device_code_after(k, c))) {
         yk_text_line(to, c->line, c->file);
         yk_text_body(k, t, c->text, NULL, to);
     }

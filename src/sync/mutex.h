@@ -28,4 +28,20 @@ static inline void yk_mutex_unlock(yk_mutex *m)
     if (YK_UNLIKELY(atomic_exchange_explicit(&m->word, 0, memory_order_release) == 2))
         yk_mutex_unlock_slow(m);
 }
+
+/* Nobody holds this lock while the process forks, so that the child finds it free and what it guards whole. For locks that are
+ * held briefly; once in a file. */
+#define YK_HELD_WHILE_FORKING(lock)                                                                                    \
+    static void before_fork(void)                                                                                      \
+    {                                                                                                                  \
+        yk_mutex_lock(&(lock));                                                                                        \
+    }                                                                                                                  \
+    static void after_fork(void)                                                                                       \
+    {                                                                                                                  \
+        yk_mutex_unlock(&(lock));                                                                                      \
+    }                                                                                                                  \
+    static __attribute__((constructor)) void watch_forks(void)                                                         \
+    {                                                                                                                  \
+        pthread_atfork(before_fork, after_fork, after_fork);                                                           \
+    }
 #endif

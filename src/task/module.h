@@ -34,6 +34,8 @@ typedef enum yk_cache_state {
     YK_CACHE_WRITABLE
 } yk_cache_state;
 yk_cache_state yk_cache_folder(char folder[PATH_MAX]);
+/* True when path is a folder of this user, or of the system's, to which nobody else can write: what lies in it is run. */
+bool yk_is_private(const char *path);
 /* Old entries go (files whose names are 64 hexadecimal digits, a dot and more), and the oldest while they are more than `most`
  * bytes: to be called when one has been added. */
 void yk_cache_prune(const char *folder, size_t most);

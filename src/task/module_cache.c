@@ -267,8 +267,7 @@ static int record_rule(yk_buf *list, const char *rule, const char *source, const
 
 /* ---- The folder ---- */
 
-/* True when path is a folder of this user, or of the system's, to which nobody else can write: what lies in it is run. */
-static bool is_private(const char *path)
+bool yk_is_private(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_uid == geteuid() || st.st_uid == 0) &&
@@ -304,7 +303,7 @@ yk_cache_state yk_cache_folder(char folder[PATH_MAX])
     make_folder(folder);
     if (access(folder, F_OK) != 0)
         return YK_CACHE_NONE;
-    if (!is_private(folder))
+    if (!yk_is_private(folder))
         return YK_CACHE_FOREIGN;
     return access(folder, W_OK | X_OK) == 0 ? YK_CACHE_WRITABLE : YK_CACHE_READ_ONLY;
 }

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <yoke/source.h>
 
 #define C yk_gpu_cuda
 
@@ -243,6 +244,27 @@ TEST(what_was_compiled_is_not_compiled_again)
     close_run(&r, f);
 }
 
+/* The files may be others next time, and -I may mean another folder. */
+TEST(what_includes_files_is_not_kept)
+{
+    static const struct {
+        const char *text, *options;
+    } cases[] = {{"#include \"factor.h\"\nscale", ""}, {"scale", "-Ihere"}, {"scale", "-include=factor.h"},
+                 {"scale", "--pre-include=factor.h"}, {"scale", "--include-path=here"}};
+    run r;
+    fake_cuda *f = open_run(&r);
+    char paths[10][600];
+    f->fail(NULL, 0, 0);
+    for (size_t i = 0; i < 2 * YK_COUNT_OF(cases); i++) {
+        yk_image *image;
+        CHECK_INT(C.build(&r.d, cases[i / 2].text, cases[i / 2].options, "scale.c", &image, NULL, &r.e), 0);
+        C.unload(&r.d, image);
+        CHECK_INT(f->calls("nvrtcCompileProgram"), i + 1);
+    }
+    CHECK_INT(list(paths, 10), 0);
+    close_run(&r, f);
+}
+
 TEST(the_compiler_is_not_even_opened)
 {
     int status = 0;
@@ -332,6 +354,28 @@ TEST(what_the_driver_does_not_want_any_more_is_made_again)
     CHECK_HAS(r.e.text, "cuda: loading scale.c: cuModuleLoadDataEx: ");
     CHECK_STR(yk_buf_str(&r.log), "fake: no image\n");
     close_run(&r, f);
+}
+
+/* It is compiled again, and the user never hears of it. */
+TEST(a_kept_image_that_is_refused_is_no_error)
+{
+    fake_cuda *f = fake_use("fake-cuda");
+    make_folder();
+    add_kernels(f);
+    yoke_device *dev = yoke_device_open("cuda");
+    for (int i = 0; i < 2; i++) {
+        f->fail("cuModuleLoadDataEx", i, 209);
+        yoke_source *src = yoke_source_open(dev, scale_text, "");
+        CHECK_STR(yoke_source_log(src), "");
+        CHECK_INT(yoke_source_status(src), 0);
+        CHECK(yoke_source_kernel(src, "scale"));
+        CHECK_INT(f->calls("nvrtcCompileProgram"), 1);
+        CHECK_STR(f->failed(), i ? "cuModuleLoadDataEx" : "");
+        yoke_source_close(src);
+    }
+    CHECK_STR(yoke_device_error(dev), "");
+    CHECK_INT(yoke_device_close(dev), 0);
+    check_nothing_left(f);
 }
 
 TEST(without_a_cache_it_compiles)
@@ -559,6 +603,7 @@ TEST(the_driver_says_which_compiler_is_best)
         const char *first, *second, *third;
     } cases[] = {{13020, "13", "12", "11.2"},
                  {14000, "13", "12", "11.2"},
+                 {0, "13", "12", "11.2"}, /* no driver is open */
                  {12040, "12", "11.2", "13"},
                  {11080, "11.2", "12", "13"}};
     fake_cuda *f = fake_use("fake-cuda");
@@ -577,7 +622,8 @@ TEST(the_driver_says_which_compiler_is_best)
                 }
                 snprintf(path, sizeof path, "%s/%s", folder, at);
                 setenv("YOKE_NVRTC", path, 1);
-                C.count(NULL);
+                if (cases[i].version)
+                    C.count(NULL);
                 snprintf(path, sizeof path, "%s/%s/libnvrtc.so.%s ", folder, at, names[k]);
                 check_compiler(0, path);
                 _exit(0);
@@ -586,6 +632,75 @@ TEST(the_driver_says_which_compiler_is_best)
             CHECK(child > 0 && waitpid(child, &status, 0) == child);
             CHECK_INT(status, 0);
         }
+}
+
+/* What does not load, or is something else, makes room for the next; what is compiled is kept as the other's work. */
+TEST(a_compiler_that_does_not_load_is_passed_over)
+{
+    struct link_map *map = NULL;
+    fake_cuda *f = fake_use("fake-cuda");
+    char broken[500], wrong[500], at[500];
+    f->version = 12040;
+    make_folder();
+    add_kernels(f);
+    put("lib", "libnvrtc.so.13");
+    snprintf(broken, sizeof broken, "%s/lib/libnvrtc.so.12", folder);
+    snprintf(wrong, sizeof wrong, "%s/lib/libnvrtc.so.11.2", folder);
+    snprintf(at, sizeof at, "%s/lib", folder);
+    CHECK_INT(yk_write_file(broken, &(yk_buf){0}), 0);
+    void *library = dlopen("libm.so.6", RTLD_NOW);
+    CHECK(library && dlinfo(library, RTLD_DI_LINKMAP, &map) == 0);
+    CHECK_INT(symlink(map->l_name, wrong), 0);
+    setenv("YOKE_NVRTC", at, 1);
+    run r;
+    run_init(&r);
+    CHECK_INT(run_open(&r), 0);
+    CHECK_INT(compiles(&r, f), 1);
+    snprintf(at, sizeof at, "%s/lib/libnvrtc.so.13 ", folder);
+    check_compiler(0, at);
+    CHECK_INT(compiles(&r, f), 0);
+    close_run(&r, f);
+}
+
+TEST(when_none_loads_the_first_is_named)
+{
+    fake_cuda *f = fake_use("fake-cuda");
+    make_folder();
+    char path[500];
+    static const char *const names[] = {"13", "12"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/libnvrtc.so.%s", folder, names[i]);
+        CHECK_INT(yk_write_file(path, &(yk_buf){0}), 0);
+    }
+    setenv("YOKE_NVRTC", folder, 1);
+    run r;
+    run_init(&r);
+    CHECK_INT(run_open(&r), 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(build(&r, scale_text, ""), -ENOPKG);
+        CHECK_HAS(r.e.text, "cuda: no compiler: ");
+        CHECK_HAS(r.e.text, "libnvrtc.so.13: file too short");
+    }
+    close_run(&r, f);
+}
+
+/* What lies there is run in this process. */
+TEST(a_cache_that_others_write_to_has_no_compiler)
+{
+    fake_use("fake-cuda");
+    make_folder();
+    unsetenv("YOKE_NVRTC");
+    for (size_t i = 0; i < YK_COUNT_OF(places); i++)
+        unsetenv(places[i]);
+    put("cache/yoke/nvrtc/nvidia/cu13/lib", "libnvrtc.so.13");
+    char path[500];
+    snprintf(path, sizeof path, "%s/cache", folder);
+    setenv("XDG_CACHE_HOME", path, 1);
+    snprintf(path, sizeof path, "%s/cache/yoke/nvrtc", folder);
+    CHECK_INT(chmod(path, 0777), 0);
+    const char *identity = "";
+    int err = yk_nvrtc_identity(&identity, NULL);
+    CHECK(err == -ENOPKG || !strstr(identity, path));
 }
 
 /* ---- The real compiler, over the driver that is none. `tools/setup test` makes sure that there is one. ---- */

@@ -65,6 +65,36 @@ TEST(without_a_driver_the_reason_is_told)
     CHECK_INT(yoke_device_close(dev), 0);
 }
 
+/* There, but not to be opened: then the next is tried. */
+TEST(the_first_that_can_be_opened)
+{
+    static const struct {
+        const char *uri, *is;
+        int k;
+    } cases[] = {{"cuda:0,cpu", "cpu", 1}, {"cuda:0,cuda:1", "cuda:1", 1}, {"gpu", "cuda:1", 1}, {NULL, "cuda:1", 1},
+                 {"gpu,cpu:2", "cuda:0", 2}};
+    fake_cuda *f = use_it();
+    f->devices = 2;
+    unsetenv("YOKE_DEVICE");
+    CHECK_STR(yoke_driver_error("cuda"), "");
+    for (size_t i = 0; i < YK_COUNT_OF(cases); i++) {
+        f->fail("cuDevicePrimaryCtxRetain", cases[i].k, 2);
+        yoke_device *dev = yoke_device_open(cases[i].uri);
+        CHECK_STR(yoke_device_error(dev), "");
+        CHECK_STR(yoke_device_about(dev)->uri, cases[i].is);
+        yoke_stream *s = yoke_stream_open(dev);
+        CHECK(yoke_stream_alloc(s, 100));
+        CHECK_INT(yoke_device_close(dev), 0);
+    }
+    f->fail("cuDevicePrimaryCtxRetain", 1, 2);
+    yoke_device *dev = yoke_device_open("cuda:0,cuda:9,nothing");
+    CHECK_INT(yoke_device_status(dev), -ENOMEM);
+    CHECK_HAS(yoke_device_error(dev), "cuda: opening device 0: cuDevicePrimaryCtxRetain: ");
+    CHECK_STR(yoke_device_about(dev)->uri, "");
+    CHECK_INT(yoke_device_close(dev), -ENOMEM);
+    check_nothing_left(f);
+}
+
 /* Memory, streams, events: x goes up, across and down, and is filled. 0 or the first error. */
 static int go_through(yoke_device *dev)
 {
@@ -202,5 +232,206 @@ TEST(a_kernel_that_dies_is_named)
     dev = yoke_device_open("cuda");
     CHECK_INT(go_through(dev), 0);
     CHECK_INT(yoke_device_close(dev), 0);
+    check_nothing_left(f);
+}
+
+/* Who waits for an event hears too which kernels were before it, though the stream is closed. */
+TEST(an_event_names_the_kernels_before_it)
+{
+    static const char *const ways[] = {"wait", "try", "elapsed"};
+    fake_cuda *f = use_it();
+    f->kernel("kernel_scale_it", die, scale_sizes);
+    for (size_t i = 0; i < YK_COUNT_OF(ways); i++) {
+        yoke_device *dev = yoke_device_open("cuda");
+        yoke_stream *s = yoke_stream_open(dev);
+        yoke_stream_event *v = yoke_stream_event_open(dev), *w = yoke_stream_event_open(dev);
+        float *x = yoke_device_alloc(dev, 400);
+        int64_t ns;
+        int err = -EAGAIN;
+        f->hold(true);
+        CHECK_INT(yoke_stream_mark(s, v), 0);
+        CHECK_INT(yoke_enqueue(s, scale_it, 100, 3.0f, x), 0);
+        CHECK_INT(yoke_stream_mark(s, w), 0);
+        f->hold(false);
+        while (err == -EAGAIN)
+            err = i == 0 ? yoke_stream_event_wait(w) : i == 1 ? yoke_stream_event_try(w) : yoke_stream_elapsed(v, w, &ns);
+        CHECK_INT(err, -ENODEV);
+        CHECK_HAS(yoke_device_error(dev), "(last kernels, newest first: scale_it)");
+        yoke_stream_event_close(v);
+        yoke_stream_event_close(w);
+        CHECK_INT(yoke_device_close(dev), -ENODEV);
+        check_nothing_left(f);
+    }
+}
+
+TEST(a_kernel_that_dies_is_told_at_the_latest_when_the_device_is_closed)
+{
+    fake_cuda *f = use_it();
+    f->kernel("kernel_scale_it", die, scale_sizes);
+    yoke_device *dev = yoke_device_open("cuda");
+    yoke_stream *s = yoke_stream_open(dev), *t = yoke_stream_open(dev);
+    float *x = yoke_device_alloc(dev, 400);
+    f->hold(true);
+    CHECK_INT(yoke_enqueue(s, scale_it, 100, 3.0f, x), 0);
+    CHECK_INT(yoke_stream_try(t), 0);
+    f->hold(false);
+    CHECK_INT(yoke_device_close(dev), -ENODEV);
+    check_nothing_left(f);
+}
+
+/* ---- While others wait ---- */
+
+static void *trim(void *arg)
+{
+    CHECK_INT(yoke_device_trim(arg), 0);
+    return NULL;
+}
+
+static void *want_memory(void *arg)
+{
+    CHECK(yoke_device_alloc(arg, 3000)); /* what was free before, when the stream has come past it */
+    return NULL;
+}
+
+/* A thread waits for a stream that stands still; the device and its memory are the others' to use meanwhile. */
+static void use_beside(void *(*waiting)(void *dev), const char *fails)
+{
+    fake_cuda *f = use_it();
+    yoke_device *dev = yoke_device_open("cuda");
+    yoke_stream *s = yoke_stream_open(dev), *t = yoke_stream_open(dev);
+    char *x = yoke_stream_alloc(s, 3000), host[3000] = "";
+    f->hold(true);
+    CHECK_INT(yoke_stream_copy(s, x, host, sizeof host), 0);
+    yoke_stream_free(s, x);
+    f->fail(fails, fails != NULL, 2);
+    pthread_t thread;
+    CHECK_INT(pthread_create(&thread, NULL, waiting, dev), 0);
+    while (f->calls("cuEventSynchronize") == 0)
+        usleep(1000);
+    CHECK_STR(yoke_device_error(dev), "");
+    void *y = yoke_stream_alloc(t, 100);
+    CHECK(y != NULL);
+    if (!fails) { /* free again, but after the wait has begun */
+        CHECK(yoke_stream_alloc(s, 3000) == x);
+        CHECK_INT(yoke_stream_copy(s, x, host, sizeof host), 0);
+        yoke_stream_free(s, x);
+    }
+    CHECK_INT(yoke_stream_copy(t, y, host, 100), 0);
+    CHECK_INT(yoke_stream_try(t), -EAGAIN);
+    yoke_stream_free(t, y);
+    f->hold(false);
+    pthread_join(thread, NULL);
+    CHECK_INT(yoke_device_close(dev), 0);
+    check_nothing_left(f);
+}
+
+TEST_LIMIT(a_trim_does_not_hold_others_up, 30)
+{
+    use_beside(trim, NULL);
+}
+
+TEST_LIMIT(want_of_memory_does_not_hold_others_up, 30)
+{
+    use_beside(want_memory, "cuMemAlloc");
+}
+
+/* ---- Kernels of modules, which come and go ---- */
+
+/* What a constructor and a destructor of a module would do: another kernel, of the same text. */
+static void module_open(yoke_kernel *k, char *name)
+{
+    *k = yoke_kernel_scale_it;
+    k->name = name;
+    k->call = NULL;
+    yk_kernel_add(k);
+}
+
+static int module_enqueue(yoke_stream *s, yoke_kernel *k, float *x)
+{
+    struct {
+        long n;
+        float factor;
+        float *x;
+    } args = {100, 3.0f, x};
+    return yk_enqueue(s, k, &args);
+}
+
+TEST(a_module_that_is_closed_takes_its_images_along)
+{
+    fake_cuda *f = use_it();
+    yoke_device *devs[2] = {yoke_device_open("cuda"), yoke_device_open("cuda")};
+    static yoke_kernel k;
+    char name[] = "scale_it";
+    float here[100] = {[99] = 1};
+    for (int round = 0; round < 20; round++) {
+        module_open(&k, name);
+        for (int i = 0; i < 2; i++) {
+            yoke_stream *s = yoke_stream_open(devs[i]);
+            float *x = yoke_device_alloc(devs[i], sizeof here);
+            CHECK_INT(yoke_stream_copy(s, x, here, sizeof here), 0);
+            CHECK_INT(module_enqueue(s, &k, x), 0);
+            CHECK_INT(yoke_stream_copy(s, here, x, sizeof here), 0);
+            CHECK_INT(yoke_stream_close(s), 0);
+            yoke_device_free(devs[i], x);
+        }
+        CHECK(here[99] == 9);
+        here[99] = 1;
+        CHECK_INT(f->live().modules, 2);
+        yk_kernel_remove(&k);
+        CHECK_INT(f->live().modules, 0);
+    }
+    for (int i = 0; i < 2; i++)
+        CHECK_INT(yoke_device_close(devs[i]), 0);
+    check_nothing_left(f);
+}
+
+/* As many as there can be, and one more, which is refused before anything is compiled. */
+TEST(numbers_of_kernels_are_given_again)
+{
+    enum { MOST = 16384 };
+    fake_cuda *f = use_it();
+    yoke_device *dev = yoke_device_open("cuda");
+    yoke_stream *s = yoke_stream_open(dev);
+    float *x = yoke_device_alloc(dev, 400);
+    yoke_kernel *all = calloc(MOST, sizeof *all);
+    char name[] = "scale_it";
+    f->fail(NULL, 0, 0);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < MOST; i++) /* with those of this program too many */
+            module_open(&all[i], name);
+        CHECK_INT(module_enqueue(s, &all[MOST - 1], x), -ENOSPC);
+        CHECK_STR(yoke_device_error(dev), "kernel scale_it: there are 16384 kernels already: close modules");
+        CHECK_INT(f->calls("nvrtcCompileProgram"), round);
+        CHECK_INT(yoke_stream_wait(s), -ENOSPC); /* it keeps what it refused */
+        CHECK_INT(module_enqueue(s, &all[0], x), 0);
+        CHECK_INT(yoke_stream_wait(s), 0);
+        for (int i = MOST; i-- > 0;)
+            yk_kernel_remove(&all[i]);
+        CHECK_INT(f->live().modules, 0);
+    }
+    CHECK_INT(yoke_enqueue(s, scale_it, 100, 1.0f, x), 0);
+    CHECK_INT(yoke_device_close(dev), 0);
+    free(all);
+    check_nothing_left(f);
+}
+
+TEST(a_kernel_whose_module_is_closed_is_named)
+{
+    fake_cuda *f = use_it();
+    f->kernel("kernel_scale_it", die, scale_sizes);
+    yoke_device *dev = yoke_device_open("cuda");
+    yoke_stream *s = yoke_stream_open(dev);
+    float *x = yoke_device_alloc(dev, 400);
+    yoke_kernel *k = malloc(sizeof *k);
+    char *name = strdup("scale_it");
+    module_open(k, name);
+    CHECK_INT(module_enqueue(s, k, x), 0);
+    memset(name, '#', strlen(name));
+    free(name);
+    CHECK_INT(yoke_stream_wait(s), -ENODEV);
+    CHECK_HAS(yoke_device_error(dev), "(last kernels, newest first: scale_it)");
+    yk_kernel_remove(k);
+    free(k);
+    yoke_device_close(dev);
     check_nothing_left(f);
 }

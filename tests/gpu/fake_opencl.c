@@ -2,8 +2,8 @@
  * told to.
  *
  * It counts what has been made and not been released, and can pretend: that devices are GPUs, which have memory of
- * their own, that the platform is none that yoke knows, and that devices reach all memory of the host (which PoCL
- * does, though 3.1 does not say so). */
+ * their own, that there are many, that the platform is none that yoke knows, and that devices reach all memory
+ * of the host (which PoCL does, though 3.1 does not say so). */
 #include "fake_opencl.h"
 #include "gpu/opencl.h"
 #include <dlfcn.h>
@@ -21,6 +21,20 @@ static const char *_Atomic fail_name;
 static _Atomic unsigned pretence;
 static int32_t (*real_platform)(void *platform, uint32_t what, size_t room, void *ret, size_t *ret_size);
 static int32_t (*real_info)(void *device, uint32_t what, size_t room, void *ret, size_t *ret_size);
+
+static int32_t (*real_devices)(void *platform, uint64_t type, uint32_t room, void **ret, uint32_t *ret_count);
+
+/* As many as there is room for, all of them the first. */
+static int32_t pretend_devices(void *platform, uint64_t type, uint32_t room, void **ret, uint32_t *ret_count)
+{
+    int32_t code = real_devices(platform, type, room, ret, ret_count);
+    if (code != 0 || !(pretence & FAKE_MANY))
+        return code;
+    for (uint32_t i = 1; i < room; i++)
+        ret[i] = ret[0];
+    *ret_count = room;
+    return 0;
+}
 
 static int32_t pretend_info(void *device, uint32_t what, size_t room, void *ret, size_t *ret_size)
 {
@@ -64,6 +78,8 @@ static void open_real(void)
     YK_CL_CALLS(SET)
     YK_CL_MAKERS(SET)
     YK_CL_LATER(SET)
+    real_devices = real.GetDeviceIDs;
+    real.GetDeviceIDs = pretend_devices;
     real_info = real.GetDeviceInfo;
     real.GetDeviceInfo = pretend_info;
     real_platform = real.GetPlatformInfo;

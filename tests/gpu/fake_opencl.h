@@ -3,7 +3,7 @@
 #define YK_TESTS_FAKE_OPENCL_H
 #include <stdint.h>
 
-enum { FAKE_GPU = 1, FAKE_SHARES = 2, FAKE_BUSY = 4, FAKE_PCI = 8, FAKE_STRANGER = 16 };
+enum { FAKE_GPU = 1, FAKE_SHARES = 2, FAKE_BUSY = 4, FAKE_PCI = 8, FAKE_STRANGER = 16, FAKE_MANY = 32 };
 
 /* From now on the k-th call (counted from 1) of clNAME, or of any for NULL, fails with this code; k = 0: none does.
  * Returns how many calls there were since the last fake_opencl_fail(). */

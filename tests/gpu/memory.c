@@ -22,6 +22,8 @@ TEST(classes_fit_and_waste_little)
 static bool busy[8];         /* by number of the stream; native - 1 */
 static size_t left, taken;   /* bytes that the driver still has; bytes handed out */
 static int waits, orders;    /* of the host; of one stream for another */
+static size_t model_most;    /* in one piece; 0: no limit */
+static size_t spread;        /* 0, or blocks lie so far apart, at multiples of that */
 
 static int model_count(yk_error *e) { return 1; }
 static void model_describe(unsigned i, yoke_device_info *ret) { memcpy(ret->uri, "model", 6); }
@@ -30,12 +32,15 @@ static void model_close(yoke_device *d) {}
 
 static int model_take(yoke_device *d, yk_span *span, yk_error *e)
 {
-    if (span->size > left)
+    if (span->size > left || (model_most && span->size > model_most))
         return yk_errorf(e, ENOMEM, "the model has %zu bytes", left);
     left -= span->size;
     taken += span->size;
     void *p = NULL;
-    CHECK_INT(posix_memalign(&p, 256, span->size), 0);
+    if (spread) /* nobody touches it */
+        p = (void *)(taken / span->size * spread);
+    else
+        CHECK_INT(posix_memalign(&p, 256, span->size), 0);
     span->base = p;
     return 0;
 }
@@ -44,7 +49,8 @@ static void model_give(yoke_device *d, yk_span *span)
 {
     left += span->size;
     taken -= span->size;
-    free(span->base);
+    if (!spread)
+        free(span->base);
 }
 
 static int model_stream_wait(yoke_stream *s, yk_error *e)
@@ -54,10 +60,21 @@ static int model_stream_wait(yoke_stream *s, yk_error *e)
     return 0;
 }
 
-static int model_stream_try(yoke_stream *s, yk_error *e) { return busy[(size_t)s->native] ? -EAGAIN : 0; }
+static int tries; /* questions whether a stream is idle */
+static int model_stream_try(yoke_stream *s, yk_error *e) { return tries++, busy[(size_t)s->native] ? -EAGAIN : 0; }
 static int model_event_open(yoke_stream_event *v, yk_error *e) { return 0; }
 static void model_event_close(yoke_stream_event *v) {}
-static int model_event_mark(yoke_stream *s, yoke_stream_event *v, yk_error *e) { return 0; }
+static int model_event_mark(yoke_stream *s, yoke_stream_event *v, yk_error *e)
+{
+    v->native = s->native;
+    return 0;
+}
+static int model_event_wait(yoke_stream_event *v, yk_error *e)
+{
+    waits += busy[(size_t)v->native];
+    busy[(size_t)v->native] = false;
+    return 0;
+}
 static int model_event_after(yoke_stream *s, yoke_stream_event *v, yk_error *e)
 {
     orders++;
@@ -70,7 +87,8 @@ static const yk_gpu_driver model = {
     .name = "model", .count = model_count, .describe = model_describe, .open = model_open, .close = model_close,
     .take = model_take, .give = model_give, .stream_open = model_stream_open, .stream_close = model_stream_close,
     .stream_wait = model_stream_wait, .stream_try = model_stream_try, .event_open = model_event_open,
-    .event_close = model_event_close, .event_mark = model_event_mark, .event_after = model_event_after};
+    .event_close = model_event_close, .event_mark = model_event_mark, .event_wait = model_event_wait,
+    .event_after = model_event_after};
 
 static yoke_device device;
 
@@ -195,6 +213,113 @@ TEST(a_closed_stream_leaves_its_memory_to_all)
     CHECK_INT(waits, 1); /* the close */
     CHECK(yoke_device_alloc(&device, 1000) == x);
     CHECK_INT(waits, 1);
+    end();
+}
+
+/* Addresses that are alike in many bits. Time for each must not grow with how many there are. */
+TEST_LIMIT(many_blocks_are_freed_quickly, 600)
+{
+    enum { BLOCKS = 40000 };
+    static void *blocks[BLOCKS];
+    int64_t each[2];
+    spread = (size_t)256 << 10;
+    begin((size_t)BLOCKS << 12);
+    for (int round = 0; round < 2; round++) {
+        size_t n = round == 0 ? BLOCKS / 10 : BLOCKS;
+        for (size_t i = 0; i < n; i++)
+            CHECK((blocks[i] = yoke_device_alloc(&device, 2048)) != NULL);
+        int64_t begun = yoke_now();
+        for (size_t i = 0; i < n; i++)
+            yoke_device_free(&device, blocks[i]);
+        each[round] = (yoke_now() - begun) / (int64_t)n;
+    }
+    if (each[1] > 5 * each[0] + 2000)
+        test_fail(__FILE__, __LINE__, "%lld ns for each of 4000, %lld ns for each of 40000", (long long)each[0],
+                  (long long)each[1]);
+    end();
+}
+
+/* Even where its class is of larger blocks. */
+TEST(the_largest_piece_can_be_had)
+{
+    static const size_t most[] = {100000, 512, 100, 1 << 16};
+    for (size_t i = 0; i < YK_COUNT_OF(most); i++) {
+        begin(1 << 20);
+        device.info.largest = most[i];
+        model_most = most[i];
+        void *x = yoke_device_alloc(&device, most[i]);
+        CHECK_STR(yoke_device_error(&device), "");
+        CHECK(x && yk_span_of(x)->size == most[i]);
+        yoke_device_free(&device, x);
+        CHECK(yoke_device_alloc(&device, most[i] - 1) == x);
+        void *kept = yoke_device_alloc(&device, 50);
+        yoke_device_free(&device, kept);
+        size_t held = taken;
+        CHECK(!yoke_device_alloc(&device, most[i] + 1));
+        CHECK_HAS(yoke_device_error(&device), "in one piece");
+        CHECK_INT(taken, held); /* not for want of memory */
+        end();
+    }
+    model_most = 0;
+}
+
+TEST(a_busy_stream_is_asked_once_for_all_its_blocks)
+{
+    enum { BLOCKS = 400 };
+    static void *blocks[BLOCKS];
+    begin(1 << 22);
+    yoke_stream *s = stream(1), *t = stream(2);
+    for (int outside = 0; outside < 2; outside++) {
+        for (int i = 0; i < BLOCKS; i++)
+            blocks[i] = yoke_stream_alloc(s, 1000);
+        busy[1] = true;
+        for (int i = 0; i < BLOCKS; i++) {
+            if (outside)
+                yoke_device_free(&device, blocks[i]);
+            else
+                yoke_stream_free(s, blocks[i]);
+        }
+        tries = 0;
+        for (int i = 0; i < BLOCKS; i++) {
+            void *p = blocks[i];
+            CHECK((blocks[i] = yoke_stream_alloc(t, 1000)) != NULL && blocks[i] != p);
+        }
+        CHECK(tries <= 4 * BLOCKS);
+        busy[1] = false; /* and the answer is not taken for the next search */
+        void *had = yoke_stream_alloc(t, 1000);
+        yoke_device_memory stats;
+        CHECK_INT(yoke_device_memory_stats(&device, &stats), 0);
+        CHECK(had && stats.held == 2 * (size_t)BLOCKS * yk_class_size(yk_size_class(1000)));
+        yoke_stream_free(t, had);
+        for (int i = 0; i < BLOCKS; i++)
+            yoke_stream_free(t, blocks[i]);
+        CHECK_INT(yoke_device_trim(&device), 0);
+    }
+    CHECK_INT(waits + orders, 0);
+    end();
+}
+
+TEST(only_the_beginning_of_a_used_block_is_freed)
+{
+    begin(1 << 20);
+    yoke_device other = {.driver = &model, .opened = true, .fork_generation = device.fork_generation};
+    other.memory = yk_memory_open(&other);
+    char *x = yoke_device_alloc(&device, 1000), *y = yoke_device_alloc(&device, 1000), *z = yoke_device_alloc(&device, 1000);
+    char *wrong[] = {x + 1, x - 1, (char *)&other, y};
+    yoke_device_free(&device, y);
+    for (size_t i = 0; i < YK_COUNT_OF(wrong); i++) {
+        memset(&device.error, 0, sizeof device.error);
+        yoke_device_free(&device, wrong[i]);
+        CHECK_HAS(yoke_device_error(&device), "freed twice, or not its beginning");
+    }
+    yoke_device_free(&other, x);
+    CHECK_HAS(yoke_device_error(&other), "freed twice, or not its beginning");
+    yoke_device_memory stats;
+    CHECK_INT(yoke_device_memory_stats(&device, &stats), 0);
+    CHECK_INT(stats.blocks, 2);
+    yoke_device_free(&device, x);
+    yoke_device_free(&device, z);
+    yk_memory_close(other.memory);
     end();
 }
 

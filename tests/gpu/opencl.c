@@ -622,6 +622,6 @@ TEST(a_child_is_told)
     char expected[32];
     snprintf(expected, sizeof expected, "%d %d ", -ECHILD, -ECHILD);
     CHECK_HAS(end.text, expected);
-    CHECK_HAS(end.text, "opencl:0: OpenCL was opened before fork()");
+    CHECK_HAS(end.text, "OpenCL: it was opened before fork()");
     CHECK_INT(yoke_device_close(of_parent), 0);
 }

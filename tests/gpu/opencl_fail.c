@@ -7,6 +7,7 @@
 #include <glob.h>
 #include <limits.h>
 #include <sys/stat.h>
+#include <yoke/source.h>
 
 static struct {
     int (*fail)(const char *name, int k, int32_t code);
@@ -408,6 +409,41 @@ TEST(programs_are_kept)
     remove_cache();
 }
 
+static int computed_with(const char *options, int factor)
+{
+    char path[64];
+    snprintf(path, sizeof path, "%s/factor.h", cache);
+    FILE *f = fopen(path, "w");
+    CHECK(f && fprintf(f, "#define FACTOR %d\n", factor) > 0 && fclose(f) == 0);
+    yoke_device *dev = yoke_device_open("opencl:0");
+    yoke_stream *s = yoke_stream_open(dev);
+    yoke_source *src = yoke_source_open(dev,
+                                        "#include \"factor.h\"\n"
+                                        "__kernel void k(__global int *x, ulong at) { x[at / 4] = FACTOR; }",
+                                        options);
+    CHECK_STR(yoke_source_log(src), "");
+    int here = 0, *x = yoke_device_alloc(dev, 4);
+    const yoke_shape one = {.groups = {1}};
+    CHECK_INT(yoke_enqueue_raw(s, yoke_source_kernel(src, "k"), one, x), 0);
+    CHECK_INT(yoke_stream_copy(s, &here, x, 4), 0);
+    CHECK_INT(yoke_stream_wait(s), 0);
+    yoke_source_close(src);
+    CHECK_INT(yoke_device_close(dev), 0);
+    return here;
+}
+
+/* What the text includes is not in the key. */
+TEST(a_file_that_is_included_may_change)
+{
+    char options[64];
+    use_fake(FAKE_STRANGER);
+    use_empty_cache();
+    snprintf(options, sizeof options, "-I%s", cache);
+    CHECK_INT(computed_with(options, 2), 2);
+    CHECK_INT(computed_with(options, 3), 3);
+    remove_cache();
+}
+
 /* A driver that takes no binaries, or not this one, gets the text. */
 static void binary_refused(const char *call, int k, int32_t code)
 {
@@ -502,7 +538,45 @@ TEST(a_lost_device)
     CHECK_INT(fake.live(), 0);
 }
 
+/* The pool of memory asks streams too, and the driver may tell of an error but once. */
+TEST(what_the_pool_is_told_is_kept_for_the_user)
+{
+    static const char *const calls[] = {"Finish", "WaitForEvents", "GetEventInfo", "EnqueueMarkerWithWaitList"};
+    use_fake(0);
+    for (size_t i = 0; i < 2 * YK_COUNT_OF(calls); i++) {
+        const char *call = calls[i / 2];
+        yoke_device *dev = yoke_device_open("opencl:0");
+        yoke_stream *s = yoke_stream_open(dev);
+        int zero = 0, *x = yoke_device_alloc(dev, 400), *y = yoke_stream_alloc(s, 400);
+        CHECK_INT(yoke_stream_fill(s, x, &zero, 4, 100), 0);
+        fake.fail(call, 1, -5);
+        yoke_stream_free(s, y);
+        CHECK_INT(yoke_device_trim(dev), 0);
+        int calls_made = fake.fail(NULL, 0, 0);
+        int err = i % 2 ? yoke_stream_wait(s) : yoke_stream_try(s);
+        CHECK_INT(err < 0 && err != -EAGAIN ? err : 0, calls_made > 0 ? -ENODEV : 0);
+        if (calls_made > 0)
+            CHECK_HAS(yoke_device_error(dev), "CL_OUT_OF_RESOURCES");
+        CHECK_INT(yoke_device_close(dev), calls_made > 0 ? -ENODEV : 0);
+        CHECK_INT(fake.live(), 0);
+    }
+}
+
 /* ---- Devices of other kinds ---- */
+
+/* More words in their names than are looked through for one that is near. */
+TEST(many_devices)
+{
+    use_fake(FAKE_MANY);
+    CHECK(yoke_device_count() >= 64);
+    yoke_device *dev = yoke_device_open("opencl:pocll");
+    CHECK_INT(yoke_device_status(dev), -ENOENT);
+    CHECK_HAS(yoke_device_error(dev), "no OpenCL device has \"pocll\" in its name: did you mean \"pocl\"?");
+    yoke_device_close(dev);
+    dev = yoke_device_open("opencl:63");
+    CHECK_INT(yoke_device_status(dev), 0);
+    CHECK_INT(yoke_device_close(dev), 0);
+}
 
 TEST(memory_of_its_own)
 {
@@ -518,6 +592,30 @@ TEST(memory_of_its_own)
     yoke_device *dev = yoke_device_open("gpu");
     CHECK_STR(yoke_device_about(dev)->driver, *yoke_driver_error("cuda") ? "opencl" : "cuda");
     CHECK_INT(yoke_device_close(dev), 0);
+}
+
+static void open_in_child(void)
+{
+    unsetenv("YOKE_DEVICE");
+    yoke_device *dev = yoke_device_open("opencl:0");
+    CHECK_INT(yoke_device_status(dev), -ECHILD);
+    CHECK_HAS(yoke_device_error(dev), "OpenCL: it was opened before fork(), and its threads are the parent's");
+    yoke_device_close(dev);
+    CHECK_HAS(yoke_driver_error("opencl"), "before fork()");
+    dev = yoke_device_open(NULL); /* not the GPU that it has no more */
+    CHECK_STR(yoke_device_error(dev), "");
+    CHECK_STR(yoke_device_about(dev)->driver, *yoke_driver_error("cuda") ? "cpu" : "cuda");
+    yoke_device_close(dev);
+    _exit(0);
+}
+
+TEST(a_child_does_without)
+{
+    use_fake(FAKE_GPU);
+    CHECK(yoke_device_count() >= 2);
+    child_end end = in_child(open_in_child);
+    CHECK_STR(end.text, "");
+    CHECK_INT(end.status, 0);
 }
 
 static int *of_device;

@@ -2,6 +2,7 @@
  * there is a GPU. */
 #include "gpu/gpu.h"
 #include "kernel_try.h"
+#include <sys/stat.h>
 #include <unistd.h>
 #include <yoke/source.h>
 
@@ -130,6 +131,48 @@ TEST(a_file)
     CHECK_INT(yoke_source_status(src), -ENOENT);
     CHECK_HAS(yoke_source_log(src), path);
     CHECK(!yoke_source_kernel(src, "halve"));
+    yoke_source_close(src);
+    CHECK_INT(yoke_device_close(dev), 0);
+}
+
+/* Nor does the call wait for somebody to write to it. */
+TEST_LIMIT(what_is_no_file, 30)
+{
+    char folder[] = "/tmp/yoke-source-XXXXXX", path[64];
+    yoke_device *dev = opencl();
+    CHECK(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/fifo", folder);
+    CHECK_INT(mkfifo(path, 0600), 0);
+    const char *paths[] = {path, folder, "/dev/zero"};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        yoke_source *src = yoke_source_read(dev, paths[i], NULL);
+        CHECK(yoke_source_status(src) == (i == 1 ? -EISDIR : -EINVAL));
+        CHECK_HAS(yoke_source_log(src), paths[i]);
+        yoke_source_close(src);
+    }
+    unlink(path);
+    rmdir(folder);
+    CHECK_INT(yoke_device_close(dev), 0);
+}
+
+TEST(a_read_that_is_interrupted_goes_on)
+{
+    char path[] = "/tmp/yoke-source-XXXXXX";
+    int fd = mkstemp(path);
+    CHECK(fd >= 0);
+    CHECK_INT(write(fd, opencl_text, sizeof opencl_text - 1), (long)sizeof opencl_text - 1);
+    close(fd);
+    yoke_device *dev = yoke_device_open("opencl:0");
+    if (yoke_device_status(dev) < 0) {
+        unlink(path);
+        SKIP("%s", yoke_device_error(dev));
+    }
+    yk_sys_fail("read", 1, EINTR);
+    yoke_source *src = yoke_source_read(dev, path, "-DBY=2");
+    yk_sys_fail("read", 0, 0);
+    unlink(path);
+    CHECK_INT(yoke_source_status(src), 0);
+    CHECK(yoke_source_kernel(src, "halve"));
     yoke_source_close(src);
     CHECK_INT(yoke_device_close(dev), 0);
 }

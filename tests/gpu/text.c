@@ -229,9 +229,11 @@ TEST(device_code_that_stands_before)
     free(text);
     check_text(&yoke_kernel_atomic, &cpu, "too_late");
     check_lacks(&yoke_kernel_copy_f32, &cpu, "FIRST_OF_TWO");
-    CHECK(!yk_device_code_at(&yoke_kernel_copy_f32, 0));
-    CHECK(yk_device_code_at(&yoke_kernel_uses_both, 1));
-    CHECK(!yk_device_code_at(&yoke_kernel_uses_both, 2));
+    CHECK(!yk_device_code_after(&yoke_kernel_copy_f32, NULL));
+    const yk_device_code *one = yk_device_code_after(&yoke_kernel_uses_both, NULL);
+    const yk_device_code *two = one ? yk_device_code_after(&yoke_kernel_uses_both, one) : NULL;
+    CHECK(two && two->number > one->number);
+    CHECK(!yk_device_code_after(&yoke_kernel_uses_both, two));
 }
 
 TEST(types_and_words)
