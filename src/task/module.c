@@ -22,6 +22,7 @@ struct yoke_module {
 
 static yk_mutex load_lock; /* guards the list, and loading itself */
 static yoke_module *modules;
+static bool may_lack_tasks; /* the module that is being loaded */
 
 static bool ends_in(const char *path, const char *suffix)
 {
@@ -51,7 +52,7 @@ static void put_hint(const char *text, yk_buf *why)
     if (!found || sscanf(found + strlen(mark), "%127[A-Za-z0-9_]", symbol) != 1)
         return;
     void *math = yk_sys.dlopen("libm.so.6", RTLD_LAZY | RTLD_LOCAL);
-    bool mathematical = math && dlsym(math, symbol);
+    bool mathematical = (math && dlsym(math, symbol)) || strncmp(symbol, "_ZGV", 4) == 0; /* of vectors: libm names libmvec */
     if (math)
         dlclose(math);
     if (mathematical)
@@ -90,7 +91,7 @@ static int load(yoke_module *m, const char *path, const char *shown, yk_buf *why
     }
     unsigned tasks = 0;
     yoke_module_each(m, count_task, &tasks);
-    if (tasks == 0) {
+    if (tasks == 0 && !may_lack_tasks) {
         yk_buf_printf(why, "%s has no tasks: define one with YOKE_TASK(result, name, (type, parameter)...) { }", shown);
         return -ENODATA;
     }
@@ -233,7 +234,7 @@ static int open_source(const char *shown, yoke_module **ret, yk_buf *why)
     return err;
 }
 
-int yoke_module_open(const char *path, yoke_module **ret, char **why)
+static int open_any(const char *path, bool without_tasks, yoke_module **ret, char **why)
 {
     if (why)
         *why = NULL;
@@ -242,6 +243,7 @@ int yoke_module_open(const char *path, yoke_module **ret, char **why)
     yk_buf reason = {0};
     int err;
     yk_mutex_lock(&load_lock);
+    may_lack_tasks = without_tasks;
     if (ends_in(path, ".c")) {
         err = open_source(path, ret, &reason);
     } else if (ends_in(path, ".so") || strstr(path, ".so.")) {
@@ -262,6 +264,16 @@ int yoke_module_open(const char *path, yoke_module **ret, char **why)
     }
     yk_buf_done(&reason);
     return err;
+}
+
+int yoke_module_open(const char *path, yoke_module **ret, char **why)
+{
+    return open_any(path, false, ret, why);
+}
+
+int yk_module_open_any(const char *path, yoke_module **ret, char **why)
+{
+    return open_any(path, true, ret, why);
 }
 
 void yoke_module_close(yoke_module *m)

@@ -6,6 +6,9 @@
 #include "task/task.h"
 #include <limits.h>
 
+/* yoke_module_open(), also of a file without tasks: it may have kernels that are none. */
+int yk_module_open_any(const char *path, yoke_module **ret, char **why);
+
 /* How a source is to be compiled. */
 typedef struct yk_recipe {
     const char *source;     /* as the user gave it, with "./" before a leading dash */

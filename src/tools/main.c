@@ -1,5 +1,6 @@
 /* main: the yoke command: finds the subcommand, reads its options, calls it. */
 #include "tools/commands.h"
+#include "tools/kernel_check.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -142,6 +143,8 @@ int main(int argc, char **argv)
     }
     if (strcmp(word, "--generate") == 0)
         return generate(argc - 2, argv + 2);
+    if (strcmp(word, "--run-kernels") == 0)
+        return yk_compare_main(argc - 2, argv + 2);
     const yk_command *c = find_command(word);
     if (c)
         return run_command(c, argc - 2, argv + 2);

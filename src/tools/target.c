@@ -1,5 +1,6 @@
 /* target: see target.h. The last colon separates, unless what follows it has a slash or a dot, as in "C:/x.c" or "a:b.c". */
 #include "tools/target.h"
+#include "task/module.h"
 #include "tools/option.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,10 +25,8 @@ static const char *name_at(void *ctx, size_t i)
 }
 
 /* What the compiler wrote, warnings too, is passed on as it is; everything else is one line with our name. */
-int yk_target_open_file(const char *path, yoke_module **ret)
+static int opened(int err, const char *path, char *why)
 {
-    char *why = NULL;
-    int err = yoke_module_open(path, ret, &why);
     if (err == 0) {
         fputs(why ? why : "", stderr);
         free(why);
@@ -41,6 +40,20 @@ int yk_target_open_file(const char *path, yoke_module **ret)
     }
     free(why);
     return 2;
+}
+
+int yk_target_open_file(const char *path, yoke_module **ret)
+{
+    char *why = NULL;
+    int err = yoke_module_open(path, ret, &why);
+    return opened(err, path, why);
+}
+
+int yk_target_open_any(const char *path, yoke_module **ret)
+{
+    char *why = NULL;
+    int err = yk_module_open_any(path, ret, &why);
+    return opened(err, path, why);
 }
 
 static int no_such_task(const char *file, const char *name, listing *l)

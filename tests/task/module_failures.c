@@ -61,6 +61,9 @@ TEST(a_symbol_that_is_nowhere)
                  at("m.c"));
         CHECK_STR(text, expected);
     }
+    write_text("m.c", "%sint _ZGVnowhere(void);\nYOKE_TASK(int, f) { return _ZGVnowhere(); }\n", warn); /* as a loop of exp() */
+    CHECK_INT(answer("m.c"), -ENOEXEC);
+    CHECK_HAS(text, "undefined symbol: _ZGVnowhere; add a line \"// yoke-flags: -lm\" to it");
     write_text("m.c", "// yoke-flags: -lm\n#include <yoke.h>\n#include <math.h>\nvolatile double x = 4;\n"
                       "YOKE_TASK(int, f) { return (int)cbrt(x * 2); }\n");
     CHECK_INT(answer("m.c"), 2);

@@ -13,8 +13,8 @@ os.environ["YOKE_CACHE"] = os.path.join(FOLDER, "cache")
 FRONT = "#include <yoke/kernel.h>\n#include <yoke/program.h>\n"
 GOOD = FRONT + """YOKE_KERNEL(axpy, ((val, float, a), (in, float, x), (inout, float, y)), y[i] += a * x[i];)
 YOKE_REDUCTION(float, longest, (0), yoke_greater(a, b), fabs(x[i]), ((in, float, x)));
-YOKE_PROGRAM(mirrored, 64, ((inout, int, y)), YOKE_SHARED(int, s, 64); YOKE_ITEMS(l) { s[l] = y[l]; }
-             YOKE_ITEMS(l) { y[l] = s[63 - l]; })
+YOKE_PROGRAM(mirrored, 64, ((inout, int, y)), YOKE_SHARED(int, s, 64); YOKE_ITEMS(l) { s[l] = y[group * 64 + l]; }
+             YOKE_ITEMS(l) { y[group * 64 + l] = s[63 - l]; })
 """
 BAD = FRONT + "YOKE_KERNEL(lost, ((out, int, y)),\n            y[i] = (int)strlen(\"C alone has this\");)\n"
 
@@ -62,7 +62,7 @@ def shows_one_in_a_language():
 @test
 def checks_what_compiles():
     path = write("good.c", GOOD)
-    status, out, err = kernel("check", path)
+    status, out, err = kernel("check", path, "--compile-only")
     if status == 3:
         has(err, "there is no compiler for CUDA or OpenCL here")
         skip("no compiler for devices")
