@@ -203,6 +203,7 @@ int main(int argc, char **argv)
         yoke_array *made = NULL;
         if (statement(w, n, &made) < 0) {
             printf("error %s\n", yoke_device_error(dev));
+            yoke_stream_wait(stream); /* or its close would tell it again */
         } else if (made) {
             printf("ok %s", yoke_array_type_name(made->type));
             for (size_t d = 0; d < made->ndim; d++)

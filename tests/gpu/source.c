@@ -102,6 +102,7 @@ TEST(a_kernel_that_knows_nothing_of_yoke)
     CHECK_HAS(yoke_device_error(dev), "kernel plain, argument 1 begins 100 bytes into its memory");
     CHECK_INT(yoke_enqueue_raw(s, plain, shape, dx, dy, 2.0f), -EINVAL);
     CHECK_HAS(yoke_device_error(dev), "has 5 parameters, the 3 arguments of this launch make 4, or 6 where memory counts twice");
+    check_told(s, -EINVAL, "kernel plain, argument 1 begins 100 bytes into its memory");
     down(s, y, dy, sizeof y);
     yoke_device_free(dev, dx);
     for (int i = 0; i < 100; i++)

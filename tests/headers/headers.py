@@ -26,7 +26,7 @@ BEHIND_MACROS = {"yk_array_of_view", "yk_array_view",
                  "yk_unique", "yk_device_code_add", "yk_device_code_remove", "yk_enqueue", "yk_enqueue_raw",
                  "yk_enqueue_reduction",
                  "yk_enqueue_scan",
-                 "yk_kernel_run", "yk_launch", "yk_kernel_add",
+                 "yk_kernel_run", "yk_launch", "yk_prepare", "yk_kernel_add",
                  "yk_kernel_remove"}
 # YOKE_TASK(count) makes names with these prefixes: none may be a function of ours.
 GENERATED = ["yoke_submit_", "yoke_task_", "yoke_args_", "yoke_spawn_", "yoke_sync_", "yoke_for_", "yoke_launch_",
