@@ -371,7 +371,7 @@ int yoke_stream_replay(yoke_stream *s, yoke_graph *g)
     if (err == 0)
         err = after_last(g, s, &e);
     for (unsigned i = 0; err == 0 && i < g->launches; i++)
-        s->recent[s->launches++ % YK_COUNT_OF(s->recent)] = g->names[i];
+        yk_stream_note(s, g->names[i]);
     if (err == 0)
         err = put_all(s, g, &e);
     return err < 0 ? yk_stream_fail(s, &e) : 0;
