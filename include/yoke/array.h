@@ -149,7 +149,8 @@ YOKE_API bool yoke_array_is_flat(const yoke_array *a);
 YOKE_API void yoke_array_free(yoke_array *a);
 
 /* What this thread makes between begin and end is freed by end, but for `keep` (NULL: nothing), which end returns. Scopes
- * nest: what is kept then belongs to the scope around. */
+ * nest: what is kept then belongs to the scope around. What a thread that waits in between runs of others, parts of a loop or
+ * forks, is none of the scope's; parts that make arrays of their own open scopes of their own. */
 typedef struct yoke_array_scope {
     yoke_array *first;
     struct yoke_array_scope *around;

@@ -4,10 +4,9 @@
  * order of that stream, so nobody waits for a computation that still uses it. Work of another stream is told to storage by
  * yk_array_enter(), and makes its own stream wait for all others before the memory is free. */
 #include "gpu/array.h"
+#include "exec/exec.h"
 #include <stdio.h>
 #include <stdlib.h>
-
-static _Thread_local yoke_array_scope *scope_now;
 
 /* ---- Errors ---- */
 
@@ -114,7 +113,20 @@ void yk_flat_steps(size_t ndim, const size_t *shape, ptrdiff_t *ret)
         ret[d] = (ptrdiff_t)each;
 }
 
-/* Takes one use of storage, which is given back on failure. */
+/* scope may be NULL. */
+static void link_scope(yoke_array *a, yoke_array_scope *scope)
+{
+    a->scope = scope;
+    if (!scope)
+        return;
+    a->next = scope->first;
+    a->link = &scope->first;
+    if (a->next)
+        a->next->link = &a->next;
+    scope->first = a;
+}
+
+/* Takes over the caller's use of storage, which on failure stays the caller's. */
 static yoke_array *object(yoke_stream *s, yk_storage *storage, unsigned type)
 {
     yoke_array *a = yk_sys.calloc(1, sizeof *a);
@@ -123,14 +135,7 @@ static yoke_array *object(yoke_stream *s, yk_storage *storage, unsigned type)
     a->stream = s;
     a->storage = storage;
     a->type = (uint16_t)type;
-    a->scope = scope_now;
-    if (scope_now) {
-        a->next = scope_now->first;
-        a->link = &scope_now->first;
-        if (a->next)
-            a->next->link = &a->next;
-        scope_now->first = a;
-    }
+    link_scope(a, yk_scope());
     return a;
 }
 
@@ -170,23 +175,15 @@ void yoke_array_free(yoke_array *a)
 
 void yoke_array_begin(yoke_array_scope *scope)
 {
-    *scope = (yoke_array_scope){.around = scope_now};
-    scope_now = scope;
+    *scope = (yoke_array_scope){.around = yk_scope_enter(scope)};
 }
 
 yoke_array *yoke_array_end(yoke_array_scope *scope, yoke_array *keep)
 {
-    scope_now = scope->around;
+    yk_scope_enter(scope->around);
     if (keep && keep->scope == scope) {
         unlink_scope(keep);
-        keep->scope = scope_now;
-        if (scope_now) {
-            keep->next = scope_now->first;
-            keep->link = &scope_now->first;
-            if (keep->next)
-                keep->next->link = &keep->next;
-            scope_now->first = keep;
-        }
+        link_scope(keep, scope->around);
     }
     for (yoke_array *a = scope->first, *next; a; a = next) {
         next = a->next;
