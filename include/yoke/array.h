@@ -178,7 +178,8 @@ YOKE_API yoke_array *yoke_array_eye(yoke_stream *s, unsigned type, size_t n, siz
 /* A copy of host memory, elements one after the other. The memory must stay until the stream has come past. */
 YOKE_API yoke_array *yoke_array_from(yoke_stream *s, unsigned type, yoke_dims shape, const void *host);
 /* Any memory of the stream's device (on the CPU: any memory) as an array, not copied, not freed. steps may be NULL: one after
- * the other. It must outlive the array and its views. */
+ * the other. It must outlive the array and its views. Aligned for the type; the elements may not reach beyond the block that it
+ * lies in, which the host's own memory is not asked for. */
 YOKE_API yoke_array *yoke_array_over(yoke_stream *s, unsigned type, yoke_dims shape, const ptrdiff_t *steps, void *memory);
 /* yoke_array_of_view(s, v): a copy of an array view of yoke/task.h (yoke_in_f32 and so on) of host memory, whatever its
  * steps; has been copied when the call returns. */

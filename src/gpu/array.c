@@ -113,6 +113,32 @@ void yk_flat_steps(size_t ndim, const size_t *shape, ptrdiff_t *ret)
         ret[d] = (ptrdiff_t)each;
 }
 
+bool yk_array_shape_ok(yoke_stream *s, const char *what, unsigned type, size_t ndim, const size_t *shape)
+{
+    size_t size = yoke_array_type_size(type);
+    bool over = false;
+    for (size_t d = 0; d < ndim; d++) /* a length of 0 makes none, but its neighbours have steps all the same */
+        over |= __builtin_mul_overflow(size, YK_MAX(shape[d], (size_t)1), &size);
+    if (over || size > PTRDIFF_MAX)
+        yk_array_fail(s, ENOMEM, "%s: shape %s has more elements than there can be", what, yk_dims_text(ndim, shape).text);
+    return !over && size <= PTRDIFF_MAX;
+}
+
+bool yk_array_extent(const yoke_array *a, ptrdiff_t *low, ptrdiff_t *high)
+{
+    ptrdiff_t size = (ptrdiff_t)yoke_array_type_size(a->type);
+    bool over = false;
+    *low = 0;
+    *high = yoke_array_elements(a) > 0 ? size : 0;
+    for (size_t d = 0; d < a->ndim && *high > 0; d++) {
+        ptrdiff_t by, *end = a->step[d] < 0 ? low : high;
+        over |= __builtin_mul_overflow((ptrdiff_t)(a->shape[d] - 1), a->step[d], &by);
+        over |= __builtin_mul_overflow(by, size, &by);
+        over |= __builtin_add_overflow(*end, by, end);
+    }
+    return !over;
+}
+
 /* scope may be NULL. */
 static void link_scope(yoke_array *a, yoke_array_scope *scope)
 {
@@ -227,13 +253,10 @@ static yk_storage *storage_for(yoke_stream *s, size_t size)
 
 yoke_array *yk_array_new(yoke_stream *s, unsigned type, size_t ndim, const size_t *shape)
 {
-    if (!s || yk_device_check(s->dev) < 0 || !yk_array_type_ok(s, "an array", type))
+    if (!s || yk_device_check(s->dev) < 0 || !yk_array_type_ok(s, "an array", type) ||
+        !yk_array_shape_ok(s, "an array", type, ndim, shape))
         return NULL;
-    size_t n = yk_view_elements(ndim, shape), size;
-    if (__builtin_mul_overflow(n, yoke_array_type_size(type), &size) || size > PTRDIFF_MAX)
-        return yk_array_fail(s, ENOMEM, "an array of shape %s has more elements than there can be", yk_dims_text(ndim,
-                                                                                                                 shape).text);
-    yk_storage *st = storage_for(s, YK_MAX(size, 1));
+    yk_storage *st = storage_for(s, YK_MAX(yk_view_elements(ndim, shape) * yoke_array_type_size(type), 1));
     if (!st)
         return NULL;
     yoke_array *a = object(s, st, type);
@@ -299,14 +322,41 @@ yoke_array *yoke_array_from(yoke_stream *s, unsigned type, yoke_dims shape, cons
     return a;
 }
 
+/* Whether a's elements lie in memory that s may use, of which nothing is known when it is the host's own; else the error. */
+static bool memory_ok(yoke_stream *s, const yoke_array *a)
+{
+    const yk_span *span = yk_span_of(a->data);
+    bool here = span ? span->dev == s->dev || (!s->dev->driver->build && !span->dev->driver->build) : !s->dev->driver->build;
+    ptrdiff_t low, high;
+    if (!a->data && yoke_array_elements(a) > 0)
+        yk_array_fail(s, EINVAL, "over: the address is NULL");
+    else if (!here)
+        yk_array_fail(s, EINVAL, "over: %p is memory of %s, not of %s", a->data, span ? span->dev->info.uri : "the host",
+                      s->dev->info.uri);
+    else if ((uintptr_t)a->data % yoke_array_type_size(a->type))
+        yk_array_fail(s, EINVAL, "over: %p is not aligned for %s", a->data, yoke_array_type_name(a->type));
+    else if (!yk_array_extent(a, &low, &high))
+        yk_array_fail(s, EINVAL, "over: the steps of shape %s reach beyond all memory", yk_dims_text(a->ndim, a->shape).text);
+    else if (span && ((char *)a->data - span->base < -low || span->base + span->size - (char *)a->data < high))
+        yk_array_fail(s, EINVAL, "over: shape %s from %p on reaches beyond its block of %zu bytes",
+                      yk_dims_text(a->ndim, a->shape).text, a->data, span->size);
+    else
+        return true;
+    return false;
+}
+
 yoke_array *yoke_array_over(yoke_stream *s, unsigned type, yoke_dims shape, const ptrdiff_t *steps, void *memory)
 {
     size_t n[YOKE_DIMS];
-    if (!s || !lengths(s, "over", shape, n) || !yk_array_type_ok(s, "over", type))
+    if (!s || !lengths(s, "over", shape, n) || !yk_array_type_ok(s, "over", type) ||
+        !yk_array_shape_ok(s, "over", type, shape.count, n))
         return NULL;
-    if (s->dev->driver->build && !yk_span_of(memory))
-        return yk_array_fail(s, EINVAL, "over: %p is memory of the host, not of %s", memory, s->dev->info.uri);
-    yk_storage *st = storage_for(s, 0);
+    yoke_array as = {.data = memory, .type = (uint16_t)type, .ndim = shape.count};
+    memcpy(as.shape, n, as.ndim * sizeof *n);
+    yk_flat_steps(as.ndim, as.shape, as.step);
+    if (steps)
+        memcpy(as.step, steps, as.ndim * sizeof *steps);
+    yk_storage *st = memory_ok(s, &as) ? storage_for(s, 0) : NULL;
     yoke_array *a = st ? object(s, st, type) : NULL;
     if (!a) {
         if (st)
@@ -314,11 +364,9 @@ yoke_array *yoke_array_over(yoke_stream *s, unsigned type, yoke_dims shape, cons
         return NULL;
     }
     a->data = memory;
-    a->ndim = shape.count;
-    memcpy(a->shape, n, a->ndim * sizeof *n);
-    yk_flat_steps(a->ndim, a->shape, a->step);
-    if (steps)
-        memcpy(a->step, steps, a->ndim * sizeof *steps);
+    a->ndim = as.ndim;
+    memcpy(a->shape, as.shape, sizeof a->shape);
+    memcpy(a->step, as.step, sizeof a->step);
     return a;
 }
 

@@ -46,6 +46,10 @@ yk_shape_text yk_shape_of(const yoke_array *a);
 yk_shape_text yk_dims_text(size_t ndim, const size_t *shape);
 /* The type in range; else the error. */
 bool yk_array_type_ok(yoke_stream *s, const char *what, unsigned type);
+/* No more elements than there can be; else the error, -ENOMEM. */
+bool yk_array_shape_ok(yoke_stream *s, const char *what, unsigned type, size_t ndim, const size_t *shape);
+/* Where its elements lie, in bytes from its first on: [low, high); false: beyond all memory. */
+bool yk_array_extent(const yoke_array *a, ptrdiff_t *low, ptrdiff_t *high);
 /* An axis of an array of ndim dimensions, counted from 0; negative: the error has been kept. */
 int yk_array_axis(const yoke_array *a, const char *what, ptrdiff_t axis);
 /* The axes as a set of bits; false: one is not there or twice. */

@@ -154,6 +154,8 @@ yoke_array *yk_array_broadcast(const yoke_array *a, size_t ndim, const size_t *s
     if (!fits)
         return yk_array_fail(a->stream, EINVAL, "broadcast: %s cannot become %s", yk_shape_of(a).text, yk_dims_text(ndim,
                                                                                                                     shape).text);
+    if (!yk_array_shape_ok(a->stream, "broadcast", a->type, ndim, shape))
+        return NULL;
     yoke_array *w = yk_array_window(a);
     for (size_t d = 0; w && d < ndim; d++) {
         bool repeats = d < front || (a->shape[d - front] == 1 && shape[d] != 1);

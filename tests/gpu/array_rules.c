@@ -75,3 +75,61 @@ TEST(a_job_on_an_inline_executor_is_in_no_scope_of_its_callers)
     yoke_close(ex);
     yoke_device_close(dev);
 }
+
+/* ---- Shapes and memory ---- */
+
+static void too_large(yoke_device *dev, yoke_stream *s)
+{
+    float x = 0;
+    ptrdiff_t none[] = {0, 0};
+    yoke_array *one = yoke_array_ones(s, YOKE_F64, yoke_shape(1));
+    expect(dev, yoke_array_broadcast(one, yoke_shape(1L << 40, 1L << 40)), "broadcast: shape (1099511627776, 1099511627776) has");
+    expect(dev, yoke_array_broadcast(one, yoke_shape(1L << 32, 1L << 32)), "has more elements than there can be");
+    expect(dev, yoke_array_broadcast(one, yoke_shape(1L << 60)), "has more elements than there can be"); /* its bytes */
+    expect(dev, yoke_array_broadcast(one, yoke_shape(0, 1L << 40, 1L << 40)), "has more elements than there can be");
+    expect(dev, yoke_array_over(s, YOKE_F32, yoke_shape(1L << 32, 1L << 32), none, &x), "over: shape (4294967296, 4294967296)");
+    yoke_array *large = yoke_array_broadcast(one, yoke_shape(1L << 59)), *line = yoke_array_reshape(large, yoke_shape(-1));
+    CHECK(line && line->shape[0] == (size_t)1 << 59); /* the largest that there can be */
+    yoke_array_free(one);
+    yoke_array_free(large);
+    yoke_array_free(line);
+}
+
+TEST(a_shape_beyond_all_memory_is_refused)
+{
+    on_each_device(too_large);
+}
+
+static void memory_of_others(yoke_device *dev, yoke_stream *s)
+{
+    yoke_device *cpu = yoke_device_open("cpu:2");
+    yoke_stream *there = yoke_stream_open(cpu);
+    float *own = yoke_stream_alloc(s, 64 * sizeof *own), *others = yoke_stream_alloc(there, 64 * sizeof *others);
+    bool is_cpu = yk_array_is_on_host(&(yoke_array){.stream = s});
+    if (is_cpu) { /* is all of one memory */
+        yoke_array *a = yoke_array_over(s, YOKE_F32, yoke_shape(64), NULL, others);
+        CHECK(a != NULL);
+        yoke_array_free(a);
+    } else {
+        expect(dev, yoke_array_over(s, YOKE_F32, yoke_shape(64), NULL, others), "is memory of cpu:2, not of ");
+        expect(cpu, yoke_array_over(there, YOKE_F32, yoke_shape(64), NULL, own), ", not of cpu:2");
+    }
+    expect(dev, yoke_array_over(s, YOKE_F32, yoke_shape(1), NULL, (char *)own + 2), "is not aligned for f32");
+    expect(dev, yoke_array_over(s, YOKE_F32, yoke_shape(1), NULL, NULL), "over: ");
+    expect(dev, yoke_array_over(s, YOKE_F32, yoke_shape(1 << 20), NULL, own), "reaches beyond its block of ");
+    expect(dev, yoke_array_over(s, YOKE_F32, yoke_shape(3, 2), (ptrdiff_t[]){-1, 1}, own + 1), "reaches beyond its block of ");
+    expect(dev, yoke_array_over(s, YOKE_F32, yoke_shape(3), (ptrdiff_t[]){PTRDIFF_MAX / 2}, own), "reach beyond all memory");
+    yoke_array *back = yoke_array_over(s, YOKE_F32, yoke_shape(3, 2), (ptrdiff_t[]){-2, 1}, own + 4);
+    CHECK_INT(yoke_array_assign(back, yoke_number(1.5)), 0);
+    check_f32(back, (float[]){1.5, 1.5, 1.5, 1.5, 1.5, 1.5}, 6);
+    yoke_array_free(back);
+    yoke_stream_free(s, own);
+    yoke_stream_free(there, others);
+    yoke_stream_close(there);
+    yoke_device_close(cpu);
+}
+
+TEST(an_array_is_over_memory_of_its_own_device)
+{
+    on_each_device(memory_of_others);
+}
