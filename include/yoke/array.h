@@ -183,14 +183,21 @@ YOKE_API yoke_array *yoke_array_from(yoke_stream *s, unsigned type, yoke_dims sh
 YOKE_API yoke_array *yoke_array_over(yoke_stream *s, unsigned type, yoke_dims shape, const ptrdiff_t *steps, void *memory);
 /* yoke_array_of_view(s, v): a copy of an array view of yoke/task.h (yoke_in_f32 and so on) of host memory, whatever its
  * steps; has been copied when the call returns. */
-#define yoke_array_of_view(s, v) yk_array_of_view((s), YK_CODE(__typeof__(v)), (v).ptr, (v).ndim, (v).shape, (v).step)
+#define yoke_array_of_view(s, v)                                                                                       \
+    __extension__({                                                                                                    \
+        __typeof__(v) yk_v = (v);                                                                                      \
+        yk_array_of_view((s), YK_CODE(__typeof__(v)), yk_v.ptr, yk_v.ndim, yk_v.shape, yk_v.step);                     \
+    })
 YOKE_API yoke_array *yk_array_of_view(yoke_stream *s, unsigned code, const void *ptr, size_t ndim, const size_t *shape,
                                       const ptrdiff_t *step);
 /* yoke_array_view(yoke_inout_f64, a, &v): the array as a view for a task, 0; -EINVAL when the types differ, and -EXDEV when
  * the host cannot touch its memory: yoke_array_to() a stream of the CPU first. Waits for the stream. Valid as long as the
  * array. */
 #define yoke_array_view(VIEW, a, ret)                                                                                  \
-    yk_array_view((a), YK_CODE(VIEW), (void *)&(ret)->ptr, &(ret)->ndim, (ret)->shape, (ret)->step)
+    __extension__({                                                                                                    \
+        VIEW *yk_r = (ret);                                                                                            \
+        yk_array_view((a), YK_CODE(VIEW), (void *)&yk_r->ptr, &yk_r->ndim, yk_r->shape, yk_r->step);                   \
+    })
 YOKE_API int yk_array_view(const yoke_array *a, unsigned code, void *ptr, size_t *ndim, size_t *shape, ptrdiff_t *step);
 
 /* ---- Copying ---- */

@@ -449,6 +449,8 @@ yoke_array *yk_array_of_view(yoke_stream *s, unsigned code, const void *ptr, siz
     unsigned type = code & ~(unsigned)(YOKE_IN | YOKE_OUT);
     if (!s || ndim > YOKE_DIMS)
         return s ? yk_array_fail(s, EINVAL, "of_view: %zu dimensions, at most %d", ndim, YOKE_DIMS) : NULL;
+    if (!ptr && yk_view_elements(ndim, shape) > 0)
+        return yk_array_fail(s, EINVAL, "of_view: the address is NULL");
     yoke_array *a = yk_array_new(s, type, ndim, shape);
     if (!a)
         return NULL;

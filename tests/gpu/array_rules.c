@@ -133,3 +133,26 @@ TEST(an_array_is_over_memory_of_its_own_device)
 {
     on_each_device(memory_of_others);
 }
+
+static void views(yoke_device *dev, yoke_stream *s)
+{
+    float x[] = {1, 2, 3};
+    yoke_in_f32 all[] = {{NULL, 1, {3}, {1}}, {NULL, 1, {0}, {1}}, {x, 1, {3}, {1}}}, *next = all;
+    expect(dev, yoke_array_of_view(s, *next++), "of_view: the address is NULL");
+    yoke_array *none = yoke_array_of_view(s, *next++), *three = yoke_array_of_view(s, *next++);
+    CHECK(next == all + 3); /* each was taken once */
+    CHECK(none && yoke_array_elements(none) == 0);
+    check_f32(three, x, 3);
+    next = all;
+    if (yk_array_is_on_host(three)) {
+        CHECK_INT(yoke_array_view(yoke_in_f32, three, next++), 0);
+        CHECK(next == all + 1 && all[0].ptr[2] == 3);
+    }
+    yoke_array_free(none);
+    yoke_array_free(three);
+}
+
+TEST(a_view_is_evaluated_once_and_has_an_address)
+{
+    on_each_device(views);
+}
