@@ -233,6 +233,16 @@ int yk_array_enter(const yoke_array *a, yoke_stream *s)
     return err < 0 ? yk_device_fail(s->dev, s, &e) : 0;
 }
 
+int yk_array_before_write(const yoke_array *a)
+{
+    yk_error e = {0};
+    yoke_stream *s = a->stream;
+    if (!atomic_load_explicit(&a->storage->foreign, memory_order_relaxed))
+        return 0;
+    int err = yk_stream_after_stream(s, NULL, &e);
+    return err < 0 ? yk_device_fail(s->dev, s, &e) : 0;
+}
+
 static yk_storage *storage_for(yoke_stream *s, size_t size)
 {
     yk_storage *st = yk_sys.calloc(1, sizeof *st);

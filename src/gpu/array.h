@@ -7,7 +7,7 @@
 #include <yoke/array.h>
 
 /* Memory that arrays share. users: one for each array. foreign: work of another stream than its own has read or written it,
- * so its stream waits for the others before the memory is given back. memory NULL: the user's. */
+ * so its stream waits for the others before the memory is written again, or given back. memory NULL: the user's. */
 typedef struct yk_storage {
     _Atomic uint32_t users;
     _Atomic bool foreign;
@@ -30,6 +30,8 @@ yoke_array *yk_array_window(const yoke_array *a);
 void yk_storage_drop(yk_storage *st);
 /* Work on s is about to use a: what is in a's own stream comes first. 0 or a negative code. */
 int yk_array_enter(const yoke_array *a, yoke_stream *s);
+/* Its own stream is about to write elements that were there before: what others read of them comes first. */
+int yk_array_before_write(const yoke_array *a);
 static inline bool yk_array_is_number(const yoke_array *a)
 {
     return !a->stream;

@@ -182,8 +182,9 @@ yoke_array *yoke_array_to(const yoke_array *a, yoke_stream *s)
 static int assign(yoke_array *dst, const yoke_array *src)
 {
     yk_op op = yk_op_of(YK_OP_copy);
-    if (yk_array_is_number(src))
-        return yk_map_into(dst, &op, dst->type, &src);
+    int err = yk_array_before_write(dst);
+    if (err < 0 || yk_array_is_number(src))
+        return err < 0 ? err : yk_map_into(dst, &op, dst->type, &src);
     yoke_array *wide = yk_array_broadcast(src, dst->ndim, dst->shape), *own = NULL;
     if (!wide) {
         if (src->stream->dev != dst->stream->dev)
@@ -192,7 +193,7 @@ static int assign(yoke_array *dst, const yoke_array *src)
     }
     if (src->storage == dst->storage) /* what is read may have been written: read it first */
         own = copy_as(wide, dst->stream, src->type);
-    int err = src->storage == dst->storage && !own ? -ENOMEM : copy_into(dst, own ? own : wide);
+    err = src->storage == dst->storage && !own ? -ENOMEM : copy_into(dst, own ? own : wide);
     yoke_array_free(own);
     yoke_array_free(wide);
     return err;

@@ -156,3 +156,54 @@ TEST(a_view_is_evaluated_once_and_has_an_address)
 {
     on_each_device(views);
 }
+
+/* ---- The order of reading and writing ---- */
+
+/* A long chain on another stream ends in reading `a`, which is written again at once. The first time kernels are built in
+ * between, and nothing is at once. */
+static void read_once(yoke_device *dev, yoke_stream *s, bool put)
+{
+    yoke_stream *other = yoke_stream_open(dev);
+    yoke_array_scope scope;
+    yoke_array_begin(&scope);
+    enum { N = 1 << 20 };
+    yoke_array *a = yoke_array_ones(s, YOKE_I32, yoke_shape(N)), *z = yoke_array_zeros(other, YOKE_I32, yoke_shape(N));
+    yoke_array *at = yoke_array_arange(s, YOKE_I64, 0, N, 1);
+    CHECK_INT(yoke_stream_wait(s), 0);
+    for (int turn = 0; turn < 20; turn++)
+        z = yoke_array_mul(z, yoke_number(3));
+    yoke_array *q = yoke_array_add(z, a);
+    if (put)
+        CHECK_INT(yoke_array_put(a, at, 0, yoke_number(5)), 0);
+    else
+        CHECK_INT(yoke_array_assign(a, yoke_number(5)), 0);
+    int64_t most = 0, now = 0;
+    CHECK_INT(yoke_array_item_int(yoke_array_max(q, YOKE_ALL_AXES, false), &most), 0);
+    CHECK_INT(most, 1);
+    CHECK_INT(yoke_array_item_int(yoke_array_min(a, YOKE_ALL_AXES, false), &now), 0);
+    CHECK_INT(now, 5);
+    yoke_array_end(&scope, NULL);
+    CHECK_INT(yoke_stream_close(other), 0);
+}
+
+static void read_first(yoke_device *dev, yoke_stream *s, bool put)
+{
+    for (int time = 0; time < 4; time++)
+        read_once(dev, s, put);
+}
+
+static void read_and_assigned(yoke_device *dev, yoke_stream *s)
+{
+    read_first(dev, s, false);
+}
+
+static void read_and_put(yoke_device *dev, yoke_stream *s)
+{
+    read_first(dev, s, true);
+}
+
+TEST(what_another_stream_reads_is_not_written_before)
+{
+    on_each_device(read_and_assigned);
+    on_each_device(read_and_put);
+}
