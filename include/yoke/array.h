@@ -398,7 +398,7 @@ YOKE_API int yoke_array_put(yoke_array *dst, const yoke_array *numbers, ptrdiff_
 
 /* Ascending along an axis; NaNs are last. */
 YOKE_API yoke_array *yoke_array_sort(const yoke_array *a, ptrdiff_t axis);
-/* i64: where the elements stand that yoke_array_sort() puts there; equal ones in their order. */
+/* i64: where the elements stand that yoke_array_sort() puts there; equal ones, 0 and -0 and all NaNs too, in their order. */
 YOKE_API yoke_array *yoke_array_argsort(const yoke_array *a, ptrdiff_t axis);
 /* What there is in a, each once, ascending, in one dimension; each NaN is another. Waits, as the next two. */
 YOKE_API yoke_array *yoke_array_unique(const yoke_array *a);

@@ -78,7 +78,8 @@
     X(where, "where", 3, SAME, SAME)                                                                                   \
     X(arange, "arange", 2, SAME, SAME)                                                                                 \
     X(eye, "eye", 2, SAME, BOOL)                                                                                       \
-    X(sortable, "sort", 1, SAME, SAME)
+    X(sortable, "sort", 1, SAME, SAME)                                                                                 \
+    X(canonical, "argsort", 1, SAME, SAME)
 
 /* X(operands: 1 2 3, P for a result of bool, W for a first operand of bool; name; kind of T; statements) */
 #define YK_BODIES(X)                                                                                                   \
@@ -179,7 +180,8 @@
     X(2, arange, ints, r = (T)((U)a + (U)b * (U)i);)                                                                   \
     X(2, arange, floats, r = a + b * (T)i;)                                                                            \
     X(P2, eye, longs, r = i % a - i / a == b;)                                                                         \
-    X(1, sortable, floats, r = a != a ? fabs(a) : a;)
+    X(1, sortable, floats, r = a != a ? fabs(a) : a;)                                                                  \
+    X(1, canonical, floats, r = a != a ? fabs(sqrt((T)-1)) : a == 0 ? 0 : a;)
 
 /* Conversions: from v, of type S, they set r, of type T. Floats to integers: LOW and HIGH are T's least and largest as S. */
 #define YK_CAST_PLAIN(X) X(r = (T)v;)

@@ -24,12 +24,14 @@ static yk_number number_of(unsigned wide)
     return numbers[wide];
 }
 
-/* A flat copy of its own, widened; a NaN has lost its sign, so that all of them are behind the rest. */
-static yoke_array *sortable(const yoke_array *a)
+/* A flat copy of its own, widened; a NaN has lost its sign, so that all of them are behind the rest. For places, which are in
+ * order where elements are equal, equal ones have the same bits: there is one NaN, and one 0. */
+static yoke_array *sortable(const yoke_array *a, bool places)
 {
     unsigned wide = wide_type(a->type);
     yoke_array *out = yk_array_new(a->stream, wide, a->ndim, a->shape);
-    yk_op op = yk_op_of(wide == YOKE_F32 || wide == YOKE_F64 ? YK_OP_sortable : YK_OP_copy);
+    bool is_float = wide == YOKE_F32 || wide == YOKE_F64;
+    yk_op op = yk_op_of(!is_float ? YK_OP_copy : places ? YK_OP_canonical : YK_OP_sortable);
     if (out && yk_map_into(out, &op, wide, &a) < 0) {
         yoke_array_free(out);
         return NULL;
@@ -76,8 +78,8 @@ static yoke_array *sorted(const char *what, const yoke_array *a, ptrdiff_t axis,
     if (d < 0)
         return NULL;
     yoke_array_begin(&scope);
-    yoke_array *moved = yoke_array_transpose(a, axis_last(a->ndim, d)), *keys = moved ? sortable(moved) : NULL, *values = NULL,
-        *r = NULL;
+    yoke_array *moved = yoke_array_transpose(a, axis_last(a->ndim, d)), *keys = moved ? sortable(moved, places) : NULL;
+    yoke_array *values = NULL, *r = NULL;
     if (keys && places) {
         yoke_array *line = yoke_array_arange(a->stream, YOKE_I64, 0, (double)a->shape[d], 1);
         yoke_array *wide = line ? yk_array_broadcast(line, keys->ndim, keys->shape) : NULL;
@@ -118,7 +120,7 @@ yoke_array *yoke_array_unique(const yoke_array *a)
         r = yoke_array_copy(line);
         return yoke_array_end(&scope, r);
     }
-    yoke_array *keys = line ? sortable(line) : NULL, *out = yoke_array_empty_like(keys);
+    yoke_array *keys = line ? sortable(line, false) : NULL, *out = yoke_array_empty_like(keys);
     yoke_array *count = yoke_array_empty(a->stream, YOKE_U64, YOKE_NO_DIMS);
     if (keys && out && count && sort_lines(keys, NULL) == 0 &&
         yk_unkept(a->stream, yk_stream_unique(a->stream, number_of(keys->type), keys->shape[0], keys->data, out->data,
