@@ -248,7 +248,8 @@ YOKE_API yoke_array *yoke_array_flip(const yoke_array *a, yoke_dims axes);
 typedef struct yoke_random {
     uint64_t seed, at;
 } yoke_random;
-/* f32 or f64 in [low, high), by 24 or 53 bits. */
+/* f32 or f64 in [low, high), by 24 or 53 bits; low itself when both are equal in the type. high - low is finite and not
+ * negative. */
 YOKE_API yoke_array *yoke_array_uniform(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, double low,
                                         double high);
 /* f32 or f64, normally distributed. On devices with f64 (-ENOTSUP elsewhere). */

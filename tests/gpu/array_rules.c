@@ -1,6 +1,7 @@
 /* array_rules.c - what arrays promise where memory is shared: whose scope an array is in, which memory and which shapes are
  * taken for an array, and in what order memory is read, written and given back. */
 #include "array_try.h"
+#include <math.h>
 #include <yoke.h>
 #include <yoke/loop.h>
 
@@ -206,4 +207,52 @@ TEST(what_another_stream_reads_is_not_written_before)
 {
     on_each_device(read_and_assigned);
     on_each_device(read_and_put);
+}
+
+/* ---- Random numbers ---- */
+
+static uint64_t bits_of_narrow[2][8];
+static unsigned narrow_devices;
+
+static void narrow_range(yoke_device *dev, yoke_stream *s, unsigned type, double low, double high, unsigned k)
+{
+    yoke_random r = {.seed = 3};
+    yoke_array_scope scope;
+    double least = 0, most = 0;
+    int64_t digest = 0;
+    yoke_array_begin(&scope);
+    yoke_array *a = yoke_array_uniform(s, &r, type, yoke_shape(1 << 20), low, high);
+    CHECK(a != NULL);
+    CHECK_INT(yoke_array_item(yoke_array_min(a, YOKE_ALL_AXES, false), &least), 0);
+    CHECK_INT(yoke_array_item(yoke_array_max(a, YOKE_ALL_AXES, false), &most), 0);
+    CHECK(least >= low && most < high);
+    CHECK(most > high - (high - low) / 1000 || k > 1); /* but next to it */
+    yoke_array *raw = yoke_array_over(s, type == YOKE_F32 ? YOKE_U32 : YOKE_U64, yoke_shape(1 << 20), NULL, a->data);
+    CHECK_INT(yoke_array_item_int(yoke_array_sum(raw, YOKE_ALL_AXES, false), &digest), 0);
+    bits_of_narrow[narrow_devices > 0][k] = (uint64_t)digest;
+    CHECK(bits_of_narrow[narrow_devices > 0][k] == bits_of_narrow[0][k]);
+    yoke_array_end(&scope, NULL);
+    (void)dev;
+}
+
+static void narrow_ranges(yoke_device *dev, yoke_stream *s)
+{
+    yoke_random r = {.seed = 3};
+    narrow_range(dev, s, YOKE_F32, 1000, 1001, 0);
+    narrow_range(dev, s, YOKE_F32, -1e-3, 1e9, 1);
+    narrow_range(dev, s, YOKE_F32, 16777216, 16777218, 2); /* two numbers: the second is high */
+    narrow_range(dev, s, YOKE_F64, 0x1p53, 0x1p53 + 2, 3);
+    narrow_devices++;
+    expect(dev, yoke_array_uniform(s, &r, YOKE_F32, yoke_shape(4), -3e38, 3e38), "random: uniform from -3e+38 to 3e+38 in f32");
+    expect(dev, yoke_array_uniform(s, &r, YOKE_F64, yoke_shape(4), 0, INFINITY), "random: uniform from 0 to inf in f64");
+    expect(dev, yoke_array_uniform(s, &r, YOKE_F64, yoke_shape(4), NAN, 1), "random: uniform from nan to 1 in f64");
+    expect(dev, yoke_array_uniform(s, &r, YOKE_F64, yoke_shape(4), 2, 1), "random: uniform from 2 to 1 in f64");
+    yoke_array *same = yoke_array_uniform(s, &r, YOKE_F32, yoke_shape(3), 7, 7);
+    check_f32(same, (float[]){7, 7, 7}, 3);
+    yoke_array_free(same);
+}
+
+TEST(uniform_numbers_are_below_the_higher_end)
+{
+    on_each_device(narrow_ranges);
 }
