@@ -7,10 +7,11 @@ static size_t step_bytes(const yoke_array *a)
     return yoke_array_type_size(a->type);
 }
 
-/* The window's first element is `by` elements further on. */
+/* The window's first element is `by` elements further on, if there is any: the address of none stays in its block. */
 static void move(yoke_array *w, ptrdiff_t by)
 {
-    w->data = (char *)w->data + by * (ptrdiff_t)step_bytes(w);
+    if (yoke_array_elements(w) > 0)
+        w->data = (char *)w->data + by * (ptrdiff_t)step_bytes(w);
 }
 
 static bool usable(const yoke_array *a)

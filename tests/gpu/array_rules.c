@@ -158,6 +158,51 @@ TEST(a_view_is_evaluated_once_and_has_an_address)
     on_each_device(views);
 }
 
+static void nothing_moves(yoke_device *dev, yoke_stream *s)
+{
+    yoke_array_scope scope;
+    (void)dev;
+    yoke_array_begin(&scope);
+    yoke_array *none = yoke_array_zeros(s, YOKE_F32, yoke_shape(0, 5000)), *part = yoke_array_slice(none, 1, 4000, YOKE_END, 1);
+    yoke_array *sum = yoke_array_sum(part, yoke_axes(0), false), *all = yoke_array_any(sum, YOKE_ALL_AXES, false);
+    double item = 1;
+    CHECK(part && sum && sum->shape[0] == 1000);
+    CHECK_INT(yoke_array_item(all, &item), 0);
+    CHECK(item == 0);
+    CHECK(part->data == none->data);
+    CHECK(yoke_array_flip(none, YOKE_ALL_AXES)->data == none->data);
+    CHECK(yoke_array_index(none, 1, 4999)->data == none->data);
+    yoke_array_end(&scope, NULL);
+}
+
+TEST(a_view_of_no_elements_stays_in_its_block)
+{
+    on_each_device(nothing_moves);
+}
+
+/* As on a device without f64. */
+static void without_doubles(yoke_device *dev, yoke_stream *s)
+{
+    yoke_array_scope scope;
+    bool had = dev->info.has_double;
+    dev->info.has_double = false;
+    yoke_array_begin(&scope);
+    static const unsigned types[] = {YOKE_I32, YOKE_I64, YOKE_U32, YOKE_U64, YOKE_BOOL, YOKE_F32};
+    for (unsigned k = 0; k < YK_COUNT_OF(types); k++) {
+        yoke_array *a = yoke_array_astype(yoke_array_arange(s, YOKE_I32, 0, 2, 1), types[k]);
+        yoke_array *var = yoke_array_var(a, YOKE_ALL_AXES, false, 0), *sd = yoke_array_std(a, YOKE_ALL_AXES, false, 0);
+        check_f32(var, (float[]){0.25}, 1);
+        check_f32(sd, (float[]){0.5}, 1);
+    }
+    yoke_array_end(&scope, NULL);
+    dev->info.has_double = had;
+}
+
+TEST(integers_have_a_variance_on_devices_without_f64)
+{
+    on_each_device(without_doubles);
+}
+
 /* ---- The order of reading and writing ---- */
 
 /* A long chain on another stream ends in reading `a`, which is written again at once. The first time kernels are built in
