@@ -179,6 +179,17 @@ yoke_array *yoke_array_to(const yoke_array *a, yoke_stream *s)
     return out ? given(out, err) : NULL;
 }
 
+/* Whether elements of both may lie in the same place: of one storage, or of two over the same memory. */
+static bool may_overlap(const yoke_array *a, const yoke_array *b)
+{
+    ptrdiff_t low_a, high_a, low_b, high_b;
+    uintptr_t at_a = (uintptr_t)a->data, at_b = (uintptr_t)b->data;
+    yk_array_extent(a, &low_a, &high_a);
+    yk_array_extent(b, &low_b, &high_b);
+    return a->stream->dev == b->stream->dev && at_a + (uintptr_t)low_a < at_b + (uintptr_t)high_b &&
+           at_b + (uintptr_t)low_b < at_a + (uintptr_t)high_a;
+}
+
 static int assign(yoke_array *dst, const yoke_array *src)
 {
     yk_op op = yk_op_of(YK_OP_copy);
@@ -191,9 +202,12 @@ static int assign(yoke_array *dst, const yoke_array *src)
             yk_array_fail(dst->stream, EINVAL, "assign: %s does not fit %s", yk_shape_of(src).text, yk_shape_of(dst).text);
         return -EINVAL;
     }
-    if (src->storage == dst->storage) /* what is read may have been written: read it first */
-        own = copy_as(wide, dst->stream, src->type);
-    err = src->storage == dst->storage && !own ? -ENOMEM : copy_into(dst, own ? own : wide);
+    if (may_overlap(dst, src)) { /* what is read may have been written: read it first */
+        yoke_array_free(wide);
+        own = copy_as(src, dst->stream, src->type);
+        wide = own ? yk_array_broadcast(own, dst->ndim, dst->shape) : NULL;
+    }
+    err = wide ? copy_into(dst, wide) : -ENOMEM;
     yoke_array_free(own);
     yoke_array_free(wide);
     return err;

@@ -254,6 +254,52 @@ TEST(what_another_stream_reads_is_not_written_before)
     on_each_device(read_and_put);
 }
 
+/* Two arrays over one block know nothing of each other. */
+static void two_over_one(yoke_device *dev, yoke_stream *s)
+{
+    yoke_array_scope scope;
+    (void)dev;
+    enum { N = 1 << 16 };
+    float *block = yoke_stream_alloc(s, N * sizeof *block);
+    yoke_array_begin(&scope);
+    yoke_array *a = yoke_array_over(s, YOKE_F32, yoke_shape(N), NULL, block);
+    yoke_array *b = yoke_array_over(s, YOKE_F32, yoke_shape(N), NULL, block), *line = yoke_array_arange(s, YOKE_F32, 0, N, 1);
+    CHECK_INT(yoke_array_assign(a, line), 0);
+    CHECK_INT(yoke_array_assign(a, yoke_array_flip(b, YOKE_ALL_AXES)), 0);
+    double same = 0;
+    yoke_array *all = yoke_array_all(yoke_array_eq(a, yoke_array_flip(line, YOKE_ALL_AXES)), YOKE_ALL_AXES, false);
+    CHECK_INT(yoke_array_item(all, &same), 0);
+    CHECK(same == 1);
+    yoke_array_end(&scope, NULL);
+    yoke_stream_free(s, block);
+}
+
+/* One element, read before it is written, into all: without a copy of them all. */
+static void one_into_all(yoke_device *dev, yoke_stream *s)
+{
+    yoke_device_memory before, after;
+    yoke_array_scope scope;
+    yoke_array_begin(&scope);
+    yoke_array *a = yoke_array_arange(s, YOKE_F64, 0, 1 << 20, 1);
+    double least = 0, most = 0;
+    CHECK_INT(yoke_stream_wait(s), 0);
+    CHECK_INT(yoke_device_trim(dev), 0);
+    CHECK_INT(yoke_device_memory_stats(dev, &before), 0);
+    CHECK_INT(yoke_array_assign(a, yoke_array_index(a, 0, 77)), 0);
+    CHECK_INT(yoke_device_memory_stats(dev, &after), 0);
+    CHECK(after.held - before.held < 1 << 20);
+    CHECK_INT(yoke_array_item(yoke_array_min(a, YOKE_ALL_AXES, false), &least), 0);
+    CHECK_INT(yoke_array_item(yoke_array_max(a, YOKE_ALL_AXES, false), &most), 0);
+    CHECK(least == 77 && most == 77);
+    yoke_array_end(&scope, NULL);
+}
+
+TEST(what_overlaps_is_told_by_its_addresses)
+{
+    on_each_device(two_over_one);
+    on_each_device(one_into_all);
+}
+
 /* ---- Random numbers ---- */
 
 static uint64_t bits_of_narrow[2][8];
