@@ -438,8 +438,8 @@ typedef struct yoke_dlpack {
 /* The array for another library, which shares its memory and calls deleter when it is done; waits for the stream. Its stream
  * stays open until then. NULL: the error, -ENOTSUP for OpenCL. */
 YOKE_API yoke_dlpack *yoke_array_to_dlpack(const yoke_array *a);
-/* Another library's, not copied: its deleter is called when no array uses the memory any more. Its own work on it must be
- * over. On CUDA devices only memory that came from here. On failure it is still the caller's. */
+/* Another library's, not copied: its deleter is called when no array uses the memory any more, by the yoke_array_free() of the
+ * last, which waits for what is still at work on it. Its own work on it must be over. On CUDA devices only memory that came from here. On failure it is still the caller's. */
 YOKE_API yoke_array *yoke_array_from_dlpack(yoke_stream *s, yoke_dlpack *t);
 
 /* ---- Files ---- */

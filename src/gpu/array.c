@@ -175,6 +175,13 @@ static void unlink_scope(yoke_array *a)
     a->scope = NULL;
 }
 
+static void wait_for_users(yk_storage *st)
+{
+    yoke_stream_wait(st->stream);
+    if (atomic_load_explicit(&st->foreign, memory_order_relaxed) && yk_device_usable(st->stream->dev))
+        yk_streams_wait(st->stream->dev);
+}
+
 void yk_storage_drop(yk_storage *st)
 {
     /* Pairs with the others' drops: the last sees what they did. */
@@ -185,8 +192,10 @@ void yk_storage_drop(yk_storage *st)
         yk_stream_after_stream(st->stream, NULL, &e);
     if (st->memory)
         yoke_stream_free(st->stream, st->memory);
-    if (st->dlpack && st->dlpack->deleter)
+    if (st->dlpack && st->dlpack->deleter) {
+        wait_for_users(st); /* its owner knows nothing of streams */
         st->dlpack->deleter(st->dlpack);
+    }
     free(st);
 }
 

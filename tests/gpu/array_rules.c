@@ -1,6 +1,8 @@
 /* array_rules.c - what arrays promise where memory is shared: whose scope an array is in, which memory and which shapes are
- * taken for an array, and in what order memory is read, written and given back. */
+ * taken for an array, and in what order memory is read, written and given back. What needs a slow device has the CUDA driver
+ * that is none. */
 #include "array_try.h"
+#include "cuda_run.h"
 #include <math.h>
 #include <yoke.h>
 #include <yoke/loop.h>
@@ -298,6 +300,54 @@ TEST(what_overlaps_is_told_by_its_addresses)
 {
     on_each_device(two_over_one);
     on_each_device(one_into_all);
+}
+
+/* ---- Memory of another library ---- */
+
+static yoke_stream *users[2];
+static int deleted, found_busy;
+
+static void delete_it(yoke_dlpack *t)
+{
+    (void)t;
+    for (unsigned k = 0; k < 2; k++)
+        found_busy += yoke_stream_try(users[k]) != 0;
+    deleted++;
+}
+
+/* A line of 1024 floats. */
+static yoke_dlpack tensor_of(void *memory, int device)
+{
+    static int64_t length = 1024;
+    yoke_dlpack t = {.version = {1, 1}, .deleter = delete_it};
+    t.tensor = (yoke_dlpack_tensor){.data = memory, .device = {device, 0}, .ndim = 1, .dtype = {2, 32, 1}, .shape = &length};
+    return t;
+}
+
+TEST(another_librarys_memory_is_given_back_when_nobody_is_at_work_on_it)
+{
+    static float host[1024];
+    fake_cuda *f = fake_use("fake-cuda");
+    yoke_device *dev = yoke_device_open("cuda:0");
+    users[0] = yoke_stream_open(dev);
+    users[1] = yoke_stream_open(dev);
+    float *block = yoke_device_alloc(dev, sizeof host);
+    CHECK(block && users[1]);
+    for (int other = 0; other < 2; other++) {
+        yoke_dlpack t = tensor_of(block, YOKE_DLPACK_CUDA);
+        yoke_array *a = yoke_array_from_dlpack(users[0], &t);
+        CHECK(a != NULL);
+        f->slow(50 * YOKE_MS);
+        CHECK_INT(yk_array_enter(a, users[other]), 0);
+        CHECK_INT(yoke_stream_copy(users[other], a->data, host, sizeof host), 0);
+        yoke_array_free(a);
+        f->slow(0);
+        CHECK_INT(deleted, other + 1);
+        CHECK_INT(found_busy, 0);
+    }
+    yoke_device_free(dev, block);
+    CHECK_INT(yoke_device_close(dev), 0);
+    check_nothing_left(f);
 }
 
 /* ---- Random numbers ---- */
