@@ -216,7 +216,7 @@ YOKE_API int yoke_array_get(const yoke_array *a, void *host, size_t size);
 YOKE_API int yoke_array_item(const yoke_array *a, double *ret);
 YOKE_API int yoke_array_item_int(const yoke_array *a, int64_t *ret);
 /* dst = src: src, converted and broadcast, into the elements of dst, which may be a view: so parts of arrays are written. src
- * may be a number, or share storage with dst. */
+ * may be a number, or share storage with dst. A dst that repeats elements, by a step of 0, is refused: -EINVAL. */
 YOKE_API int yoke_array_assign(yoke_array *dst, const yoke_array *src);
 
 /* ---- Views ---- */
@@ -439,7 +439,8 @@ typedef struct yoke_dlpack {
  * stays open until then. NULL: the error, -ENOTSUP for OpenCL. */
 YOKE_API yoke_dlpack *yoke_array_to_dlpack(const yoke_array *a);
 /* Another library's, not copied: its deleter is called when no array uses the memory any more, by the yoke_array_free() of the
- * last, which waits for what is still at work on it. Its own work on it must be over. On CUDA devices only memory that came from here. On failure it is still the caller's. */
+ * last, which waits for what is still at work on it. Its own work on it must be over. What is READ_ONLY is not written: -EROFS.
+ * On CUDA devices only memory that came from here. On failure it is still the caller's. */
 YOKE_API yoke_array *yoke_array_from_dlpack(yoke_stream *s, yoke_dlpack *t);
 
 /* ---- Files ---- */

@@ -177,7 +177,7 @@ static void unlink_scope(yoke_array *a)
 
 static void wait_for_users(yk_storage *st)
 {
-    yoke_stream_wait(st->stream);
+    yk_stream_settle(st->stream);
     if (atomic_load_explicit(&st->foreign, memory_order_relaxed) && yk_device_usable(st->stream->dev))
         yk_streams_wait(st->stream->dev);
 }
@@ -242,10 +242,20 @@ int yk_array_enter(const yoke_array *a, yoke_stream *s)
     return err < 0 ? yk_device_fail(s->dev, s, &e) : 0;
 }
 
-int yk_array_before_write(const yoke_array *a)
+int yk_array_before_write(const yoke_array *a, const char *what)
 {
     yk_error e = {0};
     yoke_stream *s = a->stream;
+    if (a->storage->read_only) {
+        yk_array_fail(s, EROFS, "%s: %s is another library's to write: yoke_array_copy() it", what, yk_shape_of(a).text);
+        return -EROFS;
+    }
+    for (size_t d = 0; d < a->ndim && yoke_array_elements(a) > 0; d++)
+        if (a->shape[d] > 1 && a->step[d] == 0) {
+            yk_array_fail(s, EINVAL, "%s: %s repeats its elements along axis %zu: yoke_array_copy() it", what,
+                          yk_shape_of(a).text, d);
+            return -EINVAL;
+        }
     if (!atomic_load_explicit(&a->storage->foreign, memory_order_relaxed))
         return 0;
     int err = yk_stream_after_stream(s, NULL, &e);
@@ -502,6 +512,8 @@ int yk_array_view(const yoke_array *a, unsigned code, void *ptr, size_t *ndim, s
                       yoke_array_type_name(code & ~(unsigned)(YOKE_IN | YOKE_OUT)));
         return -EINVAL;
     }
+    if (code & YOKE_OUT && a->storage->read_only)
+        return yk_array_before_write(a, "view");
     if (!yk_array_is_on_host(a)) {
         yk_array_fail(a->stream, EXDEV, "view: %s is memory of %s, not of the host: yoke_array_to() a stream of the CPU",
                       yk_shape_of(a).text, a->stream->dev->info.uri);

@@ -11,6 +11,7 @@
 typedef struct yk_storage {
     _Atomic uint32_t users;
     _Atomic bool foreign;
+    bool read_only; /* another library's */
     yoke_stream *stream;
     void *memory;
     yoke_dlpack *dlpack; /* another library's, to be told at the end */
@@ -30,8 +31,9 @@ yoke_array *yk_array_window(const yoke_array *a);
 void yk_storage_drop(yk_storage *st);
 /* Work on s is about to use a: what is in a's own stream comes first. 0 or a negative code. */
 int yk_array_enter(const yoke_array *a, yoke_stream *s);
-/* Its own stream is about to write elements that were there before: what others read of them comes first. */
-int yk_array_before_write(const yoke_array *a);
+/* Its own stream is about to write elements that were there before: what others read of them comes first. Refuses what is not
+ * to be written (-EROFS), and elements that are in several places (-EINVAL). */
+int yk_array_before_write(const yoke_array *a, const char *what);
 static inline bool yk_array_is_number(const yoke_array *a)
 {
     return !a->stream;

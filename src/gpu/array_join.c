@@ -257,7 +257,7 @@ int yoke_array_put(yoke_array *dst, const yoke_array *numbers, ptrdiff_t axis, c
     if (flat)
         err = yoke_array_assign(flat, src);
     if (flat && err == 0)
-        err = yk_array_before_write(dst);
+        err = yk_array_before_write(dst, "put");
     if (flat && err == 0)
         err = run_pick(dst, own, flat, d, &l, true);
     yoke_array_free(flat);

@@ -193,7 +193,7 @@ static bool may_overlap(const yoke_array *a, const yoke_array *b)
 static int assign(yoke_array *dst, const yoke_array *src)
 {
     yk_op op = yk_op_of(YK_OP_copy);
-    int err = yk_array_before_write(dst);
+    int err = yk_array_before_write(dst, "assign");
     if (err < 0 || yk_array_is_number(src))
         return err < 0 ? err : yk_map_into(dst, &op, dst->type, &src);
     yoke_array *wide = yk_array_broadcast(src, dst->ndim, dst->shape), *own = NULL;

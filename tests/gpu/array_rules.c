@@ -350,6 +350,52 @@ TEST(another_librarys_memory_is_given_back_when_nobody_is_at_work_on_it)
     check_nothing_left(f);
 }
 
+TEST(what_is_to_be_read_only_is_not_written)
+{
+    static float host[1024];
+    yoke_device *dev = yoke_device_open("cpu");
+    users[0] = users[1] = yoke_stream_open(dev);
+    yoke_dlpack t = tensor_of(host, YOKE_DLPACK_CPU);
+    t.flags = YOKE_DLPACK_READ_ONLY;
+    yoke_array *a = yoke_array_from_dlpack(users[0], &t), *half = yoke_array_slice(a, 0, 0, 512, 1);
+    yoke_array *at = yoke_array_zeros(users[0], YOKE_I64, yoke_shape(1)), *sum = yoke_array_add(half, yoke_number(1));
+    yoke_in_f32 in;
+    yoke_inout_f32 inout;
+    CHECK(sum != NULL); /* reading is allowed */
+    CHECK_INT(yoke_array_view(yoke_in_f32, half, &in), 0);
+    CHECK_INT(yoke_array_view(yoke_inout_f32, half, &inout), -EROFS);
+    CHECK_HAS(yoke_device_error(dev), "view: f32 (512,) is another library's to write");
+    CHECK_INT(yoke_array_assign(half, yoke_number(1)), -EROFS);
+    CHECK_HAS(yoke_device_error(dev), "assign: f32 (512,) is another library's to write: yoke_array_copy() it");
+    CHECK_INT(yoke_array_put(a, at, 0, yoke_number(1)), -EROFS);
+    CHECK(host[0] == 0);
+    yoke_array *every[] = {a, half, at, sum};
+    for (size_t k = 0; k < YK_COUNT_OF(every); k++)
+        yoke_array_free(every[k]);
+    CHECK_INT(deleted, 1);
+    CHECK_INT(yoke_device_close(dev), 0);
+}
+
+static void repeated(yoke_device *dev, yoke_stream *s)
+{
+    yoke_array_scope scope;
+    yoke_array_begin(&scope);
+    yoke_array *a = yoke_array_arange(s, YOKE_F32, 0, 3, 1), *wide = yoke_array_broadcast(a, yoke_shape(4, 3));
+    yoke_array *many = yoke_array_zeros(s, YOKE_F32, yoke_shape(4, 3)), *at = yoke_array_zeros(s, YOKE_I64, yoke_shape(1));
+    CHECK_INT(yoke_array_assign(wide, many), -EINVAL);
+    CHECK_HAS(yoke_device_error(dev), "assign: f32 (4, 3) repeats its elements along axis 0: yoke_array_copy() it");
+    CHECK_INT(yoke_array_put(wide, at, 0, yoke_number(1)), -EINVAL);
+    check_f32(a, (float[]){0, 1, 2}, 3);
+    CHECK_INT(yoke_array_assign(yoke_array_broadcast(a, yoke_shape(1, 3)), yoke_number(2)), 0); /* each once */
+    check_f32(a, (float[]){2, 2, 2}, 3);
+    yoke_array_end(&scope, NULL);
+}
+
+TEST(repeated_elements_are_not_written)
+{
+    on_each_device(repeated);
+}
+
 /* ---- Random numbers ---- */
 
 static uint64_t bits_of_narrow[2][8];
