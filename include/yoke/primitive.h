@@ -96,8 +96,8 @@ YOKE_API int yk_stream_spmv(yoke_stream *s, yk_number type, size_t rows, size_t 
  *     int yoke_stream_unique(yoke_stream *s, size_t n, const T *x, T *out, uint64_t *kept);
  *
  * Histograms. counts[b]: how many x[i] lie in bin b of `bins` equally wide ones from low to high; what is
- * high itself lies in the last. Others, NaNs too, are not counted. Integers have one bin for each value: bins
- * = high - low + 1, else -EINVAL. bins: 1 to 2^31.
+ * high itself lies in the last. Others, NaNs too, are not counted. -EINVAL: bins / (high - low) is not finite.
+ * Integers have one bin for each value: bins = high - low + 1, else -EINVAL. bins: 1 to 2^31.
  *     int yoke_stream_histogram(yoke_stream *s, size_t n, const T *x, size_t bins, T low, T high, uint64_t *counts);
  *
  * Segmented reductions. out[k]: x[offsets[k]] to x[offsets[k + 1] - 1] taken together, as a reduction of none

@@ -139,7 +139,7 @@ static bool bins_fit(yk_number type, const void *low, const void *high, size_t b
         memcpy(&h, high, sizeof h);
         const float scale = (float)bins / (h - l);
         memcpy(ret, &scale, sizeof scale);
-        return l < h && isfinite(h - l);
+        return l < h && isfinite(h - l) && isfinite(scale);
     }
     if (type == YK_F64) {
         double l, h;
@@ -147,7 +147,7 @@ static bool bins_fit(yk_number type, const void *low, const void *high, size_t b
         memcpy(&h, high, sizeof h);
         const double scale = (double)bins / (h - l);
         memcpy(ret, &scale, sizeof scale);
-        return l < h && isfinite(h - l);
+        return l < h && isfinite(h - l) && isfinite(scale);
     }
     const bool narrow = yk_number_size(type) == 4;
     const uint64_t l = bits_of(type, low), h = bits_of(type, high),
@@ -173,7 +173,7 @@ int yk_stream_histogram(yoke_stream *s, yk_number type, size_t n, const void *x,
     if (bins < 1 || bins > (size_t)1 << 31)
         return refuse(&c, "there are 1 to 2^31 bins");
     if (!bins_fit(type, low, high, bins, &a.scale))
-        return refuse(&c, yk_number_is_float(type) ? "low must be less than high, and both finite"
+        return refuse(&c, yk_number_is_float(type) ? "low must be less than high, both finite, and a bin not too narrow"
                                                    : "bins must be high - low + 1, one for each integer");
     a.low = bits_of(type, low);
     a.high = bits_of(type, high);

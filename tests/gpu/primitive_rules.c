@@ -270,6 +270,7 @@ static void wrong_numbers(try *t)
     REFUSED(t, -EINVAL, "low must be less than high", yoke_stream_histogram(t->s, 1, x, 4, 1, 1, k));
     REFUSED(t, -EINVAL, "both finite", yoke_stream_histogram(t->s, 1, x, 4, 0, INFINITY, k));
     REFUSED(t, -EINVAL, "both finite", yoke_stream_histogram(t->s, 1, x, 4, NAN, 1, k));
+    REFUSED(t, -EINVAL, "a bin not too narrow", yoke_stream_histogram(t->s, 1, x, 4, 0, 1e-45f, k));
     REFUSED(t, -EINVAL, "bins must be high - low + 1", yoke_stream_histogram(t->s, 1, i, 4, 0, 4, k));
     REFUSED(t, -EINVAL, "bins must be high - low + 1", yoke_stream_histogram(t->s, 1, i, 4, 3, 0, k));
     REFUSED(t, -EINVAL, "values have 4 or 8 bytes", yoke_stream_sort_by(t->s, 1, x, bytes));
