@@ -22,7 +22,8 @@
  *
  * Each call returns 0 or a negative code, and yoke_device_error() has the text: -EINVAL an address is NULL
  * and n is not 0, or a number is out of its range; -EFAULT an address is not of this device; -E2BIG too many
- * elements; -ENOMEM no temporary memory, with everything as it was; and what kernels may meet (yoke/gpu.h).
+ * elements; -ENOMEM no temporary memory, with everything as it was; -ECANCELED on the CPU in a job that is to end, what is
+ * written means nothing; and what kernels may meet (yoke/gpu.h).
  * Arrays must not overlap unless said otherwise. Thread: the one that uses the stream. The first call of a
  * kind on a device compiles it, which takes a moment; the result is kept on disk.
  *

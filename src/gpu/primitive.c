@@ -1,6 +1,6 @@
 /* primitive: the calls of yoke/primitive.h. Each checks what can be checked on the host, and hands on to the
  * device's driver; whether an address is of the device is found out where it becomes an argument of a launch
- * (yk_call_memory()). */
+ * (yk_call_is_here()). */
 #include "gpu/primitive.h"
 #include <math.h>
 
@@ -102,9 +102,10 @@ static int select_those(yoke_stream *s, const char *name, const yk_selecting *a,
         return refuse(&c, "elements have 4 or 8 bytes");
     if (!a->kept || (a->n > 0 && (!a->x || !a->out || (by_flags && !a->flags))))
         return lacks_address(&c);
-    if (a->n == 0)
-        return yoke_stream_fill(s, a->kept, &(uint64_t){0}, sizeof(uint64_t), 1);
-    primitives_of(s->dev)->select(&c, a);
+    if (a->n > 0)
+        primitives_of(s->dev)->select(&c, a);
+    else if (yk_call_is_here(&c, a->kept))
+        yk_call_clear(&c, a->kept, sizeof(uint64_t));
     return yk_call_end(&c);
 }
 

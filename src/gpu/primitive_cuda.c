@@ -75,6 +75,10 @@ static void *counter_of(yk_primitive_call *c)
         yk_errorf(&c->e, ENOMEM, "%s: no memory of %s for a counter", c->name, s->dev->info.uri);
     else
         yk_call_clear(c, s->counter, 64);
+    if (s->counter && c->e.code < 0) { /* it is not 0 */
+        yk_memory_free(s->dev, NULL, s->counter);
+        s->counter = NULL;
+    }
     return s->counter;
 }
 
@@ -150,7 +154,7 @@ static int cuda_scan(yk_primitive_call *c, yk_operator op, bool before, yk_numbe
 static int cuda_select(yk_primitive_call *c, const yk_selecting *a)
 {
     const unsigned threads = 256, items = (a->flags ? 28 : 24) / (a->size / 4);
-    const size_t tiles = YK_MAX(divide_up(a->n, (size_t)threads * items), (size_t)1);
+    const size_t tiles = divide_up(a->n, (size_t)threads * items);
     const bool few = a->n <= UINT32_MAX;
     if (tiles > INT32_MAX)
         return too_many(c);
@@ -164,10 +168,10 @@ static int cuda_select(yk_primitive_call *c, const yk_selecting *a)
     void *const words = b ? look_back_words(c, tiles, few ? 4 : 8) : NULL;
     if (!words)
         return c->e.code;
-    yk_call_memory(c, a->n > 0 ? a->x : a->kept);
+    yk_call_memory(c, a->x);
     if (a->flags)
-        yk_call_memory(c, a->n > 0 ? a->flags : (const uint8_t *)a->kept);
-    yk_call_memory(c, a->n > 0 ? a->out : a->kept);
+        yk_call_memory(c, a->flags);
+    yk_call_memory(c, a->out);
     yk_call_long(c, a->n);
     yk_call_memory(c, a->kept);
     yk_call_memory(c, words);

@@ -672,6 +672,7 @@ def sorts_and_choices(tool):
     same(tool.get("r"), np.argsort(a, kind="stable"), "argsort of many")
     tool.good("r", "=", "unique", "a")
     same(tool.get("r"), np.unique(a), "unique of many")
+    has(tool.say("r", "=", "sort", "a", 1), "sort: axis 1 of i32 (100000,)")
     for bits, kind in ((0x7fc00000, "u4"), (0x7ff8 << 48, "u8")):  # equal ones of other bits stay in their order
         nans = np.array([bits + 5, bits, bits + (1 << (31 if kind == "u4" else 63)), bits + 1], kind)
         a = np.concatenate([[0.0, -0.0, 1.0, -0.0, 0.0], nans.view(kind.replace("u", "f"))]).astype(kind.replace("u", "f"))
@@ -679,7 +680,6 @@ def sorts_and_choices(tool):
         tool.put("a", a)
         tool.good("r", "=", "argsort", "a", 0)
         same(tool.get("r"), np.argsort(a, kind="stable"), f"argsort of equal ones, {kind}")
-    has(tool.say("r", "=", "sort", "a", 1), "sort: axis 1 of i32 (100000,)")
 
 
 main()

@@ -139,6 +139,23 @@ TEST(a_sum_has_room_for_its_parts)
     fake_close(&t, f);
 }
 
+TEST(a_counter_that_was_not_cleared_is_none)
+{
+    fake_cuda *f;
+    try t = fake_open(&f, 90, false, true);
+    arrays a = arrays_open(&t);
+    CHECK_INT(yoke_stream_sum(t.s, 10, a.x, a.y), 0);
+    yoke_stream *other = yoke_stream_open(t.dev);
+    f->fail("cuMemsetD8Async", 1, 1);
+    CHECK(yoke_stream_sum(other, 10, a.x, a.y) < 0);
+    CHECK_STR(f->failed(), "cuMemsetD8Async");
+    f->fail(NULL, 0, 0);
+    CHECK(other->counter == NULL);
+    yoke_stream_close(other);
+    arrays_close(&t, &a);
+    fake_close(&t, f);
+}
+
 TEST(a_scan_has_room_for_what_its_tiles_tell)
 {
     fake_cuda *f;
