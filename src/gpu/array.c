@@ -21,6 +21,14 @@ yoke_array *yk_array_fail(yoke_stream *s, int code, const char *format, ...)
     return NULL;
 }
 
+int yk_array_code(const yoke_stream *s)
+{
+    yk_error e = {0};
+    int err = yk_device_check(s->dev);
+    yk_device_last_error(s->dev, &e);
+    return err < 0 ? err : e.code < 0 ? e.code : -EINVAL;
+}
+
 yk_shape_text yk_dims_text(size_t ndim, const size_t *shape)
 {
     yk_shape_text t = {"("};
@@ -403,7 +411,7 @@ int yk_host_of(const yoke_array *a, yk_host *ret)
 {
     size_t size = yoke_array_elements(a) * yoke_array_type_size(a->type);
     yk_host h = {.own = yoke_array_flat(a)};
-    int err = h.own ? 0 : -ENOMEM;
+    int err = h.own ? 0 : yk_array_code(a->stream);
     if (err == 0 && !yk_array_is_on_host(a)) {
         h.copy = h.data = yk_sys.malloc(YK_MAX(size, 1));
         if (!h.copy)
@@ -437,7 +445,7 @@ int yoke_array_get(const yoke_array *a, void *host, size_t size)
         return -EINVAL;
     }
     yoke_array *flat = yoke_array_flat(a);
-    int err = flat ? yk_unkept(a->stream, yoke_stream_copy(a->stream, host, flat->data, needed)) : -ENOMEM;
+    int err = flat ? yk_unkept(a->stream, yoke_stream_copy(a->stream, host, flat->data, needed)) : yk_array_code(a->stream);
     if (err == 0)
         err = yk_stream_settle(a->stream);
     yoke_array_free(flat);

@@ -23,6 +23,8 @@ enum { YK_TYPES = YOKE_F64 + 1, YK_INPUTS = 3 };
 
 /* Keeps the error of the stream's device; NULL. */
 yoke_array *yk_array_fail(yoke_stream *s, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Why a call on s that gave NULL has failed. */
+int yk_array_code(const yoke_stream *s);
 /* A new flat array. */
 yoke_array *yk_array_new(yoke_stream *s, unsigned type, size_t ndim, const size_t *shape);
 /* A new window on a's storage, the same as a at first. */

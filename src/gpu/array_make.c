@@ -109,7 +109,7 @@ yoke_array *yoke_array_linspace(yoke_stream *s, unsigned type, double start, dou
     if (!out || n < 2)
         return out;
     yoke_array *last = yoke_array_index(out, 0, -1), end = {.type = YOKE_F64, .number = {.f = stop}};
-    int err = last ? yoke_array_assign(last, &end) : -ENOMEM;
+    int err = last ? yoke_array_assign(last, &end) : yk_array_code(s);
     yoke_array_free(last);
     return given(out, err);
 }
@@ -197,17 +197,16 @@ static int assign(yoke_array *dst, const yoke_array *src)
     if (err < 0 || yk_array_is_number(src))
         return err < 0 ? err : yk_map_into(dst, &op, dst->type, &src);
     yoke_array *wide = yk_array_broadcast(src, dst->ndim, dst->shape), *own = NULL;
-    if (!wide) {
-        if (src->stream->dev != dst->stream->dev)
-            yk_array_fail(dst->stream, EINVAL, "assign: %s does not fit %s", yk_shape_of(src).text, yk_shape_of(dst).text);
-        return -EINVAL;
-    }
+    if (!wide && src->stream->dev != dst->stream->dev)
+        yk_array_fail(dst->stream, EINVAL, "assign: %s does not fit %s", yk_shape_of(src).text, yk_shape_of(dst).text);
+    if (!wide)
+        return yk_array_code(dst->stream);
     if (may_overlap(dst, src)) { /* what is read may have been written: read it first */
         yoke_array_free(wide);
         own = copy_as(src, dst->stream, src->type);
         wide = own ? yk_array_broadcast(own, dst->ndim, dst->shape) : NULL;
     }
-    err = wide ? copy_into(dst, wide) : -ENOMEM;
+    err = wide ? copy_into(dst, wide) : yk_array_code(dst->stream);
     yoke_array_free(own);
     yoke_array_free(wide);
     return err;

@@ -108,7 +108,7 @@ static int fill_on_device(yoke_array *out, const kind *k, job *j)
     static const char *const names[] = {"yk_random", NULL};
     const yk_array_kernel *b = yk_array_kernel_get(out->stream, k->name, k->name, names, write_text, k);
     if (!b)
-        return -EINVAL;
+        return yk_array_code(out->stream);
     int64_t n = (int64_t)yoke_array_elements(out);
     size_t group = yk_array_target_of(out->stream->dev).group, size = yoke_array_type_size(k->type);
     yk_kernel_arg args[] = {yk_value_arg(&n, 8), yk_value_arg(&j->key, 8), yk_value_arg(&j->start, 8),

@@ -368,6 +368,7 @@ TEST(what_is_to_be_read_only_is_not_written)
     CHECK_INT(yoke_array_assign(half, yoke_number(1)), -EROFS);
     CHECK_HAS(yoke_device_error(dev), "assign: f32 (512,) is another library's to write: yoke_array_copy() it");
     CHECK_INT(yoke_array_put(a, at, 0, yoke_number(1)), -EROFS);
+    CHECK_INT(yoke_stream_wait(users[0]), -EROFS);
     CHECK(host[0] == 0);
     yoke_array *every[] = {a, half, at, sum};
     for (size_t k = 0; k < YK_COUNT_OF(every); k++)
@@ -385,6 +386,7 @@ static void repeated(yoke_device *dev, yoke_stream *s)
     CHECK_INT(yoke_array_assign(wide, many), -EINVAL);
     CHECK_HAS(yoke_device_error(dev), "assign: f32 (4, 3) repeats its elements along axis 0: yoke_array_copy() it");
     CHECK_INT(yoke_array_put(wide, at, 0, yoke_number(1)), -EINVAL);
+    CHECK_INT(yoke_stream_wait(s), -EINVAL);
     check_f32(a, (float[]){0, 1, 2}, 3);
     CHECK_INT(yoke_array_assign(yoke_array_broadcast(a, yoke_shape(1, 3)), yoke_number(2)), 0); /* each once */
     check_f32(a, (float[]){2, 2, 2}, 3);
@@ -394,6 +396,46 @@ static void repeated(yoke_device *dev, yoke_stream *s)
 TEST(repeated_elements_are_not_written)
 {
     on_each_device(repeated);
+}
+
+/* ---- Codes ---- */
+
+static void codes(yoke_device *dev, yoke_stream *s)
+{
+    yoke_array_scope scope;
+    float host[6];
+    yoke_array_begin(&scope);
+    yoke_array *three = yoke_array_zeros(s, YOKE_F32, yoke_shape(3)), *seven = yoke_array_full(s, YOKE_I64, yoke_shape(1),
+                                                                                               yoke_number(7));
+    yoke_array *last = yoke_array_full(s, YOKE_U64, yoke_shape(2), yoke_number(UINT64_MAX));
+    CHECK_INT(yoke_array_put(three, seven, 0, yoke_number(1)), -ERANGE);
+    CHECK_INT(yoke_array_put(three, seven, 1, yoke_number(1)), -EINVAL);
+    CHECK_INT(yoke_array_put(three, last, 0, yoke_number(1)), -ERANGE);
+    expect(dev, yoke_array_take(three, last, 0), "take: number 18446744073709551615 of an axis of 3");
+    yoke_array *m = yoke_array_zeros(s, YOKE_F32, yoke_shape(2, 3)), *t = yoke_array_transpose(m, YOKE_NO_DIMS);
+    CHECK_INT(yoke_array_get(t, host, sizeof host), 0);
+    CHECK_INT(yoke_stream_wait(s), -ERANGE); /* the first that was refused */
+    yk_sys_fail("calloc", 1, ENOMEM);
+    CHECK_INT(yoke_array_get(t, host, sizeof host), -ENOMEM);
+    atomic_store(&dev->status, -ENODEV); /* as if it were lost */
+    CHECK_INT(yoke_array_get(t, host, sizeof host), -ENODEV);
+    CHECK_INT(yoke_array_save(t, "/nonexistent/file.npy"), -ENODEV);
+    atomic_store(&dev->status, 0);
+    if (!yk_array_is_on_host(t)) { /* of a kernel that is not there yet */
+        yoke_array *half = yoke_array_slice(m, 1, 0, YOKE_END, 2);
+        yk_sys_fail("calloc", 1, ENOMEM);
+        CHECK_INT(yoke_array_assign(half, yoke_number(1)), -ENOMEM);
+        yk_sys_fail("calloc", 0, 0);
+        CHECK_INT(yoke_array_assign(half, yoke_number(1)), 0);
+        CHECK_INT(yoke_stream_wait(s), -ENOMEM);
+    }
+    yk_sys_fail("calloc", 0, 0);
+    yoke_array_end(&scope, NULL);
+}
+
+TEST(a_code_tells_the_cause)
+{
+    on_each_device(codes);
 }
 
 /* ---- Random numbers ---- */
