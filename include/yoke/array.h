@@ -23,7 +23,8 @@
  *     f32 with f32, bool, 8 or 16 bits: f32                   f32 with 32 or 64 bits, f64 with any: f64
  *
  * A yoke_number() takes the type of what it meets: an integer becomes a float beside floats, and i64 beside bool; a float
- * beside integers makes f64 of both. An integer that the type cannot hold is refused (-ERANGE).
+ * beside integers makes f64 of both. An integer that the type cannot hold is refused (-ERANGE). Numbers alone, in
+ * yoke_array_where(), meet in f64 if one is a float, else in i64, or u64 if one needs it.
  *
  * Integers wrap around. Division, remainder and power of integers round to minus infinity, as Python's do, and are defined for
  * every operand: by zero they give 0. A float that becomes an integer loses its fraction; one out of range becomes the nearest

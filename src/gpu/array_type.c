@@ -122,6 +122,15 @@ unsigned yk_rule_type(yk_rule rule, unsigned type)
     }
 }
 
+/* Where two numbers meet, whichever comes first. One of u64 is of i64 as well if it fits. */
+static unsigned numbers_meet(unsigned type, const yoke_array *number)
+{
+    unsigned own = number->type == YOKE_U64 && number->number.u <= INT64_MAX ? YOKE_I64 : number->type;
+    if (type == YOKE_VOID || type == own)
+        return own;
+    return type == YOKE_F64 || own == YOKE_F64 ? YOKE_F64 : YOKE_U64;
+}
+
 unsigned yk_types_meet(yk_rule rule, const yoke_array *const *in, unsigned n)
 {
     unsigned type = YOKE_VOID, numbers = 0;
@@ -135,6 +144,6 @@ unsigned yk_types_meet(yk_rule rule, const yoke_array *const *in, unsigned n)
         }
     for (unsigned k = 0; k < n; k++)
         if (yk_array_is_number(in[k]))
-            type = type == YOKE_VOID ? in[k]->type : beside(type, in[k]);
+            type = numbers == n ? numbers_meet(type, in[k]) : beside(type, in[k]);
     return yk_rule_type(rule, type);
 }

@@ -398,6 +398,31 @@ TEST(repeated_elements_are_not_written)
     on_each_device(repeated);
 }
 
+/* ---- Types ---- */
+
+static void numbers_alone(yoke_device *dev, yoke_stream *s)
+{
+    yoke_array_scope scope;
+    yoke_array_begin(&scope);
+    yoke_array *c = yoke_array_ones(s, YOKE_BOOL, yoke_shape(2));
+    CHECK_INT(yoke_array_where(c, yoke_number(-1), yoke_number(5ul))->type, YOKE_I64);
+    CHECK_INT(yoke_array_where(c, yoke_number(5ul), yoke_number(-1))->type, YOKE_I64);
+    CHECK_INT(yoke_array_where(c, yoke_number(5ul), yoke_number(6ul))->type, YOKE_I64);
+    CHECK_INT(yoke_array_where(c, yoke_number(UINT64_MAX), yoke_number(6))->type, YOKE_U64);
+    CHECK_INT(yoke_array_where(c, yoke_number(6), yoke_number(UINT64_MAX))->type, YOKE_U64);
+    expect(dev, yoke_array_where(c, yoke_number(-6), yoke_number(UINT64_MAX)), "where: u64 cannot hold the number -6");
+    if (yoke_device_about(dev)->has_double) {
+        CHECK_INT(yoke_array_where(c, yoke_number(0.5), yoke_number(6ul))->type, YOKE_F64);
+        CHECK_INT(yoke_array_where(c, yoke_number(6), yoke_number(0.5))->type, YOKE_F64);
+    }
+    yoke_array_end(&scope, NULL);
+}
+
+TEST(numbers_alone_meet_in_any_order)
+{
+    on_each_device(numbers_alone);
+}
+
 /* ---- Codes ---- */
 
 static void codes(yoke_device *dev, yoke_stream *s)
