@@ -77,7 +77,15 @@ typedef struct yoke_dims {
     ptrdiff_t at[YOKE_DIMS];
 } yoke_dims;
 #ifdef __cplusplus
-#define yoke_shape(...) (yoke_dims{YK_COUNT(__VA_ARGS__), {__VA_ARGS__}})
+}
+template <class T> inline ptrdiff_t yk_dim(T n)
+{
+    static_assert(T(1) / T(2) == T(0), "lengths, axes and indices are integers");
+    return static_cast<ptrdiff_t>(n);
+}
+template <class... T> inline yoke_dims yk_dims_of(T... n) { return yoke_dims{sizeof...(n), {yk_dim(n)...}}; }
+extern "C" {
+#define yoke_shape(...) (yk_dims_of(__VA_ARGS__))
 #define YOKE_NO_DIMS (yoke_dims{0, {}})
 #define YOKE_ALL_AXES (yoke_dims{SIZE_MAX, {}})
 #else
@@ -90,8 +98,8 @@ typedef struct yoke_dims {
 /* In place of the start or the stop of a slice: from the one end, to the other. */
 #define YOKE_END PTRDIFF_MIN
 
-/* yoke_number(x): x, an integer or a floating-point number, as an operand. Valid to the end of the block (C++: of the
- * expression); not to be freed. */
+/* yoke_number(x): x, an integer (YOKE_U64 if it is unsigned and of 64 bits, else YOKE_I64) or a floating-point number (YOKE_F64,
+ * to which a long double is rounded), as an operand. Valid to the end of the block (C++: of the expression); not to be freed. */
 static inline yoke_array yk_scalar_i(long long x)
 {
     yoke_array yk_a;
@@ -120,7 +128,7 @@ struct yk_scalar {
     yoke_array yk_a;
     template <class T> explicit yk_scalar(T x)
         : yk_a(T(0.5) != T(0) && T(0.5) != T(1) ? yk_scalar_f((double)x)
-               : T(-1) > T(0)                   ? yk_scalar_u((unsigned long long)x)
+               : T(-1) > T(0) && sizeof(T) > 4  ? yk_scalar_u((unsigned long long)x)
                                                 : yk_scalar_i((long long)x))
     {
     }
@@ -130,8 +138,9 @@ struct yk_scalar {
 extern "C" {
 #else
 #define yoke_number(x)                                                                                                 \
-    (__extension__(const yoke_array[1]){_Generic((x), float: yk_scalar_f, double: yk_scalar_f, unsigned long: yk_scalar_u, \
-                                                 unsigned long long: yk_scalar_u, default: yk_scalar_i)(x)})
+    (__extension__(const yoke_array[1]){_Generic((x), float: yk_scalar_f, double: yk_scalar_f, long double: yk_scalar_f,   \
+                                                 unsigned long: yk_scalar_u, unsigned long long: yk_scalar_u,              \
+                                                 default: yk_scalar_i)(x)})
 #endif
 
 /* "f32" and so on; "?" for what is no type of an array. Bytes of an element. The type that two types meet in. */

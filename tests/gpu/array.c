@@ -110,7 +110,12 @@ TEST(a_number_has_the_type_of_what_was_written)
     CHECK_INT(yoke_number(true)->number.i, 1);
     CHECK_INT(yoke_number(UINT64_MAX)->type, YOKE_U64);
     CHECK(yoke_number(UINT64_MAX)->number.u == UINT64_MAX);
+    CHECK_INT(yoke_number((unsigned char)3)->type, YOKE_I64);
+    CHECK_INT(yoke_number(3u)->type, YOKE_I64);
+    CHECK_INT(yoke_number(true)->type, YOKE_I64);
     CHECK_INT(yoke_number(2.5f)->type, YOKE_F64);
+    CHECK_INT(yoke_number(0.5L)->type, YOKE_F64);
+    CHECK(yoke_number(0.5L)->number.f == 0.5);
     CHECK(yoke_number(2.5)->number.f == 2.5);
     CHECK(yoke_number(1)->stream == NULL);
     yoke_array copy = *yoke_number(1);
