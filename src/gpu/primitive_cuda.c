@@ -384,6 +384,21 @@ static int cuda_segments(yk_primitive_call *c, const yk_segmenting *a)
     return c->e.code;
 }
 
+/* As many rows at a time as a grid has tiles of `high` rows in its second dimension. */
+static void multiply_rows(yk_primitive_call *c, const yk_function *f, const yk_multiplying *a, size_t high, size_t wide)
+{
+    const size_t size = yk_number_size(a->type), most = UINT16_MAX * high;
+    for (size_t row = 0; row < a->m && c->e.code == 0; row += most) {
+        yk_multiplying part = *a;
+        part.m = YK_MIN(a->m - row, most);
+        part.a = a->k > 0 ? (const char *)a->a + row * a->lda * size : NULL;
+        part.c = (char *)a->c + row * a->ldc * size;
+        c->count = 0; /* those of all */
+        yk_call_matrices(c, &part);
+        yk_call_launch_2d(c, f, divide_up(a->n, wide), divide_up(part.m, high), (unsigned)(high * wide / 64));
+    }
+}
+
 static int cuda_matmul(yk_primitive_call *c, const yk_multiplying *a)
 {
     const size_t high = 128, wide = a->type == YK_F32 ? 128 : 64, deep = 8;
@@ -395,8 +410,7 @@ static int cuda_matmul(yk_primitive_call *c, const yk_multiplying *a)
                          type_name(a->type), high, wide, deep);
     if (!b)
         return c->e.code;
-    yk_call_launch_2d(c, &b->kernels[0], divide_up(a->n, wide), divide_up(a->m, high),
-                      (unsigned)(high * wide / 64));
+    multiply_rows(c, &b->kernels[0], a, high, wide);
     return c->e.code;
 }
 
