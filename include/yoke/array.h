@@ -358,7 +358,7 @@ YOKE_API yoke_array *yoke_array_where(const yoke_array *condition, const yoke_ar
 
 /* ---- Reductions ---- */
 /* Along the axes, which go, or with `keep` become of length 1; YOKE_ALL_AXES: to one number. The order in which floats are
- * added depends on the shape and on the kind of device alone, not on how busy it is. */
+ * added depends on the shape, the type and the steps, and on the kind of device alone, not on how busy it is. */
 
 /* Of bools and signed integers in i64, of others in u64; f32 is added up in f64 where the device has it, the result is f32. */
 YOKE_API yoke_array *yoke_array_sum(const yoke_array *a, yoke_dims axes, bool keep);
