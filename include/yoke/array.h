@@ -293,7 +293,7 @@ YOKE_API yoke_array *yoke_array_neg(const yoke_array *a);
 YOKE_API yoke_array *yoke_array_sign(const yoke_array *a);
 YOKE_API yoke_array *yoke_array_abs(const yoke_array *a);
 
-/* bool: ==, !=, <, <=, >, >=. */
+/* bool: ==, !=, <, <=, >, >=. u64 and signed integers are compared as the integers that they are (as NumPy 2 does). */
 YOKE_API yoke_array *yoke_array_eq(const yoke_array *a, const yoke_array *b);
 YOKE_API yoke_array *yoke_array_ne(const yoke_array *a, const yoke_array *b);
 YOKE_API yoke_array *yoke_array_lt(const yoke_array *a, const yoke_array *b);

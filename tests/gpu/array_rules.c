@@ -423,6 +423,56 @@ TEST(numbers_alone_meet_in_any_order)
     on_each_device(numbers_alone);
 }
 
+static const uint64_t unsigned_ones[] = {0, 5, INT64_MAX, (uint64_t)INT64_MAX + 1, UINT64_MAX, (1ull << 53) + 1, 1ull << 53};
+static const int64_t signed_ones[] = {0, -1, 5, INT64_MAX, INT64_MIN, 1ll << 53, (1ll << 53) + 1};
+enum { ONES = 7 };
+
+/* -1, 0, 1: how an unsigned one stands to a signed one. */
+static int stands(uint64_t u, int64_t i)
+{
+    return i < 0 || u > (uint64_t)i ? 1 : u == (uint64_t)i ? 0 : -1;
+}
+
+static void check_table(yoke_array *made, int op, bool signed_first)
+{
+    bool got[ONES * ONES];
+    CHECK(made && made->type == YOKE_BOOL);
+    CHECK_INT(yoke_array_get(made, got, sizeof got), 0);
+    for (int row = 0; row < ONES; row++)
+        for (int column = 0; column < ONES; column++) { /* u along the columns */
+            int is = stands(unsigned_ones[column], signed_ones[row]) * (signed_first ? -1 : 1);
+            bool holds[] = {is == 0, is != 0, is < 0, is <= 0, is > 0, is >= 0};
+            CHECK_INT(got[row * ONES + column], holds[op]);
+        }
+}
+
+static void exactly(yoke_device *dev, yoke_stream *s)
+{
+    static yoke_array *(*const ops[])(const yoke_array *, const yoke_array *) = {yoke_array_eq, yoke_array_ne, yoke_array_lt,
+                                                                                 yoke_array_le, yoke_array_gt, yoke_array_ge};
+    yoke_array_scope scope;
+    (void)dev;
+    yoke_array_begin(&scope);
+    yoke_array *u = yoke_array_from(s, YOKE_U64, yoke_shape(ONES), unsigned_ones);
+    yoke_array *i = yoke_array_from(s, YOKE_I64, yoke_shape(ONES, 1), signed_ones);
+    for (int op = 0; op < 6; op++) {
+        check_table(ops[op](u, i), op, false);
+        check_table(ops[op](i, u), op, true);
+    }
+    yoke_array *small = yoke_array_astype(i, YOKE_I8), *less = yoke_array_lt(small, u), *all = yoke_array_sum(less, YOKE_ALL_AXES,
+                                                                                                              false);
+    int64_t count = 0;
+    CHECK_INT(yoke_array_item_int(all, &count), 0);
+    CHECK_INT(count, 43);
+    CHECK(yoke_array_eq(u, NULL) == NULL && yoke_array_lt(NULL, i) == NULL);
+    yoke_array_end(&scope, NULL);
+}
+
+TEST(integers_of_unlike_signs_are_compared_exactly)
+{
+    on_each_device(exactly);
+}
+
 /* ---- Codes ---- */
 
 static void codes(yoke_device *dev, yoke_stream *s)
