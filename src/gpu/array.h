@@ -151,5 +151,7 @@ unsigned yk_types_meet(yk_rule rule, const yoke_array *const *in, unsigned n);
 unsigned yk_rule_type(yk_rule rule, unsigned type);
 /* A number as an element of a type, written to ret (8 bytes); -ERANGE when the type cannot hold it. */
 int yk_number_as(const yoke_array *number, unsigned type, void *ret);
+/* The error for one that it cannot; -ERANGE. */
+int yk_number_refuse(yoke_stream *s, const char *what, unsigned type, const yoke_array *number);
 
 #endif

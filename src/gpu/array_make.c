@@ -27,11 +27,8 @@ static yoke_array *fill(yoke_array *out, const yoke_array *value)
     uint64_t raw;
     if (!out)
         return NULL;
-    if (yk_number_as(value, out->type, &raw) < 0) {
-        yk_array_fail(out->stream, ERANGE, "full: %s cannot hold the number %lld", yoke_array_type_name(out->type),
-                      (long long)value->number.i);
-        return given(out, -ERANGE);
-    }
+    if (yk_number_as(value, out->type, &raw) < 0)
+        return given(out, yk_number_refuse(out->stream, "full", out->type, value));
     return given(out, yk_unkept(out->stream, yoke_stream_fill(out->stream, out->data, &raw, yoke_array_type_size(out->type),
                                                               yoke_array_elements(out))));
 }

@@ -5,7 +5,7 @@
  * T: the type that is computed in; U: unsigned, of its size but at least 32 bits, in which integers wrap around; R: the
  * result's; i, an i64: the number of the element in the result. A bool is a byte, 0 or 1. Functions of floats are those that
  * have one name for f32 and f64 in all three languages. No integer is ever divided by 0, or -1; no float becomes an integer
- * here (conversions are YK_CAST_ below). What the bodies call stands in YK_ARRAY_HELPERS. */
+ * here (conversions are YK_CAST_ below). */
 #ifndef YK_ARRAY_OPS_H
 #define YK_ARRAY_OPS_H
 

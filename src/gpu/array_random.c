@@ -196,8 +196,9 @@ yoke_array *yoke_array_integers(yoke_stream *s, yoke_random *random, unsigned ty
         return NULL;
     yoke_array ends[] = {{.type = YOKE_I64, .number = {.i = low}}, {.type = YOKE_I64, .number = {.i = high}}};
     uint64_t raw;
-    if (type == YOKE_F32 || type == YOKE_F64 || low > high || yk_number_as(&ends[0], type, &raw) < 0 ||
-        yk_number_as(&ends[1], type, &raw) < 0)
+    bool fits = type == YOKE_BOOL ? low >= 0 && high <= 1 : yk_number_as(&ends[0], type, &raw) == 0 &&
+        yk_number_as(&ends[1], type, &raw) == 0;
+    if (type == YOKE_F32 || type == YOKE_F64 || low > high || !fits)
         return yk_array_fail(s, EINVAL, "random: integers from %lld to %lld in %s", (long long)low, (long long)high,
                              yoke_array_type_name(type));
     job j = {.low = {.i64 = low}, .high = {.i64 = (int64_t)((uint64_t)high - (uint64_t)low + 1)}};

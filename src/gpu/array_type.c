@@ -103,6 +103,17 @@ int yk_number_as(const yoke_array *number, unsigned type, void *ret)
     return 0;
 }
 
+int yk_number_refuse(yoke_stream *s, const char *what, unsigned type, const yoke_array *number)
+{
+    if (number->type == YOKE_U64)
+        yk_array_fail(s, ERANGE, "%s: %s cannot hold the number %llu", what, yoke_array_type_name(type),
+                      (unsigned long long)number->number.u);
+    else
+        yk_array_fail(s, ERANGE, "%s: %s cannot hold the number %lld", what, yoke_array_type_name(type),
+                      (long long)number->number.i);
+    return -ERANGE;
+}
+
 /* What an array's type becomes beside a number's (NumPy 2: a number bends to the array, if it is of its kind). */
 static unsigned beside(unsigned type, const yoke_array *number)
 {

@@ -411,6 +411,10 @@ static void numbers_alone(yoke_device *dev, yoke_stream *s)
     CHECK_INT(yoke_array_where(c, yoke_number(UINT64_MAX), yoke_number(6))->type, YOKE_U64);
     CHECK_INT(yoke_array_where(c, yoke_number(6), yoke_number(UINT64_MAX))->type, YOKE_U64);
     expect(dev, yoke_array_where(c, yoke_number(-6), yoke_number(UINT64_MAX)), "where: u64 cannot hold the number -6");
+    expect(dev, yoke_array_full(s, YOKE_U8, yoke_shape(1), yoke_number(1ull << 63)),
+           "full: u8 cannot hold the number 9223372036854775808");
+    expect(dev, yoke_array_add(yoke_array_zeros(s, YOKE_I64, yoke_shape(1)), yoke_number(UINT64_MAX)),
+           "i64 cannot hold the number 18446744073709551615");
     if (yoke_device_about(dev)->has_double) {
         CHECK_INT(yoke_array_where(c, yoke_number(0.5), yoke_number(6ul))->type, YOKE_F64);
         CHECK_INT(yoke_array_where(c, yoke_number(6), yoke_number(0.5))->type, YOKE_F64);
@@ -551,6 +555,10 @@ static void narrow_ranges(yoke_device *dev, yoke_stream *s)
     expect(dev, yoke_array_uniform(s, &r, YOKE_F64, yoke_shape(4), 0, INFINITY), "random: uniform from 0 to inf in f64");
     expect(dev, yoke_array_uniform(s, &r, YOKE_F64, yoke_shape(4), NAN, 1), "random: uniform from nan to 1 in f64");
     expect(dev, yoke_array_uniform(s, &r, YOKE_F64, yoke_shape(4), 2, 1), "random: uniform from 2 to 1 in f64");
+    expect(dev, yoke_array_integers(s, &r, YOKE_BOOL, yoke_shape(4), 0, 5), "random: integers from 0 to 5 in bool");
+    yoke_array *coins = yoke_array_integers(s, &r, YOKE_BOOL, yoke_shape(4), 0, 1);
+    CHECK(coins != NULL);
+    yoke_array_free(coins);
     yoke_array *same = yoke_array_uniform(s, &r, YOKE_F32, yoke_shape(3), 7, 7);
     check_f32(same, (float[]){7, 7, 7}, 3);
     yoke_array_free(same);
