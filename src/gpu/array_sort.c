@@ -1,5 +1,6 @@
 /* array_sort: what stands on the sorts and selections of yoke/primitive.h, which are of flat memory and of numbers of 32 and
- * 64 bits: smaller ones are widened, axes are moved to the end, and lines are sorted one after the other. */
+ * 64 bits: smaller ones are widened, axes are moved to the end, and lines are sorted one after the other, or, many short ones
+ * on a device, all together. */
 #include "gpu/array.h"
 #include "gpu/array_ops.h"
 #include <yoke/primitive.h>
@@ -16,6 +17,9 @@ static unsigned wide_type(unsigned type)
         return YOKE_I32;
     return type == YOKE_U8 || type == YOKE_U16 ? YOKE_U32 : type;
 }
+
+/* So many lines are sorted one by one, and those that are so long. */
+enum { LINES_ALONE = 4, LINE_LONG = 1 << 16 };
 
 static yk_number number_of(unsigned wide)
 {
@@ -58,12 +62,39 @@ static yoke_dims axis_back(size_t ndim, int axis)
     return d;
 }
 
-/* Sorts each line of keys, and moves values (may be NULL) with them. */
+static int sort_flat(yoke_array *keys, yoke_array *values)
+{
+    return yk_unkept(keys->stream, yk_stream_sort(keys->stream, number_of(keys->type), false, keys->shape[0], keys->data, 8,
+                                                  values->data));
+}
+
+/* Many short lines of n are many launches. So all elements are put in order, each with its number, and then, since a sort is
+ * stable, by line: the numbers say what stands where. Makes arrays in the caller's scope. */
+static int sort_together(yoke_array *keys, yoke_array *places, size_t n)
+{
+    const yoke_array length = {.type = YOKE_I64, .number = {.i = (int64_t)n}};
+    yoke_stream *s = keys->stream;
+    yoke_array *flat = yoke_array_reshape(keys, yoke_shape(-1)), *own = yoke_array_copy(flat);
+    yoke_array *numbers = yoke_array_arange(s, YOKE_I64, 0, (double)yoke_array_elements(keys), 1);
+    int err = own && numbers ? sort_flat(own, numbers) : yk_array_code(s);
+    yoke_array *line = err == 0 ? yoke_array_astype(yoke_array_floor_div(numbers, &length), YOKE_U32) : NULL;
+    if (err == 0)
+        err = line ? sort_flat(line, numbers) : yk_array_code(s);
+    if (err < 0)
+        return err;
+    yoke_array *to = places ? yoke_array_reshape(places, yoke_shape(-1)) : flat;
+    yoke_array *from = places ? yoke_array_mod(numbers, &length) : yoke_array_take(flat, numbers, 0);
+    return to && from ? yk_unkept(s, yoke_array_assign(to, from)) : yk_array_code(s);
+}
+
+/* Sorts each line of keys and moves values with them, or only these, which are 0, 1... in each line; NULL: only the keys. */
 static int sort_lines(yoke_array *keys, yoke_array *values)
 {
     size_t n = keys->shape[keys->ndim - 1], lines = n > 0 ? yoke_array_elements(keys) / n : 0,
         size = yoke_array_type_size(keys->type);
     int err = 0;
+    if (!yk_array_is_on_host(keys) && lines > LINES_ALONE && n < LINE_LONG && lines * n < UINT32_MAX)
+        return sort_together(keys, values, n);
     for (size_t k = 0; k < lines && err == 0; k++)
         err = yk_unkept(keys->stream,
                         yk_stream_sort(keys->stream, number_of(keys->type), false, n, (char *)keys->data + k * n * size,

@@ -517,6 +517,36 @@ TEST(a_code_tells_the_cause)
     on_each_device(codes);
 }
 
+/* ---- Many short lines ---- */
+
+static void many_lines(yoke_device *dev, yoke_stream *s)
+{
+    enum { LINES = 2000, N = 5 };
+    yoke_array_scope scope;
+    int32_t host[LINES * N];
+    int64_t places[LINES * N];
+    (void)dev;
+    for (int k = 0; k < LINES * N; k++)
+        host[k] = (int32_t)(test_random() % 3);
+    yoke_array_begin(&scope);
+    yoke_array *a = yoke_array_from(s, YOKE_I32, yoke_shape(LINES, N), host);
+    unsigned launches = s->launches;
+    CHECK_INT(yoke_array_get(yoke_array_argsort(a, -1), places, sizeof places), 0);
+    CHECK(s->launches - launches < LINES / 4); /* the device has them all at once */
+    for (int line = 0; line < LINES; line++)
+        for (int k = 1; k < N; k++) {
+            int64_t before = places[line * N + k - 1], place = places[line * N + k];
+            int32_t less = host[line * N + before], more = host[line * N + place];
+            CHECK(place >= 0 && place < N && (less < more || (less == more && before < place)));
+        }
+    yoke_array_end(&scope, NULL);
+}
+
+TEST(many_short_lines_are_sorted_together)
+{
+    on_each_device(many_lines);
+}
+
 /* ---- Random numbers ---- */
 
 static uint64_t bits_of_narrow[2][8];
