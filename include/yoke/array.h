@@ -23,7 +23,8 @@
  *     f32 with f32, bool, 8 or 16 bits: f32                   f32 with 32 or 64 bits, f64 with any: f64
  *
  * A yoke_number() takes the type of what it meets: an integer becomes a float beside floats, and i64 beside bool; a float
- * beside integers makes f64 of both. An integer that the type cannot hold is refused (-ERANGE).
+ * beside integers makes f64 of both. An integer that the type cannot hold is refused (-ERANGE). Numbers alone, in
+ * yoke_array_where(), meet in f64 if one is a float, else in i64, or u64 if one needs it.
  *
  * Integers wrap around. Division, remainder and power of integers round to minus infinity, as Python's do, and are defined for
  * every operand: by zero they give 0. A float that becomes an integer loses its fraction; one out of range becomes the nearest
@@ -76,7 +77,15 @@ typedef struct yoke_dims {
     ptrdiff_t at[YOKE_DIMS];
 } yoke_dims;
 #ifdef __cplusplus
-#define yoke_shape(...) (yoke_dims{YK_COUNT(__VA_ARGS__), {__VA_ARGS__}})
+}
+template <class T> inline ptrdiff_t yk_dim(T n)
+{
+    static_assert(T(1) / T(2) == T(0), "lengths, axes and indices are integers");
+    return static_cast<ptrdiff_t>(n);
+}
+template <class... T> inline yoke_dims yk_dims_of(T... n) { return yoke_dims{sizeof...(n), {yk_dim(n)...}}; }
+extern "C" {
+#define yoke_shape(...) (yk_dims_of(__VA_ARGS__))
 #define YOKE_NO_DIMS (yoke_dims{0, {}})
 #define YOKE_ALL_AXES (yoke_dims{SIZE_MAX, {}})
 #else
@@ -89,8 +98,8 @@ typedef struct yoke_dims {
 /* In place of the start or the stop of a slice: from the one end, to the other. */
 #define YOKE_END PTRDIFF_MIN
 
-/* yoke_number(x): x, an integer or a floating-point number, as an operand. Valid to the end of the block (C++: of the
- * expression); not to be freed. */
+/* yoke_number(x): x, an integer (YOKE_U64 if it is unsigned and of 64 bits, else YOKE_I64) or a floating-point number (YOKE_F64,
+ * to which a long double is rounded), as an operand. Valid to the end of the block (C++: of the expression); not to be freed. */
 static inline yoke_array yk_scalar_i(long long x)
 {
     yoke_array yk_a;
@@ -119,7 +128,7 @@ struct yk_scalar {
     yoke_array yk_a;
     template <class T> explicit yk_scalar(T x)
         : yk_a(T(0.5) != T(0) && T(0.5) != T(1) ? yk_scalar_f((double)x)
-               : T(-1) > T(0)                   ? yk_scalar_u((unsigned long long)x)
+               : T(-1) > T(0) && sizeof(T) > 4  ? yk_scalar_u((unsigned long long)x)
                                                 : yk_scalar_i((long long)x))
     {
     }
@@ -129,8 +138,9 @@ struct yk_scalar {
 extern "C" {
 #else
 #define yoke_number(x)                                                                                                 \
-    (__extension__(const yoke_array[1]){_Generic((x), float: yk_scalar_f, double: yk_scalar_f, unsigned long: yk_scalar_u, \
-                                                 unsigned long long: yk_scalar_u, default: yk_scalar_i)(x)})
+    (__extension__(const yoke_array[1]){_Generic((x), float: yk_scalar_f, double: yk_scalar_f, long double: yk_scalar_f,   \
+                                                 unsigned long: yk_scalar_u, unsigned long long: yk_scalar_u,              \
+                                                 default: yk_scalar_i)(x)})
 #endif
 
 /* "f32" and so on; "?" for what is no type of an array. Bytes of an element. The type that two types meet in. */
@@ -149,7 +159,8 @@ YOKE_API bool yoke_array_is_flat(const yoke_array *a);
 YOKE_API void yoke_array_free(yoke_array *a);
 
 /* What this thread makes between begin and end is freed by end, but for `keep` (NULL: nothing), which end returns. Scopes
- * nest: what is kept then belongs to the scope around. */
+ * nest: what is kept then belongs to the scope around. What a thread that waits in between runs of others, parts of a loop or
+ * forks, is none of the scope's; parts that make arrays of their own open scopes of their own. */
 typedef struct yoke_array_scope {
     yoke_array *first;
     struct yoke_array_scope *around;
@@ -177,18 +188,26 @@ YOKE_API yoke_array *yoke_array_eye(yoke_stream *s, unsigned type, size_t n, siz
 /* A copy of host memory, elements one after the other. The memory must stay until the stream has come past. */
 YOKE_API yoke_array *yoke_array_from(yoke_stream *s, unsigned type, yoke_dims shape, const void *host);
 /* Any memory of the stream's device (on the CPU: any memory) as an array, not copied, not freed. steps may be NULL: one after
- * the other. It must outlive the array and its views. */
+ * the other. It must outlive the array and its views. Aligned for the type; the elements may not reach beyond the block that it
+ * lies in, which the host's own memory is not asked for. */
 YOKE_API yoke_array *yoke_array_over(yoke_stream *s, unsigned type, yoke_dims shape, const ptrdiff_t *steps, void *memory);
 /* yoke_array_of_view(s, v): a copy of an array view of yoke/task.h (yoke_in_f32 and so on) of host memory, whatever its
  * steps; has been copied when the call returns. */
-#define yoke_array_of_view(s, v) yk_array_of_view((s), YK_CODE(__typeof__(v)), (v).ptr, (v).ndim, (v).shape, (v).step)
+#define yoke_array_of_view(s, v)                                                                                       \
+    __extension__({                                                                                                    \
+        __typeof__(v) yk_v = (v);                                                                                      \
+        yk_array_of_view((s), YK_CODE(__typeof__(v)), yk_v.ptr, yk_v.ndim, yk_v.shape, yk_v.step);                     \
+    })
 YOKE_API yoke_array *yk_array_of_view(yoke_stream *s, unsigned code, const void *ptr, size_t ndim, const size_t *shape,
                                       const ptrdiff_t *step);
 /* yoke_array_view(yoke_inout_f64, a, &v): the array as a view for a task, 0; -EINVAL when the types differ, and -EXDEV when
  * the host cannot touch its memory: yoke_array_to() a stream of the CPU first. Waits for the stream. Valid as long as the
  * array. */
 #define yoke_array_view(VIEW, a, ret)                                                                                  \
-    yk_array_view((a), YK_CODE(VIEW), (void *)&(ret)->ptr, &(ret)->ndim, (ret)->shape, (ret)->step)
+    __extension__({                                                                                                    \
+        VIEW *yk_r = (ret);                                                                                            \
+        yk_array_view((a), YK_CODE(VIEW), (void *)&yk_r->ptr, &yk_r->ndim, yk_r->shape, yk_r->step);                   \
+    })
 YOKE_API int yk_array_view(const yoke_array *a, unsigned code, void *ptr, size_t *ndim, size_t *shape, ptrdiff_t *step);
 
 /* ---- Copying ---- */
@@ -207,7 +226,7 @@ YOKE_API int yoke_array_get(const yoke_array *a, void *host, size_t size);
 YOKE_API int yoke_array_item(const yoke_array *a, double *ret);
 YOKE_API int yoke_array_item_int(const yoke_array *a, int64_t *ret);
 /* dst = src: src, converted and broadcast, into the elements of dst, which may be a view: so parts of arrays are written. src
- * may be a number, or share storage with dst. */
+ * may be a number, or share storage with dst. A dst that repeats elements, by a step of 0, is refused: -EINVAL. */
 YOKE_API int yoke_array_assign(yoke_array *dst, const yoke_array *src);
 
 /* ---- Views ---- */
@@ -239,7 +258,8 @@ YOKE_API yoke_array *yoke_array_flip(const yoke_array *a, yoke_dims axes);
 typedef struct yoke_random {
     uint64_t seed, at;
 } yoke_random;
-/* f32 or f64 in [low, high), by 24 or 53 bits. */
+/* f32 or f64 in [low, high), by 24 or 53 bits; low itself when both are equal in the type. high - low is finite and not
+ * negative. */
 YOKE_API yoke_array *yoke_array_uniform(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, double low,
                                         double high);
 /* f32 or f64, normally distributed. On devices with f64 (-ENOTSUP elsewhere). */
@@ -273,7 +293,7 @@ YOKE_API yoke_array *yoke_array_neg(const yoke_array *a);
 YOKE_API yoke_array *yoke_array_sign(const yoke_array *a);
 YOKE_API yoke_array *yoke_array_abs(const yoke_array *a);
 
-/* bool: ==, !=, <, <=, >, >=. */
+/* bool: ==, !=, <, <=, >, >=. u64 and signed integers are compared as the integers that they are (as NumPy 2 does). */
 YOKE_API yoke_array *yoke_array_eq(const yoke_array *a, const yoke_array *b);
 YOKE_API yoke_array *yoke_array_ne(const yoke_array *a, const yoke_array *b);
 YOKE_API yoke_array *yoke_array_lt(const yoke_array *a, const yoke_array *b);
@@ -338,7 +358,7 @@ YOKE_API yoke_array *yoke_array_where(const yoke_array *condition, const yoke_ar
 
 /* ---- Reductions ---- */
 /* Along the axes, which go, or with `keep` become of length 1; YOKE_ALL_AXES: to one number. The order in which floats are
- * added depends on the shape and on the kind of device alone, not on how busy it is. */
+ * added depends on the shape, the type and the steps, and on the kind of device alone, not on how busy it is. */
 
 /* Of bools and signed integers in i64, of others in u64; f32 is added up in f64 where the device has it, the result is f32. */
 YOKE_API yoke_array *yoke_array_sum(const yoke_array *a, yoke_dims axes, bool keep);
@@ -389,7 +409,7 @@ YOKE_API int yoke_array_put(yoke_array *dst, const yoke_array *numbers, ptrdiff_
 
 /* Ascending along an axis; NaNs are last. */
 YOKE_API yoke_array *yoke_array_sort(const yoke_array *a, ptrdiff_t axis);
-/* i64: where the elements stand that yoke_array_sort() puts there; equal ones in their order. */
+/* i64: where the elements stand that yoke_array_sort() puts there; equal ones, 0 and -0 and all NaNs too, in their order. */
 YOKE_API yoke_array *yoke_array_argsort(const yoke_array *a, ptrdiff_t axis);
 /* What there is in a, each once, ascending, in one dimension; each NaN is another. Waits, as the next two. */
 YOKE_API yoke_array *yoke_array_unique(const yoke_array *a);
@@ -428,8 +448,9 @@ typedef struct yoke_dlpack {
 /* The array for another library, which shares its memory and calls deleter when it is done; waits for the stream. Its stream
  * stays open until then. NULL: the error, -ENOTSUP for OpenCL. */
 YOKE_API yoke_dlpack *yoke_array_to_dlpack(const yoke_array *a);
-/* Another library's, not copied: its deleter is called when no array uses the memory any more. Its own work on it must be
- * over. On CUDA devices only memory that came from here. On failure it is still the caller's. */
+/* Another library's, not copied: its deleter is called when no array uses the memory any more, by the yoke_array_free() of the
+ * last, which waits for what is still at work on it. Its own work on it must be over. What is READ_ONLY is not written: -EROFS.
+ * On CUDA devices only memory that came from here. On failure it is still the caller's. */
 YOKE_API yoke_array *yoke_array_from_dlpack(yoke_stream *s, yoke_dlpack *t);
 
 /* ---- Files ---- */

@@ -22,7 +22,8 @@
  *
  * Each call returns 0 or a negative code, and yoke_device_error() has the text: -EINVAL an address is NULL
  * and n is not 0, or a number is out of its range; -EFAULT an address is not of this device; -E2BIG too many
- * elements; -ENOMEM no temporary memory, with everything as it was; and what kernels may meet (yoke/gpu.h).
+ * elements; -ENOMEM no temporary memory, with everything as it was; -ECANCELED on the CPU in a job that is to end, what is
+ * written means nothing; and what kernels may meet (yoke/gpu.h).
  * Arrays must not overlap unless said otherwise. Thread: the one that uses the stream. The first call of a
  * kind on a device compiles it, which takes a moment; the result is kept on disk.
  *
@@ -96,8 +97,8 @@ YOKE_API int yk_stream_spmv(yoke_stream *s, yk_number type, size_t rows, size_t 
  *     int yoke_stream_unique(yoke_stream *s, size_t n, const T *x, T *out, uint64_t *kept);
  *
  * Histograms. counts[b]: how many x[i] lie in bin b of `bins` equally wide ones from low to high; what is
- * high itself lies in the last. Others, NaNs too, are not counted. Integers have one bin for each value: bins
- * = high - low + 1, else -EINVAL. bins: 1 to 2^31.
+ * high itself lies in the last. Others, NaNs too, are not counted. -EINVAL: bins / (high - low) is not finite.
+ * Integers have one bin for each value: bins = high - low + 1, else -EINVAL. bins: 1 to 2^31.
  *     int yoke_stream_histogram(yoke_stream *s, size_t n, const T *x, size_t bins, T low, T high, uint64_t *counts);
  *
  * Segmented reductions. out[k]: x[offsets[k]] to x[offsets[k + 1] - 1] taken together, as a reduction of none

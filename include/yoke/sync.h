@@ -292,7 +292,9 @@ typedef struct yoke_event {
 #define YOKE_EVENT_INIT {0, 0}
 
 /* init: 0 or -EINVAL (unknown flags). done: 0 or -EBUSY (somebody sleeps in it; who has only just begun to wait
- * may be overlooked, and gets -EINVAL; so with semaphores and latches). */
+ * may be overlooked, and gets -EINVAL; so with semaphores and latches). Who has waited until its time was over, and at
+ * a semaphore who has slept at all, counts until the next set (release, down to 0): it cannot tell whether others
+ * still sleep. So: set, then done. */
 YOKE_API int yoke_event_init(yoke_event *e, unsigned flags);
 YOKE_API int yoke_event_done(yoke_event *e);
 /* 0. Setting what is set does nothing. */

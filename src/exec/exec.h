@@ -51,6 +51,10 @@ void yk_run_refuse(int code, const char *text);
 yk_run *yk_current_run(void);
 /* Makes this thread part of another run, or of none; returns the one it was part of. */
 yk_run *yk_run_enter(yk_run *run);
+/* What the body on top of this thread's stack has open: a scope of arrays (gpu/array.c). A body that is run meanwhile, a stolen
+ * part or a job on an inline executor, begins with none: whoever runs it enters NULL, and afterwards what was there. */
+void *yk_scope(void);
+void *yk_scope_enter(void *scope); /* returns the one before */
 /* A call from outside of any job, of a fork, a loop or an algorithm: for its time the thread has a run, of no job, so that
  * yoke_fail() in any part ends all parts. Lies on the caller's stack; inside a job or another such call it is nothing. */
 typedef struct yk_outside {

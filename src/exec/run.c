@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 static _Thread_local yk_run *current;
+static _Thread_local void *scope_now;
 void (*yk_run_failed_hook)(yk_run *run);
 
 yk_run *yk_current_run(void)
@@ -18,6 +19,18 @@ yk_run *yk_run_enter(yk_run *run)
 {
     yk_run *before = current;
     current = run;
+    return before;
+}
+
+void *yk_scope(void)
+{
+    return scope_now;
+}
+
+void *yk_scope_enter(void *scope)
+{
+    void *before = scope_now;
+    scope_now = scope;
     return before;
 }
 
@@ -107,7 +120,9 @@ int yk_job_run(yk_run *run)
     bool timed = run->timed || run->deadline != YOKE_FOREVER; /* two looks at the clock cost more than a small task */
     if (timed)
         run->started = yoke_now();
+    void *scope = yk_scope_enter(NULL);
     run->task->call(run->args, run->ret);
+    yk_scope_enter(scope);
     if (timed)
         run->ended = yoke_now();
     current = run->outer;

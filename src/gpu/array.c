@@ -4,10 +4,9 @@
  * order of that stream, so nobody waits for a computation that still uses it. Work of another stream is told to storage by
  * yk_array_enter(), and makes its own stream wait for all others before the memory is free. */
 #include "gpu/array.h"
+#include "exec/exec.h"
 #include <stdio.h>
 #include <stdlib.h>
-
-static _Thread_local yoke_array_scope *scope_now;
 
 /* ---- Errors ---- */
 
@@ -20,6 +19,14 @@ yoke_array *yk_array_fail(yoke_stream *s, int code, const char *format, ...)
     va_end(ap);
     yk_device_fail(s->dev, s, &e);
     return NULL;
+}
+
+int yk_array_code(const yoke_stream *s)
+{
+    yk_error e = {0};
+    int err = yk_device_check(s->dev);
+    yk_device_last_error(s->dev, &e);
+    return err < 0 ? err : e.code < 0 ? e.code : -EINVAL;
 }
 
 yk_shape_text yk_dims_text(size_t ndim, const size_t *shape)
@@ -114,7 +121,46 @@ void yk_flat_steps(size_t ndim, const size_t *shape, ptrdiff_t *ret)
         ret[d] = (ptrdiff_t)each;
 }
 
-/* Takes one use of storage, which is given back on failure. */
+bool yk_array_shape_ok(yoke_stream *s, const char *what, unsigned type, size_t ndim, const size_t *shape)
+{
+    size_t size = yoke_array_type_size(type);
+    bool over = false;
+    for (size_t d = 0; d < ndim; d++) /* a length of 0 makes none, but its neighbours have steps all the same */
+        over |= __builtin_mul_overflow(size, YK_MAX(shape[d], (size_t)1), &size);
+    if (over || size > PTRDIFF_MAX)
+        yk_array_fail(s, ENOMEM, "%s: shape %s has more elements than there can be", what, yk_dims_text(ndim, shape).text);
+    return !over && size <= PTRDIFF_MAX;
+}
+
+bool yk_array_extent(const yoke_array *a, ptrdiff_t *low, ptrdiff_t *high)
+{
+    ptrdiff_t size = (ptrdiff_t)yoke_array_type_size(a->type);
+    bool over = false;
+    *low = 0;
+    *high = yoke_array_elements(a) > 0 ? size : 0;
+    for (size_t d = 0; d < a->ndim && *high > 0; d++) {
+        ptrdiff_t by, *end = a->step[d] < 0 ? low : high;
+        over |= __builtin_mul_overflow((ptrdiff_t)(a->shape[d] - 1), a->step[d], &by);
+        over |= __builtin_mul_overflow(by, size, &by);
+        over |= __builtin_add_overflow(*end, by, end);
+    }
+    return !over;
+}
+
+/* scope may be NULL. */
+static void link_scope(yoke_array *a, yoke_array_scope *scope)
+{
+    a->scope = scope;
+    if (!scope)
+        return;
+    a->next = scope->first;
+    a->link = &scope->first;
+    if (a->next)
+        a->next->link = &a->next;
+    scope->first = a;
+}
+
+/* Takes over the caller's use of storage, which on failure stays the caller's. */
 static yoke_array *object(yoke_stream *s, yk_storage *storage, unsigned type)
 {
     yoke_array *a = yk_sys.calloc(1, sizeof *a);
@@ -123,14 +169,7 @@ static yoke_array *object(yoke_stream *s, yk_storage *storage, unsigned type)
     a->stream = s;
     a->storage = storage;
     a->type = (uint16_t)type;
-    a->scope = scope_now;
-    if (scope_now) {
-        a->next = scope_now->first;
-        a->link = &scope_now->first;
-        if (a->next)
-            a->next->link = &a->next;
-        scope_now->first = a;
-    }
+    link_scope(a, yk_scope());
     return a;
 }
 
@@ -144,6 +183,13 @@ static void unlink_scope(yoke_array *a)
     a->scope = NULL;
 }
 
+static void wait_for_users(yk_storage *st)
+{
+    yk_stream_settle(st->stream);
+    if (atomic_load_explicit(&st->foreign, memory_order_relaxed) && yk_device_usable(st->stream->dev))
+        yk_streams_wait(st->stream->dev);
+}
+
 void yk_storage_drop(yk_storage *st)
 {
     /* Pairs with the others' drops: the last sees what they did. */
@@ -154,8 +200,10 @@ void yk_storage_drop(yk_storage *st)
         yk_stream_after_stream(st->stream, NULL, &e);
     if (st->memory)
         yoke_stream_free(st->stream, st->memory);
-    if (st->dlpack && st->dlpack->deleter)
+    if (st->dlpack && st->dlpack->deleter) {
+        wait_for_users(st); /* its owner knows nothing of streams */
         st->dlpack->deleter(st->dlpack);
+    }
     free(st);
 }
 
@@ -170,23 +218,15 @@ void yoke_array_free(yoke_array *a)
 
 void yoke_array_begin(yoke_array_scope *scope)
 {
-    *scope = (yoke_array_scope){.around = scope_now};
-    scope_now = scope;
+    *scope = (yoke_array_scope){.around = yk_scope_enter(scope)};
 }
 
 yoke_array *yoke_array_end(yoke_array_scope *scope, yoke_array *keep)
 {
-    scope_now = scope->around;
+    yk_scope_enter(scope->around);
     if (keep && keep->scope == scope) {
         unlink_scope(keep);
-        keep->scope = scope_now;
-        if (scope_now) {
-            keep->next = scope_now->first;
-            keep->link = &scope_now->first;
-            if (keep->next)
-                keep->next->link = &keep->next;
-            scope_now->first = keep;
-        }
+        link_scope(keep, scope->around);
     }
     for (yoke_array *a = scope->first, *next; a; a = next) {
         next = a->next;
@@ -222,6 +262,26 @@ int yk_array_enter(const yoke_array *a, yoke_stream *s)
     return err < 0 ? yk_device_fail(s->dev, s, &e) : 0;
 }
 
+int yk_array_before_write(const yoke_array *a, const char *what)
+{
+    yk_error e = {0};
+    yoke_stream *s = a->stream;
+    if (a->storage->read_only) {
+        yk_array_fail(s, EROFS, "%s: %s is another library's to write: yoke_array_copy() it", what, yk_shape_of(a).text);
+        return -EROFS;
+    }
+    for (size_t d = 0; d < a->ndim && yoke_array_elements(a) > 0; d++)
+        if (a->shape[d] > 1 && a->step[d] == 0) {
+            yk_array_fail(s, EINVAL, "%s: %s repeats its elements along axis %zu: yoke_array_copy() it", what,
+                          yk_shape_of(a).text, d);
+            return -EINVAL;
+        }
+    if (!atomic_load_explicit(&a->storage->foreign, memory_order_relaxed))
+        return 0;
+    int err = yk_stream_after_stream(s, NULL, &e);
+    return err < 0 ? yk_device_fail(s->dev, s, &e) : 0;
+}
+
 static yk_storage *storage_for(yoke_stream *s, size_t size)
 {
     yk_storage *st = yk_sys.calloc(1, sizeof *st);
@@ -242,15 +302,12 @@ static yk_storage *storage_for(yoke_stream *s, size_t size)
 
 yoke_array *yk_array_new(yoke_stream *s, unsigned type, size_t ndim, const size_t *shape)
 {
-    if (!s || yk_device_check(s->dev) < 0 || !yk_array_type_ok(s, "an array", type))
+    if (!s || yk_device_check(s->dev) < 0 || !yk_array_type_ok(s, "an array", type) ||
+        !yk_array_shape_ok(s, "an array", type, ndim, shape))
         return NULL;
     if (yk_array_cannot_record(s) < 0)
         return NULL;
-    size_t n = yk_view_elements(ndim, shape), size;
-    if (__builtin_mul_overflow(n, yoke_array_type_size(type), &size) || size > PTRDIFF_MAX)
-        return yk_array_fail(s, ENOMEM, "an array of shape %s has more elements than there can be", yk_dims_text(ndim,
-                                                                                                                 shape).text);
-    yk_storage *st = storage_for(s, YK_MAX(size, 1));
+    yk_storage *st = storage_for(s, YK_MAX(yk_view_elements(ndim, shape) * yoke_array_type_size(type), 1));
     if (!st)
         return NULL;
     yoke_array *a = object(s, st, type);
@@ -316,14 +373,41 @@ yoke_array *yoke_array_from(yoke_stream *s, unsigned type, yoke_dims shape, cons
     return a;
 }
 
+/* Whether a's elements lie in memory that s may use, of which nothing is known when it is the host's own; else the error. */
+static bool memory_ok(yoke_stream *s, const yoke_array *a)
+{
+    const yk_span *span = yk_span_of(a->data);
+    bool here = span ? span->dev == s->dev || (!s->dev->driver->build && !span->dev->driver->build) : !s->dev->driver->build;
+    ptrdiff_t low, high;
+    if (!a->data && yoke_array_elements(a) > 0)
+        yk_array_fail(s, EINVAL, "over: the address is NULL");
+    else if (!here)
+        yk_array_fail(s, EINVAL, "over: %p is memory of %s, not of %s", a->data, span ? span->dev->info.uri : "the host",
+                      s->dev->info.uri);
+    else if ((uintptr_t)a->data % yoke_array_type_size(a->type))
+        yk_array_fail(s, EINVAL, "over: %p is not aligned for %s", a->data, yoke_array_type_name(a->type));
+    else if (!yk_array_extent(a, &low, &high))
+        yk_array_fail(s, EINVAL, "over: the steps of shape %s reach beyond all memory", yk_dims_text(a->ndim, a->shape).text);
+    else if (span && ((char *)a->data - span->base < -low || span->base + span->size - (char *)a->data < high))
+        yk_array_fail(s, EINVAL, "over: shape %s from %p on reaches beyond its block of %zu bytes",
+                      yk_dims_text(a->ndim, a->shape).text, a->data, span->size);
+    else
+        return true;
+    return false;
+}
+
 yoke_array *yoke_array_over(yoke_stream *s, unsigned type, yoke_dims shape, const ptrdiff_t *steps, void *memory)
 {
     size_t n[YOKE_DIMS];
-    if (!s || !lengths(s, "over", shape, n) || !yk_array_type_ok(s, "over", type))
+    if (!s || !lengths(s, "over", shape, n) || !yk_array_type_ok(s, "over", type) ||
+        !yk_array_shape_ok(s, "over", type, shape.count, n))
         return NULL;
-    if (s->dev->driver->build && !yk_span_of(memory))
-        return yk_array_fail(s, EINVAL, "over: %p is memory of the host, not of %s", memory, s->dev->info.uri);
-    yk_storage *st = storage_for(s, 0);
+    yoke_array as = {.data = memory, .type = (uint16_t)type, .ndim = shape.count};
+    memcpy(as.shape, n, as.ndim * sizeof *n);
+    yk_flat_steps(as.ndim, as.shape, as.step);
+    if (steps)
+        memcpy(as.step, steps, as.ndim * sizeof *steps);
+    yk_storage *st = memory_ok(s, &as) ? storage_for(s, 0) : NULL;
     yoke_array *a = st ? object(s, st, type) : NULL;
     if (!a) {
         if (st)
@@ -331,11 +415,9 @@ yoke_array *yoke_array_over(yoke_stream *s, unsigned type, yoke_dims shape, cons
         return NULL;
     }
     a->data = memory;
-    a->ndim = shape.count;
-    memcpy(a->shape, n, a->ndim * sizeof *n);
-    yk_flat_steps(a->ndim, a->shape, a->step);
-    if (steps)
-        memcpy(a->step, steps, a->ndim * sizeof *steps);
+    a->ndim = as.ndim;
+    memcpy(a->shape, as.shape, sizeof a->shape);
+    memcpy(a->step, as.step, sizeof a->step);
     return a;
 }
 
@@ -343,7 +425,7 @@ int yk_host_of(const yoke_array *a, yk_host *ret)
 {
     size_t size = yoke_array_elements(a) * yoke_array_type_size(a->type);
     yk_host h = {.own = yoke_array_flat(a)};
-    int err = h.own ? 0 : -ENOMEM;
+    int err = h.own ? 0 : yk_array_code(a->stream);
     if (err == 0 && !yk_array_is_on_host(a)) {
         h.copy = h.data = yk_sys.malloc(YK_MAX(size, 1));
         if (!h.copy)
@@ -377,7 +459,7 @@ int yoke_array_get(const yoke_array *a, void *host, size_t size)
         return -EINVAL;
     }
     yoke_array *flat = yoke_array_flat(a);
-    int err = flat ? yk_unkept(a->stream, yoke_stream_copy(a->stream, host, flat->data, needed)) : -ENOMEM;
+    int err = flat ? yk_unkept(a->stream, yoke_stream_copy(a->stream, host, flat->data, needed)) : yk_array_code(a->stream);
     if (err == 0)
         err = yk_stream_settle(a->stream);
     yoke_array_free(flat);
@@ -418,6 +500,8 @@ yoke_array *yk_array_of_view(yoke_stream *s, unsigned code, const void *ptr, siz
     unsigned type = code & ~(unsigned)(YOKE_IN | YOKE_OUT);
     if (!s || ndim > YOKE_DIMS)
         return s ? yk_array_fail(s, EINVAL, "of_view: %zu dimensions, at most %d", ndim, YOKE_DIMS) : NULL;
+    if (!ptr && yk_view_elements(ndim, shape) > 0)
+        return yk_array_fail(s, EINVAL, "of_view: the address is NULL");
     yoke_array *a = yk_array_new(s, type, ndim, shape);
     if (!a)
         return NULL;
@@ -450,6 +534,8 @@ int yk_array_view(const yoke_array *a, unsigned code, void *ptr, size_t *ndim, s
                       yoke_array_type_name(code & ~(unsigned)(YOKE_IN | YOKE_OUT)));
         return -EINVAL;
     }
+    if (code & YOKE_OUT && a->storage->read_only)
+        return yk_array_before_write(a, "view");
     if (!yk_array_is_on_host(a)) {
         yk_array_fail(a->stream, EXDEV, "view: %s is memory of %s, not of the host: yoke_array_to() a stream of the CPU",
                       yk_shape_of(a).text, a->stream->dev->info.uri);

@@ -7,10 +7,11 @@
 #include <yoke/array.h>
 
 /* Memory that arrays share. users: one for each array. foreign: work of another stream than its own has read or written it,
- * so its stream waits for the others before the memory is given back. memory NULL: the user's. */
+ * so its stream waits for the others before the memory is written again, or given back. memory NULL: the user's. */
 typedef struct yk_storage {
     _Atomic uint32_t users;
     _Atomic bool foreign;
+    bool read_only; /* another library's */
     yoke_stream *stream;
     void *memory;
     yoke_dlpack *dlpack; /* another library's, to be told at the end */
@@ -22,6 +23,8 @@ enum { YK_TYPES = YOKE_F64 + 1, YK_INPUTS = 3 };
 
 /* Keeps the error of the stream's device; NULL. */
 yoke_array *yk_array_fail(yoke_stream *s, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Why a call on s that gave NULL has failed. */
+int yk_array_code(const yoke_stream *s);
 /* A new flat array. */
 yoke_array *yk_array_new(yoke_stream *s, unsigned type, size_t ndim, const size_t *shape);
 /* A new window on a's storage, the same as a at first. */
@@ -32,6 +35,9 @@ void yk_storage_drop(yk_storage *st);
 int yk_array_enter(const yoke_array *a, yoke_stream *s);
 /* -ENOTSUP when s records and is of the CPU, where arrays put nothing in a stream. */
 int yk_array_cannot_record(yoke_stream *s);
+/* Its own stream is about to write elements that were there before: what others read of them comes first. Refuses what is not
+ * to be written (-EROFS), and elements that are in several places (-EINVAL). */
+int yk_array_before_write(const yoke_array *a, const char *what);
 static inline bool yk_array_is_number(const yoke_array *a)
 {
     return !a->stream;
@@ -48,6 +54,10 @@ yk_shape_text yk_shape_of(const yoke_array *a);
 yk_shape_text yk_dims_text(size_t ndim, const size_t *shape);
 /* The type in range; else the error. */
 bool yk_array_type_ok(yoke_stream *s, const char *what, unsigned type);
+/* No more elements than there can be; else the error, -ENOMEM. */
+bool yk_array_shape_ok(yoke_stream *s, const char *what, unsigned type, size_t ndim, const size_t *shape);
+/* Where its elements lie, in bytes from its first on: [low, high); false: beyond all memory. */
+bool yk_array_extent(const yoke_array *a, ptrdiff_t *low, ptrdiff_t *high);
 /* An axis of an array of ndim dimensions, counted from 0; negative: the error has been kept. */
 int yk_array_axis(const yoke_array *a, const char *what, ptrdiff_t axis);
 /* The axes as a set of bits; false: one is not there or twice. */
@@ -143,5 +153,7 @@ unsigned yk_types_meet(yk_rule rule, const yoke_array *const *in, unsigned n);
 unsigned yk_rule_type(yk_rule rule, unsigned type);
 /* A number as an element of a type, written to ret (8 bytes); -ERANGE when the type cannot hold it. */
 int yk_number_as(const yoke_array *number, unsigned type, void *ret);
+/* The error for one that it cannot; -ERANGE. */
+int yk_number_refuse(yoke_stream *s, const char *what, unsigned type, const yoke_array *number);
 
 #endif

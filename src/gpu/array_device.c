@@ -202,7 +202,7 @@ int yk_map_on_device(yoke_array *out, const yk_op *op, unsigned type, const yoke
     yk_map_key(&p, key);
     const built *b = yk_array_kernel_get(out->stream, key, op->name, names, yk_map_text, &p);
     if (!b)
-        return -EINVAL;
+        return yk_array_code(out->stream);
     for (unsigned k = 0; k <= op->arity; k++) {
         const yoke_array *a = k ? in[k - 1] : out;
         unsigned computed = op->is_where && k == 1 ? YOKE_BOOL : type;
@@ -260,7 +260,7 @@ int yk_reduce_on_device(yoke_array *out, const yk_fold *fold, unsigned computed,
     yk_reduce_key(&p, key);
     const built *b = yk_array_kernel_get(s, key, name, names, yk_reduce_text, &p);
     if (!b)
-        return -EINVAL;
+        return yk_array_code(s);
     size_t group = yk_array_target_of(s->dev).group;
     bool columns = is_by_columns(outer, inner);
     size_t count = yk_pieces_of(s->dev, outer, inner, columns, group), jobs = outer->elements * count;
@@ -269,7 +269,7 @@ int yk_reduce_on_device(yoke_array *out, const yk_fold *fold, unsigned computed,
     yk_device_layout o = yk_device_layout_of(outer), i = yk_device_layout_of(inner);
     void *z = out->data, *x = a->data, *y = ends ? z : yoke_stream_alloc(s, jobs * fold->size);
     if (!y)
-        return -ENOMEM;
+        return yk_array_code(s);
     yk_kernel_arg args[] = {yk_value_arg(&o, sizeof o), yk_value_arg(&i, sizeof i), yk_value_arg(&pieces, 8),
                             yk_value_arg(&piece, 8), yk_value_arg(&ends, 4),
                             yk_memory_arg(&z),

@@ -127,7 +127,9 @@ yoke_array *yoke_array_from_dlpack(yoke_stream *s, yoke_dlpack *t)
     if (s->dev->driver->build && !yk_span_of(data)) /* other memory is taken for the host's */
         return yk_array_fail(s, ENOTSUP, "dlpack: %p was not allocated here: copy it in its own library", (void *)data);
     yoke_array *a = yoke_array_over(s, type, shape, x->strides ? steps : NULL, data);
-    if (a)
+    if (a) {
         a->storage->dlpack = t;
+        a->storage->read_only = t->flags & YOKE_DLPACK_READ_ONLY;
+    }
     return a;
 }

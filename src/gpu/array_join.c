@@ -20,7 +20,7 @@ static bool usable(const yoke_array *a)
 static int write_part(yoke_array *out, int axis, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step, const yoke_array *from)
 {
     yoke_array *part = yoke_array_slice(out, axis, start, stop, step);
-    int err = part ? yk_unkept(out->stream, yoke_array_assign(part, from)) : -ENOMEM;
+    int err = part ? yk_unkept(out->stream, yoke_array_assign(part, from)) : yk_array_code(out->stream);
     yoke_array_free(part);
     return err;
 }
@@ -179,12 +179,28 @@ static bool in_range(const yoke_array *numbers, ptrdiff_t length, const char *wh
     return known && low >= -length && high < length;
 }
 
+/* Whether numbers of u64 are ones of i64, too; waits. */
+static bool fit_i64(const yoke_array *numbers, ptrdiff_t length, const char *what)
+{
+    uint64_t high = 0;
+    if (numbers->type != YOKE_U64 || yoke_array_elements(numbers) == 0)
+        return true;
+    yoke_array *most = yoke_array_max(numbers, YOKE_ALL_AXES, false);
+    bool known = most && yoke_array_get(most, &high, sizeof high) == 0;
+    yoke_array_free(most);
+    if (known && high > INT64_MAX)
+        yk_array_fail(numbers->stream, ERANGE, "%s: number %llu of an axis of %td", what, (unsigned long long)high, length);
+    return known && high <= INT64_MAX;
+}
+
 /* The numbers, flat, as i64 and on the stream, checked; NULL: the error. */
 static yoke_array *numbers_for(const yoke_array *a, const yoke_array *numbers, int axis, const char *what)
 {
     if (numbers->type == YOKE_F32 || numbers->type == YOKE_F64 || numbers->type == YOKE_BOOL)
         return yk_array_fail(a->stream, EINVAL, "%s: numbers of elements are integers, not %s", what,
                              yk_shape_of(numbers).text);
+    if (!fit_i64(numbers, (ptrdiff_t)a->shape[axis], what))
+        return NULL;
     yoke_array *n = yk_array_new(a->stream, YOKE_I64, numbers->ndim, numbers->shape);
     if (n && (yk_unkept(n->stream, yoke_array_assign(n, numbers)) < 0 || !in_range(n, (ptrdiff_t)a->shape[axis], what))) {
         yoke_array_free(n);
@@ -250,13 +266,14 @@ int yoke_array_put(yoke_array *dst, const yoke_array *numbers, ptrdiff_t axis, c
     yk_layout l;
     if (!usable(dst) || !usable(numbers) || !src)
         return -EINVAL;
-    int d = yk_array_axis(dst, "put", axis), err = d < 0 ? d : -EINVAL;
+    int d = yk_array_axis(dst, "put", axis);
     yoke_array *own = d < 0 ? NULL : numbers_for(dst, numbers, d, "put"), *flat = NULL;
     if (own && layout_for(dst, own, d, "put", &l))
         flat = yk_array_new(dst->stream, dst->type, l.ndim, l.shape);
-    if (flat)
-        err = yoke_array_assign(flat, src);
-    if (flat && err == 0)
+    int err = flat ? yoke_array_assign(flat, src) : yk_array_code(dst->stream);
+    if (err == 0)
+        err = yk_array_before_write(dst, "put");
+    if (err == 0)
         err = run_pick(dst, own, flat, d, &l, true);
     yoke_array_free(flat);
     yoke_array_free(own);

@@ -27,11 +27,8 @@ static yoke_array *fill(yoke_array *out, const yoke_array *value)
     uint64_t raw;
     if (!out)
         return NULL;
-    if (yk_number_as(value, out->type, &raw) < 0) {
-        yk_array_fail(out->stream, ERANGE, "full: %s cannot hold the number %lld", yoke_array_type_name(out->type),
-                      (long long)value->number.i);
-        return given(out, -ERANGE);
-    }
+    if (yk_number_as(value, out->type, &raw) < 0)
+        return given(out, yk_number_refuse(out->stream, "full", out->type, value));
     return given(out, yk_unkept(out->stream, yoke_stream_fill(out->stream, out->data, &raw, yoke_array_type_size(out->type),
                                                               yoke_array_elements(out))));
 }
@@ -109,7 +106,7 @@ yoke_array *yoke_array_linspace(yoke_stream *s, unsigned type, double start, dou
     if (!out || n < 2)
         return out;
     yoke_array *last = yoke_array_index(out, 0, -1), end = {.type = YOKE_F64, .number = {.f = stop}};
-    int err = last ? yoke_array_assign(last, &end) : -ENOMEM;
+    int err = last ? yoke_array_assign(last, &end) : yk_array_code(s);
     yoke_array_free(last);
     return given(out, err);
 }
@@ -179,20 +176,34 @@ yoke_array *yoke_array_to(const yoke_array *a, yoke_stream *s)
     return out ? given(out, err) : NULL;
 }
 
+/* Whether elements of both may lie in the same place: of one storage, or of two over the same memory. */
+static bool may_overlap(const yoke_array *a, const yoke_array *b)
+{
+    ptrdiff_t low_a, high_a, low_b, high_b;
+    uintptr_t at_a = (uintptr_t)a->data, at_b = (uintptr_t)b->data;
+    yk_array_extent(a, &low_a, &high_a);
+    yk_array_extent(b, &low_b, &high_b);
+    return a->stream->dev == b->stream->dev && at_a + (uintptr_t)low_a < at_b + (uintptr_t)high_b &&
+           at_b + (uintptr_t)low_b < at_a + (uintptr_t)high_a;
+}
+
 static int assign(yoke_array *dst, const yoke_array *src)
 {
     yk_op op = yk_op_of(YK_OP_copy);
-    if (yk_array_is_number(src))
-        return yk_map_into(dst, &op, dst->type, &src);
+    int err = yk_array_before_write(dst, "assign");
+    if (err < 0 || yk_array_is_number(src))
+        return err < 0 ? err : yk_map_into(dst, &op, dst->type, &src);
     yoke_array *wide = yk_array_broadcast(src, dst->ndim, dst->shape), *own = NULL;
-    if (!wide) {
-        if (src->stream->dev != dst->stream->dev)
-            yk_array_fail(dst->stream, EINVAL, "assign: %s does not fit %s", yk_shape_of(src).text, yk_shape_of(dst).text);
-        return -EINVAL;
+    if (!wide && src->stream->dev != dst->stream->dev)
+        yk_array_fail(dst->stream, EINVAL, "assign: %s does not fit %s", yk_shape_of(src).text, yk_shape_of(dst).text);
+    if (!wide)
+        return yk_array_code(dst->stream);
+    if (may_overlap(dst, src)) { /* what is read may have been written: read it first */
+        yoke_array_free(wide);
+        own = copy_as(src, dst->stream, src->type);
+        wide = own ? yk_array_broadcast(own, dst->ndim, dst->shape) : NULL;
     }
-    if (src->storage == dst->storage) /* what is read may have been written: read it first */
-        own = copy_as(wide, dst->stream, src->type);
-    int err = src->storage == dst->storage && !own ? -ENOMEM : copy_into(dst, own ? own : wide);
+    err = wide ? copy_into(dst, wide) : yk_array_code(dst->stream);
     yoke_array_free(own);
     yoke_array_free(wide);
     return err;

@@ -218,11 +218,8 @@ int yk_map_into(yoke_array *out, const yk_op *op, unsigned type, const yoke_arra
     for (unsigned k = 0; k < op->arity; k++) {
         unsigned computed = op->is_where && k == 0 ? YOKE_BOOL : type;
         if (yk_array_is_number(in[k])) {
-            if (yk_number_as(in[k], computed, numbers[k + 1]) < 0) {
-                yk_array_fail(out->stream, ERANGE, "%s: %s cannot hold the number %lld", op->shown, yoke_array_type_name(type),
-                              (long long)in[k]->number.i);
-                return -ERANGE;
-            }
+            if (yk_number_as(in[k], computed, numbers[k + 1]) < 0)
+                return yk_number_refuse(out->stream, op->shown, type, in[k]);
             continue;
         }
         size_t front = out->ndim - in[k]->ndim;

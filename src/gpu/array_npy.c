@@ -16,6 +16,13 @@ typedef struct header {
     size_t ndim, shape[YOKE_DIMS];
 } header;
 
+/* As much of a path as a message has room for: its end, where the file's name stands. */
+static const char *end_of(const char *path, size_t most)
+{
+    size_t len = strlen(path);
+    return len > most ? path + len - most : path;
+}
+
 /* ---- The header's text ---- */
 
 typedef struct text {
@@ -78,7 +85,7 @@ static int read_type(text *t, header *h)
     for (unsigned type = YOKE_BOOL; type <= YOKE_F64 && len == 3; type++) {
         char kind = type == YOKE_BOOL ? 'b' : type <= YOKE_I64 ? 'i' : type <= YOKE_U64 ? 'u' : 'f';
         size_t size = yoke_array_type_size(type);
-        if (s[1] != kind || s[2] != '0' + (char)size || !strchr("<>|=", s[0]) || (s[0] == '|' && size > 1))
+        if (s[1] != kind || s[2] != '0' + (char)size || !memchr("<>|=", s[0], 4) || (s[0] == '|' && size > 1))
             continue;
         h->type = type;
         h->swapped = s[0] == '>' && size > 1;
@@ -122,8 +129,11 @@ static int read_shape(text *t, header *h)
         if (n < YOKE_DIMS)
             h->shape[n] = length;
         n++;
-        if (!take_char(t, ',') && (t->at == t->end || *t->at != ')'))
+        bool comma = take_char(t, ',');
+        if (!comma && (t->at == t->end || *t->at != ')'))
             return bad(t, "a shape without end");
+        if (!comma && n == 1) /* (3) is a number in Python */
+            return bad(t, "a shape that is no tuple");
     }
     if (n > YOKE_DIMS)
         return yk_errorf(t->e, ENOTSUP, "NumPy file: it has %zu dimensions, at most %d", n, YOKE_DIMS);
@@ -301,7 +311,7 @@ static yoke_array *load(yoke_stream *stream, source *s, const char *name)
     }
     if (err < 0) {
         yoke_array_free(a);
-        return yk_array_fail(stream, err, "load: %.100s%s%.300s", name, *name ? ": " : "", e.text);
+        return yk_array_fail(stream, err, "load: %s%s%.300s", end_of(name, 150), *name ? ": " : "", e.text);
     }
     for (size_t d = 0; h.fortran && d < a->ndim / 2; d++) {
         size_t other = a->ndim - 1 - d, length = a->shape[d];
@@ -325,12 +335,12 @@ yoke_array *yoke_array_load(yoke_stream *s, const char *path)
     struct stat st;
     if (!s || yk_device_check(s->dev) < 0)
         return NULL;
-    int fd = yk_sys.openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+    int fd = yk_sys.openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0); /* a FIFO would wait for its writer */
     if (fd < 0)
-        return yk_array_fail(s, errno, "load: %.300s: %s", path, strerror(errno));
+        return yk_array_fail(s, errno, "load: %s: %s", end_of(path, 300), strerror(errno));
     yoke_array *a = NULL;
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-        yk_array_fail(s, EINVAL, "load: %.300s is no regular file", path);
+        yk_array_fail(s, EINVAL, "load: %s is no regular file", end_of(path, 300));
     } else {
         source from = {.fd = fd, .left = (size_t)st.st_size};
         a = load(s, &from, path);
@@ -418,6 +428,6 @@ int yoke_array_save(const yoke_array *a, const char *path)
     err = save(a, h.data, path, &e);
     yk_host_done(&h);
     if (err < 0)
-        yk_array_fail(a->stream, err, "save: %.200s: %.250s", path, e.text);
+        yk_array_fail(a->stream, err, "save: %s: %.250s", end_of(path, 200), e.text);
     return err;
 }

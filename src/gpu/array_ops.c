@@ -38,6 +38,33 @@ static yoke_array *map(unsigned id, const yoke_array *a, const yoke_array *b, co
     return yk_map(&op, in);
 }
 
+static bool is_signed(const yoke_array *a)
+{
+    return a && !yk_array_is_number(a) && a->type >= YOKE_I8 && a->type <= YOKE_I64;
+}
+
+static bool is_u64(const yoke_array *a)
+{
+    return a && !yk_array_is_number(a) && a->type == YOKE_U64;
+}
+
+/* Of u64 and a signed type, which meet in f64, where neighbours are equal: compared as u64, but where the signed one is
+ * negative, and so less than the other. */
+static yoke_array *compare(unsigned id, const yoke_array *a, const yoke_array *b)
+{
+    bool left = is_signed(a) && is_u64(b);
+    if (!left && !(is_u64(a) && is_signed(b)))
+        return map(id, a, b, NULL);
+    const yoke_array zero = {.type = YOKE_I64};
+    yoke_array_scope scope;
+    yoke_array_begin(&scope);
+    yoke_array *negative = map(YK_OP_lt, left ? a : b, &zero, NULL), *as_u64 = yoke_array_astype(left ? a : b, YOKE_U64);
+    yoke_array *same = left ? map(id, as_u64, b, NULL) : map(id, a, as_u64, NULL);
+    bool holds = id == YK_OP_ne || (left ? id == YK_OP_lt || id == YK_OP_le : id == YK_OP_gt || id == YK_OP_ge);
+    yoke_array *r = holds ? yoke_array_logical_or(same, negative) : yoke_array_gt(same, negative);
+    return yoke_array_end(&scope, r);
+}
+
 #define UNARY(name)                                                                                                    \
     yoke_array *yoke_array_##name(const yoke_array *a)                                                                 \
     {                                                                                                                  \
@@ -47,6 +74,11 @@ static yoke_array *map(unsigned id, const yoke_array *a, const yoke_array *b, co
     yoke_array *yoke_array_##name(const yoke_array *a, const yoke_array *b)                                            \
     {                                                                                                                  \
         return map(YK_OP_##name, a, b, NULL);                                                                          \
+    }
+#define COMPARISON(name)                                                                                               \
+    yoke_array *yoke_array_##name(const yoke_array *a, const yoke_array *b)                                            \
+    {                                                                                                                  \
+        return compare(YK_OP_##name, a, b);                                                                            \
     }
 #define TERNARY(name)                                                                                                  \
     yoke_array *yoke_array_##name(const yoke_array *a, const yoke_array *b, const yoke_array *c)                       \
@@ -65,12 +97,12 @@ BINARY(maximum)
 UNARY(neg)
 UNARY(sign)
 UNARY(abs)
-BINARY(eq)
-BINARY(ne)
-BINARY(lt)
-BINARY(le)
-BINARY(gt)
-BINARY(ge)
+COMPARISON(eq)
+COMPARISON(ne)
+COMPARISON(lt)
+COMPARISON(le)
+COMPARISON(gt)
+COMPARISON(ge)
 BINARY(logical_and)
 BINARY(logical_or)
 BINARY(logical_xor)

@@ -5,7 +5,7 @@
  * T: the type that is computed in; U: unsigned, of its size but at least 32 bits, in which integers wrap around; R: the
  * result's; i, an i64: the number of the element in the result. A bool is a byte, 0 or 1. Functions of floats are those that
  * have one name for f32 and f64 in all three languages. No integer is ever divided by 0, or -1; no float becomes an integer
- * here (conversions are YK_CAST_ below). What the bodies call stands in YK_ARRAY_HELPERS. */
+ * here (conversions are YK_CAST_ below). */
 #ifndef YK_ARRAY_OPS_H
 #define YK_ARRAY_OPS_H
 
@@ -78,7 +78,8 @@
     X(where, "where", 3, SAME, SAME)                                                                                   \
     X(arange, "arange", 2, SAME, SAME)                                                                                 \
     X(eye, "eye", 2, SAME, BOOL)                                                                                       \
-    X(sortable, "sort", 1, SAME, SAME)
+    X(sortable, "sort", 1, SAME, SAME)                                                                                 \
+    X(canonical, "argsort", 1, SAME, SAME)
 
 /* X(operands: 1 2 3, P for a result of bool, W for a first operand of bool; name; kind of T; statements) */
 #define YK_BODIES(X)                                                                                                   \
@@ -179,7 +180,8 @@
     X(2, arange, ints, r = (T)((U)a + (U)b * (U)i);)                                                                   \
     X(2, arange, floats, r = a + b * (T)i;)                                                                            \
     X(P2, eye, longs, r = i % a - i / a == b;)                                                                         \
-    X(1, sortable, floats, r = a != a ? fabs(a) : a;)
+    X(1, sortable, floats, r = a != a ? fabs(a) : a;)                                                                  \
+    X(1, canonical, floats, r = a != a ? fabs(sqrt((T)-1)) : a == 0 ? 0 : a;)
 
 /* Conversions: from v, of type S, they set r, of type T. Floats to integers: LOW and HIGH are T's least and largest as S. */
 #define YK_CAST_PLAIN(X) X(r = (T)v;)

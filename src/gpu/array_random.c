@@ -40,7 +40,7 @@ typedef union number {
 
 typedef struct job {
     uint64_t key, start;
-    number low, high;
+    number low, high, last;
     void *to;
 } job;
 
@@ -53,6 +53,7 @@ typedef struct job {
         typedef T N;                                                                                                   \
         const job *j = arg;                                                                                            \
         const N low = j->low.FIELD_##code, high = j->high.FIELD_##code;                                                \
+        const N last __attribute__((unused)) = j->last.FIELD_##code;                                                   \
         N *restrict z = j->to;                                                                                         \
         for (size_t i = lo; i < hi;) {                                                                                 \
             u32 x[4]; /* both halves of a block, as bits_of() gives them */                                            \
@@ -94,7 +95,8 @@ static void write_text(const void *plan, const yk_array_target *t, yk_buf *to)
     if (k->doubles)
         yk_buf_text(to, doubles);
     yk_buf_printf(to,
-                  "KERNEL void yk_random(const i64 n, const u64 key, const u64 start, const N low, const N high, MEMORY(N, z))\n"
+                  "KERNEL void yk_random(const i64 n, const u64 key, const u64 start, const N low, const N high, const N last,\n"
+                  "                      MEMORY(N, z))\n"
                   "{\n    USE(N, z)\n    const i64 i = GROUP_ID * GROUP + LID;\n    if (i < n) {\n"
                   "        const u64 bits = bits_of(key, start, (u64)i);\n        N r;\n        %s\n"
                   "        z[i] = r;\n    }\n}\n",
@@ -106,18 +108,18 @@ static int fill_on_device(yoke_array *out, const kind *k, job *j)
     static const char *const names[] = {"yk_random", NULL};
     const yk_array_kernel *b = yk_array_kernel_get(out->stream, k->name, k->name, names, write_text, k);
     if (!b)
-        return -EINVAL;
+        return yk_array_code(out->stream);
     int64_t n = (int64_t)yoke_array_elements(out);
     size_t group = yk_array_target_of(out->stream->dev).group, size = yoke_array_type_size(k->type);
     yk_kernel_arg args[] = {yk_value_arg(&n, 8), yk_value_arg(&j->key, 8), yk_value_arg(&j->start, 8),
-                            yk_value_arg(&j->low, size),
-                            yk_value_arg(&j->high, size), yk_memory_arg(&out->data)};
+                            yk_value_arg(&j->low, size), yk_value_arg(&j->high, size), yk_value_arg(&j->last, size),
+                            yk_memory_arg(&out->data)};
     return yk_array_launch(out->stream, b, 0, ((size_t)n + group - 1) / group, args, YK_COUNT_OF(args), k->name);
 }
 
 /* ---- The calls ---- */
 
-static yoke_array *fill(yoke_stream *s, yoke_random *random, const kind *k, yoke_dims shape, number low, number high)
+static yoke_array *fill(yoke_stream *s, yoke_random *random, const kind *k, yoke_dims shape, job j)
 {
     if (k->doubles && !s->dev->info.has_double)
         return yk_array_fail(s, ENOTSUP, "random: %s has no f64, which %s needs", s->dev->info.uri, k->name);
@@ -125,7 +127,9 @@ static yoke_array *fill(yoke_stream *s, yoke_random *random, const kind *k, yoke
     size_t n = yoke_array_elements(out);
     if (!out || n == 0)
         return out;
-    job j = {.key = random->seed, .start = random->at, .low = low, .high = high, .to = out->data};
+    j.key = random->seed;
+    j.start = random->at;
+    j.to = out->data;
     int err = 0;
     if (!yk_array_is_on_host(out))
         err = fill_on_device(out, k, &j);
@@ -140,33 +144,50 @@ static yoke_array *fill(yoke_stream *s, yoke_random *random, const kind *k, yoke
     return NULL;
 }
 
-static yoke_array *floats(yoke_stream *s, yoke_random *random, unsigned type, unsigned first, yoke_dims shape, double low,
-                          double high)
+static bool makes_floats(yoke_stream *s, const yoke_random *random, unsigned type)
 {
-    number a, b;
     if (!s || !random || yk_device_check(s->dev) < 0)
-        return NULL;
+        return false;
     if (type != YOKE_F32 && type != YOKE_F64)
-        return yk_array_fail(s, EINVAL, "random: in %s, it makes f32 or f64", yoke_array_type_name(type));
-    if (type == YOKE_F32) {
-        a.f32 = (float)low;
-        b.f32 = (float)high;
-    } else {
-        a.f64 = low;
-        b.f64 = high;
-    }
-    return fill(s, random, &kinds[first + (type == YOKE_F64)], shape, a, b);
+        yk_array_fail(s, EINVAL, "random: in %s, it makes f32 or f64", yoke_array_type_name(type));
+    return type == YOKE_F32 || type == YOKE_F64;
 }
 
 yoke_array *yoke_array_uniform(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, double low, double high)
 {
-    return floats(s, random, type, UNIFORM_F32, shape, low, high);
+    job j = {0};
+    if (!makes_floats(s, random, type))
+        return NULL;
+    bool fits;
+    if (type == YOKE_F32) {
+        float a = j.low.f32 = (float)low, b = j.high.f32 = (float)high;
+        j.last.f32 = a < b ? nextafterf(b, a) : b;
+        fits = a <= b && isfinite(b - a);
+    } else {
+        j.low.f64 = low;
+        j.high.f64 = high;
+        j.last.f64 = low < high ? nextafter(high, low) : high;
+        fits = low <= high && isfinite(high - low);
+    }
+    if (!fits)
+        return yk_array_fail(s, EINVAL, "random: uniform from %g to %g in %s", low, high, yoke_array_type_name(type));
+    return fill(s, random, &kinds[type == YOKE_F32 ? UNIFORM_F32 : UNIFORM_F64], shape, j);
 }
 
 yoke_array *yoke_array_normal(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, double mean,
                               double deviation)
 {
-    return floats(s, random, type, NORMAL_F32, shape, mean, deviation);
+    job j = {0};
+    if (!makes_floats(s, random, type))
+        return NULL;
+    if (type == YOKE_F32) {
+        j.low.f32 = (float)mean;
+        j.high.f32 = (float)deviation;
+    } else {
+        j.low.f64 = mean;
+        j.high.f64 = deviation;
+    }
+    return fill(s, random, &kinds[type == YOKE_F32 ? NORMAL_F32 : NORMAL_F64], shape, j);
 }
 
 yoke_array *yoke_array_integers(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, int64_t low, int64_t high)
@@ -175,12 +196,13 @@ yoke_array *yoke_array_integers(yoke_stream *s, yoke_random *random, unsigned ty
         return NULL;
     yoke_array ends[] = {{.type = YOKE_I64, .number = {.i = low}}, {.type = YOKE_I64, .number = {.i = high}}};
     uint64_t raw;
-    if (type == YOKE_F32 || type == YOKE_F64 || low > high || yk_number_as(&ends[0], type, &raw) < 0 ||
-        yk_number_as(&ends[1], type, &raw) < 0)
+    bool fits = type == YOKE_BOOL ? low >= 0 && high <= 1 : yk_number_as(&ends[0], type, &raw) == 0 &&
+        yk_number_as(&ends[1], type, &raw) == 0;
+    if (type == YOKE_F32 || type == YOKE_F64 || low > high || !fits)
         return yk_array_fail(s, EINVAL, "random: integers from %lld to %lld in %s", (long long)low, (long long)high,
                              yoke_array_type_name(type));
-    number from = {.i64 = low}, range = {.i64 = (int64_t)((uint64_t)high - (uint64_t)low + 1)};
-    yoke_array *wide = fill(s, random, &kinds[INTEGERS], shape, from, range);
+    job j = {.low = {.i64 = low}, .high = {.i64 = (int64_t)((uint64_t)high - (uint64_t)low + 1)}};
+    yoke_array *wide = fill(s, random, &kinds[INTEGERS], shape, j);
     if (!wide || type == YOKE_I64)
         return wide;
     yoke_array *out = yoke_array_astype(wide, type);

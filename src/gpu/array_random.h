@@ -85,10 +85,13 @@
         return q < 0 ? -r : r;                                                                                         \
     })
 
-/* X(what, the result's type: R; whether it needs f64; from bits, and numbers low, high of type N: r) */
+/* X(what, the result's type: R; whether it needs f64; from bits, and numbers low, high, last of type N: r). A product that is
+ * rounded up can reach high, which uniform numbers do not: `last`, the number before it, stands for all that would. */
 #define YK_RANDOM_BODIES(X)                                                                                            \
-    X(uniform_f32, F32, float, 0, r = low + (high - low) * ((float)(bits >> 40) * 5.9604644775390625e-8f);)            \
-    X(uniform_f64, F64, double, 1, r = low + (high - low) * ((double)(bits >> 11) * 1.1102230246251565e-16);)          \
+    X(uniform_f32, F32, float, 0, r = low + (high - low) * ((float)(bits >> 40) * 5.9604644775390625e-8f);             \
+      r = r < last ? r : last;)                                                                                        \
+    X(uniform_f64, F64, double, 1, r = low + (high - low) * ((double)(bits >> 11) * 1.1102230246251565e-16);           \
+      r = r < last ? r : last;)                                                                                        \
     X(normal_f32, F32, float, 1, r = low + high * (float)normal_of(bits);)                                             \
     X(normal_f64, F64, double, 1, r = low + high * normal_of(bits);)                                                   \
     X(integers, I64, int64_t, 0, r = (N)((u64)low + ((u64)high == 0 ? bits : below(bits, (u64)high)));)

@@ -303,7 +303,9 @@ static yoke_array *variance(const char *what, const yoke_array *a, yoke_dims axe
         return NULL;
     double n = count_along(a, set);
     yoke_array_begin(&scope);
-    yoke_array *off = yoke_array_sub(a, average(what, a, set, true, n)), *square = yoke_array_mul(off, off);
+    bool has_double = a->stream->dev->info.has_double; /* in which integers meet a mean, but for 8 and 16 bits */
+    const yoke_array *x = has_double || is_float(a) ? a : yoke_array_astype(a, YOKE_F32);
+    yoke_array *off = x ? yoke_array_sub(x, average(what, x, set, true, n)) : NULL, *square = yoke_array_mul(off, off);
     yoke_array *v = square ? average(what, square, set, keep, n > ddof ? n - ddof : 0) : NULL;
     return yoke_array_end(&scope, as_mean(a, root ? yoke_array_sqrt(v) : v));
 }

@@ -115,7 +115,7 @@ static int scan_on_device(const job *j, yoke_stream *s, void *from, void *to, co
     key[63] = 0; /* what is kept of a key */
     const yk_array_kernel *b = yk_array_kernel_get(s, key, what, names, yk_reduce_text, &p);
     if (!b)
-        return -EINVAL;
+        return yk_array_code(s);
     size_t group = yk_array_target_of(s->dev).group, count = yk_pieces_of(s->dev, j->outer, j->inner, false, group);
     int64_t pieces = (int64_t)count, piece = (int64_t)((j->inner->elements + count - 1) / count);
     int32_t ends = 0;
@@ -123,7 +123,7 @@ static int scan_on_device(const job *j, yoke_stream *s, void *from, void *to, co
     yk_device_layout o = yk_device_layout_of(j->outer), i = yk_device_layout_of(j->inner);
     void *y = yoke_stream_alloc(s, jobs * j->fold->size);
     if (!y)
-        return -ENOMEM;
+        return yk_array_code(s);
     yk_kernel_arg args[] = {yk_value_arg(&o, sizeof o), yk_value_arg(&i, sizeof i), yk_value_arg(&pieces, 8),
                             yk_value_arg(&piece, 8),
                             yk_value_arg(&ends, 4), yk_memory_arg(&to), yk_memory_arg(&y), yk_memory_arg(&from)};

@@ -1,5 +1,6 @@
 /* array_sort: what stands on the sorts and selections of yoke/primitive.h, which are of flat memory and of numbers of 32 and
- * 64 bits: smaller ones are widened, axes are moved to the end, and lines are sorted one after the other. */
+ * 64 bits: smaller ones are widened, axes are moved to the end, and lines are sorted one after the other, or, many short ones
+ * on a device, all together. */
 #include "gpu/array.h"
 #include "gpu/array_ops.h"
 #include <yoke/primitive.h>
@@ -17,6 +18,9 @@ static unsigned wide_type(unsigned type)
     return type == YOKE_U8 || type == YOKE_U16 ? YOKE_U32 : type;
 }
 
+/* So many lines are sorted one by one, and those that are so long. */
+enum { LINES_ALONE = 4, LINE_LONG = 1 << 16 };
+
 static yk_number number_of(unsigned wide)
 {
     static const yk_number numbers[YK_TYPES] = {[YOKE_I32] = YK_I32, [YOKE_U32] = YK_U32, [YOKE_I64] = YK_I64,
@@ -24,12 +28,14 @@ static yk_number number_of(unsigned wide)
     return numbers[wide];
 }
 
-/* A flat copy of its own, widened; a NaN has lost its sign, so that all of them are behind the rest. */
-static yoke_array *sortable(const yoke_array *a)
+/* A flat copy of its own, widened; a NaN has lost its sign, so that all of them are behind the rest. For places, which are in
+ * order where elements are equal, equal ones have the same bits: there is one NaN, and one 0. */
+static yoke_array *sortable(const yoke_array *a, bool places)
 {
     unsigned wide = wide_type(a->type);
     yoke_array *out = yk_array_new(a->stream, wide, a->ndim, a->shape);
-    yk_op op = yk_op_of(wide == YOKE_F32 || wide == YOKE_F64 ? YK_OP_sortable : YK_OP_copy);
+    bool is_float = wide == YOKE_F32 || wide == YOKE_F64;
+    yk_op op = yk_op_of(!is_float ? YK_OP_copy : places ? YK_OP_canonical : YK_OP_sortable);
     if (out && yk_map_into(out, &op, wide, &a) < 0) {
         yoke_array_free(out);
         return NULL;
@@ -56,12 +62,39 @@ static yoke_dims axis_back(size_t ndim, int axis)
     return d;
 }
 
-/* Sorts each line of keys, and moves values (may be NULL) with them. */
+static int sort_flat(yoke_array *keys, yoke_array *values)
+{
+    return yk_unkept(keys->stream, yk_stream_sort(keys->stream, number_of(keys->type), false, keys->shape[0], keys->data, 8,
+                                                  values->data));
+}
+
+/* Many short lines of n are many launches. So all elements are put in order, each with its number, and then, since a sort is
+ * stable, by line: the numbers say what stands where. Makes arrays in the caller's scope. */
+static int sort_together(yoke_array *keys, yoke_array *places, size_t n)
+{
+    const yoke_array length = {.type = YOKE_I64, .number = {.i = (int64_t)n}};
+    yoke_stream *s = keys->stream;
+    yoke_array *flat = yoke_array_reshape(keys, yoke_shape(-1)), *own = yoke_array_copy(flat);
+    yoke_array *numbers = yoke_array_arange(s, YOKE_I64, 0, (double)yoke_array_elements(keys), 1);
+    int err = own && numbers ? sort_flat(own, numbers) : yk_array_code(s);
+    yoke_array *line = err == 0 ? yoke_array_astype(yoke_array_floor_div(numbers, &length), YOKE_U32) : NULL;
+    if (err == 0)
+        err = line ? sort_flat(line, numbers) : yk_array_code(s);
+    if (err < 0)
+        return err;
+    yoke_array *to = places ? yoke_array_reshape(places, yoke_shape(-1)) : flat;
+    yoke_array *from = places ? yoke_array_mod(numbers, &length) : yoke_array_take(flat, numbers, 0);
+    return to && from ? yk_unkept(s, yoke_array_assign(to, from)) : yk_array_code(s);
+}
+
+/* Sorts each line of keys and moves values with them, or only these, which are 0, 1... in each line; NULL: only the keys. */
 static int sort_lines(yoke_array *keys, yoke_array *values)
 {
     size_t n = keys->shape[keys->ndim - 1], lines = n > 0 ? yoke_array_elements(keys) / n : 0,
         size = yoke_array_type_size(keys->type);
     int err = 0;
+    if (!yk_array_is_on_host(keys) && lines > LINES_ALONE && n < LINE_LONG && lines * n < UINT32_MAX)
+        return sort_together(keys, values, n);
     for (size_t k = 0; k < lines && err == 0; k++)
         err = yk_unkept(keys->stream,
                         yk_stream_sort(keys->stream, number_of(keys->type), false, n, (char *)keys->data + k * n * size,
@@ -76,8 +109,8 @@ static yoke_array *sorted(const char *what, const yoke_array *a, ptrdiff_t axis,
     if (d < 0)
         return NULL;
     yoke_array_begin(&scope);
-    yoke_array *moved = yoke_array_transpose(a, axis_last(a->ndim, d)), *keys = moved ? sortable(moved) : NULL, *values = NULL,
-        *r = NULL;
+    yoke_array *moved = yoke_array_transpose(a, axis_last(a->ndim, d)), *keys = moved ? sortable(moved, places) : NULL;
+    yoke_array *values = NULL, *r = NULL;
     if (keys && places) {
         yoke_array *line = yoke_array_arange(a->stream, YOKE_I64, 0, (double)a->shape[d], 1);
         yoke_array *wide = line ? yk_array_broadcast(line, keys->ndim, keys->shape) : NULL;
@@ -118,7 +151,7 @@ yoke_array *yoke_array_unique(const yoke_array *a)
         r = yoke_array_copy(line);
         return yoke_array_end(&scope, r);
     }
-    yoke_array *keys = line ? sortable(line) : NULL, *out = yoke_array_empty_like(keys);
+    yoke_array *keys = line ? sortable(line, false) : NULL, *out = yoke_array_empty_like(keys);
     yoke_array *count = yoke_array_empty(a->stream, YOKE_U64, YOKE_NO_DIMS);
     if (keys && out && count && sort_lines(keys, NULL) == 0 &&
         yk_unkept(a->stream, yk_stream_unique(a->stream, number_of(keys->type), keys->shape[0], keys->data, out->data,

@@ -41,7 +41,7 @@ int yk_pick_on_device(yoke_array *a, const yoke_array *numbers, yoke_array *flat
     const char *name = put ? "put" : "take";
     const yk_array_kernel *b = yk_array_kernel_get(a->stream, key, name, names, yk_pick_text, &p);
     if (!b)
-        return -EINVAL;
+        return yk_array_code(a->stream);
     yk_device_layout layout = yk_device_layout_of(l);
     int64_t step = a->step[axis], length = (int64_t)a->shape[axis];
     int32_t puts = put;
@@ -110,7 +110,7 @@ int yk_matmul_on_device(yoke_stream *s, unsigned type, size_t m, size_t n, size_
     }
     const yk_array_kernel *b = yk_array_kernel_get(s, key, "matmul", names, yk_matmul_text, &type);
     if (!b)
-        return -EINVAL;
+        return yk_array_code(s);
     int64_t sizes[] = {(int64_t)m, (int64_t)n, (int64_t)depth};
     yk_kernel_arg args[] = {yk_value_arg(&sizes[0], 8), yk_value_arg(&sizes[1], 8), yk_value_arg(&sizes[2], 8),
                             yk_memory_arg(&z),

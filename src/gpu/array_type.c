@@ -103,6 +103,17 @@ int yk_number_as(const yoke_array *number, unsigned type, void *ret)
     return 0;
 }
 
+int yk_number_refuse(yoke_stream *s, const char *what, unsigned type, const yoke_array *number)
+{
+    if (number->type == YOKE_U64)
+        yk_array_fail(s, ERANGE, "%s: %s cannot hold the number %llu", what, yoke_array_type_name(type),
+                      (unsigned long long)number->number.u);
+    else
+        yk_array_fail(s, ERANGE, "%s: %s cannot hold the number %lld", what, yoke_array_type_name(type),
+                      (long long)number->number.i);
+    return -ERANGE;
+}
+
 /* What an array's type becomes beside a number's (NumPy 2: a number bends to the array, if it is of its kind). */
 static unsigned beside(unsigned type, const yoke_array *number)
 {
@@ -122,6 +133,15 @@ unsigned yk_rule_type(yk_rule rule, unsigned type)
     }
 }
 
+/* Where two numbers meet, whichever comes first. One of u64 is of i64 as well if it fits. */
+static unsigned numbers_meet(unsigned type, const yoke_array *number)
+{
+    unsigned own = number->type == YOKE_U64 && number->number.u <= INT64_MAX ? YOKE_I64 : number->type;
+    if (type == YOKE_VOID || type == own)
+        return own;
+    return type == YOKE_F64 || own == YOKE_F64 ? YOKE_F64 : YOKE_U64;
+}
+
 unsigned yk_types_meet(yk_rule rule, const yoke_array *const *in, unsigned n)
 {
     unsigned type = YOKE_VOID, numbers = 0;
@@ -135,6 +155,6 @@ unsigned yk_types_meet(yk_rule rule, const yoke_array *const *in, unsigned n)
         }
     for (unsigned k = 0; k < n; k++)
         if (yk_array_is_number(in[k]))
-            type = type == YOKE_VOID ? in[k]->type : beside(type, in[k]);
+            type = numbers == n ? numbers_meet(type, in[k]) : beside(type, in[k]);
     return yk_rule_type(rule, type);
 }

@@ -7,10 +7,11 @@ static size_t step_bytes(const yoke_array *a)
     return yoke_array_type_size(a->type);
 }
 
-/* The window's first element is `by` elements further on. */
+/* The window's first element is `by` elements further on, if there is any: the address of none stays in its block. */
 static void move(yoke_array *w, ptrdiff_t by)
 {
-    w->data = (char *)w->data + by * (ptrdiff_t)step_bytes(w);
+    if (yoke_array_elements(w) > 0)
+        w->data = (char *)w->data + by * (ptrdiff_t)step_bytes(w);
 }
 
 static bool usable(const yoke_array *a)
@@ -154,6 +155,8 @@ yoke_array *yk_array_broadcast(const yoke_array *a, size_t ndim, const size_t *s
     if (!fits)
         return yk_array_fail(a->stream, EINVAL, "broadcast: %s cannot become %s", yk_shape_of(a).text, yk_dims_text(ndim,
                                                                                                                     shape).text);
+    if (!yk_array_shape_ok(a->stream, "broadcast", a->type, ndim, shape))
+        return NULL;
     yoke_array *w = yk_array_window(a);
     for (size_t d = 0; w && d < ndim; d++) {
         bool repeats = d < front || (a->shape[d - front] == 1 && shape[d] != 1);

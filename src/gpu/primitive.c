@@ -1,6 +1,6 @@
 /* primitive: the calls of yoke/primitive.h. Each checks what can be checked on the host, and hands on to the
  * device's driver; whether an address is of the device is found out where it becomes an argument of a launch
- * (yk_call_memory()). */
+ * (yk_call_is_here()). */
 #include "gpu/graph.h"
 #include "gpu/primitive.h"
 #include <math.h>
@@ -170,9 +170,10 @@ static int select_those(yoke_stream *s, const char *name, const yk_selecting *a,
         return refuse(&c, "elements have 4 or 8 bytes");
     if (!a->kept || (a->n > 0 && (!a->x || !a->out || (by_flags && !a->flags))))
         return lacks_address(&c);
-    if (a->n == 0)
-        return yoke_stream_fill(s, a->kept, &(uint64_t){0}, sizeof(uint64_t), 1);
-    return carry_out(&c, do_select, a, sizeof *a);
+    if (a->n > 0)
+        return carry_out(&c, do_select, a, sizeof *a);
+    if (yk_call_is_here(&c, a->kept))
+        yk_call_clear(&c, a->kept, sizeof(uint64_t));
     return yk_call_end(&c);
 }
 
@@ -207,7 +208,7 @@ static bool bins_fit(yk_number type, const void *low, const void *high, size_t b
         memcpy(&h, high, sizeof h);
         const float scale = (float)bins / (h - l);
         memcpy(ret, &scale, sizeof scale);
-        return l < h && isfinite(h - l);
+        return l < h && isfinite(h - l) && isfinite(scale);
     }
     if (type == YK_F64) {
         double l, h;
@@ -215,7 +216,7 @@ static bool bins_fit(yk_number type, const void *low, const void *high, size_t b
         memcpy(&h, high, sizeof h);
         const double scale = (double)bins / (h - l);
         memcpy(ret, &scale, sizeof scale);
-        return l < h && isfinite(h - l);
+        return l < h && isfinite(h - l) && isfinite(scale);
     }
     const bool narrow = yk_number_size(type) == 4;
     const uint64_t l = bits_of(type, low), h = bits_of(type, high),
@@ -241,7 +242,7 @@ int yk_stream_histogram(yoke_stream *s, yk_number type, size_t n, const void *x,
     if (bins < 1 || bins > (size_t)1 << 31)
         return refuse(&c, "there are 1 to 2^31 bins");
     if (!bins_fit(type, low, high, bins, &a.scale))
-        return refuse(&c, yk_number_is_float(type) ? "low must be less than high, and both finite"
+        return refuse(&c, yk_number_is_float(type) ? "low must be less than high, both finite, and a bin not too narrow"
                                                    : "bins must be high - low + 1, one for each integer");
     a.low = bits_of(type, low);
     a.high = bits_of(type, high);

@@ -78,6 +78,10 @@ static void *counter_of(yk_primitive_call *c)
         yk_errorf(&c->e, ENOMEM, "%s: no memory of %s for a counter", c->name, s->dev->info.uri);
     else
         yk_call_clear(c, *counter, 64);
+    if (*counter && c->e.code < 0) { /* it is not 0 */
+        yk_memory_free(s->dev, NULL, *counter);
+        *counter = NULL;
+    }
     return *counter;
 }
 
@@ -153,7 +157,7 @@ static int cuda_scan(yk_primitive_call *c, yk_operator op, bool before, yk_numbe
 static int cuda_select(yk_primitive_call *c, const yk_selecting *a)
 {
     const unsigned threads = 256, items = (a->flags ? 28 : 24) / (a->size / 4);
-    const size_t tiles = YK_MAX(divide_up(a->n, (size_t)threads * items), (size_t)1);
+    const size_t tiles = divide_up(a->n, (size_t)threads * items);
     const bool few = a->n <= UINT32_MAX;
     if (tiles > INT32_MAX)
         return too_many(c);
@@ -167,10 +171,10 @@ static int cuda_select(yk_primitive_call *c, const yk_selecting *a)
     void *const words = b ? look_back_words(c, tiles, few ? 4 : 8) : NULL;
     if (!words)
         return c->e.code;
-    yk_call_memory(c, a->n > 0 ? a->x : a->kept);
+    yk_call_memory(c, a->x);
     if (a->flags)
-        yk_call_memory(c, a->n > 0 ? a->flags : (const uint8_t *)a->kept);
-    yk_call_memory(c, a->n > 0 ? a->out : a->kept);
+        yk_call_memory(c, a->flags);
+    yk_call_memory(c, a->out);
     yk_call_long(c, a->n);
     yk_call_memory(c, a->kept);
     yk_call_memory(c, words);
@@ -383,6 +387,21 @@ static int cuda_segments(yk_primitive_call *c, const yk_segmenting *a)
     return c->e.code;
 }
 
+/* As many rows at a time as a grid has tiles of `high` rows in its second dimension. */
+static void multiply_rows(yk_primitive_call *c, const yk_function *f, const yk_multiplying *a, size_t high, size_t wide)
+{
+    const size_t size = yk_number_size(a->type), most = UINT16_MAX * high;
+    for (size_t row = 0; row < a->m && c->e.code == 0; row += most) {
+        yk_multiplying part = *a;
+        part.m = YK_MIN(a->m - row, most);
+        part.a = a->k > 0 ? (const char *)a->a + row * a->lda * size : NULL;
+        part.c = (char *)a->c + row * a->ldc * size;
+        c->count = 0; /* those of all */
+        yk_call_matrices(c, &part);
+        yk_call_launch_2d(c, f, divide_up(a->n, wide), divide_up(part.m, high), (unsigned)(high * wide / 64));
+    }
+}
+
 static int cuda_matmul(yk_primitive_call *c, const yk_multiplying *a)
 {
     const size_t high = 128, wide = a->type == YK_F32 ? 128 : 64, deep = 8;
@@ -394,8 +413,7 @@ static int cuda_matmul(yk_primitive_call *c, const yk_multiplying *a)
                          type_name(a->type), high, wide, deep);
     if (!b)
         return c->e.code;
-    yk_call_launch_2d(c, &b->kernels[0], divide_up(a->n, wide), divide_up(a->m, high),
-                      (unsigned)(high * wide / 64));
+    multiply_rows(c, &b->kernels[0], a, high, wide);
     return c->e.code;
 }
 

@@ -242,8 +242,10 @@ static bool is_the_view(const yk_reader *r, const char *p)
 {
     if (r->task->nparams != 1 || !yk_is_view(r->task->params[0].code))
         return false;
+    unsigned element = yk_element(r->task->params[0].code);
+    bool has_words = r->flags & YOKE_JSON_NONFINITE && (element == YOKE_F32 || element == YOKE_F64); /* "NaN" */
     p = yk_blanks(r, p + 1);
-    return !yk_is_at(r, p, '[') && !yk_is_at(r, p, '"') && !yk_is_at(r, p, '{');
+    return !yk_is_at(r, p, '[') && (has_words || !yk_is_at(r, p, '"')) && !yk_is_at(r, p, '{');
 }
 
 int yk_json_args(const yoke_task *t, const char *text, size_t len, unsigned flags, yk_region *region, void *args, yk_error *e)

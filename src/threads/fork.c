@@ -305,10 +305,12 @@ static void run_stolen(yk_pool_worker *w, yk_pool_worker *victim, yk_fork_slot *
     yk_forks_begin(&w->forks, &frame, top, run);
     yk_self.held += isolated;
     yk_run *before = yk_run_enter(run);
+    void *scope = yk_scope_enter(NULL);
     if (run && yk_run_cut(run))
         memset(s->bytes, 0, sizeof s->bytes);
     else
         s->run(&w->forks.own, top, s);
+    yk_scope_enter(scope);
     yk_run_enter(before);
     yk_forks_end(&w->forks, &frame, top); /* waits for forks without a join, isolated too */
     if (isolated)

@@ -1,40 +1,7 @@
 /* array.c - arrays as objects, on every device: who owns what, scopes, numbers, misuse and its one line, streams, views of
  * tasks, and want of memory. What operations compute is compared with numpy by numpy_test.py. */
-#include "gpu/array.h"
-#include "test.h"
+#include "array_try.h"
 #include <yoke.h>
-
-/* Calls fn on the CPU, with its threads and without, and on an OpenCL and a CUDA device if there is one. */
-static void on_each_device(void (*fn)(yoke_device *dev, yoke_stream *s))
-{
-    static const char *const uris[] = {"cpu", "cpu:3", "opencl", "cuda"};
-    for (unsigned i = 0; i < YK_COUNT_OF(uris); i++) {
-        yoke_device *dev = yoke_device_open(uris[i]);
-        if (i < 2)
-            CHECK_INT(yoke_device_status(dev), 0);
-        yoke_stream *s = yoke_stream_open(dev);
-        if (s) {
-            fn(dev, s);
-            yoke_device_memory m;
-            CHECK_INT(yoke_stream_wait(s), 0);
-            CHECK_INT(yoke_device_memory_stats(dev, &m), 0);
-            CHECK_INT(m.blocks, 0); /* nothing leaks */
-        }
-        yoke_stream_close(s);
-        yoke_device_close(dev);
-    }
-}
-
-static void check_f32(const yoke_array *a, const float *expected, size_t n)
-{
-    float got[64];
-    CHECK(a != NULL);
-    CHECK_INT(a->type, YOKE_F32);
-    CHECK_INT(yoke_array_elements(a), n);
-    CHECK_INT(yoke_array_get(a, got, sizeof got), 0);
-    for (size_t k = 0; k < n; k++)
-        CHECK(got[k] == expected[k]);
-}
 
 static void an_expression(yoke_device *dev, yoke_stream *s)
 {
@@ -143,7 +110,12 @@ TEST(a_number_has_the_type_of_what_was_written)
     CHECK_INT(yoke_number(true)->number.i, 1);
     CHECK_INT(yoke_number(UINT64_MAX)->type, YOKE_U64);
     CHECK(yoke_number(UINT64_MAX)->number.u == UINT64_MAX);
+    CHECK_INT(yoke_number((unsigned char)3)->type, YOKE_I64);
+    CHECK_INT(yoke_number(3u)->type, YOKE_I64);
+    CHECK_INT(yoke_number(true)->type, YOKE_I64);
     CHECK_INT(yoke_number(2.5f)->type, YOKE_F64);
+    CHECK_INT(yoke_number(0.5L)->type, YOKE_F64);
+    CHECK(yoke_number(0.5L)->number.f == 0.5);
     CHECK(yoke_number(2.5)->number.f == 2.5);
     CHECK(yoke_number(1)->stream == NULL);
     yoke_array copy = *yoke_number(1);
@@ -198,12 +170,6 @@ TEST(types_meet_symmetrically_and_hold_both)
 }
 
 /* ---- Misuse ---- */
-
-static void expect(yoke_device *dev, const yoke_array *made, const char *text)
-{
-    CHECK(made == NULL);
-    CHECK_HAS(yoke_device_error(dev), text);
-}
 
 static void misuse(yoke_device *dev, yoke_stream *s)
 {

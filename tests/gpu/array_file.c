@@ -3,6 +3,7 @@
 #include "gpu/array.h"
 #include "test.h"
 #include <dirent.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <yoke.h>
 
@@ -110,6 +111,7 @@ TEST(each_wrong_header_has_its_line)
         {"{'descr': '<f8', 'fortran_order': False, 'shape': (-3,)}", "no length"},
         {"{'descr': '<f8', 'fortran_order': False, 'shape': (3 4)}", "a shape without end"},
         {"{'descr': '<f8', 'fortran_order': False, 'shape': (3,", "no length"},
+        {"{'descr': '<f8', 'fortran_order': False, 'shape': (2)}", "a shape that is no tuple"},
         {"{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999999999,)}", "a length beyond all memory"},
         {"{'descr': '<f8', 'fortran_order': False, 'shape': (3,)}", "its shape (3,) needs more than the 16 bytes there are"},
         {"{'descr': '<f8', 'fortran_order': False, 'shape': ()} 1", "something after the end"},
@@ -127,6 +129,9 @@ TEST(each_wrong_header_has_its_line)
     check_bytes("\x93NUMPY\x01\x00", 8, good, 0, "");
     check_bytes("\x93NUMPY\x07\x00", 8, good, -EBADMSG, "NumPy file of version 7.0, known are 1.0, 2.0 and 3.0");
     check_bytes("\x93NUMPX\x01\x00", 8, good, -EBADMSG, "it does not begin with");
+    static const char nul[] = "\x93NUMPY\x01\x00\x39\x00{'descr': '\0f8', 'fortran_order': False, 'shape': (1,)}  \0\0\0\0\0\0\0";
+    CHECK(yoke_array_load_bytes(s, (yoke_bytes){nul, sizeof nul}) == NULL);
+    CHECK_HAS(yoke_device_error(dev), "its type is '");
     CHECK(yoke_array_load_bytes(s, (yoke_bytes){"\x93NUMPY\x02\x00\xff\xff\xff\xff", 12}) == NULL);
     CHECK_HAS(yoke_device_error(dev), "a header of 4294967295 bytes");
     end();
@@ -189,6 +194,34 @@ TEST(a_file_that_cannot_be_read_says_why)
     CHECK_INT(truncate(path, 5), 0);
     CHECK(yoke_array_load(s, path) == NULL);
     CHECK_HAS(yoke_device_error(dev), "it ends too early, 5 bytes of 10 are there");
+    yoke_array_free(a);
+    end();
+}
+
+TEST_LIMIT(what_is_no_file_is_refused_at_once, 20)
+{
+    begin();
+    CHECK_INT(mkfifo(path, 0600), 0); /* nobody writes */
+    CHECK(yoke_array_load(s, path) == NULL);
+    CHECK_HAS(yoke_device_error(dev), "/a.npy is no regular file");
+    CHECK(yoke_array_load(s, folder) == NULL);
+    CHECK_HAS(yoke_device_error(dev), "is no regular file");
+    end();
+}
+
+TEST(a_long_path_keeps_its_end)
+{
+    begin();
+    char far[600] = "";
+    for (size_t k = 0; k < 500; k += 2)
+        memcpy(far + k, "./", 2);
+    memcpy(far + 500, "missing.npy", 12);
+    CHECK(yoke_array_load(s, far) == NULL);
+    CHECK_HAS(yoke_device_error(dev), "/missing.npy: No such file or directory");
+    yoke_array *a = yoke_array_ones(s, YOKE_F64, yoke_shape(3));
+    memcpy(far + 500, "nowhere/missing.npy", 20);
+    CHECK_INT(yoke_array_save(a, far), -ENOENT);
+    CHECK_HAS(yoke_device_error(dev), "/missing.npy: No such file or directory");
     yoke_array_free(a);
     end();
 }

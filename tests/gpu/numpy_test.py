@@ -652,10 +652,10 @@ def sorts_and_choices(tool):
             tool.put("a", a)
             tool.good("r", "=", "sort", "a", axis)
             same(tool.get("r"), np.sort(a, axis), f"sort {name} {shape}")
+            tool.good("r", "=", "argsort", "a", axis)
+            same(tool.get("r"), np.argsort(a, axis, kind="stable"), f"argsort {name} {shape}")
             unsigned_zeros = a + 0 if a.dtype.kind == "f" else a
             tool.put("a", unsigned_zeros)
-            tool.good("r", "=", "argsort", "a", axis)
-            same(tool.get("r"), np.argsort(unsigned_zeros, axis, kind="stable"), f"argsort {name} {shape}")
             mask = random.integers(0, 2, shape).astype(bool)
             tool.put("m", mask)
             tool.good("r", "=", "select", "a", "m")
@@ -673,6 +673,21 @@ def sorts_and_choices(tool):
     tool.good("r", "=", "unique", "a")
     same(tool.get("r"), np.unique(a), "unique of many")
     has(tool.say("r", "=", "sort", "a", 1), "sort: axis 1 of i32 (100000,)")
+    for kind in ("i1", "u2", "i8", "f4"):  # many short lines, of which many elements are equal
+        a = random.integers(0, 4, (500, 8)).astype(kind)
+        tool.put("a", a)
+        for axis in (0, 1):
+            tool.good("r", "=", "sort", "a", axis)
+            same(tool.get("r"), np.sort(a, axis), f"sort of lines {kind}")
+            tool.good("r", "=", "argsort", "a", axis)
+            same(tool.get("r"), np.argsort(a, axis, kind="stable"), f"argsort of lines {kind}")
+    for bits, kind in ((0x7fc00000, "u4"), (0x7ff8 << 48, "u8")):  # equal ones of other bits stay in their order
+        nans = np.array([bits + 5, bits, bits + (1 << (31 if kind == "u4" else 63)), bits + 1], kind)
+        a = np.concatenate([[0.0, -0.0, 1.0, -0.0, 0.0], nans.view(kind.replace("u", "f"))]).astype(kind.replace("u", "f"))
+        a = random.permutation(np.tile(a, 20))
+        tool.put("a", a)
+        tool.good("r", "=", "argsort", "a", 0)
+        same(tool.get("r"), np.argsort(a, kind="stable"), f"argsort of equal ones, {kind}")
 
 
 main()

@@ -139,6 +139,23 @@ TEST(a_sum_has_room_for_its_parts)
     fake_close(&t, f);
 }
 
+TEST(a_counter_that_was_not_cleared_is_none)
+{
+    fake_cuda *f;
+    try t = fake_open(&f, 90, false, true);
+    arrays a = arrays_open(&t);
+    CHECK_INT(yoke_stream_sum(t.s, 10, a.x, a.y), 0);
+    yoke_stream *other = yoke_stream_open(t.dev);
+    f->fail("cuMemsetD8Async", 1, 1);
+    CHECK(yoke_stream_sum(other, 10, a.x, a.y) < 0);
+    CHECK_STR(f->failed(), "cuMemsetD8Async");
+    f->fail(NULL, 0, 0);
+    CHECK(other->counter == NULL);
+    yoke_stream_close(other);
+    arrays_close(&t, &a);
+    fake_close(&t, f);
+}
+
 TEST(a_scan_has_room_for_what_its_tiles_tell)
 {
     fake_cuda *f;
@@ -265,6 +282,31 @@ static bool may_fail(const char *function)
 
 /* The k-th call of the driver fails, for each k until all goes well: the code is handed on, nothing is lost.
  * */
+TEST(more_rows_than_a_grid_has_are_multiplied_in_parts)
+{
+    enum { PART = 65535 * 128, ROWS = 2 * PART + 5 };
+    fake_cuda *f;
+    try t = fake_open(&f, 90, false, true);
+    float *x = yoke_device_alloc(t.dev, (size_t)ROWS * 4), *y = yoke_device_alloc(t.dev, (size_t)ROWS * 4);
+    CHECK(x && y);
+    GOES(&t, yoke_stream_matmul(t.s, ROWS, 1, 1, x, 1, x, 1, y, 1));
+    GOES(&t, yoke_stream_matmul(t.s, PART, 1, 0, x, 0, x, 1, y, 1));
+    GOES(&t, yoke_stream_wait(t.s));
+    CHECK_INT(recorded, 4);
+    for (unsigned k = 0; k < 3; k++) {
+        CHECK_STR(records[k].name, "yk_matmul");
+        CHECK_INT(records[k].args[0], k < 2 ? PART : 5);
+        CHECK_INT(records[k].args[3], (uintptr_t)(x + (size_t)k * PART));
+        CHECK_INT(records[k].args[5], (uintptr_t)x);
+        CHECK_INT(records[k].args[7], (uintptr_t)(y + (size_t)k * PART));
+        CHECK_INT(records[k].launch.groups[1], k < 2 ? 65535 : 1);
+    }
+    CHECK_INT(records[3].args[0], PART); /* all there can be at once, and of no depth */
+    yoke_device_free(t.dev, x);
+    yoke_device_free(t.dev, y);
+    fake_close(&t, f);
+}
+
 TEST(every_call_of_the_driver_fails_once)
 {
     int k = 1, err;

@@ -1,6 +1,7 @@
 /* primitive_rules.c - segmented reductions and matrices on every device, and what is refused. */
 #include "primitive_try.h"
 #include <stdlib.h>
+#include <unistd.h>
 #include <yoke.h>
 
 static double random_real(void)
@@ -270,6 +271,7 @@ static void wrong_numbers(try *t)
     REFUSED(t, -EINVAL, "low must be less than high", yoke_stream_histogram(t->s, 1, x, 4, 1, 1, k));
     REFUSED(t, -EINVAL, "both finite", yoke_stream_histogram(t->s, 1, x, 4, 0, INFINITY, k));
     REFUSED(t, -EINVAL, "both finite", yoke_stream_histogram(t->s, 1, x, 4, NAN, 1, k));
+    REFUSED(t, -EINVAL, "a bin not too narrow", yoke_stream_histogram(t->s, 1, x, 4, 0, 1e-45f, k));
     REFUSED(t, -EINVAL, "bins must be high - low + 1", yoke_stream_histogram(t->s, 1, i, 4, 0, 4, k));
     REFUSED(t, -EINVAL, "bins must be high - low + 1", yoke_stream_histogram(t->s, 1, i, 4, 3, 0, k));
     REFUSED(t, -EINVAL, "values have 4 or 8 bytes", yoke_stream_sort_by(t->s, 1, x, bytes));
@@ -307,6 +309,10 @@ static void foreign_memory(try *t)
     REFUSED(t, -EFAULT, "is memory of the host, not of", yoke_stream_sum(t->s, 4, x, host));
     REFUSED(t, -EFAULT, "is memory of the host, not of", yoke_stream_scan(t->s, 4, host, x));
     REFUSED(t, -EFAULT, "is memory of the host, not of", yoke_stream_sort(t->s, 4, host));
+    uint64_t kept = 77;
+    uint8_t *flags = (uint8_t *)x;
+    REFUSED(t, -EFAULT, "is memory of the host, not of", yoke_stream_select(t->s, 0, x, flags, x, &kept));
+    CHECK_INT(kept, 77);
     GOES(t, yoke_stream_sum(t->s, 4, x, x)); /* and the stream goes on */
     off_device(t, host, x, sizeof host[0]);
     CHECK(host[0] == 10);
@@ -316,6 +322,71 @@ static void foreign_memory(try *t)
 TEST(memory_of_another)
 {
     on_every_device(foreign_memory);
+}
+
+/* Calls of the CPU with memory of a device that is not the host's. */
+static void memory_of_a_device(try *t)
+{
+    if (yoke_device_about(t->dev)->shares_host_memory)
+        return;
+    yoke_device *dev = yoke_device_open("cpu:2");
+    try cpu = {.dev = dev, .s = yoke_stream_open(dev)};
+    float *x = on_device(t, NULL, 256, 0), y[8] = {0};
+    uint32_t *u = (uint32_t *)x, v[8] = {0, 1};
+    uint64_t *k = (uint64_t *)x, n[8] = {0};
+    uint8_t *flags = (uint8_t *)x;
+    REFUSED(&cpu, -EFAULT, ", not of cpu:2", yoke_stream_sum(cpu.s, 4, x, y));
+    REFUSED(&cpu, -EFAULT, ", not of cpu:2", yoke_stream_min(cpu.s, 4, y, x));
+    REFUSED(&cpu, -EFAULT, ", not of cpu:2", yoke_stream_scan(cpu.s, 4, x, y));
+    REFUSED(&cpu, -EFAULT, ", not of cpu:2", yoke_stream_sort(cpu.s, 4, x));
+    REFUSED(&cpu, -EFAULT, ", not of cpu:2", yoke_stream_sort_by(cpu.s, 4, y, u));
+    REFUSED(&cpu, -EFAULT, ", not of cpu:2", yoke_stream_select(cpu.s, 4, y, flags, y, n));
+    REFUSED(&cpu, -EFAULT, ", not of cpu:2", yoke_stream_select(cpu.s, 0, y, flags, y, k));
+    REFUSED(&cpu, -EFAULT, ", not of cpu:2", yoke_stream_unique(cpu.s, 4, y, x, n));
+    REFUSED(&cpu, -EFAULT, ", not of cpu:2", yoke_stream_histogram(cpu.s, 4, y, 4, 0, 1, k));
+    REFUSED(&cpu, -EFAULT, ", not of cpu:2", yoke_stream_segments_sum(cpu.s, 1, 1, u, y, y));
+    REFUSED(&cpu, -EFAULT, ", not of cpu:2", yoke_stream_matmul(cpu.s, 1, 1, 1, y, 1, x, 1, y, 1));
+    REFUSED(&cpu, -EFAULT, ", not of cpu:2", yoke_stream_spmv(cpu.s, 1, 1, v, u, y, y, y));
+    give_back(t, x, 0);
+    CHECK_INT(yoke_stream_close(cpu.s), 0);
+    CHECK_INT(yoke_device_close(dev), 0);
+}
+
+TEST(the_cpu_leaves_memory_of_a_device_alone)
+{
+    on_every_device(memory_of_a_device);
+}
+
+static float many[1 << 18];
+static yoke_stream *of_job;
+static _Atomic int sum_code, scan_code, begun;
+
+YOKE_TASK(void, adds_up_after_the_cancel)
+{
+    static float out[1 << 18];
+    float sum = 0;
+    begun = 1;
+    while (!yoke_cancelled())
+        usleep(1000);
+    sum_code = yoke_stream_sum(of_job, YK_COUNT_OF(many), many, &sum);
+    scan_code = yoke_stream_scan(of_job, YK_COUNT_OF(many), many, out);
+}
+
+TEST(in_a_cancelled_job_there_is_no_sum)
+{
+    yoke_device *dev = yoke_device_open("cpu");
+    yoke_executor *ex = yoke_open("threads:2");
+    of_job = yoke_stream_open(dev);
+    yoke_future *f = yoke_submit(ex, adds_up_after_the_cancel);
+    while (!begun)
+        usleep(1000);
+    yoke_cancel(f);
+    CHECK_INT(yoke_wait(f), -ECANCELED);
+    CHECK_INT(scan_code, -ECANCELED);
+    CHECK_INT(sum_code, -ECANCELED);
+    yoke_release(f);
+    yoke_close(ex);
+    yoke_device_close(dev);
 }
 
 /* On the CPU any memory of the host will do, and a device with threads of its own gives the same. */

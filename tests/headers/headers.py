@@ -4,6 +4,7 @@ what the headers declare, no more and no less."""
 import os
 import re
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
 from tap import *
@@ -89,6 +90,36 @@ def no_exception_leaves_a_task():
             done = run([compiler, f"-std={standard}", *WARNINGS, "-I", INCLUDE, "-x", "c++", "-fsyntax-only", "-"],
                        stdin=pipe_of(CALLS_OF_TASKS))
             check(done[0] == 0 and not done[2], f"{compiler} {standard}: {done[2]}")
+
+
+NUMBERS_AND_SHAPES = """#include <yoke/array.h>
+#include <stdio.h>
+int main(void)
+{
+    const bool yes = true;
+    const unsigned char small = 3;
+    const unsigned long long large = ~0ull;
+    size_t n = 7;
+    const yoke_dims d = yoke_shape(n, -1, 3l);
+    printf("%d %d %d %d ", yoke_number(yes)->type, yoke_number(small)->type, yoke_number('a')->type, yoke_number(3u)->type);
+    printf("%d %d ", yoke_number(n)->type, yoke_number(large)->number.u == large);
+    printf("%d %d %d %g ", yoke_number(0.5f)->type, yoke_number(0.5)->type, yoke_number(0.5L)->type, yoke_number(0.5L)->number.f);
+    printf("%zu %td %td %td\\n", d.count, d.at[0], d.at[1], d.at[2]);
+    return 0;
+}
+"""
+
+
+@test
+def numbers_and_shapes_are_the_same_in_each_language():
+    with tempfile.TemporaryDirectory() as folder:
+        program = os.path.join(folder, "program")
+        for compiler, standard in LANGUAGES:
+            language = "c++" if "++" in compiler else "c"
+            done = run([compiler, f"-std={standard}", *WARNINGS, "-I", INCLUDE, "-x", language, "-o", program, "-"],
+                       stdin=pipe_of(NUMBERS_AND_SHAPES))
+            equal((done[0], done[2]), (0, ""))
+            equal(run([program])[1], "5 5 5 5 9 1 11 11 11 0.5 3 7 -1 3\n")
 
 
 def pipe_of(text):

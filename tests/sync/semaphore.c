@@ -329,3 +329,24 @@ TEST_LIMIT(a_latch_publishes, 300)
         CHECK_INT(crew_run(THREADS, do_part, NULL), (long)THREADS * THREADS * (THREADS + 1) / 2);
     }
 }
+
+/* Whose time was over cannot tell whether others are still asleep. */
+TEST(who_has_waited_in_vain_counts_until_the_next_wake)
+{
+    yoke_semaphore s = YOKE_SEMAPHORE_INIT(0);
+    yoke_event e = YOKE_EVENT_INIT;
+    yoke_latch l;
+    CHECK_INT(yoke_latch_init(&l, 1, 0), 0);
+    CHECK_INT(yoke_semaphore_timed(&s, YOKE_MS), -ETIMEDOUT);
+    CHECK_INT(yoke_event_timed(&e, YOKE_MS), 0);
+    CHECK_INT(yoke_latch_timed(&l, YOKE_MS), -ETIMEDOUT);
+    CHECK_INT(yoke_semaphore_done(&s), -EBUSY);
+    CHECK_INT(yoke_event_done(&e), -EBUSY);
+    CHECK_INT(yoke_latch_done(&l), -EBUSY);
+    CHECK_INT(yoke_semaphore_release(&s, 1), 0);
+    CHECK_INT(yoke_event_set(&e), 0);
+    CHECK_INT(yoke_latch_down(&l, 1), 0);
+    CHECK_INT(yoke_semaphore_done(&s), 0);
+    CHECK_INT(yoke_event_done(&e), 0);
+    CHECK_INT(yoke_latch_done(&l), 0);
+}

@@ -55,6 +55,10 @@ TEST(nested_arrays)
     CHECK(last.code == 0 && s.ptr[0] == -32768 && s.ptr[1] == 0);
     yoke_in_f32 f = READ_FLAGS(in_f32, "[[0.1,\"NaN\",\"-Infinity\"]]", YOKE_JSON_NONFINITE)->v;
     CHECK(last.code == 0 && f.ptr[0] == 0.1f && isnan(f.ptr[1]) && f.ptr[2] == -INFINITY);
+    f = READ_FLAGS(in_f32, "[2,\"NaN\"]", YOKE_JSON_NONFINITE)->v;
+    CHECK(last.code == 0 && f.ptr[0] == 2 && isnan(f.ptr[1]));
+    f = READ_FLAGS(in_f32, "[\"NaN\",2]", YOKE_JSON_NONFINITE)->v;
+    CHECK(last.code == 0 && f.shape[0] == 2 && isnan(f.ptr[0]) && f.ptr[1] == 2);
 }
 
 TEST(nested_arrays_that_are_wrong)
