@@ -60,7 +60,7 @@ struct yoke_graph {
     yk_kept *kept;
     void *counter;                /* as a stream's (primitive_cuda.c) */
     yk_error error;               /* the first: the recording has failed */
-    const char *names[4];         /* of its last kernels, the newest last; while it is recorded: those that the stream had */
+    char names[4][40];            /* of its last kernels, the newest last; while it is recorded: those that the stream had */
     unsigned launches;
 };
 

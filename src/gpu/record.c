@@ -216,11 +216,11 @@ static void destroy(yoke_graph *g)
 /* The names of kernels that the stream had before are its again, and the newest of those that were recorded the graph's. */
 static void take_names(yoke_stream *s, yoke_graph *g)
 {
-    const char *before[YK_COUNT_OF(g->names)];
+    char before[YK_COUNT_OF(g->names)][sizeof g->names[0]];
     unsigned most = YK_COUNT_OF(before), count = YK_MIN(s->launches - g->launches, most);
     memcpy(before, g->names, sizeof before);
     for (unsigned i = 0; i < count; i++)
-        g->names[i] = s->recent[(s->launches - count + i) % most];
+        memcpy(g->names[i], s->recent[(s->launches - count + i) % most], sizeof g->names[i]);
     memcpy(s->recent, before, sizeof before);
     s->launches = g->launches;
     g->launches = count;
@@ -249,6 +249,7 @@ int yoke_stream_record(yoke_stream *s)
     }
     g->dev = s->dev;
     g->end = &g->first;
+    _Static_assert(sizeof g->names == sizeof s->recent, "one as the other");
     memcpy(g->names, s->recent, sizeof g->names);
     g->launches = s->launches;
     s->recording = g;
