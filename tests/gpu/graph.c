@@ -441,6 +441,10 @@ static void check_errors(yoke_device *dev, yoke_stream *s)
     int32_t *x = yoke_device_alloc(dev, 400), here[10];
     CHECK_INT(yoke_stream_replay(s, NULL), -EINVAL);
     CHECK_HAS(yoke_device_error(dev), "replay: there is no graph");
+    CHECK_INT(yoke_stream_wait(s), -EINVAL); /* as after any call that was refused */
+    CHECK_INT(yoke_stream_record(NULL), -EINVAL);
+    CHECK_INT(yoke_stream_record_end(NULL, &g), -EINVAL);
+    CHECK_INT(yoke_stream_replay(NULL, NULL), -EINVAL);
     DONE(s, yoke_stream_record(s)); /* a call that was wrong: the graph would lack it */
     CHECK_INT(yoke_stream_fill(s, x, &(int32_t){0}, 3, 1), -EINVAL);
     CHECK_INT(yoke_enqueue(s, count_up, 100, x), -EINVAL);
@@ -462,6 +466,7 @@ static void check_errors(yoke_device *dev, yoke_stream *s)
     yoke_stream *t = yoke_stream_open(other);
     CHECK_INT(yoke_stream_replay(t, g), -EINVAL);
     CHECK_HAS(yoke_device_error(other), "the graph was recorded on another device");
+    CHECK_INT(yoke_stream_wait(t), -EINVAL);
     CHECK_INT(yoke_device_close(other), 0);
     yoke_device_free(dev, x);
     yoke_graph_close(g);
