@@ -77,9 +77,9 @@ static unsigned number_of(const yk_token *t)
 /* Of enum { K = 3 }; what is something else makes another size than the compiler's. */
 static unsigned find_constant(const yoke_kernel *k, const yk_token *name)
 {
-    const yk_device_code *c;
+    const yk_device_code *c = NULL;
     yk_token t, sign, number;
-    for (unsigned i = 0; (c = yk_device_code_at(k, i)); i++)
+    while ((c = yk_device_code_after(k, c)))
         for (const char *p = c->text; yk_token_read(p, &t), t.kind != YK_TOKEN_END; p = past(&t)) {
             yk_token_read(past(&t), &sign);
             yk_token_read(past(&sign), &number);
@@ -173,14 +173,14 @@ static bool find_in_text(const yoke_kernel *k, const char *text, const char *typ
 
 static bool find(const yoke_kernel *k, const char *type, unsigned depth, yk_layout *ret)
 {
-    const yk_device_code *c;
+    const yk_device_code *c = NULL;
     for (size_t i = 0; i < YK_COUNT_OF(scalars); i++)
         if (strcmp(type, scalars[i].name) == 0) {
             *ret = (yk_layout){.size = scalars[i].size, .align = scalars[i].size, .n = 1};
             ret->pieces[0] = (yk_piece){.size = scalars[i].size, .code = scalars[i].code};
             return true;
         }
-    for (unsigned i = 0; depth < DEPTH_MOST && (c = yk_device_code_at(k, i)); i++)
+    while (depth < DEPTH_MOST && (c = yk_device_code_after(k, c)))
         if (find_in_text(k, c->text, type, depth, ret))
             return true;
     return false;

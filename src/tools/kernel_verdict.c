@@ -31,8 +31,8 @@ static bool is_exact_word(const yk_token *t)
 /* Whether the device code defines it: a type's name stands before its own. What it does is then read there. */
 static bool is_own_function(const yoke_kernel *k, const yk_token *name)
 {
-    const yk_device_code *c;
-    for (unsigned i = 0; (c = yk_device_code_at(k, i)); i++) {
+    const yk_device_code *c = NULL;
+    while ((c = yk_device_code_after(k, c))) {
         yk_token t, before = {YK_TOKEN_SIGN, ";", 1};
         for (const char *p = c->text; yk_token_read(p, &t), t.kind != YK_TOKEN_END; p = t.at + t.len) {
             if (t.len == name->len && memcmp(t.at, name->at, t.len) == 0 && before.kind == YK_TOKEN_NAME
@@ -82,13 +82,13 @@ static void read_habits(const yoke_kernel *k, const char *text, yk_habits *h)
 
 void yk_habits_find(const yoke_kernel *k, yk_habits *ret)
 {
-    const yk_device_code *c;
+    const yk_device_code *c = NULL;
     *ret = (yk_habits){.exact = k->form == YK_MAP_KERNEL || k->form == YK_GROUP_KERNEL};
     for (size_t i = 0; i < YK_COUNT_OF(k->texts); i++)
         read_habits(k, k->texts[i], ret);
     for (unsigned i = 0; i < k->nparams; i++)
         ret->narrow |= k->params[i].code == YOKE_F32;
-    for (unsigned i = 0; (c = yk_device_code_at(k, i)); i++)
+    while ((c = yk_device_code_after(k, c)))
         read_habits(k, c->text, ret);
 }
 
