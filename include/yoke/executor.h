@@ -10,6 +10,9 @@
  *                     yoke lends its place to a further thread; yoke/pool.h says how many at most
  *     processes[:N]   N worker processes; a crash costs only the job that ran. Open it before starting threads of your
  *                     own and after loading modules: workers are made by fork().
+ *     processes[:N]:DEVICE  the same with a device for the tasks of each worker, and one worker by default:
+ *                     "processes:cuda:0", "processes:2:opencl". A device that is lost costs only the job that ran.
+ *     cuda[:D], opencl[:D], gpu[:DEVICE]  a device in this process: yoke/gpu.h, yoke/kernel.h
  *
  * NULL in place of an executor means, in every call but yoke_close() and yoke_close_now(), for which it is nothing to close: in
  * the body of a fork, a loop or an algorithm the executor that the innermost such call is on, whose pool runs the body;

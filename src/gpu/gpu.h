@@ -51,6 +51,8 @@ typedef struct yk_gpu_driver {
     int (*count)(yk_error *e);
     /* memory_free may need the device to be open: 0 then. */
     void (*describe)(unsigned i, yoke_device_info *ret);
+    /* Whether the driver has been opened in this process, so that it does not work in its children. NULL: it would. */
+    bool (*opened)(void);
     /* arg: what stood behind "cuda:", a number too; the index of the device it means, or a negative code. NULL: only numbers
      * name devices. */
     int (*find)(const char *arg, yk_error *e);
@@ -135,6 +137,11 @@ bool yk_device_usable(const yoke_device *dev);
 /* Keeps e as the device's last error, with the names of the stream's (may be NULL) last kernels if it came late; an error
  * after which nothing works (-ENODEV) becomes the device's status. Returns code. */
 int yk_device_fail(yoke_device *dev, yoke_stream *s, const yk_error *e);
+/* Whether a device has been lost in this process. */
+bool yk_device_was_lost(void);
+/* Whether names, as yoke_device_open() takes them, are of kinds of devices that a child of this process could open. Opens
+ * nothing. 0, or a negative code with the reason in e. */
+int yk_device_check_names(const char *names, yk_error *e);
 /* A copy of the last error, for threads that share a device: the text of yoke_device_error() may change under them. */
 void yk_device_last_error(yoke_device *dev, yk_error *ret);
 
@@ -183,6 +190,8 @@ bool yk_streams_are_idle(yoke_device *dev);
 int yk_streams_wait(yoke_device *dev);
 /* What is put in s from now on waits for what is in `first` now; NULL: in every other stream. */
 int yk_stream_after_stream(yoke_stream *s, yoke_stream *first, yk_error *e);
+/* As yoke_stream_event_wait(); s, in which v was marked, and which is still open, gives the names of its kernels to the error. */
+int yk_stream_event_wait(yoke_stream_event *v, yoke_stream *s);
 /* Closes those that the user left open. */
 void yk_streams_close(yoke_device *dev);
 

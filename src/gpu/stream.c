@@ -265,11 +265,16 @@ int yoke_stream_after(yoke_stream *s, yoke_stream_event *v)
     return done(s->dev, s, err, &e);
 }
 
-int yoke_stream_event_wait(yoke_stream_event *v)
+int yk_stream_event_wait(yoke_stream_event *v, yoke_stream *s)
 {
     yk_error e = {0};
     int err = yk_device_check(v->dev);
-    return err < 0 || !v->marked ? err : done(v->dev, NULL, v->dev->driver->event_wait(v, &e), &e);
+    return err < 0 || !v->marked ? err : done(v->dev, s, v->dev->driver->event_wait(v, &e), &e);
+}
+
+int yoke_stream_event_wait(yoke_stream_event *v)
+{
+    return yk_stream_event_wait(v, NULL);
 }
 
 int yoke_stream_event_try(yoke_stream_event *v)

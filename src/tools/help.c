@@ -162,7 +162,9 @@ static void put_overview(yk_buf *out)
     yk_buf_text(out,
                 ".B yoke\n.I COMMAND\n[\\fIOPTION\\fR...] [\\fIWORD\\fR...]\n.SH DESCRIPTION\n"
                 "A task is an ordinary C function, declared by one macro. yoke compiles the file it is in when that is needed, "
-                "finds its tasks, and runs them on an executor: inline, threads or processes.\n.SH COMMANDS\n");
+                "finds its tasks, and runs them on an executor: inline, threads or processes; a kernel also on a device, "
+                "by gpu, cuda:0 or opencl in this process, by processes:cuda:0 or processes:2:opencl in worker processes, "
+                "where a device that is lost costs the job that ran.\n.SH COMMANDS\n");
     for (size_t i = 0; yk_commands[i]; i++)
         yk_buf_printf(out, ".TP\n.BR yoke\\-%s (1)\n%s.\n", yk_commands[i]->name, yk_commands[i]->summary);
     put_environment(out);
