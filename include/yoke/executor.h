@@ -10,6 +10,8 @@
  *                     yoke lends its place to a further thread; yoke/pool.h says how many at most
  *     processes[:N]   N worker processes; a crash costs only the job that ran. Open it before starting threads of your
  *                     own and after loading modules: workers are made by fork().
+ *     processes[:N]:DEVICE  the same with a device for the tasks of each worker, and one worker by default:
+ *                     "processes:cuda:0", "processes:2:opencl". A device that is lost costs only the job that ran.
  *     cuda[:N]        tasks that own a CUDA device, one at a time; kernels run on it (yoke/kernel.h). Also by the names of
  *     opencl[:N]      yoke/gpu.h: "cuda:GPU-4f2a", "opencl:pocl"
  *     gpu             the workers of `threads`, which give a kernel to a GPU where that is cheaper for them; YOKE_DEVICE, or

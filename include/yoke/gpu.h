@@ -49,7 +49,8 @@
  * was refused before that, the text of the wait has both.
  *
  * A CUDA device that is lost stays so for as long as this process lives: the driver refuses to open it again. Work that
- * may go wrong like that belongs into a task on `processes` which opens the device; there it costs the job and a worker.
+ * may go wrong like that belongs on a device that lives in worker processes, "processes:cuda:0": there it costs the job and
+ * a worker.
  *
  * Any thread may use any device and stream; one stream is used by one thread at a time. In a child made by fork() the devices
  * of the parent cannot be used (-ECHILD).
@@ -132,10 +133,22 @@ YOKE_API int yoke_device_close(yoke_device *dev);
  * arrays of the host of at most 64 KiB in all and without a deadline, are done together: one copy up, their launches, one
  * copy down and one wait. Each ends with its own result or error all the same: their arrays are written when all has gone
  * well, and when anything fails each is done by itself.
+ *
+ * yoke_open("processes:cuda:0"), yoke_open("processes:2:opencl"): the device lives in worker processes, one or as many as are
+ * named. Each opens it for itself when the first of its tasks asks for it, by yoke_current_device() or by being a kernel.
+ * Arguments and results travel as on `processes`. A device that is lost, a driver that crashes and a kernel that runs into its
+ * timeout cost the job that met them, which is tried again if it has retries, and a worker: a fresh one takes its place at
+ * once, and opens the device anew. The same holds on plain `processes` for a device that a task has opened by itself.
+ *
+ * The program's own process does not open the driver. It must not have done so before either, since drivers do not work in
+ * children of a process that has used them: the executor's error is -ECHILD then. Once the executor is open it may. A device
+ * that is not there is the error of the jobs that ask for it, not of yoke_open(); the next job looks again. Memory of a
+ * device of this process is out of its workers' reach (-EFAULT); each of them takes memory of the device for a context of
+ * its own, on CUDA some hundred MiB.
  */
 
 struct yoke_executor;
-/* The device of such an executor; NULL of any other. Closed with the executor. */
+/* The device of such an executor; NULL of any other, also of one whose workers have it. Closed with the executor. */
 YOKE_API yoke_device *yoke_executor_device(struct yoke_executor *ex);
 /* That of the executor which runs the calling task; NULL when it has none, or outside of tasks. */
 YOKE_API yoke_device *yoke_current_device(void);

@@ -332,6 +332,7 @@ typedef struct yoke_executor {
     _Atomic uint64_t ids;       /* given to jobs that are traced */
     struct yk_job_pool *pool;   /* where its jobs live (slab.c) */
     struct yoke_device *device; /* that its tasks own, if any (gpu/executor.c) */
+    const char *device_name;    /* opened as such when a task first asks for it; in worker processes alone */
 } yk_executor_base;
 
 /* An executor that nobody opens: made by its first use, closed when the program ends. {.type, .uri}. */
@@ -351,6 +352,16 @@ static inline bool yk_is_of_parent(const yoke_executor *ex)
 {
     return ex->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
 }
+
+/* What the part that has devices does for executors whose workers are processes (gpu/executor.c); NULL: there is no such part. */
+typedef struct yk_device_care {
+    /* Whether the name is one of a kind of device that a child of this process could open. Opens nothing. 0, or a negative
+     * code with the reason in e. */
+    int (*check)(const char *name, yk_error *e);
+    /* In a worker, after each job on ex: true when this process can do no more with its device, and should end. */
+    bool (*settle)(yoke_executor *ex);
+} yk_device_care;
+extern const yk_device_care *yk_device_care_hook;
 
 /* Reads "8" of "processes:8" as a number of workers in 1..max; "" is fallback. */
 int yk_width_arg(const char *scheme, const char *arg, unsigned fallback, unsigned max, unsigned *ret, yk_error *e);

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+const yk_device_care *yk_device_care_hook;
+
 /* ---- Types ---- */
 
 static yk_executor_type *types; /* sorted by scheme; complete before main() */

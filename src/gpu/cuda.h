@@ -149,6 +149,8 @@ extern yk_cuda_table yk_cuda;
 /* Opens the driver if that has not been tried yet. How many devices it has, or the reason why it cannot be used, the
  * same each time; -ECHILD in a child of the process that opened it. */
 int yk_cuda_load(yk_error *e);
+/* Whether it has been opened, by this process or by one that this is a child of. */
+bool yk_cuda_is_open(void);
 /* As of the driver: 13000 is CUDA 13.0. */
 int yk_cuda_version(void);
 /* Fills e with what the driver said of `call` and with what was being done, a format. Returns the code. 0 is no failure. */

@@ -240,6 +240,7 @@ static int launch(yoke_stream *s, const yk_function *f, const yk_shape *shape, c
 const yk_gpu_driver yk_gpu_cuda = {.name = "cuda",
                                    .count = yk_cuda_count,
                                    .describe = yk_cuda_describe,
+                                   .opened = yk_cuda_is_open,
                                    .find = yk_cuda_find,
                                    .open = yk_cuda_open,
                                    .close = yk_cuda_close,

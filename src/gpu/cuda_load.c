@@ -170,6 +170,12 @@ int yk_cuda_load(yk_error *e)
     return driver.result;
 }
 
+bool yk_cuda_is_open(void)
+{
+    /* Pairs with the release in open_once(). */
+    return atomic_load_explicit(&driver.done, memory_order_acquire) && driver.initialized;
+}
+
 int yk_cuda_version(void)
 {
     return driver.version;

@@ -123,6 +123,15 @@ static int open_gpu(yoke_device *dev, yk_error *e)
                      *opencl ? opencl : "OpenCL: only CPUs");
 }
 
+static int unknown_kind(const char *kind, yk_error *e)
+{
+    if (strcmp(kind, "gpu") == 0)
+        return yk_errorf(e, ENOENT, "\"gpu\" is the first GPU there is, without a number: others are cuda:1, opencl:1");
+    const char *near = yk_nearest(kind, next_name, NULL);
+    return yk_errorf(e, ENOENT, "no kind of device is named \"%s\"%s%s%s; there are cuda, opencl, gpu and cpu", kind,
+                     near ? ", did you mean \"" : "", near ? near : "", near ? "\"" : "");
+}
+
 /* One name, of len bytes. */
 static int find_one(const char *name, size_t len, found *ret, yk_error *e)
 {
@@ -142,12 +151,8 @@ static int find_one(const char *name, size_t len, found *ret, yk_error *e)
     const yk_gpu_driver *driver = driver_named(text, scheme);
     if (driver)
         return find_in(driver, text[scheme] ? text + scheme + 1 : "", ret, e);
-    if (scheme == 3 && memcmp(text, "gpu:", 4) == 0)
-        return yk_errorf(e, ENOENT, "\"%s\": gpu is the first there is; write cuda:%s or opencl:%s for a certain one", text,
-                         text + 4, text + 4);
-    const char *near = (text[scheme] = 0, yk_nearest(text, next_name, NULL));
-    return yk_errorf(e, ENOENT, "no kind of device is named \"%s\"%s%s%s; there are cuda, opencl, gpu and cpu", text,
-                     near ? ", did you mean \"" : "", near ? near : "", near ? "\"" : "");
+    text[scheme] = 0;
+    return unknown_kind(text, e);
 }
 
 static int open_one(yoke_device *dev, const char *name, size_t len, yk_error *e)
@@ -190,6 +195,46 @@ static int open_any(yoke_device *dev, const char *uri, yk_error *e)
     }
     return err;
 }
+
+/* ---- Names, before anything is opened ---- */
+
+static int refuse_used(const yk_gpu_driver *driver, yk_error *e)
+{
+    if (!driver->opened || !driver->opened())
+        return 0;
+    return yk_errorf(e, ECHILD, "%s has been used in this process, and would not work in its children: open this executor before",
+                     driver->name);
+}
+
+/* As find_one(), but for what only a driver knows. */
+static int check_name(const char *name, size_t len, yk_error *e)
+{
+    char kind[32];
+    size_t scheme = YK_MIN(strcspn(name, ":"), len);
+    const yk_gpu_driver *driver = driver_named(name, scheme);
+    int err = 0;
+    if (driver)
+        return refuse_used(driver, e);
+    snprintf(kind, sizeof kind, "%.*s", (int)YK_MIN(scheme, sizeof kind - 1), name);
+    if (len != 3 || strcmp(kind, "gpu") != 0)
+        return unknown_kind(kind, e);
+    for (unsigned d = 0; d < DRIVERS && err == 0; d++)
+        err = refuse_used(drivers[d], e);
+    return err;
+}
+
+int yk_device_check_names(const char *names, yk_error *e)
+{
+    int err = *names ? 0 : yk_errorf(e, ENOENT, "the name of a device is empty");
+    while (*names && err == 0) {
+        size_t len = strcspn(names, ",");
+        err = check_name(names, len, e);
+        names += len + (names[len] == ',');
+    }
+    return err;
+}
+
+/* ---- Opening ---- */
 
 static int open_found(yoke_device *dev, const found *f, yk_error *e)
 {
@@ -312,6 +357,19 @@ static void name_kernels(const yoke_stream *s, char *text, size_t size)
         memcpy(text + at, ")", 2);
 }
 
+/* The process in which a device was last lost, by its generation of forks, plus one. */
+static _Atomic uint64_t lost_in;
+
+static uint64_t this_process(void)
+{
+    return (uint64_t)atomic_load_explicit(&yk_fork_generation, memory_order_relaxed) + 1;
+}
+
+bool yk_device_was_lost(void)
+{
+    return atomic_load_explicit(&lost_in, memory_order_relaxed) == this_process();
+}
+
 /* ret: the whole of it, or NULL. */
 static int fail(yoke_device *dev, yoke_stream *s, const yk_error *e, yk_error *ret)
 {
@@ -326,8 +384,10 @@ static int fail(yoke_device *dev, yoke_stream *s, const yk_error *e, yk_error *r
     if (ret)
         *ret = dev->error;
     yk_mutex_unlock(&dev->lock);
-    if (lost)
+    if (lost) {
         atomic_store_explicit(&dev->status, e->code, memory_order_relaxed);
+        atomic_store_explicit(&lost_in, this_process(), memory_order_relaxed);
+    }
     return e->code;
 }
 

@@ -1,7 +1,10 @@
 /* executor: `cuda`, `opencl` and `cpu`, executors whose tasks own a device, and `gpu`, where a kernel is done by the CPU or by
  * the device, whichever is cheaper (cost.c). Each is a pool of threads (threads/pool.c), so that jobs live the same life as
  * everywhere, and a device that is opened and closed with it. The first two have one worker, the others those of `threads`;
- * `gpu` may lack a device. */
+ * `gpu` may lack a device.
+ *
+ * A device may also live in the workers of `processes`: what their tasks get as executor then has its name, and it is opened
+ * here when one of them first asks for it. */
 #include "exec/exec.h"
 #include "gpu/cuda.h"
 #include "gpu/kernel.h"
@@ -129,15 +132,50 @@ static void device_executor_close(yoke_executor *ex)
     yoke_device_close(dev);
 }
 
+/* Tasks of a worker process may ask from several threads. */
+static yoke_device *open_when_asked(struct yoke_executor *ex)
+{
+    static yk_mutex opening;
+    yk_mutex_lock(&opening);
+    if (!ex->device)
+        ex->device = yoke_device_open(ex->device_name);
+    yk_mutex_unlock(&opening);
+    return ex->device;
+}
+
 yoke_device *yoke_executor_device(struct yoke_executor *ex)
 {
-    return ex ? ex->device : NULL;
+    return !ex ? NULL : ex->device_name ? open_when_asked(ex) : ex->device;
 }
 
 yoke_device *yoke_current_device(void)
 {
     return yoke_executor_device(yoke_current_executor());
 }
+
+/* ---- In worker processes ---- */
+
+/* A device that could not be opened may be there for the next job. But drivers are tried once in a process; so one that has
+ * had no luck for a while ends, and another tries afresh: not at each job, since that would be a fork for each. */
+#define NO_LUCK_LASTS YOKE_S
+
+static bool settle(struct yoke_executor *ex)
+{
+    static int64_t no_luck_since;
+    yoke_device *dev = ex->device;
+    if (yk_device_was_lost())
+        return true;
+    if (!dev || dev->opened)
+        return false;
+    yoke_device_close(dev);
+    ex->device = NULL;
+    int64_t now = yoke_now();
+    if (no_luck_since == 0)
+        no_luck_since = now;
+    return now - no_luck_since > NO_LUCK_LASTS;
+}
+
+static const yk_device_care care = {.check = yk_device_check_names, .settle = settle};
 
 /* ---- What this machine offers ---- */
 
@@ -201,4 +239,5 @@ static __attribute__((constructor)) void register_device_executors(void)
     yk_executor_register(&opencl_type);
     yk_executor_register(&gpu_type);
     yk_executor_register(&cpu_type);
+    yk_device_care_hook = &care;
 }

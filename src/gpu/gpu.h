@@ -52,6 +52,8 @@ typedef struct yk_gpu_driver {
     int (*count)(yk_error *e);
     /* memory_free may need the device to be open: 0 then. */
     void (*describe)(unsigned i, yoke_device_info *ret);
+    /* Whether the driver has been opened in this process, so that it does not work in its children. NULL: it would. */
+    bool (*opened)(void);
     /* arg: what stood behind "cuda:", a number too; the index of the device it means, or a negative code. NULL: only numbers
      * name devices. */
     int (*find)(const char *arg, yk_error *e);
@@ -172,6 +174,11 @@ int yk_stream_keep(yoke_stream *s, int err);
             (s)->refused.code = 0;                                                                                     \
         yk_err;                                                                                                        \
     })
+/* Whether a device has been lost in this process. */
+bool yk_device_was_lost(void);
+/* Whether names, as yoke_device_open() takes them, are of kinds of devices that a child of this process could open. Opens
+ * nothing. 0, or a negative code with the reason in e. */
+int yk_device_check_names(const char *names, yk_error *e);
 /* A copy of the last error, for threads that share a device: the text of yoke_device_error() may change under them. */
 void yk_device_last_error(yoke_device *dev, yk_error *ret);
 

@@ -415,6 +415,13 @@ static long piece_of(const launch *l)
     return YK_MIN(YK_MAX(elements, (long)PIECE_ROUND), l->n);
 }
 
+/* The rest is not wanted: then the job must not end as if all had been done. */
+static bool is_cut(void)
+{
+    yk_run *r = yk_current_run();
+    return yk_run_cut(r) || yoke_cancelled();
+}
+
 /* e: the first error, before those that closing the lanes may bring. began: whether arrays may have been written. */
 static int run_pieces(const launch *l, yoke_device *dev, long piece, bool *began, yk_error *e)
 {
@@ -423,7 +430,7 @@ static int run_pieces(const launch *l, yoke_device *dev, long piece, bool *began
     for (int i = 0; i < used && err == 0; i++)
         err = lane_open(&lanes[i], l, dev, (size_t)piece);
     *began = err == 0;
-    for (long lo = 0, turn = 0; lo < l->n && err == 0 && !yoke_cancelled(); lo += piece, turn++) {
+    for (long lo = 0, turn = 0; lo < l->n && err == 0 && !is_cut(); lo += piece, turn++) {
         err = run_piece(l, &lanes[turn % used], lo, YK_MIN(lo + piece, l->n));
         yoke_progress((double)lo, (double)l->n);
     }
@@ -466,12 +473,13 @@ static int run_on_device(launch *l, yoke_device *dev, bool *began, yk_error *e)
 
 static void tell(const launch *l, const yoke_device *dev, int err, const yk_error *e)
 {
-    yk_fail(l->k->file, (int)l->k->line, err, "%s: %s", dev->info.uri, e->text);
+    const char *uri = dev->info.uri; /* "" when it could not even be opened: then the text says which */
+    yk_fail(l->k->file, (int)l->k->line, err, "%s%s%s", uri, *uri ? ": " : "", e->text);
 }
 
-static void run_on_cpu(const launch *l)
+static void run_on_cpu(const launch *l, yoke_executor *pool)
 {
-    yk_loop(NULL, (size_t)l->n, l->k->chunk, l->args);
+    yk_loop(pool, (size_t)l->n, l->k->chunk, l->args);
 }
 
 /* All arrays are memory of the host: either can do it. The kernel is built before the clock runs. A device that fails before
@@ -487,7 +495,7 @@ static void run_where_cheaper(launch *l, yoke_device *dev)
     bool began = false;
     int err = place == YK_ON_DEVICE ? run_on_device(l, dev, &began, &e) : 0;
     if (place == YK_ON_CPU || (err < 0 && !began))
-        run_on_cpu(l);
+        run_on_cpu(l, NULL);
     else if (err < 0)
         tell(l, dev, err, &e);
     if (err < 0)
@@ -528,9 +536,9 @@ static void run(launch *l)
         l->staged[i] = l->host[i] && (dev->info.is_gpu || yk_stage_always) && !yk_is_pinned(view_of(l, i)->ptr);
         all_on_host &= l->host[i] || l->k->params[i].kind == YK_VAL || l->counts[i] == 0;
     }
-    bool is_cpu = !dev || !dev->driver->build; /* "cpu", "gpu:cpu" */
-    if (is_cpu || (yk_executor_places(ex) && yk_device_check(dev) < 0 && all_on_host))
-        run_on_cpu(l);
+    bool good = dev && yk_device_check(dev) == 0, is_cpu = good && !dev->driver->build; /* "gpu:cpu" */
+    if (!dev || is_cpu || (yk_executor_places(ex) && !good && all_on_host))
+        run_on_cpu(l, is_cpu ? dev->pool : NULL);
     else if (yk_executor_places(ex) && all_on_host)
         run_where_cheaper(l, dev);
     else if (!(batch = all_on_host ? yk_batch_gather(l, dev) : NULL) || !yk_batch_run(batch))

@@ -245,6 +245,12 @@ static int count(yk_error *e)
     return err < 0 ? err : (int)all.count;
 }
 
+static bool is_open(void)
+{
+    /* Pairs with the release in look(). */
+    return atomic_load_explicit(&all.known, memory_order_acquire) && all.status == 0;
+}
+
 static void describe(unsigned i, yoke_device_info *ret)
 {
     *ret = all.list[i].info;
@@ -523,6 +529,7 @@ const yk_gpu_driver yk_gpu_opencl = {
     .name = "opencl",
     .count = count,
     .describe = describe,
+    .opened = is_open,
     .find = find,
     .open = open_device,
     .close = close_device,

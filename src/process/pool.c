@@ -3,6 +3,7 @@
  * happens when a worker dies, zygote.c where workers come from, worker.c what they do. */
 #include "process/pool.h"
 #include "topo/topo.h"
+#include <ctype.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +64,7 @@ static int fork_zygote(yk_processes *p, yk_error *e)
         return yk_errorf(e, errno, "no socket: %s", strerrordesc_np(errno));
     p->setup = (yk_zygote_setup){.socket = pair[1], .parent = getpid(), .base = p->map, .size = p->map_size,
                                  .board = p->board, .desks = p->desks, .arenas = p->arenas, .arena_size = p->arena_size,
-                                 .width = p->base.width, .spin = yk_cpus_to_spare()};
+                                 .width = p->base.width, .spin = yk_cpus_to_spare(), .device = p->device};
     p->socket = pair[0];
     p->known_tasks = yk_task_count();
     pid_t pid = yk_zygote_fork(&p->setup);
@@ -156,13 +157,46 @@ static void processes_close(yoke_executor *ex)
     if (p->poke >= 0)
         close(p->poke);
     free(p->arena_books);
+    free(p->device);
     free(p);
+}
+
+/* "4", "cuda:0", "2:cuda:0": how many workers, and the device that each of them is to have, *ret_device "" when none. A device
+ * is busy with one worker's kernels, and each further one costs it memory for another context, so that one is the default. */
+static int read_arg(const char *arg, unsigned *ret_width, const char **ret_device, yk_error *e)
+{
+    char number[64];
+    size_t len = isalpha((unsigned char)*arg) ? 0 : strcspn(arg, ":");
+    bool has_device = arg[len] != '\0';
+    *ret_device = arg + len + (arg[len] == ':');
+    snprintf(number, sizeof number, "%.*s", (int)len, arg);
+    int err = yk_width_arg("processes", number, has_device ? 1 : yk_cpu_budget(), YK_PROCESSES_MAX, ret_width, e);
+    if (err == 0 && has_device)
+        err = yk_device_care_hook ? yk_device_care_hook->check(*ret_device, e) : yk_errorf(e, ENOENT, "there are no devices");
+    if (err != -ENOENT)
+        return err;
+    yk_error own = *e;
+    return yk_errorf(e, EINVAL, "bad \"processes:%.100s\": expected a number of workers, 1 to %d, a device, or both with a "
+                                "colon between: %.300s", arg, YK_PROCESSES_MAX, own.text);
+}
+
+static int keep_device(yk_processes *p, const char *name)
+{
+    size_t size = strlen(name) + 1;
+    if (size == 1)
+        return 0;
+    p->device = yk_sys.malloc(size);
+    if (!p->device)
+        return -ENOMEM;
+    memcpy(p->device, name, size);
+    return 0;
 }
 
 static int processes_open(const char *arg, yoke_executor **ret, yk_error *e)
 {
     unsigned width;
-    int err = yk_width_arg("processes", arg, yk_cpu_budget(), YK_PROCESSES_MAX, &width, e);
+    const char *device;
+    int err = read_arg(arg, &width, &device, e);
     if (err < 0)
         return err;
     void *memory;
@@ -179,7 +213,9 @@ static int processes_open(const char *arg, yoke_executor **ret, yk_error *e)
     for (unsigned i = 0; i < width; i++)
         p->clerks[i].pidfd = p->clerks[i].arena = -1;
     e->text[0] = '\0';
-    err = map_memory(p, e);
+    err = keep_device(p, device);
+    if (err == 0)
+        err = map_memory(p, e);
     if (err == 0) {
         p->arena_books = yk_sys.calloc(p->arena_count, sizeof *p->arena_books);
         err = p->arena_books ? fork_zygote(p, e) : -ENOMEM;
@@ -376,6 +412,9 @@ static int processes_doctor(yk_buf *out, yk_error *e)
     yk_buf_printf(out, "  pidfd: %s\n", pidfd >= 0 ? "yes" : "no (Linux 5.3 has it); the zygote's socket is watched instead");
     if (pidfd >= 0)
         close(pidfd);
+    if (yk_device_care_hook)
+        yk_buf_text(out, "  with a device in each worker: processes:cuda:0, processes:2:opencl; one that is lost costs a job and "
+                         "a worker\n");
     return 0;
 }
 

@@ -92,6 +92,7 @@ struct yk_processes {
     yk_arena arena;         /* the parent's own */
     yk_window window;
     uint32_t known_tasks;   /* registered when the zygote was forked */
+    char *device;           /* which each worker opens when a task first asks for it, or NULL */
 
     yk_zygote_setup setup;
     pid_t zygote;

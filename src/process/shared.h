@@ -85,6 +85,7 @@ typedef struct yk_worker_start {
     char *arena;           /* this worker's own range, or NULL */
     size_t arena_size;
     bool spin;             /* there are CPUs to spare */
+    const char *device;    /* which its tasks have, or NULL */
 } yk_worker_start;
 
 /* Serves a desk until it is told to stop. Does not return. */
@@ -120,6 +121,7 @@ typedef struct yk_zygote_setup {
     size_t arena_size;
     uint32_t width;
     bool spin;
+    const char *device;
 } yk_zygote_setup;
 
 /* Forks the zygote. Returns its pid or a negative code. */

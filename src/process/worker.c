@@ -25,6 +25,7 @@ typedef struct worker {
     yoke_executor *inner; /* what tasks get as their executor; made when first used */
     int credit;          /* see threads/worker.c */
     int turns;           /* yields in a row on the CPU of the parent's spinning thread */
+    bool spent;          /* its device is lost for as long as this process lives: another is to take its place */
     int64_t moved;       /* when this worker left a CPU for that */
     char *args, *ret;    /* room for the largest task so far */
     size_t args_room, ret_room;
@@ -175,8 +176,10 @@ static yk_completion_cell *next_cell(uint64_t done)
 /* The executor for nested work runs jobs at once, in this process. */
 static yoke_executor *inner_executor(void)
 {
-    if (!self.inner)
+    if (!self.inner) {
         self.inner = yoke_open("inline");
+        self.inner->device_name = self.s.device;
+    }
     return self.inner;
 }
 
@@ -231,6 +234,7 @@ static void run(yk_desk *d, yk_request *q, uint64_t number)
         fflush(stdout); /* the worker may be killed at any time: what a task has printed is out when it ends */
     publish(c, done);
     yk_region_done(&self.region);
+    self.spent = yk_device_care_hook && self.inner && yk_device_care_hook->settle(self.inner);
 }
 
 /* Blocks that the parent no longer needs. */
@@ -326,7 +330,7 @@ void yk_worker_main(const yk_worker_start *start)
         self.arena.base = NULL;
     yk_desk *d = start->desk;
     uint64_t number = atomic_load_explicit(&d->taken, memory_order_relaxed), rung = 0;
-    while (!atomic_load_explicit(&d->stop, memory_order_acquire)) {
+    while (!atomic_load_explicit(&d->stop, memory_order_acquire) && !self.spent) {
         if (!has_request(d, number)) {
             idle(d, number, &rung);
             continue;

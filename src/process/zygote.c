@@ -82,7 +82,8 @@ static void be_worker(const yk_zygote_request *q, pid_t zygote)
     setrlimit(RLIMIT_CORE, &no_core);
     close_range(3, ~0u, 0);
     yk_worker_start start = {.board = setup->board, .desk = &setup->desks[q->slot],
-                             .window = {.base = setup->base, .size = setup->size}, .spin = setup->spin};
+                             .window = {.base = setup->base, .size = setup->size}, .spin = setup->spin,
+                             .device = setup->device};
     if (q->arena >= 0) {
         start.arena = setup->arenas + (size_t)q->arena * setup->arena_size;
         start.arena_size = setup->arena_size;

@@ -19,7 +19,7 @@ typedef struct map_values {
 #define AT(field) .offset = offsetof(map_values, field)
 static const yk_option map_options[] = {
     {.name = "on", .kind = YK_OPT_TEXT, .metavar = "URI", .likely = YK_EXECUTORS, AT(on),
-     .help = "inline, threads[:N], processes[:N], cuda, opencl, gpu, cpu (default " DEFAULT_EXECUTOR ")"},
+     .help = "inline, threads[:N], processes[:N][:DEVICE], cuda, opencl, gpu, cpu (default " DEFAULT_EXECUTOR ")"},
     {.name = "jobs", .letter = 'j', .kind = YK_OPT_TEXT, .metavar = "N", AT(jobs),
      .help = "how many at the same time, instead of the :N of the executor"},
     {.name = "arg-file", .letter = 'a', .kind = YK_OPT_LIST, .metavar = "FILE", .files = true, AT(files),
@@ -70,11 +70,13 @@ static unsigned long most_jobs(const char *scheme, size_t len)
     return 4096;
 }
 
-/* The executor's URI with the width of -j; freed by the caller. NULL after saying what is wrong. */
+/* The executor's URI with the width of -j; freed by the caller. NULL after saying what is wrong. What stands in it behind the
+ * width stays, as the device of "processes:2:cuda:0". */
 static char *make_uri(const map_values *v)
 {
     const char *on = v->on ? v->on : DEFAULT_EXECUTOR;
-    size_t scheme = strcspn(on, ":"), len = strlen(on);
+    size_t scheme = strcspn(on, ":"), len = strlen(on), digits = on[scheme] ? strspn(on + scheme + 1, "0123456789") : 0;
+    const char *rest = on + scheme + (on[scheme] ? 1 + digits : 0);
     char *end = NULL;
     unsigned long width = v->jobs ? strtoul(v->jobs, &end, 10) : 0, most = most_jobs(on, scheme);
     if (v->jobs && (*v->jobs < '0' || *v->jobs > '9' || *end || width < 1 || width > most)) {
@@ -89,10 +91,10 @@ static char *make_uri(const map_values *v)
         yk_complain(1, "out of memory");
         return NULL;
     }
-    if (!v->jobs || (scheme == 6 && memcmp(on, "inline", 6) == 0 && width == 1))
+    if (!v->jobs || most == 1)
         memcpy(uri, on, len + 1);
     else
-        snprintf(uri, len + 32, "%.*s:%lu", (int)scheme, on, width);
+        snprintf(uri, len + 32, "%.*s:%lu%s%s", (int)scheme, on, width, *rest && *rest != ':' ? ":" : "", rest);
     return uri;
 }
 

@@ -3,6 +3,7 @@
 #include "conformance.h"
 #include <math.h>
 #include <unistd.h>
+#include <yoke/kernel.h>
 
 /* ---- Values ---- */
 
@@ -197,6 +198,42 @@ TEST(bad_arguments)
     CHECK_INT(yoke_wait(g), -EINVAL);
     CHECK_HAS(yoke_error(g), "argument 1 \"x\" of sum");
     CHECK_INT(yoke_wait(h), -EINVAL);
+    yoke_close(ex);
+}
+
+/* ---- Kernels and devices ---- */
+
+YOKE_KERNEL(mix_in, ((val, int32_t, a), (in, int32_t, x), (inout, int32_t, y)), y[i] += a * x[i];)
+
+/* Elsewhere a kernel is a loop on the CPU. */
+TEST(kernels)
+{
+    enum { MOST = 100000 };
+    static int32_t x[MOST], y[MOST];
+    yoke_executor *ex = open_it();
+    for (int n = 0; n <= MOST; n = n * 10 + 1) {
+        for (int i = 0; i < n; i++) {
+            x[i] = i;
+            y[i] = 7;
+        }
+        yoke_future *f = yoke_launch(ex, mix_in, n, 3, x, y);
+        CHECK_INT(yoke_wait(f), 0);
+        for (int i = 0; i < n; i++)
+            CHECK_INT(y[i], 3 * i + 7);
+        yoke_release(f);
+    }
+    yoke_close(ex);
+}
+
+/* The device that stands in the executor's name. */
+TEST(tasks_have_their_device)
+{
+    yoke_executor *ex = open_it();
+    yoke_future *f = yoke_submit(ex, kind_of_device);
+    const char *kind = yoke_await(f, const char *);
+    CHECK_STR(kind, strstr(uri(), "opencl") ? "opencl" : strstr(uri(), "cuda") ? "cuda" : strstr(uri(), "cpu") ? "cpu" : "none");
+    yoke_future *g = yoke_submit(ex, filled_on_device, 1000);
+    CHECK_INT(yoke_await(g, long), strcmp(kind, "none") == 0 ? -1 : 7000);
     yoke_close(ex);
 }
 

@@ -181,3 +181,29 @@ YOKE_TASK_IMPL(size_t, allocates, (size_t, pieces), (size_t, size))
             total += blocks[i][j] == i;
     return total;
 }
+
+YOKE_TASK_IMPL(const char *, kind_of_device)
+{
+    yoke_device *dev = yoke_current_device();
+    return dev ? yoke_device_about(dev)->driver : "none";
+}
+
+/* Sum of n sevens that went through memory of the device; -1: there is none. */
+YOKE_TASK_IMPL(long, filled_on_device, (long, n))
+{
+    yoke_device *dev = yoke_current_device();
+    if (!dev)
+        return -1;
+    int32_t seven = 7, *back = yoke_alloc((size_t)n * sizeof *back);
+    yoke_stream *s = yoke_stream_open(dev);
+    int32_t *there = yoke_stream_alloc(s, (size_t)n * sizeof *there);
+    yoke_stream_fill(s, there, &seven, sizeof seven, (size_t)n);
+    yoke_stream_copy(s, back, there, (size_t)n * sizeof *back);
+    yoke_stream_free(s, there);
+    if (!back || !there || yoke_stream_close(s) < 0)
+        return yoke_fail(EIO, "%s", yoke_device_error(dev));
+    long sum = 0;
+    for (long i = 0; i < n; i++)
+        sum += back[i];
+    return sum;
+}

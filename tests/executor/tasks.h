@@ -29,6 +29,8 @@ YOKE_TASK_DECL(void, reports_progress);
 YOKE_TASK_DECL(long, nested_sum, (long, n), (int, depth));
 YOKE_TASK_DECL(long, awaits_failure);
 YOKE_TASK_DECL(int64_t, time_left);
+YOKE_TASK_DECL(const char *, kind_of_device);
+YOKE_TASK_DECL(long, filled_on_device, (long, n));
 YOKE_TASK_DECL(size_t, allocates, (size_t, pieces), (size_t, size));
 
 #endif

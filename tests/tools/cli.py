@@ -541,7 +541,7 @@ def ls_as_json():
 def doctor_tells_what_there_is():
     status, out, err = run([YOKE, "doctor"])
     equal((status, err), (0, ""))
-    for part in ("machine: ok", "threads: ok", "processes: ok", "inline: ok", "compiler:", "\n  topology: "):
+    for part in ("machine: ok", "threads: ok", "processes: ok", "inline: ok", "compiler:", "\n  topology: ", "processes:cuda:0"):
         has(out, part)
     status, out, err = run([YOKE, "doctor", "--json"])
     equal((status, err), (0, ""))

@@ -55,8 +55,8 @@ def has_opencl():
 
 
 def executors():
-    usual = ["inline", "threads:2", "processes:2", "gpu", "gpu:cpu", "cpu", "cpu:2"]
-    return usual + (["opencl", "gpu:opencl"] if has_opencl() else [])
+    here = ["inline", "threads:2", "processes:2", "gpu", "gpu:cpu", "cpu", "cpu:2", "processes:2:cpu"]
+    return here + (["opencl", "gpu:opencl", "processes:opencl"] if has_opencl() else [])
 
 
 def called(task, *words, on=None, **more):
@@ -117,11 +117,38 @@ def one_call_on_every_executor():
 
 @test
 def tasks_know_their_device():
-    for on, driver in (("inline", "none"), ("threads:1", "none"), ("processes:1", "none"), ("gpu:cpu", "cpu"), ("cpu:2", "cpu")):
+    for on, driver in (("inline", "none"), ("threads:1", "none"), ("processes:1", "none"), ("gpu:cpu", "cpu"), ("cpu:2", "cpu"),
+                       ("processes:cpu", "cpu"), ("processes:2:cpu:1", "cpu")):
         gives(driver, "own", on=on)
     if has_opencl():
         gives("opencl", "own", on="opencl:0")
         gives("opencl", "own", on="gpu:opencl")
+        gives("opencl", "own", on="processes:opencl")
+
+
+@test
+def devices_in_worker_processes_stay_when_their_number_is_given():
+    for on, jobs, becomes in (("processes:cpu", "2", "processes:2:cpu"), ("processes:3:cpu:1", "2", "processes:2:cpu:1"),
+                              ("processes:3", "2", "processes:2"), ("processes:", "2", "processes:2"),
+                              ("gpu:cpu", "1", "gpu:cpu")):
+        driver = '"cpu"' if "cpu" in on else '"none"'
+        status, out, err = mapped("own", "[]\n" * 5, "--on", on, "-j", jobs, "--summary")
+        equal((status, out), (0, (driver + "\n") * 5))
+        has(err, f'"executor": "{becomes}"')
+    for words, code, why in ((["--on", "processes:cdua"], 2, 'no kind of device is named "cdua", did you mean "cuda"'),
+                             (["--on", "processes:2x:cpu"], 2, 'bad number of workers "2x"'),
+                             (["--on", "threads:cpu", "-j", "2"], 2, "bad number of workers")):
+        status, out, err = mapped("own", "[]\n", *words)
+        equal((status, out), (code, ""))
+        has(err, why)
+
+
+@test
+def a_device_that_is_not_there_fails_the_records():
+    status, out, err = mapped("axpy", "[2,[1],[1]]\n" * 3, "--on", "processes:cuda:0", "--retries", "1",
+                              env={**os.environ, "YOKE_CUDA_DRIVER": "/nonexistent/driver.so"})
+    equal((status, out), (1, ""))
+    equal(err.count("axpy: cuda: no driver: /nonexistent/driver.so"), 3)
 
 
 @test
@@ -313,7 +340,7 @@ def the_usual_device_is_named_by_the_environment():
     equal(called("usual", **without(YOKE_DEVICE="")), called("usual"))
     equal(called("usual", **without(YOKE_DEVICE="nothing,cpu"))[:2], (0, '"cpu"\n'))
     for name, part in (("cpx", 'no kind of device is named "cpx", did you mean "cpu"; there are'),
-                       ("gpu:cpu", '"gpu:cpu": gpu is the first there is; write cuda:cpu or opencl:cpu'),
+                       ("gpu:cpu", '"gpu" is the first GPU there is, without a number'),
                        ("nothing,cpx", 'no kind of device is named "nothing"'),
                        (",", 'no kind of device is named ""'), ("cpu:none", "cpu:none: the number of threads")):
         refused(called("usual", **without(YOKE_DEVICE=name)), 1, "yoke run: usual: YOKE_DEVICE: " + part)
