@@ -236,8 +236,8 @@ YOKE_API int yoke_stream_elapsed(yoke_stream_event *from, yoke_stream_event *to,
  *
  * Kernels of every form, primitives, operations on arrays of a device, copies and fills can be recorded. Their arguments,
  * and the value of a fill, are those of the recording; what lies behind addresses is read and written by each replay, so
- * all that memory, of the host too, stays until the graph is closed, and so do sources (yoke/source.h). What is to differ
- * from one replay to the next is put in memory that the kernels read.
+ * all that memory, of the host too, stays until the graph is closed, and so do sources (yoke/source.h) and the modules that
+ * its kernels are of. What is to differ from one replay to the next is put in memory that the kernels read.
  *
  * Memory. What is allocated in the stream while it records, by yoke_stream_alloc(), is there at once and stays the
  * caller's. What is freed in it, by yoke_stream_free(), as primitives do with what they need meanwhile, stays with the

@@ -236,7 +236,7 @@ static const yk_ready *look_up(yoke_device *dev, const yoke_kernel *k)
     return YK_LIKELY(place) ? atomic_load_explicit(place, memory_order_acquire) : NULL;
 }
 
-/* The module of k is closed: nobody launches it any more. */
+/* The module of k is closed: nobody launches it any more. What was launched is waited for, since no driver says that it does. */
 static void forget_built(const yoke_kernel *k)
 {
     if (atomic_load_explicit(&tables.process_ends, memory_order_relaxed))
@@ -244,8 +244,10 @@ static void forget_built(const yoke_kernel *k)
     yk_mutex_lock(&tables.lock);
     for (struct yk_images *t = tables.first; t; t = t->next) {
         _Atomic(yk_ready *) *place = place_in(t, k);
-        if (place)
-            free_ready(t->dev, atomic_exchange_explicit(place, NULL, memory_order_acquire)); /* pairs with keep() */
+        yk_ready *r = place ? atomic_exchange_explicit(place, NULL, memory_order_acquire) : NULL; /* pairs with keep() */
+        if (r && r->image)
+            yk_streams_wait(t->dev);
+        free_ready(t->dev, r);
     }
     yk_mutex_unlock(&tables.lock);
 }

@@ -386,6 +386,29 @@ TEST(a_module_that_is_closed_takes_its_images_along)
 }
 
 /* As many as there can be, and one more, which is refused before anything is compiled. */
+/* It is not closed under a kernel that runs, whatever the driver would do then. */
+TEST(a_module_is_not_closed_under_a_kernel)
+{
+    fake_cuda *f = use_it();
+    yoke_device *dev = yoke_device_open("cuda");
+    yoke_stream *s = yoke_stream_open(dev);
+    static yoke_kernel k;
+    char name[] = "scale_it";
+    float *x = yoke_device_alloc(dev, 400);
+    module_open(&k, name);
+    CHECK_INT(module_enqueue(s, &k, x), 0);
+    f->fail(NULL, 0, 0);
+    yk_kernel_remove(&k);
+    CHECK_INT(f->calls("cuModuleUnload"), 1);
+    CHECK(f->calls("cuEventQuery") >= 1);
+    module_open(&k, name);
+    f->fail(NULL, 0, 0);
+    yk_kernel_remove(&k); /* nothing was built: nobody waits */
+    CHECK_INT(f->calls(NULL), 0);
+    CHECK_INT(yoke_device_close(dev), 0);
+    check_nothing_left(f);
+}
+
 TEST(numbers_of_kernels_are_given_again)
 {
     enum { MOST = 16384 };
