@@ -93,7 +93,8 @@ static int sort_lines(yoke_array *keys, yoke_array *values)
     size_t n = keys->shape[keys->ndim - 1], lines = n > 0 ? yoke_array_elements(keys) / n : 0,
         size = yoke_array_type_size(keys->type);
     int err = 0;
-    if (!yk_array_is_on_host(keys) && lines > LINES_ALONE && n < LINE_LONG && lines * n < UINT32_MAX)
+    bool many = lines > LINES_ALONE && n < LINE_LONG && lines * n < UINT32_MAX;
+    if (many && !yk_array_is_on_host(keys) && !keys->stream->recording) /* it waits, which cannot be recorded */
         return sort_together(keys, values, n);
     for (size_t k = 0; k < lines && err == 0; k++)
         err = yk_unkept(keys->stream,

@@ -542,6 +542,36 @@ static void many_lines(yoke_device *dev, yoke_stream *s)
     yoke_array_end(&scope, NULL);
 }
 
+/* As are the lines of an array in a recording: one by one. */
+static void recorded_lines(yoke_device *dev, yoke_stream *s)
+{
+    float host[14] = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7}, got[14];
+    yoke_array *a = yoke_array_zeros(s, YOKE_F32, yoke_shape(7, 2));
+    (void)dev;
+    if (yk_array_is_on_host(a)) {
+        yoke_array_free(a); /* cannot be recorded */
+        return;
+    }
+    yoke_graph *g = NULL;
+    CHECK_INT(yoke_stream_record(s), 0);
+    yoke_array *sorted = yoke_array_sort(a, 1);
+    CHECK_INT(yoke_stream_record_end(s, &g), 0);
+    CHECK(sorted != NULL);
+    CHECK_INT(yoke_stream_copy(s, a->data, host, sizeof host), 0);
+    CHECK_INT(yoke_stream_replay(s, g), 0);
+    CHECK_INT(yoke_array_get(sorted, got, sizeof got), 0);
+    for (int k = 0; k < 14; k += 2)
+        CHECK(got[k] == YK_MIN(host[k], host[k + 1]) && got[k + 1] == YK_MAX(host[k], host[k + 1]));
+    yoke_array_free(sorted);
+    yoke_array_free(a);
+    yoke_graph_close(g);
+}
+
+TEST(lines_are_sorted_in_a_recording)
+{
+    on_each_device(recorded_lines);
+}
+
 TEST(many_short_lines_are_sorted_together)
 {
     on_each_device(many_lines);
