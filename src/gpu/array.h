@@ -42,6 +42,19 @@ static inline bool yk_array_is_number(const yoke_array *a)
 {
     return !a->stream;
 }
+/* An array whose device is there. */
+static inline bool yk_array_usable(const yoke_array *a)
+{
+    return a && !yk_array_is_number(a) && yk_device_check(a->stream->dev) == 0;
+}
+/* a, which took this code to fill; NULL, and a is no more, when that is negative. */
+static inline yoke_array *yk_array_given(yoke_array *a, int err)
+{
+    if (err >= 0)
+        return a;
+    yoke_array_free(a);
+    return NULL;
+}
 static inline bool yk_array_is_on_host(const yoke_array *a)
 {
     return !a->stream->dev->driver->build;

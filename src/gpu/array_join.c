@@ -3,19 +3,6 @@
 #include "gpu/array.h"
 #include <yoke/loop.h>
 
-static yoke_array *given(yoke_array *a, int err)
-{
-    if (err >= 0)
-        return a;
-    yoke_array_free(a);
-    return NULL;
-}
-
-static bool usable(const yoke_array *a)
-{
-    return a && !yk_array_is_number(a) && yk_device_check(a->stream->dev) == 0;
-}
-
 /* Into the part of out that begins at `start` of an axis, and goes on by step. */
 static int write_part(yoke_array *out, int axis, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step, const yoke_array *from)
 {
@@ -56,7 +43,7 @@ yoke_array *yoke_array_concatenate(const yoke_array *const *arrays, size_t n, pt
     size_t shape[YOKE_DIMS];
     unsigned type;
     for (size_t k = 0; k < n; k++)
-        if (!usable(arrays[k]))
+        if (!yk_array_usable(arrays[k]))
             return NULL;
     int d = n > 0 ? yk_array_axis(arrays[0], "concatenate", axis) : -1;
     if (d < 0 || !meet_along(arrays, n, d, shape, &type))
@@ -70,14 +57,14 @@ yoke_array *yoke_array_concatenate(const yoke_array *const *arrays, size_t n, pt
             err = write_part(out, d, at, at + length, 1, arrays[k]);
         at += length;
     }
-    return out ? given(out, err) : NULL;
+    return out ? yk_array_given(out, err) : NULL;
 }
 
 yoke_array *yoke_array_stack(const yoke_array *const *arrays, size_t n, ptrdiff_t axis)
 {
     yoke_array_scope scope;
     yoke_array *wide[64];
-    if (n == 0 || !usable(arrays[0]))
+    if (n == 0 || !yk_array_usable(arrays[0]))
         return NULL;
     if (n > YK_COUNT_OF(wide))
         return yk_array_fail(arrays[0]->stream, EINVAL, "stack: %zu arrays, at most %zu", n, YK_COUNT_OF(wide));
@@ -92,7 +79,7 @@ yoke_array *yoke_array_stack(const yoke_array *const *arrays, size_t n, ptrdiff_
 
 yoke_array *yoke_array_repeat(const yoke_array *a, size_t times, ptrdiff_t axis)
 {
-    int d = usable(a) ? yk_array_axis(a, "repeat", axis) : -1;
+    int d = yk_array_usable(a) ? yk_array_axis(a, "repeat", axis) : -1;
     size_t shape[YOKE_DIMS];
     if (d < 0)
         return NULL;
@@ -103,13 +90,13 @@ yoke_array *yoke_array_repeat(const yoke_array *a, size_t times, ptrdiff_t axis)
     int err = 0;
     for (size_t k = 0; out && k < times && yoke_array_elements(out) > 0 && err == 0; k++)
         err = write_part(out, d, (ptrdiff_t)k, YOKE_END, (ptrdiff_t)times, a);
-    return out ? given(out, err) : NULL;
+    return out ? yk_array_given(out, err) : NULL;
 }
 
 yoke_array *yoke_array_diff(const yoke_array *a, ptrdiff_t axis)
 {
     yoke_array_scope scope;
-    int d = usable(a) ? yk_array_axis(a, "diff", axis) : -1;
+    int d = yk_array_usable(a) ? yk_array_axis(a, "diff", axis) : -1;
     if (d < 0)
         return NULL;
     yoke_array_begin(&scope);
@@ -247,7 +234,7 @@ static int run_pick(yoke_array *a, const yoke_array *numbers, yoke_array *flat, 
 yoke_array *yoke_array_take(const yoke_array *a, const yoke_array *numbers, ptrdiff_t axis)
 {
     yk_layout l;
-    int d = usable(a) && usable(numbers) ? yk_array_axis(a, "take", axis) : -1;
+    int d = yk_array_usable(a) && yk_array_usable(numbers) ? yk_array_axis(a, "take", axis) : -1;
     if (d < 0)
         return NULL;
     yoke_array *own = numbers_for(a, numbers, d, "take"), *out = NULL;
@@ -255,7 +242,7 @@ yoke_array *yoke_array_take(const yoke_array *a, const yoke_array *numbers, ptrd
         out = yk_array_new(a->stream, a->type, l.ndim, l.shape);
     if (out) {
         yoke_array from = *a;
-        out = given(out, run_pick(&from, own, out, d, &l, false));
+        out = yk_array_given(out, run_pick(&from, own, out, d, &l, false));
     }
     yoke_array_free(own);
     return out;
@@ -264,7 +251,7 @@ yoke_array *yoke_array_take(const yoke_array *a, const yoke_array *numbers, ptrd
 int yoke_array_put(yoke_array *dst, const yoke_array *numbers, ptrdiff_t axis, const yoke_array *src)
 {
     yk_layout l;
-    if (!usable(dst) || !usable(numbers) || !src)
+    if (!yk_array_usable(dst) || !yk_array_usable(numbers) || !src)
         return -EINVAL;
     int d = yk_array_axis(dst, "put", axis);
     yoke_array *own = d < 0 ? NULL : numbers_for(dst, numbers, d, "put"), *flat = NULL;

@@ -4,20 +4,12 @@
 #include "gpu/array_ops.h"
 #include <math.h>
 
-static yoke_array *given(yoke_array *a, int err)
-{
-    if (err >= 0)
-        return a;
-    yoke_array_free(a);
-    return NULL;
-}
-
 /* out = op of two numbers, computed in `type`. */
 static yoke_array *made(yoke_array *out, unsigned id, unsigned type, const yoke_array *a, const yoke_array *b)
 {
     yk_op op = yk_op_of(id);
     const yoke_array *in[YK_INPUTS] = {a, b, NULL};
-    return out ? given(out, yk_map_into(out, &op, type, in)) : NULL;
+    return out ? yk_array_given(out, yk_map_into(out, &op, type, in)) : NULL;
 }
 
 /* ---- Of numbers ---- */
@@ -28,9 +20,10 @@ static yoke_array *fill(yoke_array *out, const yoke_array *value)
     if (!out)
         return NULL;
     if (yk_number_as(value, out->type, &raw) < 0)
-        return given(out, yk_number_refuse(out->stream, "full", out->type, value));
-    return given(out, yk_unkept(out->stream, yoke_stream_fill(out->stream, out->data, &raw, yoke_array_type_size(out->type),
-                                                              yoke_array_elements(out))));
+        return yk_array_given(out, yk_number_refuse(out->stream, "full", out->type, value));
+    size_t size = yoke_array_type_size(out->type);
+    return yk_array_given(out, yk_unkept(out->stream, yoke_stream_fill(out->stream, out->data, &raw, size,
+                                                                       yoke_array_elements(out))));
 }
 
 yoke_array *yoke_array_full(yoke_stream *s, unsigned type, yoke_dims shape, const yoke_array *value)
@@ -40,7 +33,7 @@ yoke_array *yoke_array_full(yoke_stream *s, unsigned type, yoke_dims shape, cons
     yoke_array *out = yoke_array_empty(s, type, shape);
     if (yk_array_is_number(value))
         return fill(out, value);
-    return out ? given(out, yoke_array_assign(out, value)) : NULL;
+    return out ? yk_array_given(out, yoke_array_assign(out, value)) : NULL;
 }
 
 static const yoke_array zero = {.type = YOKE_I64}, one = {.type = YOKE_I64, .number = {.i = 1}};
@@ -108,7 +101,7 @@ yoke_array *yoke_array_linspace(yoke_stream *s, unsigned type, double start, dou
     yoke_array *last = yoke_array_index(out, 0, -1), end = {.type = YOKE_F64, .number = {.f = stop}};
     int err = last ? yoke_array_assign(last, &end) : yk_array_code(s);
     yoke_array_free(last);
-    return given(out, err);
+    return yk_array_given(out, err);
 }
 
 yoke_array *yoke_array_eye(yoke_stream *s, unsigned type, size_t n, size_t m, ptrdiff_t k)
@@ -139,7 +132,7 @@ static int copy_into(yoke_array *dst, const yoke_array *a)
 static yoke_array *copy_as(const yoke_array *a, yoke_stream *s, unsigned type)
 {
     yoke_array *out = yk_array_new(s, type, a->ndim, a->shape);
-    return out ? given(out, copy_into(out, a)) : NULL;
+    return out ? yk_array_given(out, copy_into(out, a)) : NULL;
 }
 
 yoke_array *yoke_array_copy(const yoke_array *a)
@@ -173,7 +166,7 @@ yoke_array *yoke_array_to(const yoke_array *a, yoke_stream *s)
     if (out && err == 0)
         err = yk_stream_settle(s);
     yk_host_done(&h);
-    return out ? given(out, err) : NULL;
+    return out ? yk_array_given(out, err) : NULL;
 }
 
 /* Whether elements of both may lie in the same place: of one storage, or of two over the same memory. */

@@ -170,11 +170,6 @@ static yoke_array *reduce(const char *what, unsigned id, unsigned computed, unsi
     return out;
 }
 
-static bool usable(const yoke_array *a)
-{
-    return a && !yk_array_is_number(a) && yk_device_check(a->stream->dev) == 0;
-}
-
 static bool is_float(const yoke_array *a)
 {
     return a->type == YOKE_F32 || a->type == YOKE_F64;
@@ -191,7 +186,7 @@ static unsigned float_type(const yoke_array *a)
 static yoke_array *add_up(const char *what, unsigned id, const yoke_array *a, yoke_dims axes, bool keep)
 {
     unsigned set;
-    if (!usable(a) || !yk_array_axes(a, what, axes, &set))
+    if (!yk_array_usable(a) || !yk_array_axes(a, what, axes, &set))
         return NULL;
     if (is_float(a))
         return reduce(what, id, float_type(a), a->type, a, set, keep);
@@ -213,7 +208,7 @@ static yoke_array *choose(const char *what, unsigned id, unsigned computed, unsi
                           bool keep)
 {
     unsigned set;
-    if (!usable(a) || !yk_array_axes(a, what, axes, &set))
+    if (!yk_array_usable(a) || !yk_array_axes(a, what, axes, &set))
         return NULL;
     return reduce(what, id, computed ? computed : a->type, out ? out : a->type, a, set, keep);
 }
@@ -241,7 +236,7 @@ yoke_array *yoke_array_all(const yoke_array *a, yoke_dims axes, bool keep)
 static yoke_array *place(const char *what, unsigned id, const yoke_array *a, yoke_dims axes, bool keep)
 {
     unsigned set;
-    if (!usable(a) || !yk_array_axes(a, what, axes, &set))
+    if (!yk_array_usable(a) || !yk_array_axes(a, what, axes, &set))
         return NULL;
     if (axes.count != SIZE_MAX && axes.count != 1)
         return yk_array_fail(a->stream, EINVAL, "%s: along %zu axes, it is one or all", what, axes.count);
@@ -289,7 +284,7 @@ yoke_array *yoke_array_mean(const yoke_array *a, yoke_dims axes, bool keep)
 {
     unsigned set;
     yoke_array_scope scope;
-    if (!usable(a) || !yk_array_axes(a, "mean", axes, &set))
+    if (!yk_array_usable(a) || !yk_array_axes(a, "mean", axes, &set))
         return NULL;
     yoke_array_begin(&scope);
     return yoke_array_end(&scope, as_mean(a, average("mean", a, set, keep, count_along(a, set))));
@@ -299,7 +294,7 @@ static yoke_array *variance(const char *what, const yoke_array *a, yoke_dims axe
 {
     unsigned set;
     yoke_array_scope scope;
-    if (!usable(a) || !yk_array_axes(a, what, axes, &set))
+    if (!yk_array_usable(a) || !yk_array_axes(a, what, axes, &set))
         return NULL;
     double n = count_along(a, set);
     yoke_array_begin(&scope);

@@ -5,11 +5,6 @@
 #include "gpu/array_ops.h"
 #include <yoke/primitive.h>
 
-static bool usable(const yoke_array *a)
-{
-    return a && !yk_array_is_number(a) && yk_device_check(a->stream->dev) == 0;
-}
-
 /* The type in which a type is sorted. */
 static unsigned wide_type(unsigned type)
 {
@@ -106,7 +101,7 @@ static int sort_lines(yoke_array *keys, yoke_array *values)
 static yoke_array *sorted(const char *what, const yoke_array *a, ptrdiff_t axis, bool places)
 {
     yoke_array_scope scope;
-    int d = usable(a) ? yk_array_axis(a, what, axis) : -1;
+    int d = yk_array_usable(a) ? yk_array_axis(a, what, axis) : -1;
     if (d < 0)
         return NULL;
     yoke_array_begin(&scope);
@@ -144,7 +139,7 @@ static yoke_array *first_of(yoke_array *all, const yoke_array *count)
 yoke_array *yoke_array_unique(const yoke_array *a)
 {
     yoke_array_scope scope;
-    if (!usable(a))
+    if (!yk_array_usable(a))
         return NULL;
     yoke_array_begin(&scope);
     yoke_array *line = yoke_array_reshape(a, yoke_shape(-1)), *r = NULL;
@@ -164,7 +159,7 @@ yoke_array *yoke_array_unique(const yoke_array *a)
 yoke_array *yoke_array_select(const yoke_array *a, const yoke_array *mask)
 {
     yoke_array_scope scope;
-    if (!usable(a) || !usable(mask))
+    if (!yk_array_usable(a) || !yk_array_usable(mask))
         return NULL;
     yoke_array_begin(&scope);
     yoke_array *wide = yk_array_broadcast(mask, a->ndim, a->shape), *r = NULL;
@@ -186,7 +181,7 @@ yoke_array *yoke_array_select(const yoke_array *a, const yoke_array *mask)
 yoke_array *yoke_array_nonzero(const yoke_array *a)
 {
     yoke_array_scope scope;
-    if (!usable(a))
+    if (!yk_array_usable(a))
         return NULL;
     yoke_array_begin(&scope);
     yoke_array *line = yoke_array_reshape(a, yoke_shape(-1));

@@ -183,7 +183,7 @@ static void every_kind(yoke_device *dev, yoke_stream *s)
     if (!yoke_device_about(dev)->shares_host_memory) {
         REFUSED(yoke_enqueue(s, bump, N, host), -EFAULT, "is memory of the host, not of");
         REFUSED(yoke_stream_matmul(s, 1, 1, 1, (float *)host, 1, f, 1, f, 1), -EFAULT, "is memory of the host, not of");
-        REFUSED(yoke_stream_unique(s, (size_t)0, x, x, (uint64_t *)(void *)host), -EINVAL, "is memory of the host, not of");
+        REFUSED(yoke_stream_unique(s, (size_t)0, x, x, (uint64_t *)(void *)host), -EFAULT, "is memory of the host, not of");
     }
     yoke_stream_free(s, (char *)x + 1); /* gives no code */
     CHECK_INT(yoke_stream_wait(s), -EINVAL);
