@@ -7,6 +7,8 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
 from tap import *
 
+EXECUTORS = ["cpu", "cuda", "gpu", "inline", "opencl", "processes", "threads"]
+
 YOKE = os.environ.get("YOKE") or os.path.join(BUILD, "yoke")
 FOLDER = scratch()
 COMMANDS = ["ls", "run", "map", "kernel", "doctor"]
@@ -122,7 +124,7 @@ def bash_offers_every_option():
 
 @test
 def bash_offers_values_and_files():
-    equal(complete("yoke", "run", "--on", ""), ["inline", "processes", "threads"])
+    equal(complete("yoke", "run", "--on", ""), EXECUTORS)
     equal(complete("yoke", "ls", "--color", "a"), ["always", "auto"])
     has(complete("yoke", "run", "cli"), "cli_tasks.c")
     has(complete("yoke", "map", "--joblog", "cli"), "cli_tasks.c")
@@ -186,7 +188,7 @@ def zsh_and_fish_take_theirs():
 def fish_completes():
     script, _ = generated("fish")
     status, out, err = run(["fish", "--no-config", "-c", f"source {script}; complete -C 'yoke map --on '"], env=ENV)
-    equal((status, sorted(line.split("\t")[0] for line in out.splitlines())), (0, ["inline", "processes", "threads"]))
+    equal((status, sorted(line.split("\t")[0] for line in out.splitlines())), (0, EXECUTORS))
 
 
 @test
