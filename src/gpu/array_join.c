@@ -260,7 +260,7 @@ int yoke_array_put(yoke_array *dst, const yoke_array *numbers, ptrdiff_t axis, c
     int err = flat ? yoke_array_assign(flat, src) : yk_array_code(dst->stream);
     if (err == 0)
         err = yk_array_before_write(dst, "put");
-    if (err == 0)
+    if (err == 0 && flat && own)
         err = run_pick(dst, own, flat, d, &l, true);
     yoke_array_free(flat);
     yoke_array_free(own);

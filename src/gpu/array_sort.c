@@ -74,7 +74,7 @@ static int sort_together(yoke_array *keys, yoke_array *places, size_t n)
     int err = own && numbers ? sort_flat(own, numbers) : yk_array_code(s);
     yoke_array *line = err == 0 ? yoke_array_astype(yoke_array_floor_div(numbers, &length), YOKE_U32) : NULL;
     if (err == 0)
-        err = line ? sort_flat(line, numbers) : yk_array_code(s);
+        err = line && numbers ? sort_flat(line, numbers) : yk_array_code(s);
     if (err < 0)
         return err;
     yoke_array *to = places ? yoke_array_reshape(places, yoke_shape(-1)) : flat;

@@ -318,8 +318,11 @@ void yoke_graph_close(yoke_graph *g)
 
 void yk_graphs_close(yoke_device *dev)
 {
-    while (dev->graphs)
-        yoke_graph_close(dev->graphs);
+    for (yoke_graph *g = dev->graphs, *next; g; g = next) {
+        next = g->next;
+        destroy(g);
+    }
+    dev->graphs = NULL;
 }
 
 void yk_graphs_forget(yoke_stream *s)
