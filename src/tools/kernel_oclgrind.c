@@ -175,10 +175,17 @@ static void read_messages(const char *text, findings *f)
 
 /* ---- Lines ---- */
 
+/* Whether a message's file is the kernel's: the compiler leaves out of a path what it has in common with the working folder. */
+static bool is_file_of(const yoke_kernel *k, const char *file)
+{
+    size_t n = strlen(k->file), m = strlen(file);
+    return m > 0 && m <= n && strcmp(k->file + n - m, file) == 0 && (m == n || k->file[n - m - 1] == '/');
+}
+
 /* Lines of the text that yoke has written itself are no lines of the user's file. */
 static void put_finding(const yoke_kernel *k, const finding *f, yk_buf *out)
 {
-    bool known = f->m.line > 0 && strcmp(f->m.file, k->file) == 0;
+    bool known = f->m.line > 0 && is_file_of(k, f->m.file);
     unsigned line = !known ? k->line : f->m.line == k->line ? yk_place_find(k, f->m.column) : f->m.line;
     yk_buf_printf(out, "%s: oclgrind: %s:%u: %s", k->name, k->file, line, f->m.what);
     if (*f->m.item)
