@@ -54,16 +54,38 @@ static const char *line_at(const char *text, unsigned line)
     return text;
 }
 
-/* From a kernel's line on in its file's text; 0: it is not there. */
+static bool line_has(const char *line, const char *name)
+{
+    yk_token t;
+    const char *end = line + strcspn(line, "\n");
+    for (const char *p = line; yk_token_read(p, &t), t.kind != YK_TOKEN_END && t.at < end; p = t.at + t.len)
+        if (yk_token_is(&t, name))
+            return true;
+    return false;
+}
+
+/* Where the kernel's macro begins: for gcc that is its line, for clang its line is that of the macro's end. */
+static unsigned first_line(const char *file, const yoke_kernel *k)
+{
+    for (unsigned line = k->line; line > 0; line--) {
+        const char *p = line_at(file, line);
+        if (p && line_has(p, k->name))
+            return line;
+    }
+    return k->line;
+}
+
+/* From the kernel's first line on in its file's text; 0: it is not there. */
 static unsigned find_line(const char *file, const yoke_kernel *k, size_t column)
 {
-    const char *begin = line_at(file, k->line), *found = NULL;
+    const unsigned first = first_line(file, k);
+    const char *begin = line_at(file, first), *found = NULL;
     yk_token t;
     for (const char *p = begin; p && !found && (read_token(p, &t), t.kind != YK_TOKEN_END); p = t.at + t.len)
         found = follow(t.at, k->texts[0], k->texts[0] + column);
     if (!found)
         return 0;
-    unsigned line = k->line;
+    unsigned line = first;
     for (const char *p = begin; p < found; p++)
         line += *p == '\n';
     return line;

@@ -72,9 +72,8 @@ static void read_habits(const yoke_kernel *k, const char *text, yk_habits *h)
             look_at_atomic(&before, &t, h);
         else if (begins(&t, "yoke_fast_"))
             h->fast = true;
-        else if (yk_token_is(&t, "/") || yk_token_is(&t, "/="))
-            h->exact = false;
-        else if (t.kind == YK_TOKEN_NAME && yk_token_is(&after, "(") && !is_exact_word(&t) && !is_own_function(k, &t))
+        else if (yk_token_is(&t, "/") || yk_token_is(&t, "/=")
+                 || (t.kind == YK_TOKEN_NAME && yk_token_is(&after, "(") && !is_exact_word(&t) && !is_own_function(k, &t)))
             h->exact = false;
         before = t;
     }
