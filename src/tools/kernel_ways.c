@@ -137,7 +137,7 @@ static void place_arrays(yk_trial *t, bool at_end)
             continue;
         yk_guard_place(&t->arrays[i], at_end);
         memcpy(t->arrays[i].base, t->first[i], yk_trial_bytes(t, i));
-        memcpy(t->args + t->k->params[i].at, &t->arrays[i].base, sizeof(char *));
+        memcpy(t->args + t->k->params[i].at, &t->arrays[i].base, sizeof t->arrays[i].base);
     }
 }
 
@@ -185,7 +185,7 @@ static int put_up(const yk_trial *t, yoke_stream *s, yk_span *spans, char *args,
         if (!yk_trial_is_array(t, i))
             continue;
         err = take(s->dev, &spans[i], bytes, e);
-        memcpy(args + t->k->params[i].at, &spans[i].base, sizeof(char *));
+        memcpy(args + t->k->params[i].at, &spans[i].base, sizeof spans[i].base);
         if (err == 0 && bytes > 0)
             err = yoke_stream_copy(s, spans[i].base, t->first[i], bytes);
     }
