@@ -40,8 +40,9 @@
  *
  * Errors: a text that does not compile is -EINVAL at the first call, with the compiler's first message, which
  * names your file and the line on which the body begins (its lines are one for the compiler), in
- * yoke_device_error(). -EFAULT: an array is memory of the host, or of another device. Kernels may be used from any
- * thread, each stream from one at a time.
+ * yoke_device_error(). -EFAULT: an array is memory of the host, or of another device. -EINVAL: an array of yoke's memory
+ * ends before its last element (blocks are somewhat longer than was asked for, so what is little too short is not seen).
+ * Kernels may be used from any thread, each stream from one at a time.
  */
 #ifndef YOKE_KERNEL_H
 #define YOKE_KERNEL_H

@@ -382,6 +382,26 @@ int yk_kernel_args(const yoke_stream *s, const yoke_kernel *k, const void *args,
     return 0;
 }
 
+/* Of memory that yoke has given, how much there is from an address on is known; of the host's own it is not. */
+static int check_length(const yoke_kernel *k, unsigned i, const yk_span *span, const void *address, size_t count, yk_error *e)
+{
+    size_t there = (size_t)(span->base + span->size - (const char *)address), bytes;
+    if (YK_LIKELY(!__builtin_mul_overflow(count, k->params[i].size, &bytes) && bytes <= there))
+        return 0;
+    return yk_errorf(e, EINVAL, "kernel %s: %s has %zu bytes, room for %zu elements, and should have %zu (%s)", k->name,
+                     k->params[i].name, there, there / k->params[i].size, count, k->params[i].count);
+}
+
+int yk_kernel_check_lengths(const yoke_kernel *k, const void *args, const yk_kernel_arg *list, yk_error *e)
+{
+    size_t counts[YK_PARAMS_MOST];
+    k->counts(args, counts);
+    for (unsigned i = 0; i < k->nparams; i++)
+        if (list[i + 1].span && check_length(k, i, list[i + 1].span, *(void *const *)list[i + 1].value, counts[i], e) < 0)
+            return e->code;
+    return 0;
+}
+
 int yk_kernel_check_host(const yoke_stream *s, const yoke_kernel *k, const void *args, yk_error *e)
 {
     for (unsigned i = 0; i < k->nparams; i++) {
@@ -390,7 +410,12 @@ int yk_kernel_check_host(const yoke_stream *s, const yoke_kernel *k, const void 
             continue;
         memcpy(&address, (const char *)args + k->params[i].at, sizeof address);
         yk_kernel_arg arg = {.span = yk_span_of(address)};
-        if (YK_UNLIKELY(arg.span && arg.span->dev->driver != &yk_gpu_cpu) && out_of_reach(s, k, args, i, &arg, e) < 0)
+        if (!arg.span)
+            continue;
+        size_t counts[YK_PARAMS_MOST];
+        k->counts(args, counts);
+        bool is_hosts = arg.span->dev->driver == &yk_gpu_cpu;
+        if ((is_hosts ? check_length(k, i, arg.span, address, counts[i], e) : out_of_reach(s, k, args, i, &arg, e)) < 0)
             return e->code;
     }
     return 0;
@@ -432,6 +457,8 @@ static int enqueue(yoke_stream *s, yoke_kernel *k, const void *args, const long 
     if (YK_UNLIKELY(groups == 0))
         return yk_errorf(e, E2BIG, "kernel %s: %ld elements are more than one launch can have", k->name, n);
     int err = yk_kernel_args(s, k, args, list + 2, e);
+    if (err == 0 && range[0] == 0 && range[1] == *(const long *)args) /* else of a part: its arrays are as long */
+        err = yk_kernel_check_lengths(k, args, list + 2, e);
     const yk_shape shape = {.groups = {groups, 1, 1}, .group = {r->plan.group, 1, 1}};
     const unsigned skip = whole ? 2 : 0;
     return err < 0 ? err : yk_kernel_launch(s, k->name, &r->first, &shape, list + skip, k->nparams + 3 - skip, e);

@@ -114,7 +114,9 @@ typedef struct yk_ready {
 const yk_ready *yk_kernel_ready(yoke_device *dev, yoke_kernel *k, yk_error *e);
 /* The arguments of a launch: n, then k's parameters. 0 or -EFAULT. */
 int yk_kernel_args(const yoke_stream *s, const yoke_kernel *k, const void *args, yk_kernel_arg *ret, yk_error *e);
-/* Whether the host can reach all arrays, for a stream of the CPU. 0 or -EFAULT. */
+/* Whether the arrays that list, of yk_kernel_args(), has are as long as the kernel says. 0 or -EINVAL. */
+int yk_kernel_check_lengths(const yoke_kernel *k, const void *args, const yk_kernel_arg *list, yk_error *e);
+/* Whether the host can reach all arrays, and they are long enough, for a stream of the CPU. 0, -EFAULT or -EINVAL. */
 int yk_kernel_check_host(const yoke_stream *s, const yoke_kernel *k, const void *args, yk_error *e);
 /* How many groups n elements are for, of a kernel of this plan: on a CPU, few. 0: more than a launch can have. */
 unsigned yk_kernel_groups(const yoke_device *dev, const yk_plan *plan, long n);

@@ -39,6 +39,8 @@ static int run(yoke_stream *s, yoke_kernel *k, const void *args, void *ret, yk_e
     long n = *(const long *)args;
     unsigned groups = n > 0 ? groups_for(s->dev, &r->plan, n) : 1;
     int err = yk_kernel_args(s, k, args, list, e);
+    if (err == 0)
+        err = yk_kernel_check_lengths(k, args, list, e);
     if (err < 0)
         return err;
     void *partial = groups > 1 ? yoke_stream_alloc(s, groups * k->extra->size) : ret;
@@ -135,6 +137,8 @@ static int run_scan(yoke_stream *s, yoke_kernel *k, const void *args, yk_error *
     }
     long count = groups_for(s->dev, &r->plan, *(const long *)args);
     int err = yk_kernel_args(s, k, args, list, e);
+    if (err == 0)
+        err = yk_kernel_check_lengths(k, args, list, e);
     if (err < 0)
         return err;
     void *partial = yoke_stream_alloc(s, (size_t)count * scan_value_size(k));

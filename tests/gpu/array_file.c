@@ -168,15 +168,29 @@ TEST(a_file_that_cannot_be_written_leaves_the_old_one)
     end();
 }
 
+/* Whether loading fails when its n-th read does. The pool may read meanwhile how many CPUs there are, and meet the error: then
+ * once more. */
+static bool fails_at_read(int n)
+{
+    yoke_array *a = NULL;
+    for (int tries = 0; tries < 20; tries++) {
+        yk_sys_fail("read", n, EIO);
+        a = yoke_array_load(s, path);
+        yk_sys_fail("read", 0, 0);
+        if (!a)
+            return true;
+        yoke_array_free(a);
+    }
+    return false;
+}
+
 TEST(a_file_that_cannot_be_read_says_why)
 {
     begin();
     yoke_array *a = yoke_array_ones(s, YOKE_F64, yoke_shape(1000));
     CHECK_INT(yoke_array_save(a, path), 0);
     for (int n = 1; n <= 3; n++) { /* the beginning, the dictionary, the elements */
-        yk_sys_fail("read", n, EIO);
-        CHECK(yoke_array_load(s, path) == NULL);
-        yk_sys_fail("read", 0, 0);
+        CHECK(fails_at_read(n));
         CHECK_HAS(yoke_device_error(dev), "reading: Input/output error");
         yk_sys_fail("read", n, EINTR);
         yoke_array *b = yoke_array_load(s, path);

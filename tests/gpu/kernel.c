@@ -371,6 +371,29 @@ TEST(devices_have_no_long_double)
 
 /* ---- What is refused ---- */
 
+static void try_too_short(yoke_device *dev, yoke_stream *s)
+{
+    float *x = up(s, NULL, 4096), *y = up(s, NULL, 4096);
+    CHECK_INT(yoke_enqueue(s, axpy, 1000000, 1, x, y), -EINVAL);
+    CHECK_HAS(yoke_device_error(dev), "kernel axpy: x has ");
+    CHECK_HAS(yoke_device_error(dev), " elements, and should have 1000000 (n)");
+    CHECK_INT(yoke_enqueue(s, axpy, SIZE_MAX / 4, 1, x, y), -EINVAL);
+    CHECK_INT(yoke_enqueue(s, shifted, 10, (int *)x, 1000000, (int *)y), -EINVAL);
+    CHECK_HAS(yoke_device_error(dev), "kernel shifted: x has ");
+    CHECK_HAS(yoke_device_error(dev), "should have 1000010 (n + k)");
+    CHECK(isinf(yoke_reduction(s, largest, 1000000, x)));
+    CHECK_INT(yoke_enqueue(s, axpy, 512, 1, x + 512, y), 0);
+    CHECK_INT(yoke_stream_wait(s), -EINVAL); /* tells of the first */
+    CHECK_INT(yoke_stream_wait(s), 0);
+    yoke_device_free(dev, x);
+    yoke_device_free(dev, y);
+}
+
+TEST(an_array_that_is_too_short)
+{
+    on_every_device(try_too_short);
+}
+
 TEST(no_stream)
 {
     float x[1] = {0};
