@@ -29,6 +29,7 @@ YK_HELD_WHILE_FORKING(known.lock)
 static struct {
     yk_mutex lock; /* guards the rest; held while images are unloaded */
     struct yk_images *first;
+    bool heeds_end;            /* process_ends will be set */
     _Atomic bool process_ends; /* without the lock: no driver is called any more, nor waited for who is in one */
 } tables;
 
@@ -192,12 +193,20 @@ static void free_ready(yoke_device *dev, yk_ready *r)
     free(r);
 }
 
+/* Before the destructors of modules, and before what drivers do at the end, which are open by now. */
+static void note_end(void)
+{
+    atomic_store_explicit(&tables.process_ends, true, memory_order_relaxed);
+}
+
 /* dev's table, made if need be; NULL when there is no memory. */
 static struct yk_images *table_of(yoke_device *dev)
 {
     yk_mutex_lock(&tables.lock);
     struct yk_images *t = dev->images;
     if (!t && (t = yk_sys.calloc(1, sizeof *t))) {
+        if (!tables.heeds_end)
+            tables.heeds_end = atexit(note_end) == 0;
         t->dev = dev;
         t->next = tables.first;
         tables.first = t;
@@ -252,12 +261,6 @@ static void forget_built(const yoke_kernel *k)
     yk_mutex_unlock(&tables.lock);
 }
 
-/* Before the destructors of modules, after which drivers may be gone. */
-static void note_end(void)
-{
-    atomic_store_explicit(&tables.process_ends, true, memory_order_relaxed);
-}
-
 /* The devices are the parent's. */
 static void child_begins(void)
 {
@@ -267,7 +270,6 @@ static void child_begins(void)
 
 static __attribute__((constructor)) void watch_process(void)
 {
-    atexit(note_end);
     pthread_atfork(NULL, NULL, child_begins);
 }
 
