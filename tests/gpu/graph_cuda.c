@@ -24,7 +24,7 @@ static void scale_them(const fake_launch *l)
 
 /* As device/reduce.cuda has it, by one thread: x, n, partial results, a counter that is 0 before and after, the sum. */
 static const size_t reduce_sizes[] = {8, 8, 8, 8, 8, 0};
-static void *last_counter, *last_partials;
+static void *_Atomic last_counter, *_Atomic last_partials;
 static void reduce_them(const fake_launch *l)
 {
     float *x = *(float **)l->args[0], *out = *(float **)l->args[4], sum = 0;

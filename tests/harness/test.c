@@ -4,6 +4,7 @@
  * parent waits with a limit, and ends the whole group whatever happened.
  */
 #include "test.h"
+#include <stdatomic.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,7 +21,7 @@ static struct {
     uint64_t seed;
 } options = {.repeat = 1};
 static test_case *first, **last = &first;
-static uint64_t random_state;
+static _Atomic uint64_t random_state;
 static char *reason; /* why a test was skipped; the child writes it, so it is shared */
 
 void test_add(test_case *t)
@@ -67,7 +68,8 @@ void test_skip(const char *format, ...)
 /* splitmix64, Steele, Lea and Flood, OOPSLA 2014. */
 uint64_t test_random(void)
 {
-    uint64_t z = random_state += 0x9e3779b97f4a7c15u;
+    const uint64_t gamma = 0x9e3779b97f4a7c15u;
+    uint64_t z = atomic_fetch_add_explicit(&random_state, gamma, memory_order_relaxed) + gamma;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
