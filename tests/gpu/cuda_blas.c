@@ -579,7 +579,7 @@ TEST(the_real_library)
     printf("# %s", line.ptr);
     yk_buf_done(&line);
     if (!is_there)
-        SKIP("no cuBLAS");
+        SKIP("no GPU, and no cuBLAS for one");
     if (access("/dev/nvidiactl", F_OK) == 0)
         SKIP("a GPU is there, whose cuBLAS knows nothing of a driver that is none");
     try t = open_blas(&f, NULL);
