@@ -1,12 +1,9 @@
 /* executor_opencl.c - kernels as jobs on the executors `opencl` and `gpu:opencl`, over PoCL behind a library that makes its
  * calls fail, and that pretends a GPU whose memory the host cannot touch: every call fails once, memory runs out, memory of
  * the device goes where it cannot be reached. */
-#include "fake_opencl.h"
 #include "gpu/kernel.h"
-#include "test.h"
-#include <dlfcn.h>
+#include "opencl_run.h"
 #include <errno.h>
-#include <limits.h>
 #include <unistd.h>
 #include <yoke.h>
 #include <yoke/kernel.h>
@@ -16,19 +13,6 @@ YOKE_KERNEL(add_to, ((val, int32_t, a), (in, int32_t, x), (inout, int32_t, y)), 
 enum { N = 5000, PIECE = 2048 };
 static int32_t x[N], y[N];
 static char text[600];
-
-static struct {
-    int (*fail)(const char *name, int k, int32_t code);
-    int (*live)(void);
-    void (*pretend)(unsigned what);
-} fake;
-
-static void find_in(void *library, void *field, const char *name)
-{
-    void *found = dlsym(library, name);
-    CHECK(found);
-    memcpy(field, &found, sizeof found);
-}
 
 /* What has been compiled is kept: most of the time would go there. */
 static char cache[] = "/tmp/yoke-executor-XXXXXX";
@@ -41,25 +25,11 @@ static void remove_cache(void)
 }
 
 /* Pieces of PIECE elements of two arrays, as in executor.c. */
-static void use_fake(unsigned what)
+static void cut_pieces_on(unsigned what)
 {
-    if (access("/etc/OpenCL/vendors", F_OK) != 0)
-        SKIP("no OpenCL driver is installed");
-    char path[PATH_MAX + 32] = "";
-    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-    CHECK(n > 0);
-    path[n] = '\0';
-    snprintf(strrchr(path, '/') + 1, 32, "gpu/libfake_opencl.so");
-    void *library = dlopen(path, RTLD_NOW);
-    if (!library)
-        test_fail(__FILE__, __LINE__, "%s", dlerror());
-    find_in(library, &fake.fail, "fake_opencl_fail");
-    find_in(library, &fake.live, "fake_opencl_live");
-    find_in(library, &fake.pretend, "fake_opencl_pretend");
-    setenv("YOKE_OPENCL_DRIVER", path, 1);
+    use_fake(what);
     CHECK(mkdtemp(cache));
     setenv("YOKE_CACHE", cache, 1);
-    fake.pretend(what);
     yk_piece_bytes = PIECE * 2 * sizeof(int32_t);
     yoke_device_count();
 }
@@ -130,7 +100,7 @@ static bool try_call(const char *uri, int k, int32_t code, int *errors)
 static void every_call_fails(unsigned what, const char *uri)
 {
     static const int32_t codes[] = {-5, -6, -36, -9999, -14, -30, -12345, -4};
-    use_fake(what);
+    cut_pieces_on(what);
     int k = 1, errors = 0;
     while (try_call(uri, k, codes[k % 8], &errors) && k < 400)
         k++;
@@ -152,7 +122,7 @@ TEST(every_call_may_fail_on_a_gpu)
 /* Where the device does not do, the CPU does: only what failed in the middle is an error. */
 TEST(a_device_that_fails_is_not_all_there_is)
 {
-    use_fake(FAKE_GPU);
+    cut_pieces_on(FAKE_GPU);
     yoke_executor *ex = open_good("gpu:opencl:0");
     fake.fail("BuildProgram", 1, -5);
     CHECK_INT(add_once(ex), 0);
@@ -186,7 +156,7 @@ static void without_memory(const char *entry)
 TEST(no_memory_for_a_job)
 {
     static const char *const entries[] = {"calloc", "malloc", "realloc", "posix_memalign"};
-    use_fake(0);
+    cut_pieces_on(0);
     for (size_t i = 0; i < YK_COUNT_OF(entries); i++)
         without_memory(entries[i]);
     remove_cache();
@@ -195,7 +165,7 @@ TEST(no_memory_for_a_job)
 TEST(no_memory_for_a_job_on_a_gpu)
 {
     static const char *const entries[] = {"calloc", "malloc", "mmap"};
-    use_fake(FAKE_GPU);
+    cut_pieces_on(FAKE_GPU);
     for (size_t i = 0; i < YK_COUNT_OF(entries); i++)
         without_memory(entries[i]);
     remove_cache();
@@ -205,7 +175,7 @@ TEST(no_memory_for_a_job_on_a_gpu)
 TEST(memory_of_a_gpu_stays_there)
 {
     static const char *const uris[] = {"inline", "threads:2", "processes:1", "gpu:cpu"};
-    use_fake(FAKE_GPU);
+    cut_pieces_on(FAKE_GPU);
     yoke_executor *owner = open_good("opencl:0");
     yoke_device *dev = yoke_executor_device(owner);
     yoke_stream *s = yoke_stream_open(dev);
@@ -241,7 +211,7 @@ TEST(memory_of_a_gpu_stays_there)
 /* As a task called by its arguments, without yoke_launch(). */
 TEST(memory_of_a_gpu_in_a_view)
 {
-    use_fake(FAKE_GPU);
+    cut_pieces_on(FAKE_GPU);
     yoke_device *dev = yoke_device_open("opencl:0");
     int32_t *there = yoke_device_alloc(dev, 400), two = 2;
     yoke_executor *ex = open_good("threads:1");

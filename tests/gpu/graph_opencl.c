@@ -1,11 +1,8 @@
 /* graph_opencl.c - recorded work on PoCL behind a library that counts its calls and makes them fail: what a replay costs, and
  * that every failure of a call is one of the recording or the replay. */
-#include "fake_opencl.h"
 #include "gpu/graph.h"
-#include "test.h"
-#include <dlfcn.h>
+#include "opencl_run.h"
 #include <errno.h>
-#include <limits.h>
 #include <unistd.h>
 #include <yoke.h>
 #include <yoke/kernel.h>
@@ -21,39 +18,13 @@ typedef struct scene {
     yoke_graph *g;
 } scene;
 
-static struct {
-    int (*fail)(const char *name, int k, int32_t code);
-    int (*live)(void);
-    void (*pretend)(unsigned what);
-} cl;
 static char cache[] = "/tmp/yoke-graph-XXXXXX";
-
-static void find_in(void *library, void *field, const char *name)
-{
-    void *found = dlsym(library, name);
-    CHECK(found);
-    memcpy(field, &found, sizeof found);
-}
 
 static void use_opencl(void)
 {
-    if (access("/etc/OpenCL/vendors", F_OK) != 0)
-        SKIP("no OpenCL driver is installed");
-    char path[PATH_MAX + 32] = "";
-    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-    CHECK(n > 0);
-    path[n] = '\0';
-    snprintf(strrchr(path, '/') + 1, 32, "gpu/libfake_opencl.so");
-    void *library = dlopen(path, RTLD_NOW);
-    if (!library)
-        test_fail(__FILE__, __LINE__, "%s", dlerror());
-    find_in(library, &cl.fail, "fake_opencl_fail");
-    find_in(library, &cl.live, "fake_opencl_live");
-    find_in(library, &cl.pretend, "fake_opencl_pretend");
-    setenv("YOKE_OPENCL_DRIVER", path, 1);
+    use_fake(0);
     CHECK(mkdtemp(cache));
     setenv("YOKE_CACHE", cache, 1);
-    cl.pretend(0);
     yoke_device_count();
 }
 
@@ -113,22 +84,22 @@ static void close_cl(scene *c)
     yoke_device_free(c->dev, c->x);
     yoke_stream_close(c->s);
     yoke_device_close(c->dev);
-    CHECK_INT(cl.live(), 0);
+    CHECK_INT(fake.live(), 0);
 }
 
 TEST(a_replay_sets_no_arguments)
 {
     use_opencl();
     scene c;
-    cl.fail("SetKernelArg", 0, 0);
+    fake.fail("SetKernelArg", 0, 0);
     CHECK_INT(run_cl(&c), 0);
-    CHECK_INT(cl.fail("SetKernelArg", 0, 0), 2 * 6); /* n three times, a value, memory of two; for each of two launches */
+    CHECK_INT(fake.fail("SetKernelArg", 0, 0), 2 * 6); /* n three times, a value, memory of two; for each of two launches */
     CHECK_INT(replay_cl(&c, 5), 0);
-    CHECK_INT(cl.fail("EnqueueNDRangeKernel", 0, 0), 0);
+    CHECK_INT(fake.fail("EnqueueNDRangeKernel", 0, 0), 0);
     CHECK_INT(replay_cl(&c, 6), 0);
-    CHECK_INT(cl.fail(NULL, 0, 0), 2);
+    CHECK_INT(fake.fail(NULL, 0, 0), 2);
     CHECK_INT(replay_cl(&c, 7), 0);
-    int calls = cl.fail(NULL, 0, 0); /* two launches, a fill, three copies, and the wait */
+    int calls = fake.fail(NULL, 0, 0); /* two launches, a fill, three copies, and the wait */
     if (calls > 9)
         test_fail(__FILE__, __LINE__, "%d calls for a replay of 6 commands", calls);
     close_cl(&c);
@@ -142,15 +113,15 @@ static void every_call_of_opencl_fails(int32_t code)
     CHECK_INT(run_cl(&c), 0); /* what is kept is there */
     close_cl(&c);
     for (int k = 1;; k++) {
-        cl.fail(NULL, k, code);
+        fake.fail(NULL, k, code);
         int err = run_cl(&c);
         if (err < 0)
             CHECK_HAS(yoke_device_error(c.dev), "opencl");
         if (err < 0 && c.g) { /* a replay may have put a part in the stream, which reads and writes memory of ours */
-            cl.fail(NULL, 0, 0);
+            fake.fail(NULL, 0, 0);
             yoke_stream_wait(c.s);
         }
-        bool more = cl.fail(NULL, 0, 0) >= k || err < 0;
+        bool more = fake.fail(NULL, 0, 0) >= k || err < 0;
         close_cl(&c);
         if (!more)
             break;

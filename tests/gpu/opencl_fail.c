@@ -1,46 +1,11 @@
 /* opencl_fail.c - OpenCL that is absent, broken, or fails at any call; and devices that PoCL has none of,
  * pretended. */
 #include "child.h"
-#include "fake_opencl.h"
+#include "opencl_run.h"
 #include "opencl_try.h"
-#include <dlfcn.h>
 #include <glob.h>
-#include <limits.h>
 #include <sys/stat.h>
 #include <yoke/source.h>
-
-static struct {
-    int (*fail)(const char *name, int k, int32_t code);
-    int (*live)(void);
-    void (*pretend)(unsigned what);
-} fake;
-
-static void find_in(void *library, void *field, const char *name)
-{
-    void *found = dlsym(library, name);
-    CHECK(found);
-    memcpy(field, &found, sizeof found);
-}
-
-/* Puts the fake between yoke and the real library. Skips where there is no device. */
-static void use_fake(unsigned what)
-{
-    if (access("/etc/OpenCL/vendors", F_OK) != 0)
-        SKIP("no OpenCL driver is installed");
-    char path[PATH_MAX + 32] = "";
-    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-    CHECK(n > 0);
-    path[n] = '\0';
-    snprintf(strrchr(path, '/') + 1, 32, "gpu/libfake_opencl.so"); /* this program is in tests/ */
-    void *library = dlopen(path, RTLD_NOW);
-    if (!library)
-        test_fail(__FILE__, __LINE__, "%s", dlerror());
-    find_in(library, &fake.fail, "fake_opencl_fail");
-    find_in(library, &fake.live, "fake_opencl_live");
-    find_in(library, &fake.pretend, "fake_opencl_pretend");
-    setenv("YOKE_OPENCL_DRIVER", path, 1);
-    fake.pretend(what);
-}
 
 /* ---- No driver ---- */
 
