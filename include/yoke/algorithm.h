@@ -69,7 +69,7 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
     };                                                                                                                 \
     YK_LOOP_ARGS(N, FIELDS)                                                                                            \
     static inline YK_MAYBE bool yk_predicate_body_##N(size_t I YK_UNWRAP PARAMS) YK_NOEXCEPT;                          \
-    static YK_MAYBE size_t yk_predicate_first_##N(size_t yk_lo, size_t yk_hi, const void *yk_v)                        \
+    static YK_LOOP_CODE size_t yk_predicate_first_##N(size_t yk_lo, size_t yk_hi, const void *yk_v)                    \
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_l = *(const struct yk_loop_args_##N *)yk_v, *const yk_a = &yk_l;              \
         (void)yk_a;                                                                                                    \
@@ -85,7 +85,7 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
             yk_lo++;                                                                                                   \
         return yk_lo;                                                                                                  \
     }                                                                                                                  \
-    static YK_MAYBE size_t yk_predicate_count_##N(size_t yk_lo, size_t yk_hi, const void *yk_v)                        \
+    static YK_LOOP_CODE size_t yk_predicate_count_##N(size_t yk_lo, size_t yk_hi, const void *yk_v)                    \
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_l = *(const struct yk_loop_args_##N *)yk_v, *const yk_a = &yk_l;              \
         size_t yk_count = 0;                                                                                           \
@@ -94,7 +94,7 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
             yk_count += yk_predicate_body_##N(yk_i YK_UNWRAP LOADS);                                                   \
         return yk_count;                                                                                               \
     }                                                                                                                  \
-    static YK_MAYBE uint64_t yk_predicate_mark_##N(size_t yk_lo, size_t yk_hi, const void *yk_v)                       \
+    static YK_LOOP_CODE uint64_t yk_predicate_mark_##N(size_t yk_lo, size_t yk_hi, const void *yk_v)                   \
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_l = *(const struct yk_loop_args_##N *)yk_v, *const yk_a = &yk_l;              \
         uint64_t yk_bits = 0;                                                                                          \
@@ -174,7 +174,7 @@ YOKE_API int yk_histogram(struct yoke_executor *ex, size_t n, size_t bins, uint6
         YK_UNWRAP FIELDS                                                                                               \
     };                                                                                                                 \
     static inline YK_MAYBE T yk_transform_body_##N(size_t I YK_UNWRAP PARAMS) YK_NOEXCEPT;                             \
-    static YK_MAYBE void yk_loop_chunk_##N(size_t yk_lo, size_t yk_hi, const void *yk_v) YK_NOEXCEPT                   \
+    static YK_LOOP_CODE void yk_loop_chunk_##N(size_t yk_lo, size_t yk_hi, const void *yk_v) YK_NOEXCEPT               \
     {                                                                                                                  \
         const struct yk_loop_args_##N yk_l = *(const struct yk_loop_args_##N *)yk_v, *const yk_a = &yk_l;              \
         for (size_t yk_i = yk_lo; yk_i < yk_hi; yk_i++)                                                                \

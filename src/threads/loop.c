@@ -4,7 +4,9 @@
  * half of what is left: lazy binary splitting (Tzannes, Caragea, Barua, Vishkin, PPoPP 2010) with the split deque's request
  * as the test. So a loop that nobody helps with costs a comparison a chunk, and one with help splits O(log n) times a thief.
  *
- * A chunk should take a few microseconds: long against reading the clock, short against waiting for the last one. */
+ * A chunk should take a few microseconds: long against reading the clock, short against waiting for the last one. Where there
+ * are many iterations chunks begin at multiples of 64, so that a vectorised body does not read across lines of the cache all
+ * along because a chunk before it had an odd number. */
 #include "threads/fork.h"
 #include "threads/pool.h"
 #include <stdlib.h>
@@ -12,6 +14,7 @@
 
 #define CHUNK_LEAST (2 * YOKE_US)
 #define CHUNK_MOST (8 * YOKE_US)
+enum { BEGINS_AT = 64 };
 
 typedef struct loop {
     yk_loop_chunk *chunk;
@@ -19,16 +22,22 @@ typedef struct loop {
     _Atomic size_t grain; /* iterations of a chunk; a hint, set by whoever measured last */
 } loop;
 
+/* `at`, or where many iterations lie before it, length of them, the multiple of 64 below. */
+static size_t cut(size_t length, size_t at)
+{
+    return length >= 16 * BEGINS_AT ? at - at % BEGINS_AT : at;
+}
+
 /* Does one chunk from lo on, at most up to hi, and learns from the time it took: from *clock, when the one before ended, until
  * *clock as it then is. Returns where it ended. */
 static size_t do_chunk(loop *l, size_t lo, size_t hi, int64_t *clock)
 {
-    size_t grain = atomic_load_explicit(&l->grain, memory_order_relaxed), end = hi - lo > grain ? lo + grain : hi;
+    size_t grain = atomic_load_explicit(&l->grain, memory_order_relaxed), end = hi - lo > grain ? cut(grain, lo + grain) : hi;
     int64_t start = *clock;
     l->chunk(lo, end, l->args);
     *clock = yoke_now();
     int64_t took = *clock - start;
-    if (took < CHUNK_LEAST && end - lo == grain)
+    if (took < CHUNK_LEAST && end < hi)
         atomic_store_explicit(&l->grain, grain * 2, memory_order_relaxed);
     else if (took > CHUNK_MOST && grain > 1)
         atomic_store_explicit(&l->grain, grain / 2, memory_order_relaxed);
@@ -46,7 +55,7 @@ YOKE_FORK(void, yk_loop_range, (void *, arg), (size_t, lo), (size_t, hi))
             if (yk_forks_is_over(yk_only_in_a_fork_body))
                 break;
             if (hi - lo > 1) {
-                size_t middle = lo + (hi - lo + 1) / 2;
+                size_t middle = cut(hi - lo, lo + (hi - lo + 1) / 2);
                 yoke_fork(yk_loop_range, l, middle, hi);
                 forked++;
                 hi = middle;
@@ -85,7 +94,7 @@ typedef struct reduction {
 static size_t part_begin(const reduction *r, size_t part)
 {
     size_t each = r->n / r->parts, more = r->n % r->parts;
-    return part * each + YK_MIN(part, more);
+    return part == r->parts ? r->n : cut(each, part * each + YK_MIN(part, more));
 }
 
 static void fold_parts(size_t lo, size_t hi, const void *arg)

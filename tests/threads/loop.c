@@ -92,6 +92,27 @@ TEST(uneven_work)
     }
 }
 
+/* Many short iterations: chunks then begin where a vectorised body reads whole lines of the cache. */
+static atomic_size_t crooked, all;
+
+static void short_ones(size_t lo, size_t hi, const void *args)
+{
+    (void)args;
+    crooked += hi - lo >= 1024 && lo % 64 != 0;
+    all += hi - lo;
+}
+
+TEST(long_chunks_begin_at_multiples_of_64)
+{
+    EACH_POOL(ex)
+    {
+        crooked = all = 0;
+        CHECK_INT(yk_loop(ex, 300000007, short_ones, NULL), 0);
+        CHECK_INT(all, 300000007);
+        CHECK_INT(crooked, 0);
+    }
+}
+
 /* ---- Two and three dimensions ---- */
 
 YOKE_LOOP2(mark2, i, j, (unsigned char *, at), (size_t, columns))
