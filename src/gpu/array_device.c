@@ -64,7 +64,7 @@ static void build(yoke_device *dev, built *b, const char *name, const char *text
 {
     yk_buf log = {0};
     bool is_cuda = yk_array_target_of(dev).is_cuda;
-    int err = dev->driver->build(dev, text, is_cuda ? "--std=c++17 --fmad=false" : "-cl-std=CL1.2", name, &b->image, &log,
+    int err = dev->driver->build(dev, text, is_cuda ? YK_CUDA_OPTIONS : YK_OPENCL_OPTIONS, name, &b->image, &log,
                                  &b->error);
     if (err == -EINVAL && log.len > 0) {
         const char *said = yk_buf_str(&log), *at = strstr(said, "error");

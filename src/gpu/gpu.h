@@ -42,6 +42,11 @@ typedef struct yk_shape {
     size_t local;                 /* bytes of group memory asked for at the launch */
 } yk_shape;
 
+/* How the texts are compiled that are written here, with numbers as C has them. Without warnings in OpenCL: the user has those of
+ * the C compiler, and NVIDIA's writes to stderr how many there were. */
+#define YK_CUDA_OPTIONS "--std=c++17 --fmad=false"
+#define YK_OPENCL_OPTIONS "-cl-std=CL1.2 -w"
+
 /* One kind of device. Every call that takes an error fills it when it fails, and then alone. d->native, s->native and so
  * on are the driver's. Calls may come from any thread, on one stream from one at a time, but for event_mark(), stream_try() and
  * stream_wait(), which the pool of memory also calls for streams of other threads. */

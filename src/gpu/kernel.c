@@ -175,8 +175,8 @@ static int build(yoke_device *dev, const yoke_kernel *k, yk_ready *r)
     int err = text.failed ? yk_errorf(&r->error, ENOMEM, "kernel %s: no memory for its text", k->name)
         : has_long_double(written)
         ? yk_errorf(&r->error, EINVAL, "kernel %s (%s:%u): %s has no long double", k->name, k->file, k->line, dev->info.uri)
-        : dev->driver->build(dev, written, target.is_cuda ? YK_CUDA_OPTIONS : "-cl-std=CL1.2", k->name, &r->image, &log,
-                             &r->error);
+        : dev->driver->build(dev, written, target.is_cuda ? YK_CUDA_OPTIONS : YK_OPENCL_OPTIONS, k->name, &r->image,
+                             &log, &r->error);
     if (err < 0)
         err = explain(dev, k, &log, &r->error);
     if (err == 0)
@@ -456,11 +456,11 @@ static int enqueue(yoke_stream *s, yoke_kernel *k, const void *args, const long 
     long n = range[1] - range[0];
     const bool whole = k->form == YK_GROUP_KERNEL; /* n is that of groups, and there is no range */
     unsigned groups = !whole ? yk_kernel_groups(s->dev, &r->plan, n) : n <= INT32_MAX ? (unsigned)n : 0;
-    if (YK_UNLIKELY(groups == 0))
-        return yk_errorf(e, E2BIG, "kernel %s: %ld elements are more than one launch can have", k->name, n);
     int err = yk_kernel_args(s, k, args, list + 2, e);
     if (err == 0 && range[0] == 0 && range[1] == *(const long *)args) /* else of a part: its arrays are as long */
         err = yk_kernel_check_lengths(k, args, list + 2, e);
+    if (YK_UNLIKELY(err == 0 && groups == 0))
+        err = yk_errorf(e, E2BIG, "kernel %s: %ld elements are more than one launch can have", k->name, n);
     const yk_shape shape = {.groups = {groups, 1, 1}, .group = {r->plan.group, 1, 1}};
     const unsigned skip = whole ? 2 : 0;
     return err < 0 ? err : yk_kernel_launch(s, k->name, &r->first, &shape, list + skip, k->nparams + 3 - skip, e);

@@ -99,8 +99,6 @@ yoke_kernel *yk_kernels(void);
 
 /* ---- Kernels on devices (kernel.c) ---- */
 
-#define YK_CUDA_OPTIONS "--std=c++17 --fmad=false"
-
 /* A kernel that has been built for a device, or has been refused. */
 typedef struct yk_ready {
     yk_image *image;

@@ -21,7 +21,7 @@ PROGRAM(segments, "yk_segments");
 PROGRAM(matmul, "yk_matmul");
 PROGRAM(spmv, "yk_spmv");
 
-#define CL "-cl-std=CL1.2 "
+#define CL YK_OPENCL_OPTIONS " "
 
 /* ---- Items ---- */
 

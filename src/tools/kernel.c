@@ -134,7 +134,7 @@ static int compile(const yoke_kernel *k, const goal *g, yk_buf *out, yk_buf *log
     yk_text_write(k, &g->machine, &text);
     if (g->dev) {
         yk_image *image = NULL;
-        err = g->dev->driver->build(g->dev, yk_buf_str(&text), "-cl-std=CL1.2", k->name, &image, log, &e);
+        err = g->dev->driver->build(g->dev, yk_buf_str(&text), YK_OPENCL_OPTIONS, k->name, &image, log, &e);
         if (err == 0)
             g->dev->driver->unload(g->dev, image);
     } else {
