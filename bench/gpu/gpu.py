@@ -16,6 +16,7 @@ ROUNDS = max(1, int(os.environ.get("BENCH_ROUNDS", "5")))
 BYTES = {"copy": 8, "axpy": 12, "triad": 12, "exp": 8, "sum": 4, "scan": 8}
 # Goals beside OpenMP with OpenCL (on the CPU itself all are 1) and beside PyOpenCL, and of the memory's peak on a GPU.
 OPENMP = {"copy": 0.9, "axpy": 0.9, "triad": 0.9, "exp": 0.9, "sum": 0.8, "scan": 0.6}
+PEERS = ("triad", "sum", "scan", "sort", "matmul")  # what they can do
 PYOPENCL = {"triad": 20, "sum": 1.5, "scan": 5, "sort": 20}
 PEAK = {"copy": 0.90, "axpy": 0.90, "triad": 0.90, "exp": 0.90, "sum": 0.90, "scan": 0.75}
 
@@ -65,11 +66,11 @@ def ratio(name, above, below, goal):
 
 
 def measure(word, peers, log2n, device):
-    peers = {name: p for name, p in peers.items() if word in PYOPENCL or name in ("yoke", "OpenMP")}
+    peers = {name: p for name, p in peers.items() if word in PEERS or name in ("yoke", "OpenMP")}
     took = in_turns(peers, word)
     for name, values in took.items(): # one with fewer elements, in proportion
         took[name] = [v * 2.0 ** (log2n - peers[name].log2n) for v in values]
-    head(f"{word} of 2^{log2n}, {device['uri']}")
+    head(f"{word} of " + ("4096 x 4096 floats" if word == "matmul" else f"2^{log2n}") + f", {device['uri']}")
     for name, values in took.items():
         row(name, [v / 1e6 for v in values], "ms")
     ours = took["yoke"]
@@ -117,11 +118,12 @@ def measure_jobs(yoke, device):
 
 
 def measure_link(yoke, device):
-    words = ("up", "down", "over", "pageable") + tuple(os.environ.get("BENCH_PIECES", "").split()) # over4 over16 ...: in MiB
+    words = {"up": "both arrays up", "down": "the result down", "both": "both ways at once, nothing worked on",
+             "over": "yoke_launch(): up, worked on, down", "pageable": "the same from memory that is not pinned"}
+    words.update({word: word for word in os.environ.get("BENCH_PIECES", "").split()}) # over4 over16 ...: in MiB
     took = {word: in_turns({"yoke": yoke}, word)["yoke"] for word in words}
     head(f"a triad over pinned memory of the host, {device['uri']}")
-    for word, name in (("up", "both arrays up"), ("down", "the result down"), ("over", "yoke_launch(): up, worked on, down"),
-                       ("pageable", "the same from memory that is not pinned"), *((w, w) for w in words[4:])):
+    for word, name in words.items():
         row(name, [v / 1e6 for v in took[word]], "ms")
     slowest = [max(u, d) for u, d in zip(took["up"], took["down"])]
     ratio("  over the slowest leg", took["over"], slowest, "<= 1.1")
@@ -173,6 +175,8 @@ def main():
                 peers[name].close()
                 peers[name] = Peer(peers[name].words[:-1] + ["20"])
         measure("sort", peers, log2n, device)
+        if device["driver"] == "cuda" and log2n >= 24:
+            measure("matmul", peers, log2n, device)
         measure_graph(peers["yoke"], device)
         if device["driver"] != "cpu":
             measure_launch(peers, device)

@@ -7,6 +7,7 @@ import time
 import numpy
 
 WHICH, N = sys.argv[1], 1 << int(sys.argv[2])
+SIDE = 4096
 INDEX = numpy.arange(N, dtype=numpy.uint32)
 X = (INDEX % 1000).astype(numpy.float32) / 1000
 KEYS = INDEX * numpy.uint32(2654435761)
@@ -20,8 +21,10 @@ if WHICH == "cupy":
     axpy = cupy.ElementwiseKernel("float32 a, float32 x, float32 y", "float32 z", "z = a * x + y", "triad")
     small = cupy.ElementwiseKernel("float32 a, float32 b, float32 x", "float32 y", "y = a * x + b", "small")
     few, to = x[:1024], z[:1024]
+    square = x[:SIDE * SIDE].reshape(SIDE, SIDE)
+    product = cupy.empty_like(square)
     CALLS = {"triad": lambda: axpy(numpy.float32(2), x, y, z), "sum": lambda: x.sum(), "scan": lambda: cupy.cumsum(y, out=z),
-             "sort": lambda: cupy.sort(keys)}
+             "sort": lambda: cupy.sort(keys), "matmul": lambda: cupy.matmul(square, square, out=product)}
     LAUNCH = lambda: small(numpy.float32(2), numpy.float32(1), few, to)
     wait = cupy.cuda.get_current_stream().synchronize
     NAME, REPS = "CuPy " + cupy.__version__, 20

@@ -2,13 +2,14 @@
  * nanoseconds that it took. Every answer is checked; what is wrong ends the program with 1.
  *
  *   copy axpy triad exp sum scan sort     2^LOG2N elements in the device's memory
+ *   matmul                  of two matrices of SIDE rows and columns
  *   launch raw              the host's cost of a launch with 4 arguments, by yoke_enqueue(), and by the driver's call alone
  *   steps replays           STEPS small launches in a row until they are done, of one: put one by one, or recorded and replayed
  *   stepsput replaysput     the host's cost of these calls alone
  *   jobs                    one of JOBS small kernels, submitted in a row to an executor with this device, until all have ended
- *   up down over overN      all arrays of a triad in pinned memory: up, down, and up, worked on and down by yoke_launch(), in
- * pieces
- *                           of N MiB if that is said; pageable: from memory that is not pinned
+ *   up down both            the arrays of a triad in pinned memory: up, down, and both ways at once
+ *   over overN              up, worked on and down by yoke_launch(), in pieces of N MiB if that is said
+ *   pageable                the same from memory that is not pinned
  *   first                   the first kernel of this process, compiled or found in the cache */
 #include "gpu/kernel.h"
 #include <stdio.h>
@@ -37,7 +38,7 @@ YOKE_KERNEL(ramp, ((out, float, x), (out, uint32_t, keys)),
             keys[i] = h * 2246822519u;)
 YOKE_KERNEL(small, ((val, float, a), (val, float, b), (in, float, x), (out, float, y)), y[i] = a * x[i] + b;)
 
-enum { SMALL = 1024, LAUNCHES = 2000, STEPS = 100, JOBS = 1000 };
+enum { SMALL = 1024, LAUNCHES = 2000, STEPS = 100, JOBS = 1000, SIDE = 4096 };
 static size_t n;
 static int reps;
 static yoke_stream *s;
@@ -127,6 +128,22 @@ static double run_scan(void)
     double ns = TIMED(yoke_stream_scan(s, n, y, z));
     for (size_t i = 0; i < n && i < 1 << 24; i += n / 7 + 1) /* beyond that halves are no float any more */
         CHECK(at(z, i) > (double)(i + 1) * 0.4999 && at(z, i) < (double)(i + 1) * 0.5001);
+    return ns;
+}
+
+static double run_matmul(void)
+{
+    float *a = yoke_device_alloc(dev, SIDE * SIDE * sizeof *a), *c = yoke_device_alloc(dev, SIDE * SIDE * sizeof *c);
+    CHECK(a && c && yoke_stream_copy(s, a, x, SIDE * SIDE * sizeof *a) == 0);
+    double ns = TIMED(yoke_stream_matmul(s, SIDE, SIDE, SIDE, a, SIDE, a, SIDE, c, SIDE));
+    for (size_t i = 0; i < 5; i++) {
+        double right = 0;
+        for (size_t k = 0; k < SIDE; k++)
+            right += (double)x_of(i * SIDE + k) * (double)x_of(k * SIDE + i * 7);
+        CHECK(fabs(at(c, i * SIDE + i * 7) - right) < right * 1e-4);
+    }
+    yoke_device_free(dev, a);
+    yoke_device_free(dev, c);
     return ns;
 }
 
@@ -293,9 +310,28 @@ static double run_down(void)
     return ns;
 }
 
+/* Nothing is worked on: what the link can do when both directions are used. */
+static double run_both(void)
+{
+    make_host();
+    yoke_stream *other = yoke_stream_open(dev);
+    CHECK(other && yoke_stream_wait(s) == 0);
+    int64_t start = yoke_now();
+    for (int r = 0; r < reps; r++) {
+        CHECK(yoke_stream_copy(s, x, hx, hn * sizeof *x) == 0 && yoke_stream_copy(s, y, hy, hn * sizeof *y) == 0);
+        CHECK(yoke_stream_copy(other, hz, z, hn * sizeof *z) == 0);
+        CHECK(yoke_stream_wait(s) == 0 && yoke_stream_wait(other) == 0);
+    }
+    double ns = (double)(yoke_now() - start) / reps;
+    CHECK(yoke_stream_close(other) == 0);
+    CHECK(yoke_stream_fill(s, y, &(float){0.5f}, 4, n) == 0);
+    CHECK(yoke_enqueue(s, ramp, n, x, keys) == 0 && yoke_stream_wait(s) == 0);
+    return ns;
+}
+
 static double launch_over(const float *from, const float *other, float *to)
 {
-    yoke_future *first = yoke_launch(ex, triad, hn / 16, 2, from, other, to); /* wakes the device up */
+    yoke_future *first = yoke_launch(ex, triad, hn, 2, from, other, to); /* wakes the device up, and has its memory */
     CHECK(yoke_wait(first) == 0);
     yoke_release(first);
     for (size_t i = 0; i < hn; i++)
@@ -348,8 +384,9 @@ int main(int argc, char **argv)
         double (*run)(void);
     } words[] = {{"copy", run_copy}, {"axpy", run_axpy}, {"triad", run_triad}, {"exp", run_exp}, {"sum", run_sum},
                  {"scan", run_scan}, {"sort", run_sort}, {"launch", run_launch}, {"raw", run_raw}, {"up", run_up},
-                 {"down", run_down}, {"over", run_over}, {"pageable", run_pageable}, {"first", run_first},
-                 {"steps", run_steps}, {"replays", run_replays}, {"jobs", run_jobs},
+                 {"down", run_down}, {"both", run_both}, {"matmul", run_matmul}, {"over", run_over},
+                 {"pageable", run_pageable}, {"first", run_first}, {"steps", run_steps}, {"replays", run_replays},
+                 {"jobs", run_jobs},
                  {"stepsput", run_steps_put}, {"replaysput", run_replays_put}};
     char line[64];
     dev = yoke_device_open(argc > 1 ? argv[1] : NULL);

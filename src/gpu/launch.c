@@ -15,9 +15,9 @@ enum {
     PIECE_ROUND = 1024
 };
 /* Of all arrays of a piece together; at least this, some 150 us of a link of 55 GB/s, far above what a launch and its copies
- * cost, and in a long call more, since each piece costs some 5 us of pauses between copies. */
+ * cost, and in a long call more, since each piece costs some 5 us of pauses between copies; the first and last are shorter. */
 size_t yk_piece_bytes = 8 << 20;
-enum { PIECES = 16, LONGER = 8 };
+enum { PIECES = 16, LONGER = 8, SHORTER = 4 };
 bool yk_stage_always;
 
 /* ---- The task of a kernel ---- */
@@ -400,19 +400,42 @@ static int run_piece(const launch *l, lane *a, long lo, long hi)
     return err;
 }
 
-/* How many elements make a piece: n when the call must not be cut. */
-static long piece_of(const launch *l)
+/* How many elements make a piece. */
+typedef struct pieces {
+    long most, least; /* most is n when the call must not be cut */
+} pieces;
+
+static long elements_in(size_t room, size_t bytes)
+{
+    return YK_MAX((long)(room / bytes / PIECE_ROUND * PIECE_ROUND), (long)PIECE_ROUND);
+}
+
+static pieces pieces_of(const launch *l)
 {
     size_t bytes = 0;
     for (unsigned i = 0; i < l->k->nparams; i++)
         if (l->host[i]) {
             if (!l->uses.element[i])
-                return l->n;
+                return (pieces){l->n, l->n};
             bytes += l->k->params[i].size;
         }
-    size_t piece = YK_MIN(YK_MAX(bytes * (size_t)l->n / PIECES, yk_piece_bytes), LONGER * yk_piece_bytes);
-    long elements = bytes ? (long)(piece / bytes / PIECE_ROUND * PIECE_ROUND) : l->n;
-    return YK_MIN(YK_MAX(elements, (long)PIECE_ROUND), l->n);
+    size_t most = YK_MIN(YK_MAX(bytes * (size_t)l->n / PIECES, yk_piece_bytes), LONGER * yk_piece_bytes);
+    if (bytes == 0 || elements_in(most, bytes) >= l->n)
+        return (pieces){l->n, l->n};
+    return (pieces){elements_in(most, bytes), elements_in(yk_piece_bytes / SHORTER, bytes)};
+}
+
+/* The next piece when so many elements are left. Nothing comes down while the first goes up, and nothing goes up while the last
+ * comes down, so they are short: of the first each is twice as long as the one before, of the last each as long as all behind. */
+static long next_piece(const pieces *p, long left, unsigned turn)
+{
+    long size = p->least;
+    if (left <= YK_MIN(2 * p->least, p->most))
+        return left;
+    while (turn-- > 0 && size < p->most)
+        size *= 2;
+    size = YK_MIN(size, p->most);
+    return size <= left / 2 ? size : YK_MAX(left / 2 / PIECE_ROUND * PIECE_ROUND, p->least);
 }
 
 /* The rest is not wanted: then the job must not end as if all had been done. */
@@ -423,26 +446,29 @@ static bool is_cut(void)
 }
 
 /* e: the first error, before those that closing the lanes may bring. began: whether arrays may have been written. */
-static int run_pieces(const launch *l, yoke_device *dev, long piece, bool *began, yk_error *e)
+static int run_pieces(const launch *l, yoke_device *dev, const pieces *p, bool *began, yk_error *e)
 {
     lane lanes[LANES] = {{0}};
-    int used = (int)YK_MIN((l->n + piece - 1) / piece, (long)LANES), err = 0;
-    for (int i = 0; i < used && err == 0; i++)
-        err = lane_open(&lanes[i], l, dev, (size_t)piece);
+    unsigned used = (unsigned)YK_MIN((l->n + p->most - 1) / p->most, (long)LANES);
+    int err = 0;
+    for (unsigned i = 0; i < used && err == 0; i++)
+        err = lane_open(&lanes[i], l, dev, (size_t)p->most);
     *began = err == 0;
-    for (long lo = 0, turn = 0; lo < l->n && err == 0 && !is_cut(); lo += piece, turn++) {
-        err = run_piece(l, &lanes[turn % used], lo, YK_MIN(lo + piece, l->n));
+    long lo = 0, size;
+    for (unsigned turn = 0; lo < l->n && err == 0 && !is_cut(); lo += size, turn++) {
+        size = next_piece(p, l->n - lo, turn);
+        err = run_piece(l, &lanes[turn % used], lo, lo + size);
         yoke_progress((double)lo, (double)l->n);
     }
     if (err < 0)
         yk_device_last_error(dev, e);
-    for (int i = 0; i < used; i++) {
+    for (unsigned i = 0; i < used; i++) {
         int late = finish_piece(l, &lanes[i]);
         if (err == 0 && late < 0)
             yk_device_last_error(dev, e);
         err = err < 0 ? err : late;
     }
-    for (int i = 0; i < used; i++)
+    for (unsigned i = 0; i < used; i++)
         lane_close(&lanes[i], l);
     return err;
 }
@@ -465,10 +491,10 @@ static size_t host_bytes(const launch *l)
 static int run_on_device(launch *l, yoke_device *dev, bool *began, yk_error *e)
 {
     yk_analyse_kernel(l->k, &l->uses);
-    long piece = piece_of(l);
-    if (piece == l->n && host_bytes(l) > LONGER * yk_piece_bytes)
+    const pieces p = pieces_of(l);
+    if (p.most == l->n && host_bytes(l) > LONGER * yk_piece_bytes)
         memset(l->staged, 0, sizeof l->staged); /* not worth as much pinned memory as a whole array has */
-    return run_pieces(l, dev, piece, began, e);
+    return run_pieces(l, dev, &p, began, e);
 }
 
 static void tell(const launch *l, const yoke_device *dev, int err, const yk_error *e)

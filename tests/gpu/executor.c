@@ -125,6 +125,49 @@ TEST(arrays_go_through_in_pieces)
     check_nothing_left(f);
 }
 
+/* Where the pieces began; streams run at once, so that they are in no order. */
+static long begins[100];
+static atomic_int pieces;
+
+static void add_and_tell(const fake_launch *l)
+{
+    add_them(l);
+    begins[atomic_fetch_add(&pieces, 1) % 100] = *(long *)l->args[0];
+}
+
+static int compare_longs(const void *a, const void *b)
+{
+    return *(const long *)a < *(const long *)b ? -1 : *(const long *)a > *(const long *)b;
+}
+
+/* While the first goes up nothing comes down, and the other way round. */
+TEST(the_first_and_the_last_pieces_are_short)
+{
+    enum { LONG = 100000 };
+    fake_cuda *f = use_it();
+    f->kernel("kernel_add_to", add_and_tell, add_sizes);
+    yk_piece_bytes = 8192 * 2 * sizeof(int32_t);
+    int32_t *from = calloc(LONG, sizeof *from), *to = calloc(LONG, sizeof *to);
+    from[LONG - 1] = 7;
+    yoke_executor *ex = open_good("cuda");
+    check_good(end_of(yoke_launch(ex, add_to, LONG, 3, from, to)));
+    CHECK_INT(to[LONG - 1], 21);
+    CHECK(pieces > 10 && pieces < 99);
+    qsort(begins, (size_t)pieces, sizeof *begins, compare_longs);
+    begins[pieces] = LONG;
+    CHECK_INT(begins[0], 0);
+    CHECK_INT(begins[1], 2048);
+    CHECK_INT(begins[2], 2048 + 4096);
+    for (int i = 2; i + 4 < pieces; i++)
+        CHECK_INT(begins[i + 1] - begins[i], 8192);
+    CHECK(begins[pieces] - begins[pieces - 1] <= 4096);
+    CHECK(begins[pieces] - begins[pieces - 2] <= 8192);
+    yoke_close(ex);
+    check_nothing_left(f);
+    free(from);
+    free(to);
+}
+
 TEST(pinned_arrays_are_not_staged)
 {
     fake_cuda *f = use_it();

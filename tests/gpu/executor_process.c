@@ -13,7 +13,7 @@
 
 YOKE_KERNEL(add_to, ((val, int32_t, a), (in, int32_t, x), (inout, int32_t, y)), y[i] += a * x[i];)
 
-enum { N = 5000, PIECE = 2048, LAUNCHES = 3 }; /* of a job */
+enum { N = 4000, PIECE = 2048, LAUNCHES = 3 }; /* of a job */
 static fake_cuda *the_fake;
 
 /* ---- A kernel that goes wrong ---- */
