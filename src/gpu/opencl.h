@@ -172,6 +172,7 @@ enum {
     YK_CL_KERNEL_LOCAL = 0x11B2,
     YK_CL_KERNEL_PRIVATE = 0x11B4,
     YK_CL_EVENT_STATUS = 0x11D3,
+    YK_CL_RUNNING = 1, /* of YK_CL_EVENT_STATUS; less: it has ended */
     YK_CL_PROFILING_END = 0x1283,
 };
 static const uint64_t YK_CL_TYPE_ALL = 0xFFFFFFFF;
@@ -201,10 +202,10 @@ typedef struct yk_cl_device {
     bool host_memory;      /* what it works in is memory of the host: a CPU */
     bool svm;              /* any address of the host may be given to a kernel */
     bool starts_by_itself; /* work begins without clFlush() */
+    bool careful;          /* opencl_enqueue.c */
     bool exact_division;
     bool keeps_programs;      /* the driver keeps what it has built */
     char builder[400];        /* changes when device, platform or driver do */
-    _Atomic unsigned streams; /* so many were opened */
     yk_mutex lock;
     struct yk_cl_pinned *pinned;
 } yk_cl_device;
@@ -215,6 +216,7 @@ typedef struct yk_cl_device {
 typedef struct yk_cl_stream {
     void *queue;
     yk_cl_device *dev;
+    struct yk_cl_stream *next; /* opencl_enqueue.c */
     unsigned number;       /* which of a kernel's copies is used */
     _Atomic uint64_t sent; /* things put in it; written by its user */
     yk_mutex lock;         /* of what follows */
@@ -250,6 +252,21 @@ static inline void yk_cl_sent(yk_cl_stream *q)
         yk_cl.Flush(q->queue);
 }
 
+/* ---- Kernels into queues (opencl_enqueue.c) ---- */
+
+/* What is known of a kernel's launches where PoCL must be helped; NULL elsewhere. */
+typedef struct yk_cl_widths yk_cl_widths;
+
+void yk_cl_careful_add(yk_cl_stream *q);
+void yk_cl_careful_remove(yk_cl_stream *q);
+uint64_t yk_cl_program_hash(const char *text, const char *options);
+/* The same for each program of this hash. To be released; NULL without memory. */
+yk_cl_widths *yk_cl_widths_get(uint64_t program, const char *name);
+void yk_cl_widths_release(yk_cl_widths *w);
+/* 0 or OpenCL's code. */
+int32_t yk_cl_enqueue(yk_cl_stream *q, yk_cl_widths *w, void *kernel, uint32_t dims, const size_t global[3],
+                      const size_t group[3]);
+
 /* ---- Programs (opencl_build.c) ---- */
 
 int yk_cl_build_program(const yoke_device *d, const char *text, const char *options, const char *name, void **ret,
@@ -268,6 +285,7 @@ int yk_cl_launch(yoke_stream *s, const yk_function *f, const yk_shape *shape, co
  * To be released, after a failure too. */
 typedef struct yk_cl_fixed {
     void *kernel;
+    yk_cl_widths *widths; /* of the function's launches */
     uint32_t dims;
     size_t global[3], group[3];
 } yk_cl_fixed;

@@ -54,8 +54,7 @@ static int launch(yoke_stream *s, const step *t, yk_error *e)
     const yk_cl_fixed *l = &t->launch;
     if (!l->kernel)
         return 0;
-    int32_t code = yk_cl.EnqueueNDRangeKernel(((yk_cl_stream *)s->native)->queue, l->kernel, l->dims, NULL, l->global, l->group,
-                                              0, NULL, NULL);
+    int32_t code = yk_cl_enqueue(s->native, l->widths, l->kernel, l->dims, l->global, l->group);
     return YK_LIKELY(code == 0) ? 0
                                 : yk_cl_fail(e, code, "EnqueueNDRangeKernel", "%s: kernel %s cannot be launched",
                                              s->dev->info.uri, t->command->launch.function->name);

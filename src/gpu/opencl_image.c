@@ -21,6 +21,7 @@ typedef struct function {
     void *program;
     unsigned parameters;
     size_t group_most;
+    yk_cl_widths *widths;
     char name[];
 } function;
 
@@ -28,6 +29,7 @@ typedef struct function {
 struct yk_image {
     yk_cl_device *dev;
     void *program;
+    uint64_t hash;
     char uri[32];
     yk_mutex lock;
     function *functions;
@@ -48,6 +50,7 @@ int yk_cl_build(yoke_device *d, const char *text, const char *options, const cha
         free(image);
         return err;
     }
+    image->hash = yk_cl_program_hash(text, options ? options : "");
     *ret = image;
     return 0;
 }
@@ -57,6 +60,7 @@ static void free_function(function *f)
     for (int i = 0; i < COPIES; i++)
         if (f->copies[i].kernel)
             yk_cl.ReleaseKernel(f->copies[i].kernel);
+    yk_cl_widths_release(f->widths);
     free(f);
 }
 
@@ -150,8 +154,10 @@ int yk_cl_function(yk_image *image, const char *name, yk_function *ret, yk_error
         return yk_errorf(e, -ENOMEM, "%s: no memory for kernel %s", image->uri, name);
     memcpy(f->name, name, len);
     int err = make_function(image, name, f, e);
+    if (err == 0 && image->dev->careful && !(f->widths = yk_cl_widths_get(image->hash, name)))
+        err = yk_errorf(e, -ENOMEM, "%s: no memory for kernel %s", image->uri, name);
     if (err < 0) {
-        free(f);
+        free_function(f);
         return err;
     }
     yk_mutex_lock(&image->lock);
@@ -314,6 +320,7 @@ int yk_cl_fix(const yoke_device *d, const yk_function *f, const yk_shape *shape,
     err = make_kernel(d, f->native, &ret->kernel, e);
     if (err == 0)
         err = set_arguments(d, f, ret->kernel, shape->local, args, count, plain, e);
+    ret->widths = ((function *)f->native)->widths;
     ret->dims = dims_of(ret->global);
     return err;
 }
@@ -336,9 +343,8 @@ int yk_cl_launch(yoke_stream *s, const yk_function *f, const yk_shape *shape, co
     if (err == 0)
         err = set_arguments(s->dev, f, c->kernel, shape->local, args, count, plain, e);
     int32_t code = 0;
-    if (err == 0) {
-        code = yk_cl.EnqueueNDRangeKernel(q->queue, c->kernel, dims_of(global), NULL, global, group, 0, NULL, NULL);
-    }
+    if (err == 0)
+        code = yk_cl_enqueue(q, k->widths, c->kernel, dims_of(global), global, group);
     yk_mutex_unlock(&c->lock);
     if (err < 0)
         return err;

@@ -16,13 +16,15 @@ int yk_cl_stream_open(yoke_stream *s, yk_error *e)
     if (!q)
         return yk_errorf(e, -ENOMEM, "%s: no memory for a stream", s->dev->info.uri);
     q->dev = c;
-    q->number = atomic_fetch_add_explicit(&c->streams, 1, memory_order_relaxed);
+    static _Atomic unsigned streams; /* of all devices */
+    q->number = atomic_fetch_add_explicit(&streams, 1, memory_order_relaxed);
     q->queue = yk_cl.CreateCommandQueue(c->context, c->id, YK_CL_QUEUE_PROFILING, &code);
     if (!q->queue || code != 0) {
         free(q);
         return yk_cl_fail(e, code, "CreateCommandQueue", "%s: no stream can be opened", s->dev->info.uri);
     }
     s->native = q;
+    yk_cl_careful_add(q);
     return 0;
 }
 
@@ -42,6 +44,7 @@ static void forget_marker(yk_cl_stream *q)
 void yk_cl_stream_close(yoke_stream *s)
 {
     yk_cl_stream *q = s->native;
+    yk_cl_careful_remove(q);
     yk_cl.Finish(q->queue); /* it has been waited for, but who waited may have been told of an error instead */
     forget_marker(q);
     yk_cl.ReleaseCommandQueue(q->queue);

@@ -1,12 +1,14 @@
 /* crowd.c - many threads at one device and at many: the first to open a driver, the first to launch a kernel, memory that
  * goes round between streams, errors that come at once. On every device of this machine and on the CUDA driver that is
  * none. */
+#include "child.h"
 #include "cuda_run.h"
 #include "gpu/kernel.h"
 #include "kernel_try.h"
 #include <errno.h>
 #include <yoke.h>
 #include <yoke/kernel.h>
+#include <yoke/program.h>
 
 YOKE_KERNEL(stamp, ((val, int32_t, mark), (inout, int32_t, x)), x[i] = x[i] * 2 + mark;)
 YOKE_KERNEL(stamp_too, ((val, int32_t, mark), (inout, int32_t, x)), x[i] = x[i] * 3 + mark;)
@@ -135,6 +137,59 @@ static void launch_first(member *m)
 TEST(all_are_the_first_to_launch)
 {
     for_every_device(launch_first, 5);
+}
+
+/* ---- One kernel, wider and wider ---- */
+
+enum { MOST_GROUPS = 200 };
+YOKE_PROGRAM(mark_groups, 1, ((out, int32_t, x, groups)),
+    YOKE_ITEMS(l) {
+        uint32_t slow = (uint32_t)l;
+        for (uint32_t k = 0; k < 3000; k++)
+            slow = slow * 1664525 + k;
+        x[group] = (int32_t)group * 3 + (slow == 77);
+    }
+)
+
+/* PoCL before 7.0 ends the program when it is not helped (opencl_enqueue.c). */
+static void launch_wider(member *m)
+{
+    int32_t got[MOST_GROUPS];
+    yoke_stream *s = yoke_stream_open(m->dev);
+    CHECK(s);
+    for (int groups = 1 + m->number; groups <= MOST_GROUPS; groups += 1 + m->number) {
+        int32_t *x = up(s, NULL, sizeof got);
+        for (int r = 0; r < 4; r++)
+            DONE(s, yoke_enqueue_program(s, mark_groups, (size_t)(r % 2 ? groups : 1 + groups / 2), x));
+        DONE(s, yoke_stream_copy(s, got, x, (size_t)groups * sizeof *got));
+        DONE(s, yoke_stream_wait(s));
+        for (int32_t i = 0; i < groups; i++)
+            CHECK_INT(got[i], 3 * i);
+        yoke_device_free(m->dev, x);
+    }
+    CHECK_INT(yoke_stream_close(s), 0);
+}
+
+static void widen(void)
+{
+    yoke_device *dev = yoke_device_open("opencl");
+    if (yoke_device_status(dev) == 0)
+        crowd(launch_wider, dev, NULL);
+    else
+        fprintf(stderr, "%s", yoke_device_error(dev));
+    yoke_device_close(dev);
+}
+
+/* PoCL is new in each child. */
+TEST_LIMIT(one_kernel_wider_and_wider, 300)
+{
+    for (int r = 0; r < 8; r++) {
+        child_end end = in_child(widen);
+        if (strstr(end.text, "OpenCL: "))
+            SKIP("%s", end.text);
+        CHECK_STR(end.text, "");
+        CHECK_INT(end.status, 0);
+    }
 }
 
 /* ---- Devices that come and go ---- */
