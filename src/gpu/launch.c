@@ -449,7 +449,7 @@ static bool is_cut(void)
 static int run_pieces(const launch *l, yoke_device *dev, const pieces *p, bool *began, yk_error *e)
 {
     lane lanes[LANES] = {{0}};
-    unsigned used = (unsigned)YK_MIN((l->n + p->most - 1) / p->most, (long)LANES);
+    const unsigned used = p->most < l->n ? LANES : 1;
     int err = 0;
     for (unsigned i = 0; i < used && err == 0; i++)
         err = lane_open(&lanes[i], l, dev, (size_t)p->most);
