@@ -16,7 +16,8 @@
  *
  * The body is one iteration. It is compiled into a plain loop over a chunk of iterations, which the compiler can unroll and
  * vectorise as any other; parameters are evaluated once. How many iterations make a chunk is found while the loop runs: as many
- * as take a few microseconds. A worker gives half of what it has left away when another one asks; nobody waits spinning.
+ * as take a few microseconds. GCC vectorises bodies at -O2 already; with YOKE_LOOPS_AS_THEY_ARE defined before the first
+ * include it does as its options say. A worker gives half of what it has left away when another one asks; nobody waits spinning.
  *
  * Array views are parameters as others: (yoke_inout_f64, v), yoke_at(v, i) in the body, yoke_elements(v) for n (yoke/task.h).
  *
@@ -57,7 +58,7 @@ YOKE_API void yk_reduce(struct yoke_executor *ex, size_t n, const yk_reduction *
 
 /* How a loop over a chunk is compiled: vectorised where that pays, at -O2 too, where GCC by itself leaves it; and on a line of
  * the cache of its own, or short bodies take twice their time in one program and not in another. */
-#if defined __OPTIMIZE__ && !defined __OPTIMIZE_SIZE__ && !defined __clang__
+#if defined __OPTIMIZE__ && !defined __OPTIMIZE_SIZE__ && !defined __clang__ && !defined YOKE_LOOPS_AS_THEY_ARE
 #define YK_LOOP_CODE __attribute__((aligned(64), unused, optimize("tree-vectorize", "vect-cost-model=dynamic")))
 #else
 #define YK_LOOP_CODE __attribute__((aligned(64), unused))

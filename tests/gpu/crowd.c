@@ -192,6 +192,49 @@ TEST_LIMIT(one_kernel_wider_and_wider, 300)
     }
 }
 
+/* Who launches a kernel, wider or not, does not wait for what streams have to do, and nobody else is held up. */
+YOKE_PROGRAM(wait_for_host, 1, ((inout, int32_t, x, groups)),
+    YOKE_ITEMS(l) { while (*(volatile YOKE_GLOBAL int32_t *)x == l) ; }
+)
+
+static void launch_behind_a_gate(void)
+{
+    yoke_device *dev = yoke_device_open("opencl");
+    if (yoke_device_status(dev) < 0 || !strstr(yoke_device_about(dev)->platform, "Portable Computing Language")) {
+        fprintf(stderr, "OpenCL: no PoCL, whose memory is the host's");
+        _exit(0);
+    }
+    yoke_stream *s = yoke_stream_open(dev), *other = yoke_stream_open(dev);
+    int32_t *gate = yoke_device_alloc(dev, sizeof *gate), *x = up(s, NULL, MOST_GROUPS * sizeof *x), got[MOST_GROUPS];
+    DONE(s, yoke_stream_fill(s, gate, &(int32_t){0}, 4, 1));
+    DONE(s, yoke_enqueue_program(s, mark_groups, 1, x));
+    DONE(s, yoke_stream_wait(s));
+    DONE(s, yoke_enqueue_program(s, wait_for_host, 1, gate));
+    DONE(s, yoke_enqueue_program(s, mark_groups, 2, x));
+    DONE(other, yoke_enqueue_program(other, mark_groups, 3, x));
+    DONE(s, yoke_enqueue_program(s, mark_groups, MOST_GROUPS, x));
+    yoke_stream *third = yoke_stream_open(dev);
+    CHECK_INT(yoke_stream_close(third), 0);
+    __atomic_store_n(gate, 1, __ATOMIC_SEQ_CST);
+    DONE(other, yoke_stream_wait(other));
+    DONE(s, yoke_stream_copy(s, got, x, sizeof got));
+    DONE(s, yoke_stream_wait(s));
+    for (int32_t i = 0; i < MOST_GROUPS; i++)
+        CHECK_INT(got[i], 3 * i);
+    CHECK_INT(yoke_stream_close(other), 0);
+    CHECK_INT(yoke_stream_close(s), 0);
+    CHECK_INT(yoke_device_close(dev), 0);
+}
+
+TEST_LIMIT(a_wider_launch_does_not_wait, 60)
+{
+    child_end end = in_child(launch_behind_a_gate);
+    if (strstr(end.text, "OpenCL: "))
+        SKIP("%s", end.text);
+    CHECK_STR(end.text, "");
+    CHECK_INT(end.status, 0);
+}
+
 /* ---- Devices that come and go ---- */
 
 static void open_and_close(member *m)
