@@ -1,12 +1,10 @@
-/* omp.c LOG2N - the same as yoke.c in C with OpenMP, on the CPU, in gcc's plain form: loops of one line, sum, scan, and a radix
- * sort from the lowest digit up, a part of the keys for each thread. Its memory asks for large pages, as a device's does. */
+/* omp.c - the same as yoke.c in C with OpenMP, on the CPU, in gcc's plain form: loops of one line, sum, scan, and a radix sort
+ * from the lowest digit up, a part of the keys for each thread. */
+#include "omp_words.h"
 #include <math.h>
 #include <omp.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
 static size_t n;
@@ -125,62 +123,31 @@ static int is_wrong(void (*run)(void), unsigned times)
            || (run == triad && z[1001] != 2 * one + 0.5f) || (run == exponential && fabsf(z[1001] - expf(one)) > 1e-6f);
 }
 
-static void *memory(void)
+void omp_use(const omp_data *d)
 {
-    const size_t page = (size_t)2 << 20, size = (n * 4 + page - 1) / page * page;
-    void *p = aligned_alloc(page, size);
-    if (!p)
-        exit(1);
-    madvise(p, size, MADV_HUGEPAGE);
-    return p;
+    n = d->n;
+    x = d->x;
+    y = d->y;
+    z = d->z;
+    keys = d->keys;
+    from = d->from;
+    to = d->to;
 }
 
-static void make_data(void)
-{
-    x = memory();
-    y = memory();
-    z = memory();
-    keys = memory();
-    from = memory();
-    to = memory();
-#pragma omp parallel for
-    for (size_t i = 0; i < n; i++) {
-        x[i] = (float)(i % 1000) / 1000;
-        y[i] = 0.5f;
-        z[i] = 0;
-        uint32_t h = (uint32_t)i * 2654435761u;
-        h ^= h >> 15;
-        keys[i] = h * 2246822519u;
-        from[i] = to[i] = 0;
-    }
-}
-
-int main(int argc, char **argv)
+double omp_time(const char *word)
 {
     enum { REPS = 3 };
-    char line[64];
-    n = (size_t)1 << (argc > 1 ? strtoul(argv[1], NULL, 10) : 24);
-    make_data();
-    printf("OpenMP\n");
-    fflush(stdout);
-    while (fgets(line, sizeof line, stdin)) {
-        line[strcspn(line, "\n")] = 0;
-        void (*run)(void) = NULL;
-        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-            if (strcmp(words[i].name, line) == 0)
-                run = words[i].run;
-        if (!run)
-            return 1;
-        memset(z, 0, n * sizeof *z);
+    void (*run)(void) = NULL;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(words[i].name, word) == 0)
+            run = words[i].run;
+    if (!run)
+        return -1;
+    memset(z, 0, n * sizeof *z);
+    run();
+    double start = now();
+    for (int r = 0; r < REPS; r++)
         run();
-        double start = now();
-        for (int r = 0; r < REPS; r++)
-            run();
-        double ns = (now() - start) / REPS;
-        if (is_wrong(run, 1 + REPS))
-            return 1;
-        printf("%.1f\n", ns);
-        fflush(stdout);
-    }
-    return 0;
+    double ns = (now() - start) / REPS;
+    return is_wrong(run, 1 + REPS) ? -1 : ns;
 }

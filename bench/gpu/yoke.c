@@ -2,6 +2,7 @@
  * nanoseconds that it took. Every answer is checked; what is wrong ends the program with 1.
  *
  *   copy axpy triad exp sum scan sort     2^LOG2N elements in the device's memory
+ *   omp WORD                the same on the CPU by OpenMP, over the same memory (omp_words.h)
  *   matmul                  of two matrices of SIDE rows and columns
  *   launch raw              the host's cost of a launch with 4 arguments, by yoke_enqueue(), and by the driver's call alone
  *   steps replays           STEPS small launches in a row until they are done, of one: put one by one, or recorded and replayed
@@ -12,6 +13,7 @@
  *   pageable                the same from memory that is not pinned
  *   first                   the first kernel of this process, compiled or found in the cache */
 #include "gpu/kernel.h"
+#include "omp_words.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <yoke.h>
@@ -129,6 +131,15 @@ static double run_scan(void)
     for (size_t i = 0; i < n && i < 1 << 24; i += n / 7 + 1) /* beyond that halves are no float any more */
         CHECK(at(z, i) > (double)(i + 1) * 0.4999 && at(z, i) < (double)(i + 1) * 0.5001);
     return ns;
+}
+
+static double run_omp(const char *word)
+{
+    static uint32_t *to;
+    to = to ? to : yoke_device_alloc(dev, n * sizeof *to);
+    CHECK(to && !yoke_device_about(dev)->is_gpu);
+    omp_use(&(omp_data){n, x, y, z, keys, scratch, to});
+    return omp_time(word);
 }
 
 static double run_matmul(void)
@@ -407,6 +418,8 @@ int main(int argc, char **argv)
         }
         if (!x && strcmp(line, "first") != 0)
             make_data();
+        if (strncmp(line, "omp ", 4) == 0)
+            ns = run_omp(line + 4);
         for (size_t i = 0; i < sizeof words / sizeof *words; i++)
             if (strcmp(words[i].name, line) == 0)
                 ns = words[i].run();
