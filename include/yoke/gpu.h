@@ -187,7 +187,7 @@ YOKE_API int yoke_device_trim(yoke_device *dev);
 
 /* NULL when there is no memory or the device cannot be used. */
 YOKE_API yoke_stream *yoke_stream_open(yoke_device *dev);
-/* Waits for what is in it. NULL is allowed. Returns what yoke_stream_wait() would. */
+/* Waits for what is in it. Returns what yoke_stream_wait() would: -EINVAL for NULL, which is nothing to close. */
 YOKE_API int yoke_stream_close(yoke_stream *s);
 YOKE_API yoke_device *yoke_stream_device(yoke_stream *s);
 /* Until all that is in it has been done. 0, or the first error since the last wait: of a call that was refused, or one that

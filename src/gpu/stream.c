@@ -66,7 +66,7 @@ static void unlink_stream(yoke_stream *s)
 int yoke_stream_close(yoke_stream *s)
 {
     if (!s)
-        return 0;
+        return -EINVAL;
     if (s->dev->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))
         return -ECHILD; /* the parent's */
     yk_record_drop(s);

@@ -359,7 +359,7 @@ TEST(nothing_that_is_null_crashes)
     yoke_stream_event *v = yoke_stream_event_open(dev), *no_event = NULL;
     CHECK_INT(yoke_stream_wait(NULL), -EINVAL);
     CHECK_INT(yoke_stream_try(NULL), -EINVAL);
-    CHECK_INT(yoke_stream_close(NULL), 0);
+    CHECK_INT(yoke_stream_close(NULL), -EINVAL);
     CHECK(yoke_stream_device(NULL) == NULL);
     CHECK_INT(yoke_stream_copy(NULL, host, host + 4, 4), -EINVAL);
     CHECK_INT(yoke_stream_fill(NULL, host, "a", 1, 4), -EINVAL);
