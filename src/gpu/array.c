@@ -474,6 +474,10 @@ static int item(const yoke_array *a, unsigned type, void *ret)
     uint64_t raw = 0;
     if (!a || yk_array_is_number(a))
         return -EINVAL;
+    if (!ret) {
+        yk_array_fail(a->stream, EINVAL, "item: the address is NULL");
+        return -EINVAL;
+    }
     if (yoke_array_elements(a) != 1) {
         yk_array_fail(a->stream, EINVAL, "item: %s has %zu elements, not one", yk_shape_of(a).text, yoke_array_elements(a));
         return -EINVAL;
