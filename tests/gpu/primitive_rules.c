@@ -374,6 +374,29 @@ TEST(numbers_of_elements_below_0)
     on_every_device(negative_counts);
 }
 
+/* A recording refuses what a call would, and at once. */
+static void short_in_a_recording(try *t)
+{
+    float *x = on_device(t, NULL, 500, 0), *gone = on_device(t, NULL, 500, 0);
+    yoke_graph *g = NULL;
+    give_back(t, gone, 0);
+    CHECK_INT(yoke_stream_record(t->s), 0);
+    CHECK_INT(yoke_stream_sort(t->s, 1000, x), -EINVAL);
+    CHECK_HAS(yoke_device_error(t->dev), "sort: keys has 512 bytes");
+    CHECK_INT(yoke_stream_scan(t->s, 10, x, gone), -EFAULT);
+    CHECK_HAS(yoke_device_error(t->dev), "that has been freed");
+    CHECK_INT(yoke_stream_record_end(t->s, &g), -EINVAL);
+    CHECK_HAS(yoke_device_error(t->dev), "sort: keys has 512 bytes");
+    CHECK(g == NULL);
+    CHECK_INT(yoke_stream_wait(t->s), 0);
+    give_back(t, x, 0);
+}
+
+TEST(arrays_that_are_too_short_for_a_recording)
+{
+    on_every_device(short_in_a_recording);
+}
+
 /* Of the host's own memory it is only known that none has so much. */
 TEST(more_than_any_memory_has)
 {
