@@ -262,7 +262,7 @@ typedef struct yoke_random {
  * negative. */
 YOKE_API yoke_array *yoke_array_uniform(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, double low,
                                         double high);
-/* f32 or f64, normally distributed. On devices with f64 (-ENOTSUP elsewhere). */
+/* f32 or f64, normally distributed; deviation 0 or more. On devices with f64 (-ENOTSUP elsewhere). */
 YOKE_API yoke_array *yoke_array_normal(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, double mean,
                                        double deviation);
 /* Integers from low to high, both included; of 64 bits each, so the least and the most likely differ by a part of at most
@@ -272,7 +272,7 @@ YOKE_API yoke_array *yoke_array_integers(yoke_stream *s, yoke_random *random, un
 
 /* ---- Element by element ---- */
 /* Operands are broadcast as NumPy does: shapes are aligned at the end, and a length of 1 is repeated. At least one is no
- * number. */
+ * number: of numbers alone NULL comes, and there is no device that could say why. */
 
 /* Sums, differences, products; add and mul of bools are or and and; of bools there is no sub. */
 YOKE_API yoke_array *yoke_array_add(const yoke_array *a, const yoke_array *b);

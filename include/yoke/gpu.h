@@ -32,7 +32,8 @@
  * Addresses. Memory of a device is named by ordinary typed pointers, on every kind of device: x + 10 is its eleventh element,
  * and every call finds out by itself whether an address is of the device or of the host. Memory of a CUDA or OpenCL device
  * must not be touched by the host (it faults); memory of the CPU is ordinary memory. Memory belongs to the yoke_device it
- * came from: a device that is opened twice is two, as far as memory goes.
+ * came from: a device that is opened twice is two, as far as memory goes; but memory of one device of the CPU is memory of the
+ * host for all others. Memory that was freed is refused until somebody has it again.
  *
  * Streams. What is put in a stream is done in order, and the call returns at once; two streams are independent but for
  * yoke_stream_after(). On the CPU a call returns when the work is done. Host memory given to a copy must stay until the
@@ -186,7 +187,7 @@ YOKE_API int yoke_device_trim(yoke_device *dev);
 
 /* NULL when there is no memory or the device cannot be used. */
 YOKE_API yoke_stream *yoke_stream_open(yoke_device *dev);
-/* Waits for what is in it. NULL is allowed. Returns what yoke_stream_wait() would. */
+/* Waits for what is in it. Returns what yoke_stream_wait() would: -EINVAL for NULL, which is nothing to close. */
 YOKE_API int yoke_stream_close(yoke_stream *s);
 YOKE_API yoke_device *yoke_stream_device(yoke_stream *s);
 /* Until all that is in it has been done. 0, or the first error since the last wait: of a call that was refused, or one that
@@ -195,7 +196,8 @@ YOKE_API int yoke_stream_wait(yoke_stream *s);
 /* The same without waiting; -EAGAIN when not all has been done. */
 YOKE_API int yoke_stream_try(yoke_stream *s);
 
-/* dst and src: of this device, or of the host. They must not overlap. */
+/* dst and src: of this device, or of the host. They must not overlap. -EINVAL: one is NULL, another device's, or shorter than
+ * that as far as is known; -EFAULT: it was freed, and is not in use again. */
 YOKE_API int yoke_stream_copy(yoke_stream *s, void *dst, const void *src, size_t size);
 /* count elements of size 1, 2, 4, 8 or 16 from *value, which is read at once. dst is a multiple of the size: CUDA devices
  * refuse others with -EINVAL. */

@@ -40,8 +40,10 @@
  *
  * Errors: a text that does not compile is -EINVAL at the first call, with the compiler's first message, which
  * names your file and the line on which the body begins (its lines are one for the compiler), in
- * yoke_device_error(). -EFAULT: an array is memory of the host, or of another device. -EINVAL: an array of yoke's memory
- * ends before its last element (blocks are somewhat longer than was asked for, so what is little too short is not seen).
+ * yoke_device_error(). -EFAULT: an array is memory of the host, or of another device (on the CPU, memory of any device
+ * of the CPU will do), or was freed and is not in use again. -EINVAL: an array is NULL and has elements, n is negative, or
+ * an array of yoke's memory ends before its last element (blocks are somewhat longer than was asked for, so what is little
+ * too short is not seen). -E2BIG: more elements than there can be.
  * Kernels may be used from any thread, each stream from one at a time.
  */
 #ifndef YOKE_KERNEL_H
@@ -369,7 +371,8 @@ static YK_MAYBE const char yk_kernel_unit = 0;
 
 /* yoke_launch(executor, name, n, arguments...): the kernel as a job, a yoke_future * of no value; NULL when there
  * is no memory, which yoke_wait() and its kin tell. Arrays are memory of the host, which must stay until the job
- * has ended, or of the executor's device; with memory of any other the job fails with -EFAULT. On an executor with a
+ * has ended, or of the executor's device; with memory of any other the job fails with -EFAULT, and where one is NULL
+ * or n is negative with -EINVAL. On an executor with a
  * device (yoke/gpu.h) host memory goes up, is worked on and comes down in pieces that overlap, provided that the body
  * uses each such array as x[i] alone; elsewhere the workers of the executor do it.
  *

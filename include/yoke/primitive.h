@@ -21,9 +21,12 @@
  * around. The minimum and maximum of floats leave out NaNs.
  *
  * Each call returns 0 or a negative code, and yoke_device_error() has the text: -EINVAL an address is NULL
- * and n is not 0, or a number is out of its range; -EFAULT an address is not of this device; -E2BIG too many
- * elements; -ENOMEM no temporary memory, with everything as it was; -ECANCELED on the CPU in a job that is to end, what is
- * written means nothing; and what kernels may meet (yoke/gpu.h).
+ * and n is not 0, a number is negative or out of its range, or an array of yoke's memory is too short, as far as the
+ * call tells how long it is (blocks are somewhat longer than was asked for; what select and unique write, and the x of
+ * spmv, are looked at no further than their first element); -EFAULT an address is not of this device (on the CPU, of
+ * any device of the CPU), or was freed and is not in use again; -E2BIG too many elements; -ENOMEM no temporary memory,
+ * with everything as it was; -ECANCELED on the CPU in a job that is to end, what is written means nothing; and what
+ * kernels may meet (yoke/gpu.h).
  * Arrays must not overlap unless said otherwise. Thread: the one that uses the stream. The first call of a
  * kind on a device compiles it, which takes a moment; the result is kept on disk.
  *

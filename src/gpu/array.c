@@ -249,8 +249,8 @@ int yk_array_enter(const yoke_array *a, yoke_stream *s)
     if (yk_array_is_number(a) || a->stream == s)
         return 0;
     if (a->stream->dev != s->dev) {
-        yk_array_fail(s, EXDEV, "%s is on %s, not on %s: yoke_array_to() copies it there", yk_shape_of(a).text,
-                      a->stream->dev->info.uri, s->dev->info.uri);
+        yk_array_fail(s, EXDEV, "%s is on %s, not on %s%s: yoke_array_to() copies it there", yk_shape_of(a).text,
+                      a->stream->dev->info.uri, s->dev->info.uri, yk_as_opened(a->stream->dev, s->dev));
         return -EXDEV;
     }
     if (s->recording || a->stream->recording) {
@@ -382,8 +382,10 @@ static bool memory_ok(yoke_stream *s, const yoke_array *a)
     if (!a->data && yoke_array_elements(a) > 0)
         yk_array_fail(s, EINVAL, "over: the address is NULL");
     else if (!here)
-        yk_array_fail(s, EINVAL, "over: %p is memory of %s, not of %s", a->data, span ? span->dev->info.uri : "the host",
-                      s->dev->info.uri);
+        yk_array_fail(s, EINVAL, "over: %p is memory of %s, not of %s%s", a->data, span ? span->dev->info.uri : "the host",
+                      s->dev->info.uri, span ? yk_as_opened(span->dev, s->dev) : "");
+    else if (span && atomic_load_explicit(&span->is_free, memory_order_relaxed))
+        yk_array_fail(s, EFAULT, "over: %p is memory of %s that has been freed", a->data, span->dev->info.uri);
     else if ((uintptr_t)a->data % yoke_array_type_size(a->type))
         yk_array_fail(s, EINVAL, "over: %p is not aligned for %s", a->data, yoke_array_type_name(a->type));
     else if (!yk_array_extent(a, &low, &high))
@@ -472,6 +474,10 @@ static int item(const yoke_array *a, unsigned type, void *ret)
     uint64_t raw = 0;
     if (!a || yk_array_is_number(a))
         return -EINVAL;
+    if (!ret) {
+        yk_array_fail(a->stream, EINVAL, "item: the address is NULL");
+        return -EINVAL;
+    }
     if (yoke_array_elements(a) != 1) {
         yk_array_fail(a->stream, EINVAL, "item: %s has %zu elements, not one", yk_shape_of(a).text, yoke_array_elements(a));
         return -EINVAL;

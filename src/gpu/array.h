@@ -142,8 +142,8 @@ yk_map_loop *yk_op_loop(const yk_op *op, unsigned type);
 const char *yk_op_text(const yk_op *op, unsigned type);
 extern yk_map_loop *const yk_loops_float[][YK_TYPES], *const yk_loops_whole[][YK_TYPES];
 
-/* a broadcast to a shape; NULL: it does not fit. (array_view.c) */
-yoke_array *yk_array_broadcast(const yoke_array *a, size_t ndim, const size_t *shape);
+/* a broadcast to a shape; NULL: it does not fit, with an error of the call `what`. (array_view.c) */
+yoke_array *yk_array_broadcast(const yoke_array *a, size_t ndim, const size_t *shape, const char *what);
 /* The result of op on operands, of which some may be numbers; NULL operands give NULL. */
 yoke_array *yk_map(const yk_op *op, const yoke_array *const *in);
 /* out = op(in), all of them arrays or numbers; types: that in which is computed. out's shape is that of all. */

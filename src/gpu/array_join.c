@@ -43,7 +43,7 @@ yoke_array *yoke_array_concatenate(const yoke_array *const *arrays, size_t n, pt
     size_t shape[YOKE_DIMS];
     unsigned type;
     for (size_t k = 0; k < n; k++)
-        if (!yk_array_usable(arrays[k]))
+        if (!arrays || !yk_array_usable(arrays[k]))
             return NULL;
     int d = n > 0 ? yk_array_axis(arrays[0], "concatenate", axis) : -1;
     if (d < 0 || !meet_along(arrays, n, d, shape, &type))
@@ -64,7 +64,7 @@ yoke_array *yoke_array_stack(const yoke_array *const *arrays, size_t n, ptrdiff_
 {
     yoke_array_scope scope;
     yoke_array *wide[64];
-    if (n == 0 || !yk_array_usable(arrays[0]))
+    if (n == 0 || !arrays || !yk_array_usable(arrays[0]))
         return NULL;
     if (n > YK_COUNT_OF(wide))
         return yk_array_fail(arrays[0]->stream, EINVAL, "stack: %zu arrays, at most %zu", n, YK_COUNT_OF(wide));

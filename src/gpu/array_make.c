@@ -186,7 +186,7 @@ static int assign(yoke_array *dst, const yoke_array *src)
     int err = yk_array_before_write(dst, "assign");
     if (err < 0 || yk_array_is_number(src))
         return err < 0 ? err : yk_map_into(dst, &op, dst->type, &src);
-    yoke_array *wide = yk_array_broadcast(src, dst->ndim, dst->shape), *own = NULL;
+    yoke_array *wide = yk_array_broadcast(src, dst->ndim, dst->shape, "assign"), *own = NULL;
     if (!wide && src->stream->dev != dst->stream->dev)
         yk_array_fail(dst->stream, EINVAL, "assign: %s does not fit %s", yk_shape_of(src).text, yk_shape_of(dst).text);
     if (!wide)
@@ -194,7 +194,7 @@ static int assign(yoke_array *dst, const yoke_array *src)
     if (may_overlap(dst, src)) { /* what is read may have been written: read it first */
         yoke_array_free(wide);
         own = copy_as(src, dst->stream, src->type);
-        wide = own ? yk_array_broadcast(own, dst->ndim, dst->shape) : NULL;
+        wide = own ? yk_array_broadcast(own, dst->ndim, dst->shape, "assign") : NULL;
     }
     err = wide ? copy_into(dst, wide) : yk_array_code(dst->stream);
     yoke_array_free(own);

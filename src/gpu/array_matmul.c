@@ -59,7 +59,7 @@ static yoke_array *matrix_of(const yoke_array *a, unsigned type, size_t ndim, co
     size_t shape[YOKE_DIMS];
     memcpy(shape, leading, (ndim - 2) * sizeof *shape);
     memcpy(shape + ndim - 2, a->shape + a->ndim - 2, 2 * sizeof *shape);
-    yoke_array *wide = yk_array_broadcast(a, ndim, shape);
+    yoke_array *wide = yk_array_broadcast(a, ndim, shape, "matmul");
     yoke_array *own = wide && wide->type != type ? yoke_array_astype(wide, type) : wide;
     return own ? yoke_array_flat(own) : NULL;
 }

@@ -327,7 +327,9 @@ static yoke_array *load(yoke_stream *stream, source *s, const char *name)
 yoke_array *yoke_array_load_bytes(yoke_stream *s, yoke_bytes file)
 {
     source from = {.fd = -1, .bytes = file.ptr, .left = file.len};
-    return s && yk_device_check(s->dev) == 0 ? load(s, &from, "") : NULL;
+    if (!s || yk_device_check(s->dev) < 0)
+        return NULL;
+    return file.ptr || file.len == 0 ? load(s, &from, "") : yk_array_fail(s, EINVAL, "load: the address of the file is NULL");
 }
 
 yoke_array *yoke_array_load(yoke_stream *s, const char *path)
@@ -335,6 +337,8 @@ yoke_array *yoke_array_load(yoke_stream *s, const char *path)
     struct stat st;
     if (!s || yk_device_check(s->dev) < 0)
         return NULL;
+    if (!path)
+        return yk_array_fail(s, EINVAL, "load: the path is NULL");
     int fd = yk_sys.openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0); /* a FIFO would wait for its writer */
     if (fd < 0)
         return yk_array_fail(s, errno, "load: %s: %s", end_of(path, 300), strerror(errno));
@@ -422,6 +426,10 @@ int yoke_array_save(const yoke_array *a, const char *path)
     yk_error e = {0};
     if (!a || yk_array_is_number(a))
         return -EINVAL;
+    if (!path) {
+        yk_array_fail(a->stream, EINVAL, "save: the path is NULL");
+        return -EINVAL;
+    }
     int err = yk_host_of(a, &h);
     if (err < 0)
         return err;

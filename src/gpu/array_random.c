@@ -144,9 +144,18 @@ static yoke_array *fill(yoke_stream *s, yoke_random *random, const kind *k, yoke
     return NULL;
 }
 
+static bool has_generator(yoke_stream *s, const yoke_random *random)
+{
+    if (!s || yk_device_check(s->dev) < 0)
+        return false;
+    if (!random)
+        yk_array_fail(s, EINVAL, "random: the generator is NULL");
+    return random != NULL;
+}
+
 static bool makes_floats(yoke_stream *s, const yoke_random *random, unsigned type)
 {
-    if (!s || !random || yk_device_check(s->dev) < 0)
+    if (!has_generator(s, random))
         return false;
     if (type != YOKE_F32 && type != YOKE_F64)
         yk_array_fail(s, EINVAL, "random: in %s, it makes f32 or f64", yoke_array_type_name(type));
@@ -180,6 +189,8 @@ yoke_array *yoke_array_normal(yoke_stream *s, yoke_random *random, unsigned type
     job j = {0};
     if (!makes_floats(s, random, type))
         return NULL;
+    if (deviation < 0)
+        return yk_array_fail(s, EINVAL, "random: normal with a deviation of %g, which is below 0", deviation);
     if (type == YOKE_F32) {
         j.low.f32 = (float)mean;
         j.high.f32 = (float)deviation;
@@ -192,7 +203,7 @@ yoke_array *yoke_array_normal(yoke_stream *s, yoke_random *random, unsigned type
 
 yoke_array *yoke_array_integers(yoke_stream *s, yoke_random *random, unsigned type, yoke_dims shape, int64_t low, int64_t high)
 {
-    if (!s || !random || yk_device_check(s->dev) < 0 || !yk_array_type_ok(s, "random", type))
+    if (!has_generator(s, random) || !yk_array_type_ok(s, "random", type))
         return NULL;
     yoke_array ends[] = {{.type = YOKE_I64, .number = {.i = low}}, {.type = YOKE_I64, .number = {.i = high}}};
     uint64_t raw;

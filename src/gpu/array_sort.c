@@ -109,7 +109,7 @@ static yoke_array *sorted(const char *what, const yoke_array *a, ptrdiff_t axis,
     yoke_array *values = NULL, *r = NULL;
     if (keys && places) {
         yoke_array *line = yoke_array_arange(a->stream, YOKE_I64, 0, (double)a->shape[d], 1);
-        yoke_array *wide = line ? yk_array_broadcast(line, keys->ndim, keys->shape) : NULL;
+        yoke_array *wide = line ? yk_array_broadcast(line, keys->ndim, keys->shape, "argsort") : NULL;
         values = wide ? yoke_array_copy(wide) : NULL;
     }
     if (keys && keys->ndim > 0 && (values || !places) && sort_lines(keys, values) == 0)
@@ -162,7 +162,7 @@ yoke_array *yoke_array_select(const yoke_array *a, const yoke_array *mask)
     if (!yk_array_usable(a) || !yk_array_usable(mask))
         return NULL;
     yoke_array_begin(&scope);
-    yoke_array *wide = yk_array_broadcast(mask, a->ndim, a->shape), *r = NULL;
+    yoke_array *wide = yk_array_broadcast(mask, a->ndim, a->shape, "select"), *r = NULL;
     yoke_array *flags = wide ? yk_array_new(a->stream, YOKE_BOOL, a->ndim, a->shape) : NULL;
     unsigned type = wide_type(a->type);
     yoke_array *from = type == a->type ? yoke_array_flat(a) : yoke_array_astype(a, type);

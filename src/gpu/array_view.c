@@ -146,16 +146,16 @@ yoke_array *yoke_array_expand(const yoke_array *a, ptrdiff_t axis)
     return w;
 }
 
-yoke_array *yk_array_broadcast(const yoke_array *a, size_t ndim, const size_t *shape)
+yoke_array *yk_array_broadcast(const yoke_array *a, size_t ndim, const size_t *shape, const char *what)
 {
     size_t front = ndim - a->ndim;
     bool fits = a->ndim <= ndim;
     for (size_t d = 0; fits && d < a->ndim; d++)
         fits = a->shape[d] == 1 || a->shape[d] == shape[front + d];
     if (!fits)
-        return yk_array_fail(a->stream, EINVAL, "broadcast: %s cannot become %s", yk_shape_of(a).text, yk_dims_text(ndim,
-                                                                                                                    shape).text);
-    if (!yk_array_shape_ok(a->stream, "broadcast", a->type, ndim, shape))
+        return yk_array_fail(a->stream, EINVAL, "%s: %s cannot become %s", what, yk_shape_of(a).text,
+                             yk_dims_text(ndim, shape).text);
+    if (!yk_array_shape_ok(a->stream, what, a->type, ndim, shape))
         return NULL;
     yoke_array *w = yk_array_window(a);
     for (size_t d = 0; w && d < ndim; d++) {
@@ -180,7 +180,7 @@ yoke_array *yoke_array_broadcast(const yoke_array *a, yoke_dims shape)
             return yk_array_fail(a->stream, EINVAL, "broadcast: a length of %td", shape.at[d]);
         n[d] = (size_t)shape.at[d];
     }
-    return yk_array_broadcast(a, shape.count, n);
+    return yk_array_broadcast(a, shape.count, n, "broadcast");
 }
 
 /* ---- Reshape ---- */

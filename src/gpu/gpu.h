@@ -19,6 +19,7 @@ typedef struct yk_span {
     size_t size;
     yoke_device *dev;
     void *native; /* the driver's own: a cl_mem */
+    _Atomic bool is_free; /* nobody has it: it is kept for the next who asks */
 } yk_span;
 
 /* One argument of a launch. Memory: *value is an address, span the memory it lies in, or NULL for memory of the host on a
@@ -197,10 +198,55 @@ const yk_span *yk_span_of(const void *p);
 int yk_span_add(yk_span *span); /* 0 or -ENOMEM */
 void yk_span_remove(yk_span *span);
 
-/* ---- Memory (memory.c) ---- */
-
 /* The addresses of a process: no driver is asked for more, which it, or what rounds up for it, may not be prepared for. */
 #define YK_MOST_BYTES ((size_t)1 << 47)
+
+/* An array that a call is given: count elements of `size` bytes from p on. formula: what the count comes from, or NULL. */
+typedef struct yk_given {
+    const char *name;
+    const void *p;
+    size_t count, size;
+    const char *formula;
+} yk_given;
+
+/* Whether dev can use what lies at p, in span: its own memory, or what it shares with the host. */
+static inline bool yk_reaches(const yoke_device *dev, const void *p, const yk_span *span)
+{
+    if (YK_UNLIKELY(!span))
+        return p && dev->info.shares_host_memory;
+    /* Memory of any CPU device is the host's. */
+    return (YK_LIKELY(span->dev == dev) || (dev->info.shares_host_memory && span->dev->driver == &yk_gpu_cpu)) &&
+           !atomic_load_explicit(&span->is_free, memory_order_relaxed);
+}
+/* Whether there are so many elements from p on: of memory that yoke has given that is known, of the host's own only that no
+ * memory is so large. */
+static inline bool yk_has_room(const yk_span *span, const void *p, size_t count, size_t size)
+{
+    const size_t there = YK_LIKELY(span) ? (size_t)(span->base + span->size - (const char *)p) : YK_MOST_BYTES;
+    size_t bytes;
+    return !__builtin_mul_overflow(count, size, &bytes) && bytes <= there;
+}
+/* The error of an array that cannot be used. */
+int yk_given_refuse(const yoke_device *dev, const char *kind, const char *call, const yk_given *g, const yk_span *span,
+                    yk_error *e);
+/* Whether dev can use the array, which may be NULL or anybody's where it has no elements; else the error, which begins with kind
+ * and call ("kernel ", "axpy"): -EINVAL, -EFAULT, -E2BIG. span: that in which g->p lies. */
+static inline int yk_given_check(const yoke_device *dev, const char *kind, const char *call, const yk_given *g,
+                                 const yk_span *span, yk_error *e)
+{
+    if (YK_LIKELY(g->count == 0 || (yk_reaches(dev, g->p, span) && yk_has_room(span, g->p, g->count, g->size))))
+        return 0;
+    return yk_given_refuse(dev, kind, call, g, span, e);
+}
+/* The error for a count that came in as a negative number; -EINVAL. */
+int yk_negative_refuse(const char *kind, const char *call, const char *name, size_t n, yk_error *e);
+/* What tells two devices apart that have one name: " as it was opened here", else "". */
+static inline const char *yk_as_opened(const yoke_device *other, const yoke_device *here)
+{
+    return other != here && strcmp(other->info.uri, here->info.uri) == 0 ? " as it was opened here" : "";
+}
+
+/* ---- Memory (memory.c) ---- */
 
 struct yk_memory *yk_memory_open(yoke_device *dev);
 void yk_memory_close(struct yk_memory *m);

@@ -346,25 +346,25 @@ void yk_images_close(yoke_device *dev)
 
 /* ---- Launching ---- */
 
-/* An array that lies where s's device cannot reach. One without elements may lie anywhere: the device is given NULL. */
-static __attribute__((cold)) int out_of_reach(const yoke_stream *s, const yoke_kernel *k, const void *args, unsigned i,
-                                              yk_kernel_arg *arg, yk_error *e)
+/* Array i of a part of a call, which is shorter than the kernel says: where it lies is all that is looked at. */
+static int check_part(const yoke_stream *s, const yoke_kernel *k, const void *args, yk_given *g, unsigned i, const yk_span *span,
+                      yk_error *e)
 {
-    static void *const nowhere;
+    if (YK_LIKELY(yk_reaches(s->dev, g->p, span)))
+        return 0;
     size_t counts[YK_PARAMS_MOST];
     k->counts(args, counts);
-    if (counts[i] > 0)
-        return yk_errorf(e, EFAULT, "kernel %s: %s is memory of %s, not of %s%s", k->name, k->params[i].name,
-                         arg->span ? arg->span->dev->info.uri : "the host", s->dev->info.uri,
-                         arg->span && strcmp(arg->span->dev->info.uri, s->dev->info.uri) == 0 ? " as it was opened here" : "");
-    arg->value = &nowhere;
-    arg->span = NULL;
-    return 0;
+    g->count = counts[i];
+    return g->count > 0 ? yk_given_refuse(s->dev, "kernel ", k->name, g, span, e) : 0;
 }
 
-int yk_kernel_args(const yoke_stream *s, const yoke_kernel *k, const void *args, yk_kernel_arg *ret, yk_error *e)
+int yk_kernel_args(const yoke_stream *s, const yoke_kernel *k, const void *args, bool whole, yk_kernel_arg *ret, yk_error *e)
 {
+    static void *const nowhere;
     const char *bytes = args;
+    size_t counts[YK_PARAMS_MOST];
+    if (YK_LIKELY(whole))
+        k->counts(args, counts);
     ret[0] = (yk_kernel_arg){.value = args, .size = sizeof(long)};
     for (unsigned i = 0; i < k->nparams; i++) {
         const yk_param *p = &k->params[i];
@@ -372,55 +372,26 @@ int yk_kernel_args(const yoke_stream *s, const yoke_kernel *k, const void *args,
         *arg = (yk_kernel_arg){.value = bytes + p->at, .size = p->size};
         if (p->kind == YK_VAL)
             continue;
-        const void *address;
-        memcpy(&address, arg->value, sizeof address);
-        arg->size = sizeof address;
+        yk_given g = {.name = p->name, .count = whole ? counts[i] : 0, .size = p->size, .formula = p->count};
+        memcpy(&g.p, arg->value, sizeof g.p);
+        const yk_span *span = yk_span_of(g.p);
+        int err = whole ? yk_given_check(s->dev, "kernel ", k->name, &g, span, e) : check_part(s, k, args, &g, i, span, e);
+        if (YK_UNLIKELY(err < 0))
+            return err;
+        arg->size = sizeof g.p;
         arg->is_memory = true;
-        arg->span = yk_span_of(address);
-        if (YK_UNLIKELY(arg->span ? arg->span->dev != s->dev : !s->dev->info.shares_host_memory)
-            && out_of_reach(s, k, args, i, arg, e) < 0)
-            return e->code;
+        if (YK_LIKELY(span && span->dev == s->dev))
+            arg->span = span;
+        else if (!yk_reaches(s->dev, g.p, span))
+            arg->value = &nowhere; /* it has no elements, so it may lie anywhere */
     }
-    return 0;
-}
-
-/* Of memory that yoke has given, how much there is from an address on is known; of the host's own it is not. */
-static int check_length(const yoke_kernel *k, unsigned i, const yk_span *span, const void *address, size_t count, yk_error *e)
-{
-    size_t there = (size_t)(span->base + span->size - (const char *)address), bytes;
-    if (YK_LIKELY(!__builtin_mul_overflow(count, k->params[i].size, &bytes) && bytes <= there))
-        return 0;
-    return yk_errorf(e, EINVAL, "kernel %s: %s has %zu bytes, room for %zu elements, and should have %zu (%s)", k->name,
-                     k->params[i].name, there, there / k->params[i].size, count, k->params[i].count);
-}
-
-int yk_kernel_check_lengths(const yoke_kernel *k, const void *args, const yk_kernel_arg *list, yk_error *e)
-{
-    size_t counts[YK_PARAMS_MOST];
-    k->counts(args, counts);
-    for (unsigned i = 0; i < k->nparams; i++)
-        if (list[i + 1].span && check_length(k, i, list[i + 1].span, *(void *const *)list[i + 1].value, counts[i], e) < 0)
-            return e->code;
     return 0;
 }
 
 int yk_kernel_check_host(const yoke_stream *s, const yoke_kernel *k, const void *args, yk_error *e)
 {
-    for (unsigned i = 0; i < k->nparams; i++) {
-        const void *address;
-        if (k->params[i].kind == YK_VAL)
-            continue;
-        memcpy(&address, (const char *)args + k->params[i].at, sizeof address);
-        yk_kernel_arg arg = {.span = yk_span_of(address)};
-        if (!arg.span)
-            continue;
-        size_t counts[YK_PARAMS_MOST];
-        k->counts(args, counts);
-        bool is_hosts = arg.span->dev->driver == &yk_gpu_cpu;
-        if ((is_hosts ? check_length(k, i, arg.span, address, counts[i], e) : out_of_reach(s, k, args, i, &arg, e)) < 0)
-            return e->code;
-    }
-    return 0;
+    yk_kernel_arg list[YK_PARAMS_MOST + 1];
+    return yk_kernel_args(s, k, args, true, list, e);
 }
 
 int yk_kernel_launch(yoke_stream *s, const char *name, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args,
@@ -456,9 +427,8 @@ static int enqueue(yoke_stream *s, yoke_kernel *k, const void *args, const long 
     long n = range[1] - range[0];
     const bool whole = k->form == YK_GROUP_KERNEL; /* n is that of groups, and there is no range */
     unsigned groups = !whole ? yk_kernel_groups(s->dev, &r->plan, n) : n <= INT32_MAX ? (unsigned)n : 0;
-    int err = yk_kernel_args(s, k, args, list + 2, e);
-    if (err == 0 && range[0] == 0 && range[1] == *(const long *)args) /* else of a part: its arrays are as long */
-        err = yk_kernel_check_lengths(k, args, list + 2, e);
+    const bool is_all = range[0] == 0 && range[1] == *(const long *)args; /* else a part: its arrays are as long */
+    int err = yk_kernel_args(s, k, args, is_all, list + 2, e);
     if (YK_UNLIKELY(err == 0 && groups == 0))
         err = yk_errorf(e, E2BIG, "kernel %s: %ld elements are more than one launch can have", k->name, n);
     const yk_shape shape = {.groups = {groups, 1, 1}, .group = {r->plan.group, 1, 1}};
@@ -505,7 +475,7 @@ int yk_enqueue(yoke_stream *s, yoke_kernel *k, const void *args)
     if (YK_UNLIKELY(err < 0 || n == 0))
         return err;
     if (YK_UNLIKELY(n < 0)) {
-        yk_errorf(&e, EINVAL, "kernel %s: %lu elements are too many", k->name, (unsigned long)n);
+        yk_negative_refuse("kernel ", k->name, "n", (size_t)n, &e);
         return yk_stream_fail(s, &e);
     }
     if (!s->dev->driver->build) {

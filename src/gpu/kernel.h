@@ -110,11 +110,10 @@ typedef struct yk_ready {
 
 /* k on dev, built if it was not yet. NULL: no memory, or nothing could be tried; e says why. */
 const yk_ready *yk_kernel_ready(yoke_device *dev, yoke_kernel *k, yk_error *e);
-/* The arguments of a launch: n, then k's parameters. 0 or -EFAULT. */
-int yk_kernel_args(const yoke_stream *s, const yoke_kernel *k, const void *args, yk_kernel_arg *ret, yk_error *e);
-/* Whether the arrays that list, of yk_kernel_args(), has are as long as the kernel says. 0 or -EINVAL. */
-int yk_kernel_check_lengths(const yoke_kernel *k, const void *args, const yk_kernel_arg *list, yk_error *e);
-/* Whether the host can reach all arrays, and they are long enough, for a stream of the CPU. 0, -EFAULT or -EINVAL. */
+/* The arguments of a launch: n, then k's parameters; and whether the device reaches all arrays, and, for a whole call, they are
+ * as long as the kernel says. 0 or what yk_given_check() says. */
+int yk_kernel_args(const yoke_stream *s, const yoke_kernel *k, const void *args, bool whole, yk_kernel_arg *ret, yk_error *e);
+/* The same of a whole call for a stream of the CPU, which takes the arguments as they are. */
 int yk_kernel_check_host(const yoke_stream *s, const yoke_kernel *k, const void *args, yk_error *e);
 /* How many groups n elements are for, of a kernel of this plan: on a CPU, few. 0: more than a launch can have. */
 unsigned yk_kernel_groups(const yoke_device *dev, const yk_plan *plan, long n);

@@ -7,6 +7,7 @@
  * where every such array is used as x[i] alone (analysis.c); else all of each array is one piece. */
 #include "gpu/cost.h"
 #include "gpu/launch.h"
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -101,41 +102,52 @@ static const yoke_param *task_param(const yoke_kernel *k, unsigned i)
     return &k->task->params[i + (k->task->nparams - k->nparams)];
 }
 
-/* The first array in memory of a device, which an executor of other processes cannot read; NULL: none. */
-static const char *out_of_reach(yoke_executor *ex, const yoke_kernel *k, const void *args)
+/* What is wrong with array i, of so many elements. An executor of other processes cannot read memory of a device. */
+static int check_array(yoke_executor *ex, const yoke_kernel *k, unsigned i, const void *address, size_t count, yk_error *e)
 {
-    if (!ex || ex->type->capabilities & YK_SHARES_MEMORY)
-        return NULL;
-    for (unsigned i = 0; i < k->nparams; i++) {
-        const yk_span *span = k->params[i].kind == YK_VAL ? NULL : yk_span_of(*(void **)yk_value_at(k, args, i));
-        if (span && span->dev->driver != &yk_gpu_cpu)
-            return k->params[i].name;
-    }
-    return NULL;
+    const char *name = k->params[i].name;
+    const yk_span *span = !ex || ex->type->capabilities & YK_SHARES_MEMORY ? NULL : yk_span_of(address);
+    if (span && span->dev->driver != &yk_gpu_cpu)
+        return yk_errorf(e, EFAULT, "%.60s: array \"%.60s\" is memory of a device, which %.40s cannot reach", k->name, name,
+                         ex->uri);
+    if (count > SSIZE_MAX)
+        return yk_errorf(e, EINVAL, "%.60s: array \"%.60s\" should have %zd elements (%.60s)", k->name, name, (ssize_t)count,
+                         k->params[i].count);
+    if (!address && count > 0)
+        return yk_errorf(e, EINVAL, "%.60s: array \"%.60s\" is NULL", k->name, name);
+    return 0;
 }
 
-static yk_job *refused(yoke_executor *ex, const yoke_kernel *k, const char *array)
+/* 0, or why k is not submitted to ex. */
+static int check_call(yoke_executor *ex, const yoke_kernel *k, const void *args, const size_t *counts, yk_error *e)
 {
-    char text[240];
+    long n = *(const long *)args;
+    int err = n < 0 ? yk_negative_refuse("", k->name, "n", (size_t)n, e) : 0;
+    for (unsigned i = 0; i < k->nparams && err == 0; i++)
+        if (k->params[i].kind != YK_VAL)
+            err = check_array(ex, k, i, *(void **)yk_value_at(k, args, i), counts[i], e);
+    return err;
+}
+
+static yk_job *refused(yoke_executor *ex, const yoke_kernel *k, const yk_error *e)
+{
     yk_job *job = ex->pool ? yk_job_new(ex, k->task) : NULL;
-    snprintf(text, sizeof text, "%.60s: array \"%.60s\" is memory of a device, which %.40s cannot reach", k->name, array,
-             ex->uri);
     if (job)
-        yk_job_refuse(job, -EFAULT, text);
+        yk_job_refuse(job, e->code, e->text);
     return job;
 }
 
 struct yoke_future *yk_launch(struct yoke_executor *ex, yoke_kernel *k, const void *args)
 {
-    ex = yk_executor_or_default(ex);
-    const char *array = k->task ? out_of_reach(ex, k, args) : NULL;
-    if (array)
-        return refused(ex, k, array);
+    yk_error e = {0};
     size_t counts[YK_PARAMS_MOST];
+    k->counts(args, counts);
+    ex = yk_executor_or_default(ex);
+    if (k->task && ex && check_call(ex, k, args, counts, &e) < 0)
+        return refused(ex, k, &e);
     char *to = k->task ? yk_sys.calloc(1, k->task->args_size) : NULL;
     if (!to)
         return NULL; /* as a submit without memory */
-    k->counts(args, counts);
     if (k->task->nparams > k->nparams)
         memcpy(to, args, sizeof(long)); /* n comes first in both */
     for (unsigned i = 0; i < k->nparams; i++) {

@@ -21,7 +21,6 @@ typedef struct block {
     struct block *before;   /* of the used ones */
     yoke_stream *freed_in;  /* NULL: in no stream's order, as of all of them */
     uint64_t freed;         /* the number of the free */
-    bool used;
     bool idle;              /* nobody uses it any more */
     unsigned class;
 } block;
@@ -72,7 +71,7 @@ static block *block_from_driver(yoke_device *dev, unsigned class, yk_error *e)
         yk_errorf(e, ENOMEM, "no memory");
         return NULL;
     }
-    *b = (block){.class = class, .span = {.size = block_size(dev, class), .dev = dev}, .idle = true};
+    *b = (block){.class = class, .span = {.size = block_size(dev, class), .dev = dev, .is_free = true}, .idle = true};
     if (dev->driver->take(dev, &b->span, e) < 0) {
         free(b);
         return NULL;
@@ -209,7 +208,7 @@ static block *take_block(yoke_device *dev, unsigned class, yoke_stream *s, yk_er
 
 static void use(yk_memory *m, block *b)
 {
-    b->used = true;
+    atomic_store_explicit(&b->span.is_free, false, memory_order_relaxed);
     b->before = NULL;
     b->next = m->used;
     if (b->next)
@@ -221,12 +220,12 @@ static void use(yk_memory *m, block *b)
 static block *take_used(yoke_device *dev, const void *p)
 {
     block *b = (block *)(uintptr_t)yk_span_of(p); /* all spans are of blocks */
-    if (!b || b->span.dev != dev || b->span.base != p || !b->used)
+    if (!b || b->span.dev != dev || b->span.base != p || atomic_load_explicit(&b->span.is_free, memory_order_relaxed))
         return NULL;
     *(b->before ? &b->before->next : &dev->memory->used) = b->next;
     if (b->next)
         b->next->before = b->before;
-    b->used = false;
+    atomic_store_explicit(&b->span.is_free, true, memory_order_relaxed);
     return b;
 }
 

@@ -1,8 +1,8 @@
-/* primitive: the calls of yoke/primitive.h. Each checks what can be checked on the host, and hands on to the
- * device's driver; whether an address is of the device is found out where it becomes an argument of a launch
- * (yk_call_is_here()). */
+/* primitive: the calls of yoke/primitive.h. Each checks what can be checked on the host, numbers and arrays, and hands on to the
+ * device's driver. */
 #include "gpu/graph.h"
 #include "gpu/primitive.h"
+#include <limits.h>
 #include <math.h>
 
 static const yk_primitives *primitives_of(const yoke_device *dev)
@@ -29,9 +29,34 @@ static int refuse(yk_primitive_call *c, const char *what)
     return yk_call_end(c);
 }
 
-static int lacks_address(yk_primitive_call *c)
+/* Numbers of elements, by name. */
+typedef struct count {
+    const char *name;
+    size_t n;
+} count;
+
+/* Whether a call with these numbers and arrays can be carried out; else it has ended with the error. */
+static bool accepts(yk_primitive_call *c, const count *counts, size_t ncounts, const yk_given *arrays, size_t narrays)
 {
-    return refuse(c, "an address is NULL");
+    for (size_t i = 0; i < ncounts && c->e.code == 0; i++)
+        if (YK_UNLIKELY(counts[i].n > SSIZE_MAX))
+            yk_negative_refuse("", c->name, counts[i].name, counts[i].n, &c->e);
+    for (size_t i = 0; i < narrays && c->e.code == 0; i++)
+        yk_given_check(c->s->dev, "", c->name, &arrays[i], yk_span_of(arrays[i].p), &c->e);
+    if (YK_UNLIKELY(c->e.code < 0))
+        yk_call_end(c);
+    return c->e.code == 0;
+}
+#define COUNTS(...) (const count[]){__VA_ARGS__}, sizeof((const count[]){__VA_ARGS__}) / sizeof(count)
+#define ARRAYS(...) (const yk_given[]){__VA_ARGS__}, sizeof((const yk_given[]){__VA_ARGS__}) / sizeof(yk_given)
+
+/* How far m rows of n elements reach that begin so far apart; beyond all memory: SIZE_MAX. */
+static size_t matrix_extent(size_t m, size_t n, size_t apart)
+{
+    size_t extent;
+    if (m == 0 || n == 0)
+        return 0;
+    return __builtin_mul_overflow(m - 1, apart, &extent) || __builtin_add_overflow(extent, n, &extent) ? SIZE_MAX : extent;
 }
 
 /* ---- Now or later ---- */
@@ -121,8 +146,9 @@ int yk_stream_reduce(yoke_stream *s, yk_operator op, yk_number type, size_t n, c
     int err = begin(&c, s, names[op]);
     if (err < 0)
         return err;
-    if (!out || (!x && n > 0))
-        return lacks_address(&c);
+    const size_t size = yk_number_size(type);
+    if (!accepts(&c, COUNTS({"n", n}), ARRAYS({"x", x, n, size, NULL}, {"out", out, 1, size, NULL})))
+        return c.e.code;
     return carry_out(&c, do_reduce, &(folding){op, type, false, n, x, out}, sizeof(folding));
 }
 
@@ -135,8 +161,9 @@ int yk_stream_scan(yoke_stream *s, yk_operator op, bool before, yk_number type, 
     int err = begin(&c, s, "scan");
     if (err < 0 || n == 0)
         return err;
-    if (!x || !out)
-        return lacks_address(&c);
+    const size_t size = yk_number_size(type);
+    if (!accepts(&c, COUNTS({"n", n}), ARRAYS({"x", x, n, size, NULL}, {"out", out, n, size, NULL})))
+        return c.e.code;
     return carry_out(&c, do_scan, &(folding){op, type, before, n, x, out}, sizeof(folding));
 }
 
@@ -153,8 +180,9 @@ int yk_stream_sort(yoke_stream *s, yk_number type, bool down, size_t n, void *ke
         return err;
     if (value_size != 0 && value_size != 4 && value_size != 8)
         return refuse(&c, "values have 4 or 8 bytes");
-    if (n > 0 && (!keys || (value_size > 0 && !values)))
-        return lacks_address(&c);
+    if (!accepts(&c, COUNTS({"n", n}), ARRAYS({"keys", keys, n, yk_number_size(type), NULL},
+                                              {"values", values, value_size > 0 ? n : 0, value_size, NULL})))
+        return c.e.code;
     const yk_sorting a = {
         .type = type, .down = down, .n = n, .value_size = value_size, .keys = keys, .values = values};
     return n > 1 ? carry_out(&c, do_sort, &a, sizeof a) : yk_call_end(&c);
@@ -168,12 +196,14 @@ static int select_those(yoke_stream *s, const char *name, const yk_selecting *a,
         return err;
     if (a->size != 4 && a->size != 8)
         return refuse(&c, "elements have 4 or 8 bytes");
-    if (!a->kept || (a->n > 0 && (!a->x || !a->out || (by_flags && !a->flags))))
-        return lacks_address(&c);
+    /* out has room for those that are kept, and how many these are the device finds out. */
+    if (!accepts(&c, COUNTS({"n", a->n}),
+                 ARRAYS({"x", a->x, a->n, a->size, NULL}, {"flags", a->flags, by_flags ? a->n : 0, 1, NULL},
+                        {"out", a->out, a->n > 0, a->size, NULL}, {"kept", a->kept, 1, sizeof *a->kept, NULL})))
+        return c.e.code;
     if (a->n > 0)
         return carry_out(&c, do_select, a, sizeof *a);
-    if (yk_call_is_here(&c, a->kept))
-        yk_call_clear(&c, a->kept, sizeof(uint64_t));
+    yk_call_clear(&c, a->kept, sizeof *a->kept);
     return yk_call_end(&c);
 }
 
@@ -237,13 +267,14 @@ int yk_stream_histogram(yoke_stream *s, yk_number type, size_t n, const void *x,
     int err = begin(&c, s, "histogram");
     if (err < 0)
         return err;
-    if (!counts || (!x && n > 0))
-        return lacks_address(&c);
     if (bins < 1 || bins > (size_t)1 << 31)
         return refuse(&c, "there are 1 to 2^31 bins");
     if (!bins_fit(type, low, high, bins, &a.scale))
         return refuse(&c, yk_number_is_float(type) ? "low must be less than high, both finite, and a bin not too narrow"
                                                    : "bins must be high - low + 1, one for each integer");
+    if (!accepts(&c, COUNTS({"n", n}), ARRAYS({"x", x, n, yk_number_size(type), NULL},
+                                              {"counts", counts, bins, sizeof *counts, "bins"})))
+        return c.e.code;
     a.low = bits_of(type, low);
     a.high = bits_of(type, high);
     return carry_out(&c, do_histogram, &a, sizeof a);
@@ -263,8 +294,11 @@ int yk_stream_segments(yoke_stream *s, yk_operator op, yk_number type, size_t se
         return err;
     if (offset_size != 4 && offset_size != 8)
         return refuse(&c, "offsets have 4 or 8 bytes");
-    if (segments > 0 && (!offsets || (!x && n > 0) || !out))
-        return lacks_address(&c);
+    const size_t size = yk_number_size(type), any = segments > 0;
+    if (!accepts(&c, COUNTS({"segments", segments}, {"n", n}),
+                 ARRAYS({"offsets", offsets, any ? segments + 1 : 0, offset_size, "segments + 1"},
+                        {"x", x, any ? n : 0, size, NULL}, {"out", out, segments, size, "segments"})))
+        return c.e.code;
     return segments > 0 ? carry_out(&c, do_segments, &a, sizeof a) : yk_call_end(&c);
 }
 
@@ -275,13 +309,18 @@ int yk_stream_matmul(yoke_stream *s, yk_number type, size_t m, size_t n, size_t 
     const yk_multiplying all = {type, m, n, k, lda, ldb, ldc, a, b, c};
     if (!yk_number_is_float(type))
         return -EINVAL;
+    const size_t size = yk_number_size(type);
     int err = begin(&call, s, "matmul");
     if (err < 0 || m == 0 || n == 0)
         return err;
+    if (!accepts(&call, COUNTS({"m", m}, {"n", n}, {"k", k}, {"lda", lda}, {"ldb", ldb}, {"ldc", ldc}), NULL, 0))
+        return call.e.code;
     if (lda < k || ldb < n || ldc < n)
         return refuse(&call, "a row is longer than the distance to the next");
-    if (!c || (k > 0 && (!a || !b)))
-        return lacks_address(&call);
+    if (!accepts(&call, NULL, 0, ARRAYS({"a", a, matrix_extent(m, k, lda), size, "(m - 1) * lda + k"},
+                                        {"b", b, matrix_extent(k, n, ldb), size, "(k - 1) * ldb + n"},
+                                        {"c", c, matrix_extent(m, n, ldc), size, "(m - 1) * ldc + n"})))
+        return call.e.code;
     return carry_out(&call, do_matmul, &all, sizeof all);
 }
 
@@ -297,7 +336,12 @@ int yk_stream_spmv(yoke_stream *s, yk_number type, size_t rows, size_t nonzeros,
         return err;
     if (offset_size != 4 && offset_size != 8)
         return refuse(&c, "offsets have 4 or 8 bytes");
-    if (!offsets || !x || !y || (nonzeros > 0 && (!columns || !values)))
-        return lacks_address(&c);
+    const size_t size = yk_number_size(type); /* how many columns there are, and x has, is not told */
+    if (!accepts(&c, COUNTS({"rows", rows}, {"nonzeros", nonzeros}),
+                 ARRAYS({"offsets", offsets, rows + 1, offset_size, "rows + 1"},
+                        {"columns", columns, nonzeros, sizeof *columns, "nonzeros"},
+                        {"values", values, nonzeros, size, "nonzeros"}, {"x", x, 1, size, NULL},
+                        {"y", y, rows, size, "rows"})))
+        return c.e.code;
     return carry_out(&c, do_spmv, &a, sizeof a);
 }

@@ -72,8 +72,8 @@ typedef struct yk_sparse {
     void *y;
 } yk_sparse;
 
-/* All return 0 or call->e's code. Arguments are sound, but addresses may be another device's, and n (or segments, rows) > 0 but
- * in reduce and histogram. */
+/* All return 0 or call->e's code. Arguments are sound, arrays are the device's and as long as they should be, and n (or segments,
+ * rows) > 0 but in reduce and histogram. */
 typedef struct yk_primitives {
     int (*reduce)(yk_primitive_call *c, yk_operator op, yk_number type, size_t n, const void *x, void *out);
     int (*scan)(yk_primitive_call *c, yk_operator op, bool before, yk_number type, size_t n, const void *x,
@@ -139,8 +139,6 @@ struct yk_primitive_call {
     void *temporary[YK_CALL_TEMPORARIES];
 };
 
-/* Whether the stream's device has p; else the error, -EFAULT. */
-bool yk_call_is_here(yk_primitive_call *c, const void *p);
 /* Arguments of the next launch, in order. */
 void yk_call_memory(yk_primitive_call *c, const void *p);
 void yk_call_word(yk_primitive_call *c, uint32_t value);

@@ -115,23 +115,12 @@ static yk_kernel_arg *next_arg(yk_primitive_call *c, uint64_t bits, uint32_t siz
     return &c->args[at];
 }
 
-bool yk_call_is_here(yk_primitive_call *c, const void *p)
-{
-    const yk_span *span = yk_span_of(p);
-    const yoke_device *dev = c->s->dev;
-    bool is_hosts = !span || !span->dev->driver->build; /* whichever device of the CPU it is of */
-    if (c->e.code == 0 && !(is_hosts && dev->info.shares_host_memory) && !(span && span->dev == dev))
-        yk_errorf(&c->e, EFAULT, "%s: %p is memory of %s, not of %s", c->name, p, span ? span->dev->info.uri : "the host",
-                  dev->info.uri);
-    return c->e.code == 0;
-}
-
 void yk_call_memory(yk_primitive_call *c, const void *p)
 {
     yk_kernel_arg *arg = next_arg(c, (uintptr_t)p, sizeof p);
+    const yk_span *span = yk_span_of(p);
     arg->is_memory = true;
-    arg->span = yk_span_of(p);
-    yk_call_is_here(c, p);
+    arg->span = span && span->dev == c->s->dev ? span : NULL; /* else the host's, which the device shares */
 }
 
 void yk_call_word(yk_primitive_call *c, uint32_t value)

@@ -131,8 +131,6 @@ static void max_all(struct yoke_executor *ex, yk_number type, size_t n, const vo
 
 static int cpu_reduce(yk_primitive_call *c, yk_operator op, yk_number type, size_t n, const void *x, void *out)
 {
-    if (!yk_call_is_here(c, x) || !yk_call_is_here(c, out))
-        return c->e.code;
     (op == YK_SUM ? sum_all : op == YK_MIN ? min_all : max_all)(pool_of(c), type, n, x, out);
     const yk_run *run = yk_current_run();
     return ended(c, run && yk_run_is_over(run) ? -ECANCELED : 0);
@@ -170,8 +168,6 @@ static int scan_max(struct yoke_executor *ex, bool before, yk_number type, size_
 
 static int cpu_scan(yk_primitive_call *c, yk_operator op, bool before, yk_number type, size_t n, const void *x, void *out)
 {
-    if (!yk_call_is_here(c, x) || !yk_call_is_here(c, out))
-        return c->e.code;
     return ended(c, (op == YK_SUM ? scan_sums : op == YK_MIN ? scan_min : scan_max)(pool_of(c), before, type, n, x, out));
 }
 
@@ -238,8 +234,6 @@ static int sort_keys(struct yoke_executor *ex, const yk_sorting *a, uint64_t fli
 
 static int cpu_sort(yk_primitive_call *c, const yk_sorting *a)
 {
-    if (!yk_call_is_here(c, a->keys) || !yk_call_is_here(c, a->values))
-        return c->e.code;
     struct yoke_executor *ex = pool_of(c);
     const size_t size = yk_number_size(a->type);
     const bool has_sign = a->type != YK_U32 && a->type != YK_U64;
@@ -266,9 +260,6 @@ FOR_EACH_NUMBER(DIFFERS)
 
 static int cpu_select(yk_primitive_call *c, const yk_selecting *a)
 {
-    if (!yk_call_is_here(c, a->x) || !yk_call_is_here(c, a->flags) || !yk_call_is_here(c, a->out) ||
-        !yk_call_is_here(c, a->kept))
-        return c->e.code;
     struct yoke_executor *ex = pool_of(c);
     size_t kept = 0;
     int err = 0;
@@ -308,8 +299,6 @@ REAL_BINS(f64, double)
 
 static int cpu_histogram(yk_primitive_call *c, const yk_binning *a)
 {
-    if (!yk_call_is_here(c, a->x) || !yk_call_is_here(c, a->counts))
-        return c->e.code;
     int err = 0;
 #define CASE(S, T)                                                                                                     \
     {                                                                                                                  \
@@ -357,8 +346,6 @@ static int sum_segments(struct yoke_executor *ex, const yk_segmenting *a)
 
 static int cpu_segments(yk_primitive_call *c, const yk_segmenting *a)
 {
-    if (!yk_call_is_here(c, a->offsets) || !yk_call_is_here(c, a->x) || !yk_call_is_here(c, a->out))
-        return c->e.code;
     struct yoke_executor *ex = pool_of(c);
     int err = 0;
     if (a->op == YK_SUM)
@@ -411,8 +398,6 @@ MATMUL(f64, double)
 
 static int cpu_matmul(yk_primitive_call *c, const yk_multiplying *a)
 {
-    if (!yk_call_is_here(c, a->a) || !yk_call_is_here(c, a->b) || !yk_call_is_here(c, a->c))
-        return c->e.code;
     const size_t blocks = a->m / ROWS + (a->m % ROWS != 0);
     struct yoke_executor *ex = pool_of(c);
     return ended(c, a->type == YK_F32 ? yoke_for(ex, blocks, matmul_f32, a) : yoke_for(ex, blocks, matmul_f64, a));
@@ -420,9 +405,6 @@ static int cpu_matmul(yk_primitive_call *c, const yk_multiplying *a)
 
 static int cpu_spmv(yk_primitive_call *c, const yk_sparse *a)
 {
-    if (!yk_call_is_here(c, a->offsets) || !yk_call_is_here(c, a->columns) || !yk_call_is_here(c, a->values) ||
-        !yk_call_is_here(c, a->x) || !yk_call_is_here(c, a->y))
-        return c->e.code;
     return ended(c, a->type == YK_F32 ? yoke_for(pool_of(c), a->rows, spmv_f32, a) : yoke_for(pool_of(c), a->rows, spmv_f64, a));
 }
 

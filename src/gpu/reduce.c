@@ -38,9 +38,7 @@ static int run(yoke_stream *s, yoke_kernel *k, const void *args, void *ret, yk_e
     }
     long n = *(const long *)args;
     unsigned groups = n > 0 ? groups_for(s->dev, &r->plan, n) : 1;
-    int err = yk_kernel_args(s, k, args, list, e);
-    if (err == 0)
-        err = yk_kernel_check_lengths(k, args, list, e);
+    int err = yk_kernel_args(s, k, args, true, list, e);
     if (err < 0)
         return err;
     void *partial = groups > 1 ? yoke_stream_alloc(s, groups * k->extra->size) : ret;
@@ -94,7 +92,7 @@ int yk_enqueue_reduction(yoke_stream *s, yoke_kernel *k, const void *args, void 
     if (err < 0)
         return err;
     if (n < 0) {
-        yk_errorf(&e, EINVAL, "kernel %s: %lu elements are too many", k->name, (unsigned long)n);
+        yk_negative_refuse("kernel ", k->name, "n", (size_t)n, &e);
         return yk_stream_fail(s, &e);
     }
     if (s->recording && wait)
@@ -111,9 +109,12 @@ int yk_enqueue_reduction(yoke_stream *s, yoke_kernel *k, const void *args, void 
     if (wait)
         return n == 0 ? yk_stream_keep(s, yk_stream_settle(s)) : run_and_wait(s, k, args, ret);
     const yk_span *span = yk_span_of(ret);
+    const yk_given result = {"the result", ret, 1, k->extra->size, NULL};
     err = !span || span->dev != s->dev
         ? yk_errorf(&e, EFAULT, "kernel %s: the result is to be in memory of %s", k->name, s->dev->info.uri)
-        : run(s, k, args, ret, &e);
+        : yk_given_check(s->dev, "kernel ", k->name, &result, span, &e);
+    if (err == 0)
+        err = run(s, k, args, ret, &e);
     return err < 0 ? yk_stream_fail(s, &e) : 0;
 }
 
@@ -136,9 +137,7 @@ static int run_scan(yoke_stream *s, yoke_kernel *k, const void *args, yk_error *
         return e->code;
     }
     long count = groups_for(s->dev, &r->plan, *(const long *)args);
-    int err = yk_kernel_args(s, k, args, list, e);
-    if (err == 0)
-        err = yk_kernel_check_lengths(k, args, list, e);
+    int err = yk_kernel_args(s, k, args, true, list, e);
     if (err < 0)
         return err;
     void *partial = yoke_stream_alloc(s, (size_t)count * scan_value_size(k));
@@ -175,7 +174,7 @@ int yk_enqueue_scan(yoke_stream *s, yoke_kernel *k, const void *args)
     if (err < 0 || n == 0)
         return err;
     if (n < 0)
-        err = yk_errorf(&e, EINVAL, "kernel %s: %lu elements are too many", k->name, (unsigned long)n);
+        err = yk_negative_refuse("kernel ", k->name, "n", (size_t)n, &e);
     else if (!s->dev->driver->build)
         err = yk_kernel_check_host(s, k, args, &e);
     else

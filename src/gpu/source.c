@@ -1,6 +1,7 @@
 /* source: texts in a device's own language, for those who have them or want what the dialect of kernels has not. */
 #include "gpu/kernel.h"
 #include "task/module.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <yoke/source.h>
 
@@ -177,6 +178,14 @@ int yoke_raw_about(yoke_raw *kernel, yoke_raw_info *ret)
 
 /* ---- Launches ---- */
 
+static int refuse_arg(const yoke_stream *s, const yoke_raw *k, unsigned i, const void *address, const yk_span *span, yk_error *e)
+{
+    char name[32];
+    snprintf(name, sizeof name, "argument %u", i + 1);
+    return yk_given_refuse(s->dev, "kernel ", k->name, &(yk_given){name, address, 1, 1, NULL}, span, e);
+}
+
+/* NULL is an address as any other: what the text makes of it is not known. */
 static int put_args(yoke_stream *s, const yoke_raw *k, const yk_raw_arg *args, unsigned count, yk_kernel_arg *ret, yk_error *e)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -185,10 +194,10 @@ static int put_args(yoke_stream *s, const yoke_raw *k, const yk_raw_arg *args, u
             continue;
         const void *address;
         memcpy(&address, args[i].value, sizeof address);
-        ret[i].span = yk_span_of(address);
-        if (ret[i].span ? ret[i].span->dev != s->dev : address && !s->dev->info.shares_host_memory)
-            return yk_errorf(e, EFAULT, "kernel %s: argument %u is memory of %s, not of %s", k->name, i + 1,
-                             ret[i].span ? ret[i].span->dev->info.uri : "the host", s->dev->info.uri);
+        const yk_span *span = yk_span_of(address);
+        if (YK_UNLIKELY(address && !yk_reaches(s->dev, address, span)))
+            return refuse_arg(s, k, i, address, span, e);
+        ret[i].span = span && span->dev == s->dev ? span : NULL;
     }
     return 0;
 }

@@ -1,5 +1,6 @@
 /* span: which addresses are memory of a device. A kernel or a copy is given plain addresses; a look here tells whether one
- * lies in memory that a driver gave, and in which.
+ * lies in memory that a driver gave, and in which; and so whether an array can be used, with one text for all who are given
+ * one that cannot.
  *
  * The spans stand in a table ordered by address. Looks are many and take no lock: they search the table between two reads of
  * a sequence number, which a change makes odd while it lasts (a seqlock; Hans-J. Boehm, "Can Seqlocks Get Along With
@@ -125,4 +126,31 @@ void yk_span_remove(yk_span *span)
         WRITE(sequence, LOOK(sequence) + 1);
     }
     yk_mutex_unlock(&changing);
+}
+
+/* ---- What is said of an array that cannot be used ---- */
+
+__attribute__((cold)) int yk_given_refuse(const yoke_device *dev, const char *kind, const char *call, const yk_given *g,
+                                          const yk_span *span, yk_error *e)
+{
+    const char *owner = span ? span->dev->info.uri : "the host";
+    if (!g->p)
+        return yk_errorf(e, EINVAL, "%s%s: %s is NULL", kind, call, g->name);
+    if (span && atomic_load_explicit(&span->is_free, memory_order_relaxed))
+        return yk_errorf(e, EFAULT, "%s%s: %s is memory of %s that has been freed", kind, call, g->name, owner);
+    if (!yk_reaches(dev, g->p, span))
+        return yk_errorf(e, EFAULT, "%s%s: %s is memory of %s, not of %s%s", kind, call, g->name, owner, dev->info.uri,
+                         span ? yk_as_opened(span->dev, dev) : "");
+    const char *open = g->formula ? " (" : "", *formula = g->formula ? g->formula : "", *end = g->formula ? ")" : "";
+    if (!span)
+        return yk_errorf(e, E2BIG, "%s%s: %s should have %zd elements of %zu bytes%s%s%s, more than there can be", kind, call,
+                         g->name, (ssize_t)g->count, g->size, open, formula, end);
+    const size_t there = (size_t)(span->base + span->size - (const char *)g->p);
+    return yk_errorf(e, EINVAL, "%s%s: %s has %zu bytes, room for %zu elements, and should have %zd%s%s%s", kind, call, g->name,
+                     there, there / g->size, (ssize_t)g->count, open, formula, end);
+}
+
+int yk_negative_refuse(const char *kind, const char *call, const char *name, size_t n, yk_error *e)
+{
+    return yk_errorf(e, EINVAL, "%s%s: %s is %zd, and should be 0 or more", kind, call, name, (ssize_t)n);
 }

@@ -66,7 +66,7 @@ static void unlink_stream(yoke_stream *s)
 int yoke_stream_close(yoke_stream *s)
 {
     if (!s)
-        return 0;
+        return -EINVAL;
     if (s->dev->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))
         return -ECHILD; /* the parent's */
     yk_record_drop(s);
@@ -293,7 +293,10 @@ static int place(yoke_device *dev, const void *p, size_t size, const yk_span **r
         return 0;
     bool is_host = span->dev->driver == &yk_gpu_cpu && span->dev != dev; /* ordinary memory, for all others */
     if (span->dev != dev && !is_host)
-        return yk_errorf(e, EINVAL, "%p is memory of %s, not of %s", p, span->dev->info.uri, dev->info.uri);
+        return yk_errorf(e, EINVAL, "%p is memory of %s, not of %s%s", p, span->dev->info.uri, dev->info.uri,
+                         yk_as_opened(span->dev, dev));
+    if (YK_UNLIKELY(atomic_load_explicit(&span->is_free, memory_order_relaxed)))
+        return yk_errorf(e, EFAULT, "%p is memory of %s that has been freed", p, span->dev->info.uri);
     if (size > (size_t)(span->base + span->size - (const char *)p))
         return yk_errorf(e, EINVAL, "%zu bytes from %p on reach beyond their block of %s", size, p, dev->info.uri);
     if (is_host)
@@ -364,6 +367,12 @@ void yoke_stream_event_close(yoke_stream_event *v)
     free(v);
 }
 
+static int refuse_event(const yoke_stream *s, const yoke_stream_event *v, yk_error *e)
+{
+    return yk_errorf(e, EINVAL, "the event belongs to %s, the stream to %s%s", v->dev->info.uri, s->dev->info.uri,
+                     yk_as_opened(v->dev, s->dev));
+}
+
 static void note_kernels(yoke_stream_event *v, const yoke_stream *s)
 {
     yk_mutex_lock(&v->lock);
@@ -394,7 +403,7 @@ int yoke_stream_mark(yoke_stream *s, yoke_stream_event *v)
     if (s->recording)
         return yk_record_refuse(s, "an event");
     if (v->dev != s->dev)
-        err = yk_errorf(&e, EINVAL, "the event belongs to %s, the stream to %s", v->dev->info.uri, s->dev->info.uri);
+        err = refuse_event(s, v, &e);
     else
         err = s->dev->driver->event_mark(s, v, &e);
     if (err == 0)
@@ -412,7 +421,7 @@ int yoke_stream_after(yoke_stream *s, yoke_stream_event *v)
     if (s->recording)
         return yk_record_refuse(s, "a wait for an event");
     if (v->dev != s->dev)
-        err = yk_errorf(&e, EINVAL, "the event belongs to %s, the stream to %s", v->dev->info.uri, s->dev->info.uri);
+        err = refuse_event(s, v, &e);
     else
         err = s->dev->driver->event_after(s, v, &e);
     return put(s, err, &e);

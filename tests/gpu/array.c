@@ -202,9 +202,9 @@ static void misuse(yoke_device *dev, yoke_stream *s)
     CHECK_HAS(yoke_device_error(dev), "get: f32 (2, 3) has 24 bytes, there is room for 8");
     CHECK_INT(yoke_stream_wait(s), 0); /* of all these: they are NULL, or about what they were asked for */
     CHECK_INT(yoke_array_assign(b, a), -EINVAL);
-    CHECK_HAS(yoke_device_error(dev), "broadcast: f32 (2, 3) cannot become (3,)");
+    CHECK_HAS(yoke_device_error(dev), "assign: f32 (2, 3) cannot become (3,)");
     CHECK_INT(yoke_stream_wait(s), -EINVAL); /* what was to change has not */
-    CHECK_HAS(yoke_device_error(dev), "broadcast: f32 (2, 3) cannot become (3,)");
+    CHECK_HAS(yoke_device_error(dev), "assign: f32 (2, 3) cannot become (3,)");
     yoke_in_f64 view;
     CHECK_INT(yoke_array_view(yoke_in_f64, a, &view), -EINVAL);
     CHECK_HAS(yoke_device_error(dev), "view: f32 (2, 3) is no view of f64");

@@ -624,6 +624,62 @@ static void narrow_ranges(yoke_device *dev, yoke_stream *s)
     yoke_array_free(same);
 }
 
+/* What is NULL, or out of its range, is said by the call that it was given to. */
+static void try_wrong_arguments(yoke_device *dev, yoke_stream *s)
+{
+    yoke_array_scope scope;
+    yoke_random random = {.seed = 3};
+    const yoke_dims four = yoke_shape(4);
+    double d;
+    int64_t i;
+    yoke_array_begin(&scope);
+    yoke_array *a = yoke_array_zeros(s, YOKE_F32, yoke_shape(2, 3)), *mask = yoke_array_ones(s, YOKE_BOOL, four);
+    yoke_array *one = yoke_array_zeros(s, YOKE_F32, YOKE_NO_DIMS);
+    expect(dev, yoke_array_uniform(s, NULL, YOKE_F32, four, 0, 1), "random: the generator is NULL");
+    expect(dev, yoke_array_integers(s, NULL, YOKE_I32, four, 0, 1), "random: the generator is NULL");
+    expect(dev, yoke_array_select(a, mask), "select: bool (4,) cannot become (2, 3)");
+    expect(dev, yoke_array_normal(s, NULL, YOKE_F32, four, 0, 1), "random: the generator is NULL");
+    expect(dev, yoke_array_normal(s, &random, YOKE_F32, four, 0, -1), "random: normal with a deviation of -1, which is below 0");
+    CHECK_INT(random.at, 0);
+    expect(dev, yoke_array_load(s, NULL), "load: the path is NULL");
+    expect(dev, yoke_array_load_bytes(s, (yoke_bytes){.ptr = NULL, .len = 100}), "load: the address of the file is NULL");
+    CHECK_INT(yoke_array_save(a, NULL), -EINVAL);
+    CHECK_HAS(yoke_device_error(dev), "save: the path is NULL");
+    CHECK_INT(yoke_array_item(one, &d), 0);
+    CHECK_INT(yoke_array_item(one, NULL), -EINVAL);
+    CHECK_HAS(yoke_device_error(dev), "item: the address is NULL");
+    CHECK_INT(yoke_array_item_int(a, &i), -EINVAL);
+    CHECK_HAS(yoke_device_error(dev), "item: f32 (2, 3) has 6 elements");
+    CHECK_INT(yoke_array_item_int(one, NULL), -EINVAL);
+    expect(dev, yoke_array_from(s, YOKE_F32, four, NULL), "the address is NULL");
+    CHECK(yoke_array_concatenate(NULL, 2, 0) == NULL && yoke_array_stack(NULL, 2, 0) == NULL);
+    CHECK(yoke_array_add(yoke_number(1), yoke_number(2)) == NULL);
+    char *gone = yoke_device_alloc(dev, 64);
+    yoke_device_free(dev, gone);
+    expect(dev, yoke_array_over(s, YOKE_F32, four, NULL, gone), "that has been freed");
+    yoke_array_end(&scope, NULL);
+}
+
+TEST(wrong_arguments_are_told)
+{
+    on_each_device(try_wrong_arguments);
+}
+
+/* Arrays of one device that was opened twice do not meet. */
+TEST(arrays_of_two_openings)
+{
+    yoke_device *dev = yoke_device_open("cpu"), *again = yoke_device_open("cpu");
+    yoke_stream *s = yoke_stream_open(dev), *t = yoke_stream_open(again);
+    yoke_array_scope scope;
+    yoke_array_begin(&scope);
+    yoke_array *a = yoke_array_zeros(s, YOKE_F32, yoke_shape(3)), *b = yoke_array_zeros(t, YOKE_F32, yoke_shape(3));
+    expect(dev, yoke_array_add(a, b), "f32 (3,) is on cpu, not on cpu as it was opened here: yoke_array_to() copies it there");
+    CHECK(yoke_array_add(a, yoke_array_to(b, s)) != NULL);
+    yoke_array_end(&scope, NULL);
+    CHECK_INT(yoke_device_close(again), 0);
+    CHECK_INT(yoke_device_close(dev), 0);
+}
+
 TEST(uniform_numbers_are_below_the_higher_end)
 {
     on_each_device(narrow_ranges);

@@ -171,7 +171,7 @@ TEST(misuse_is_an_error_with_a_text)
     CHECK_HAS(yoke_device_error(dev), "reach beyond their block of cpu");
     CHECK_INT(yoke_stream_close(t), -EINVAL);
     CHECK_HAS(yoke_device_error(other), "reach beyond their block of cpu");
-    CHECK_INT(yoke_stream_close(NULL), 0);
+    CHECK_INT(yoke_stream_close(NULL), -EINVAL);
     CHECK_INT(yoke_device_close(dev), 0);
     CHECK_INT(yoke_device_close(other), 0);
 }

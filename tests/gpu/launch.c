@@ -332,6 +332,31 @@ static void try_wrong(yoke_executor *ex)
     check_refused("fill_some", &some, "fill_some: n is -1, and should be 0 or more");
 }
 
+static void check_launch(yoke_future *f, const char *why)
+{
+    CHECK(f != NULL);
+    CHECK_INT(yoke_wait(f), -EINVAL);
+    CHECK_STR(yoke_error(f), why);
+    yoke_release(f);
+}
+
+static void try_null(yoke_executor *ex)
+{
+    float x[9] = {0}, y[9] = {0}, *none = NULL;
+    int32_t z[4];
+    check_launch(yoke_launch(ex, axpy, -3, 1, x, y), "axpy: n is -3, and should be 0 or more");
+    check_launch(yoke_launch(ex, axpy, 9, 1, none, y), "axpy: array \"x\" is NULL");
+    check_launch(yoke_launch(ex, fill_some, 9, 4, NULL), "fill_some: array \"y\" is NULL");
+    check_launch(yoke_launch(ex, fill_some, -9, 4, z), "fill_some: n is -9, and should be 0 or more");
+    check_launch(yoke_launch(ex, fill_some, 9, -4, z), "fill_some: array \"y\" should have -4 elements (m)");
+    check_done(yoke_launch(ex, axpy, 0, 1, none, none));
+}
+
+TEST(wrong_calls_are_refused_before_they_are_submitted)
+{
+    everywhere(try_null);
+}
+
 TEST(wrong_arrays_are_refused_with_their_names)
 {
     everywhere(try_wrong);

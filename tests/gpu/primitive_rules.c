@@ -238,17 +238,17 @@ static void wrong_addresses(try *t)
     float *x = on_device(t, NULL, 64, 0), *none = NULL;
     uint64_t *k = on_device(t, NULL, 64, 0);
     const uint8_t *flags = NULL;
-    REFUSED(t, -EINVAL, "sum: an address is NULL", yoke_stream_sum(t->s, 1, none, x));
-    REFUSED(t, -EINVAL, "min: an address is NULL", yoke_stream_min(t->s, 1, x, none));
-    REFUSED(t, -EINVAL, "scan: an address is NULL", yoke_stream_scan(t->s, 1, none, x));
-    REFUSED(t, -EINVAL, "sort: an address is NULL", yoke_stream_sort(t->s, 1, none));
-    REFUSED(t, -EINVAL, "sort: an address is NULL", yoke_stream_sort_by(t->s, 1, x, none));
-    REFUSED(t, -EINVAL, "select: an address is NULL", yoke_stream_select(t->s, 1, x, flags, x, k));
-    REFUSED(t, -EINVAL, "unique: an address is NULL", yoke_stream_unique(t->s, 1, x, none, k));
-    REFUSED(t, -EINVAL, "histogram: an address is NULL", yoke_stream_histogram(t->s, 1, none, 4, 0, 1, k));
-    REFUSED(t, -EINVAL, "segments: an address is NULL", yoke_stream_segments_sum(t->s, 1, 1, k, none, x));
-    REFUSED(t, -EINVAL, "matmul: an address is NULL", yoke_stream_matmul(t->s, 1, 1, 1, x, 1, none, 1, x, 1));
-    REFUSED(t, -EINVAL, "spmv: an address is NULL", yoke_stream_spmv(t->s, 1, 1, k, (uint32_t *)NULL, x, x, x));
+    REFUSED(t, -EINVAL, "sum: x is NULL", yoke_stream_sum(t->s, 1, none, x));
+    REFUSED(t, -EINVAL, "min: out is NULL", yoke_stream_min(t->s, 1, x, none));
+    REFUSED(t, -EINVAL, "scan: x is NULL", yoke_stream_scan(t->s, 1, none, x));
+    REFUSED(t, -EINVAL, "sort: keys is NULL", yoke_stream_sort(t->s, 1, none));
+    REFUSED(t, -EINVAL, "sort: values is NULL", yoke_stream_sort_by(t->s, 1, x, none));
+    REFUSED(t, -EINVAL, "select: flags is NULL", yoke_stream_select(t->s, 1, x, flags, x, k));
+    REFUSED(t, -EINVAL, "unique: out is NULL", yoke_stream_unique(t->s, 1, x, none, k));
+    REFUSED(t, -EINVAL, "histogram: x is NULL", yoke_stream_histogram(t->s, 1, none, 4, 0, 1, k));
+    REFUSED(t, -EINVAL, "segments: x is NULL", yoke_stream_segments_sum(t->s, 1, 1, k, none, x));
+    REFUSED(t, -EINVAL, "matmul: b is NULL", yoke_stream_matmul(t->s, 1, 1, 1, x, 1, none, 1, x, 1));
+    REFUSED(t, -EINVAL, "spmv: columns is NULL", yoke_stream_spmv(t->s, 1, 1, k, (uint32_t *)NULL, x, x, x));
     CHECK_INT(yoke_stream_scan(t->s, 0, none, none), 0);
     CHECK_INT(yoke_stream_sort(t->s, 0, none), 0);
     give_back(t, x, 0);
@@ -298,6 +298,137 @@ static void wrong_numbers(try *t)
 TEST(numbers_that_are_out_of_range)
 {
     on_every_device(wrong_numbers);
+}
+
+/* Each array of each call, a block's worth too short; nothing is written. */
+static void short_arrays(try *t)
+{
+    enum { MANY = 40000 };
+    static const char zeros[512];
+    char left[512];
+    float *x = on_device(t, zeros, 500, 0), *all = on_device(t, NULL, MANY * 8, 0);
+    uint32_t *u = (uint32_t *)x, *places = (uint32_t *)all;
+    uint64_t *k = (uint64_t *)x, *counts = (uint64_t *)all, *late = (uint64_t *)((char *)x + 508);
+    uint8_t *flags = (uint8_t *)x;
+    REFUSED(t, -EINVAL, "sum: x has 512 bytes, room for 128 elements, and should have 129", yoke_stream_sum(t->s, 129, x, all));
+    REFUSED(t, -EINVAL, "sum: x has 508 bytes, room for 127 elements", yoke_stream_sum(t->s, 128, x + 1, all));
+    REFUSED(t, -EINVAL, "sum: x has ", yoke_stream_sum(t->s, (size_t)1 << 40, x, all));
+    REFUSED(t, -EINVAL, "sum: x has ", yoke_stream_sum(t->s, SIZE_MAX / 2, x, all));
+    REFUSED(t, -EINVAL, "scan: out has 512 bytes", yoke_stream_scan(t->s, MANY, all, x));
+    REFUSED(t, -EINVAL, "sort: keys has 512 bytes, room for 128 elements, and should have 40000",
+            yoke_stream_sort(t->s, MANY, x));
+    REFUSED(t, -EINVAL, "sort: values has 512 bytes", yoke_stream_sort_by(t->s, MANY, all, u));
+    REFUSED(t, -EINVAL, "sort: values has 512 bytes, room for 64 elements", yoke_stream_sort_by(t->s, 65, all, k));
+    REFUSED(t, -EINVAL, "select: x has 512 bytes", yoke_stream_select(t->s, MANY, x, (uint8_t *)all, all, k));
+    REFUSED(t, -EINVAL, "select: flags has 512 bytes", yoke_stream_select(t->s, 513, all, flags, all, k));
+    REFUSED(t, -EINVAL, "unique: kept has 4 bytes", yoke_stream_unique(t->s, 10, all, all, late));
+    REFUSED(t, -EINVAL, "unique: kept has 4 bytes", yoke_stream_unique(t->s, 0, all, all, late));
+    REFUSED(t, -EINVAL, "histogram: counts has 512 bytes, room for 64 elements, and should have 65 (bins)",
+            yoke_stream_histogram(t->s, 4, all, 65, 0, 1, k));
+    REFUSED(t, -EINVAL, "segments: offsets has 512 bytes, room for 128 elements, and should have 129 (segments + 1)",
+            yoke_stream_segments_sum(t->s, 128, 1, u, all, all));
+    REFUSED(t, -EINVAL, "segments: x has 512 bytes", yoke_stream_segments_sum(t->s, 1, MANY, places, x, all));
+    REFUSED(t, -EINVAL, "segments: out has 512 bytes", yoke_stream_segments_sum(t->s, MANY - 1, 1, places, all, x));
+    REFUSED(t, -EINVAL, "matmul: a has 512 bytes", yoke_stream_matmul(t->s, 12, 1, 11, x, 11, all, 1, all, 1));
+    REFUSED(t, -EINVAL, "matmul: b has 512 bytes", yoke_stream_matmul(t->s, 1, 11, 12, all, 12, x, 11, all, 11));
+    REFUSED(t, -EINVAL, "matmul: c has 512 bytes, room for 128 elements, and should have 131 ((m - 1) * ldc + n)",
+            yoke_stream_matmul(t->s, 12, 10, 1, all, 1, all, 10, x, 11));
+    REFUSED(t, -EINVAL, "matmul: c has ", yoke_stream_matmul(t->s, 3, 1, 1, all, 1, all, 1, x, SIZE_MAX / 2));
+    REFUSED(t, -EINVAL, "spmv: offsets has 512 bytes", yoke_stream_spmv(t->s, 128, 1, u, places, all, all, all));
+    REFUSED(t, -EINVAL, "spmv: columns has 512 bytes", yoke_stream_spmv(t->s, 1, 129, places, u, all, all, all));
+    REFUSED(t, -EINVAL, "spmv: values has 512 bytes", yoke_stream_spmv(t->s, 1, 129, places, places, x, all, all));
+    REFUSED(t, -EINVAL, "spmv: y has 512 bytes", yoke_stream_spmv(t->s, 129, 1, places, places, all, all, x));
+    off_device(t, left, x, sizeof left);
+    CHECK(memcmp(left, zeros, 500) == 0);
+    GOES(t, yoke_stream_sum(t->s, 125, x, all));
+    GOES(t, yoke_stream_matmul(t->s, 12, 7, 1, all, 1, all, 7, x, 11)); /* the last row ends before the next would begin */
+    give_back(t, x, 0);
+    give_back(t, counts, 0);
+}
+
+TEST(arrays_that_are_too_short)
+{
+    on_every_device(short_arrays);
+}
+
+static void negative_counts(try *t)
+{
+    float *x = on_device(t, NULL, 64, 0);
+    uint32_t *u = (uint32_t *)x;
+    uint64_t *k = (uint64_t *)x;
+    REFUSED(t, -EINVAL, "sum: n is -1, and should be 0 or more", yoke_stream_sum(t->s, (size_t)-1, x, x));
+    REFUSED(t, -EINVAL, "scan: n is -5, and should be 0 or more", yoke_stream_scan(t->s, (size_t)-5, x, x));
+    REFUSED(t, -EINVAL, "sort: n is -5", yoke_stream_sort(t->s, (size_t)-5, x));
+    REFUSED(t, -EINVAL, "unique: n is -5", yoke_stream_unique(t->s, (size_t)-5, x, x, k));
+    REFUSED(t, -EINVAL, "histogram: n is -5", yoke_stream_histogram(t->s, (size_t)-5, x, 4, 0, 1, k));
+    REFUSED(t, -EINVAL, "segments: segments is -1", yoke_stream_segments_sum(t->s, (size_t)-1, 1, u, x, x));
+    REFUSED(t, -EINVAL, "segments: n is -2", yoke_stream_segments_sum(t->s, 1, (size_t)-2, u, x, x));
+    REFUSED(t, -EINVAL, "matmul: k is -3", yoke_stream_matmul(t->s, 1, 1, (size_t)-3, x, 1, x, 1, x, 1));
+    REFUSED(t, -EINVAL, "matmul: ldc is -3", yoke_stream_matmul(t->s, 1, 1, 1, x, 1, x, 1, x, (size_t)-3));
+    REFUSED(t, -EINVAL, "spmv: nonzeros is -3", yoke_stream_spmv(t->s, 1, (size_t)-3, u, u, x, x, x));
+    give_back(t, x, 0);
+}
+
+TEST(numbers_of_elements_below_0)
+{
+    on_every_device(negative_counts);
+}
+
+/* A recording refuses what a call would, and at once. */
+static void short_in_a_recording(try *t)
+{
+    float *x = on_device(t, NULL, 500, 0), *gone = on_device(t, NULL, 500, 0);
+    yoke_graph *g = NULL;
+    give_back(t, gone, 0);
+    CHECK_INT(yoke_stream_record(t->s), 0);
+    CHECK_INT(yoke_stream_sort(t->s, 1000, x), -EINVAL);
+    CHECK_HAS(yoke_device_error(t->dev), "sort: keys has 512 bytes");
+    CHECK_INT(yoke_stream_scan(t->s, 10, x, gone), -EFAULT);
+    CHECK_HAS(yoke_device_error(t->dev), "that has been freed");
+    CHECK_INT(yoke_stream_record_end(t->s, &g), -EINVAL);
+    CHECK_HAS(yoke_device_error(t->dev), "sort: keys has 512 bytes");
+    CHECK(g == NULL);
+    CHECK_INT(yoke_stream_wait(t->s), 0);
+    give_back(t, x, 0);
+}
+
+TEST(arrays_that_are_too_short_for_a_recording)
+{
+    on_every_device(short_in_a_recording);
+}
+
+/* Of the host's own memory it is only known that none has so much. */
+TEST(more_than_any_memory_has)
+{
+    yoke_device *dev = yoke_device_open("cpu");
+    try t = {.dev = dev, .s = yoke_stream_open(dev), .uri = "cpu"};
+    double x[4] = {1, 2, 3, 4}, sum = 7;
+    REFUSED(&t, -E2BIG, "sum: x should have 35184372088832 elements of 8 bytes, more than there can be",
+            yoke_stream_sum(t.s, (size_t)1 << 45, x, &sum));
+    CHECK(sum == 7);
+    REFUSED(&t, -E2BIG, "sort: keys should have", yoke_stream_sort(t.s, SIZE_MAX / 2, x));
+    CHECK_INT(yoke_device_close(dev), 0);
+}
+
+static void freed_arrays(try *t)
+{
+    float *x = on_device(t, NULL, 64, 0), *y = on_device(t, NULL, 64, 0);
+    give_back(t, x, 0);
+    char why[100];
+    snprintf(why, sizeof why, "sum: x is memory of %s that has been freed", t->uri);
+    REFUSED(t, -EFAULT, why, yoke_stream_sum(t->s, 4, x, y));
+    REFUSED(t, -EFAULT, "sort: values is memory of", yoke_stream_sort_by(t->s, 4, y, x));
+    GOES(t, yoke_stream_sum(t->s, 0, x, y)); /* no elements: nobody looks */
+    CHECK(on_device(t, NULL, 64, 0) == (void *)x); /* somebody else's now */
+    GOES(t, yoke_stream_sum(t->s, 4, x, y));
+    CHECK_INT(yoke_stream_wait(t->s), 0);
+    give_back(t, x, 0);
+    give_back(t, y, 0);
+}
+
+TEST(arrays_that_were_freed)
+{
+    on_every_device(freed_arrays);
 }
 
 static void foreign_memory(try *t)

@@ -48,6 +48,8 @@ YOKE_PROGRAM(rotated, 100, ((inout, unsigned, x, groups * 100), (val, int, times
     }
 )
 
+YOKE_PROGRAM(tallied, 100, ((inout, unsigned, x, 1)), YOKE_ITEMS(l) { if (l == 0 && group == 0) x[0]++; })
+
 static void try_sums(yoke_device *dev, yoke_stream *s)
 {
     enum { N = 10000, GROUPS = (N + 255) / 256 };
@@ -170,9 +172,11 @@ TEST(too_many_groups)
     if (!s)
         SKIP("%s", yoke_device_error(dev));
     unsigned *x = up(s, NULL, 4);
-    CHECK_INT(yoke_enqueue_program(s, rotated, (size_t)1 << 31, x, 0), -E2BIG);
-    CHECK_HAS(yoke_device_error(dev), "kernel rotated: 2147483648 ");
-    check_told(s, -E2BIG, "kernel rotated: 2147483648 ");
+    CHECK_INT(yoke_enqueue_program(s, tallied, (size_t)1 << 31, x), -E2BIG);
+    CHECK_HAS(yoke_device_error(dev), "kernel tallied: 2147483648 ");
+    check_told(s, -E2BIG, "kernel tallied: 2147483648 ");
+    CHECK_INT(yoke_enqueue_program(s, rotated, (size_t)1 << 31, x, 0), -EINVAL);
+    check_told(s, -EINVAL, "and should have 214748364800 (groups * 100)");
     yoke_device_free(dev, x);
     CHECK_INT(yoke_device_close(dev), 0);
 }

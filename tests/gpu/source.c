@@ -201,6 +201,10 @@ TEST(what_is_refused)
     CHECK_INT(yoke_enqueue_raw(NULL, halve, shape, 1L, dx), -EINVAL);
     CHECK_INT(yoke_enqueue_raw(s, halve, shape, 1L, theirs), -EFAULT);
     CHECK_HAS(yoke_device_error(dev), "kernel halve: argument 2 is memory of cpu, not of opencl:0");
+    float *gone = yoke_device_alloc(dev, 400);
+    yoke_device_free(dev, gone);
+    CHECK_INT(yoke_enqueue_raw(s, halve, shape, 1L, gone), -EFAULT);
+    CHECK_HAS(yoke_device_error(dev), "kernel halve: argument 2 is memory of opencl:0 that has been freed");
     CHECK_INT(yoke_enqueue_raw(s, halve, large, 1L, dx), -EINVAL);
     CHECK_HAS(yoke_device_error(dev), "kernel halve: groups of ");
     CHECK_INT(yoke_enqueue_raw(c, halve, shape, 1L, dx), -EINVAL);
