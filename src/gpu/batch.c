@@ -241,7 +241,8 @@ static int do_all(yk_batch *b, yoke_stream *s, char *args)
     const size_t up = place(b, YK_IN, 0), both = place(b, YK_INOUT, up), all = place(b, YK_OUT, both);
     char *memory = yoke_stream_alloc(s, all);
     b->block = memory ? yk_pinned_borrow(b->dev, all, &e) : NULL;
-    if (!b->block)
+    if (!b->block) {
+        yoke_stream_free(s, memory);
         return -ENOMEM;
     pack(b);
     int err = both > 0 ? yoke_stream_copy(s, memory, b->block, both) : 0;

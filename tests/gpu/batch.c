@@ -335,6 +335,30 @@ TEST(a_batch_that_fails_is_done_one_by_one)
     }
 }
 
+/* The executor has been built and nothing else is pinned: the batch has memory of the device then, and none of the host. */
+TEST(a_batch_without_pinned_memory_leaves_none_of_the_device)
+{
+    use_it();
+    yoke_executor *ex = open_good("cuda");
+    for (int round = 0; round < 6; round++) {
+        fill_arrays();
+        yoke_future *held = hold_up(ex);
+        submit_all(ex, 40);
+        the_fake->fail("cuMemHostAlloc", round % 2 == 0, 2);
+        let_go(held);
+        for (int j = 0; j < 40; j++) {
+            CHECK_INT(end_of(futures[j]), 0);
+            CHECK(is_done(j, (float)(j % 5 + 1)));
+        }
+        yoke_device_memory stats = {0};
+        CHECK_INT(yoke_device_memory_stats(yoke_executor_device(ex), &stats), 0);
+        CHECK_INT(stats.used, 0);
+        CHECK(round > 0 || *the_fake->failed());
+    }
+    yoke_close(ex);
+    check_nothing_left(the_fake);
+}
+
 /* Where the twentieth kills the device those before it may have been done, one by one; none is said to be that is not. */
 TEST(a_device_that_is_lost_fails_all)
 {
