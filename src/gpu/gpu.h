@@ -31,6 +31,14 @@ typedef struct yk_kernel_arg {
     const yk_span *span;
 } yk_kernel_arg;
 
+/* Memory for the values of arguments, which may be vectors: zeroed; NULL: there is none; free() takes it back. */
+enum { YK_ARGS_ALIGN = 64 };
+static inline void *yk_args_alloc(size_t size)
+{
+    void *p = NULL;
+    return yk_sys.posix_memalign(&p, YK_ARGS_ALIGN, size) == 0 ? memset(p, 0, size) : NULL;
+}
+
 /* A kernel in an image, and what the compiler told of it; what it did not tell is 0. */
 typedef struct yk_function {
     void *native;

@@ -41,7 +41,7 @@ typedef struct yk_command {
             const void *data;
         } call;
     };
-    _Alignas(16) char memory[];
+    _Alignas(YK_ARGS_ALIGN) char memory[];
 } yk_command;
 
 /* Puts it in s, which does not record. */

@@ -290,7 +290,7 @@ static int lane_open(lane *a, const launch *l, yoke_device *dev, size_t elements
 {
     const yoke_kernel *k = l->k;
     yk_error e = {0};
-    a->args = yk_sys.malloc(k->args_size);
+    a->args = yk_args_alloc(k->args_size);
     if (!a->args) {
         yk_errorf(&e, ENOMEM, "no memory");
         return yk_device_fail(dev, NULL, &e);
@@ -586,20 +586,16 @@ static void run(launch *l)
     yk_batch_rest(batch);
 }
 
-/* Of values that are vectors. */
-enum { ARGS_ALIGN = 64 };
-
 void yk_kernel_run(yoke_kernel *k, const void *task_args)
 {
     if (yk_batch_deliver(task_args))
         return;
-    char *memory = yk_sys.calloc(1, k->args_size + ARGS_ALIGN);
-    launch l = {.k = k, .task_args = task_args, .args = (char *)YK_ALIGN_UP((uintptr_t)memory, ARGS_ALIGN)};
-    if (!memory) {
+    launch l = {.k = k, .task_args = task_args, .args = yk_args_alloc(k->args_size)};
+    if (!l.args) {
         yk_fail(k->file, (int)k->line, ENOMEM, "no memory");
         return;
     }
     if (yk_launching_gather(&l) == 0 && l.n > 0)
         run(&l);
-    free(memory);
+    free(l.args);
 }

@@ -40,7 +40,7 @@ static yk_command *add(yoke_stream *s, yk_command_kind kind, size_t room, yk_err
         *e = g->error;
         return NULL;
     }
-    yk_command *c = yk_sys.calloc(1, sizeof *c + room);
+    yk_command *c = yk_args_alloc(sizeof *c + room);
     if (!c) {
         yk_errorf(e, ENOMEM, "no memory to record a command");
         return NULL;
@@ -55,9 +55,9 @@ static yk_command *add(yoke_stream *s, yk_command_kind kind, size_t room, yk_err
 int yk_record_launch(yoke_stream *s, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args, unsigned count,
                      yk_error *e)
 {
-    size_t at = YK_ALIGN_UP(count * sizeof *args, 16), room = at;
+    size_t at = YK_ALIGN_UP(count * sizeof *args, YK_ARGS_ALIGN), room = at;
     for (unsigned i = 0; i < count; i++)
-        room += YK_ALIGN_UP(args[i].size, 16);
+        room += YK_ALIGN_UP(args[i].size, YK_ARGS_ALIGN);
     yk_command *c = add(s, YK_LAUNCH_COMMAND, room, e);
     if (!c)
         return e->code;
@@ -65,7 +65,7 @@ int yk_record_launch(yoke_stream *s, const yk_function *f, const yk_shape *shape
     for (unsigned i = 0; i < count; i++) {
         own[i] = args[i];
         own[i].value = memcpy(c->memory + at, args[i].value, args[i].size);
-        at += YK_ALIGN_UP(args[i].size, 16);
+        at += YK_ALIGN_UP(args[i].size, YK_ARGS_ALIGN);
     }
     c->launch.function = f;
     c->launch.shape = *shape;

@@ -426,7 +426,7 @@ TEST_LIMIT(every_call_may_lose_the_device, 300)
 
 TEST_LIMIT(the_host_may_run_out_of_memory, 300)
 {
-    static const char *const calls[] = {"malloc", "calloc"};
+    static const char *const calls[] = {"malloc", "calloc", "posix_memalign"};
     use_it();
     yoke_executor *ex = open_good("cuda");
     check_thousand(ex);
