@@ -538,7 +538,7 @@ static void run_where_cheaper(launch *l, yoke_device *dev)
         tell(l, dev, err, &e);
     if (err < 0)
         yk_cost_failed(cost_of(l->k), (size_t)l->n);
-    else
+    else if (!is_cut()) /* else it may have done a part alone */
         yk_cost_learn(cost_of(l->k), (size_t)l->n, place, yoke_now() - start);
 }
 
