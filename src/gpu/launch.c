@@ -442,7 +442,7 @@ static pieces pieces_of(const launch *l)
 static long next_piece(const pieces *p, long left, unsigned turn)
 {
     long size = p->least;
-    if (left <= YK_MIN(2 * p->least, p->most))
+    if (left <= p->most && left - p->least <= p->least) /* a kernel's n may be whatever a long has */
         return left;
     while (turn-- > 0 && size < p->most)
         size *= 2;
