@@ -122,6 +122,7 @@ struct yoke_device {
     void *native;
     yoke_device_info info;
     uint32_t fork_generation;
+    uint64_t number;         /* of all that were opened in this process, from 1 on */
     _Atomic int status;      /* why it cannot be used (any more) */
     yk_mutex lock;           /* of what follows */
     yoke_stream *streams;
@@ -178,7 +179,7 @@ bool yk_device_usable(const yoke_device *dev);
 int yk_device_fail(yoke_device *dev, yoke_stream *s, const yk_error *e);
 /* The same for a call that is refused: s keeps the first for who looks at its waits alone. Returns code. */
 int yk_stream_fail(yoke_stream *s, const yk_error *e);
-/* When err is negative, s keeps the device's last error, which is that of the call that ends here. Returns err. */
+/* When err is negative, s keeps this thread's last error, which is that of the call that ends here. Returns err. */
 int yk_stream_keep(yoke_stream *s, int err);
 /* A call that may be refused inside one that tells of it in another way, as arrays do by NULL: s does not keep it. */
 #define yk_unkept(s, call)                                                                                             \
@@ -193,7 +194,7 @@ bool yk_device_was_lost(void);
 /* Whether names, as yoke_device_open() takes them, are of kinds of devices that a child of this process could open. Opens
  * nothing. 0, or a negative code with the reason in e. */
 int yk_device_check_names(const char *names, yk_error *e);
-/* A copy of the last error, for threads that share a device: the text of yoke_device_error() may change under them. */
+/* Why a call of this thread on dev has just failed, whatever fails in other threads meanwhile; when dev was lost before, why. */
 void yk_device_last_error(yoke_device *dev, yk_error *ret);
 
 /* Gives back the kernels of arrays. (array_device.c) */

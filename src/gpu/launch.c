@@ -457,29 +457,33 @@ static bool is_cut(void)
     return yk_run_cut(r) || yoke_cancelled();
 }
 
-/* e: the first error, before those that closing the lanes may bring. began: whether arrays may have been written. */
+/* After a call: its code, unless there was an error before; e has the text of the first. */
+static int note(int err, int late, yoke_device *dev, yk_error *e)
+{
+    if (err == 0 && late < 0)
+        yk_device_last_error(dev, e);
+    return err < 0 ? err : late;
+}
+
+/* began: whether arrays may have been written. */
 static int run_pieces(const launch *l, yoke_device *dev, const pieces *p, bool *began, yk_error *e)
 {
     lane lanes[LANES] = {{0}};
     const unsigned used = p->most < l->n ? LANES : 1;
     int err = 0;
     for (unsigned i = 0; i < used && err == 0; i++)
-        err = lane_open(&lanes[i], l, dev, (size_t)p->most);
+        err = note(0, lane_open(&lanes[i], l, dev, (size_t)p->most), dev, e);
     *began = err == 0;
     long lo = 0, size;
     for (unsigned turn = 0; lo < l->n && err == 0 && !is_cut(); lo += size, turn++) {
         size = next_piece(p, l->n - lo, turn);
-        err = run_piece(l, &lanes[turn % used], lo, lo + size);
+        err = note(0, run_piece(l, &lanes[turn % used], lo, lo + size), dev, e);
         yoke_progress((double)lo, (double)l->n);
     }
-    if (err < 0)
-        yk_device_last_error(dev, e);
-    for (unsigned i = 0; i < used; i++) {
-        int late = finish_piece(l, &lanes[i]);
-        if (err == 0 && late < 0)
-            yk_device_last_error(dev, e);
-        err = err < 0 ? err : late;
-    }
+    for (unsigned i = 0; i < used; i++)
+        err = note(err, finish_piece(l, &lanes[i]), dev, e);
+    for (unsigned i = 0; i < used && lanes[i].stream; i++) /* which knows what its driver told somebody else who asked */
+        err = note(err, yoke_stream_wait(lanes[i].stream), dev, e);
     for (unsigned i = 0; i < used; i++)
         lane_close(&lanes[i], l);
     return err;

@@ -680,6 +680,35 @@ TEST(an_error_that_somebody_else_was_told_fails_the_job)
 
 /* ---- Cancelled in the middle ---- */
 
+/* The kernel as a task within a job that has failed by then: it does nothing, in no time. */
+YOKE_TASK(void, run_in_vain, (int, unused))
+{
+    struct {
+        _Alignas(16) int32_t a;
+        _Alignas(16) yoke_in_i32 x;
+        _Alignas(16) yoke_inout_i32 y;
+    } args = {3, yoke_1d(yoke_in_i32, x, N), yoke_1d(yoke_inout_i32, y, N)};
+    yoke_fail(-EIO, "in vain");
+    yoke_kernel_add_to.task->call(&args, NULL);
+}
+
+TEST(what_was_cut_tells_nothing_of_costs)
+{
+    fake_cuda *f = use_it();
+    yoke_executor *ex = open_good("gpu");
+    f->fail(NULL, 0, 0);
+    for (int i = 0; i < 20; i++)
+        CHECK_INT(end_of(yoke_submit(ex, run_in_vain, 0)), -EIO);
+    CHECK_INT(f->calls("cuStreamCreate"), 0); /* still nothing is known of the CPU, which is asked first */
+    set_arrays();
+    for (int i = 1; i <= 4; i++)
+        check_good(add_once(ex));
+    check_added(y, 4);
+    CHECK(f->calls("cuStreamCreate") > 0);
+    yoke_close(ex);
+    check_nothing_left(f);
+}
+
 TEST(a_job_that_is_cancelled_leaves_nothing)
 {
     fake_cuda *f = use_it();
@@ -727,32 +756,3 @@ TEST(what_is_cancelled_halfway_has_no_result)
     yoke_close(ex);
     check_nothing_left(f);
 }
-/* The kernel as a task within a job that has failed by then: it does nothing, in no time. */
-YOKE_TASK(void, run_in_vain, (int, unused))
-{
-    struct {
-        _Alignas(16) int32_t a;
-        _Alignas(16) yoke_in_i32 x;
-        _Alignas(16) yoke_inout_i32 y;
-    } args = {3, yoke_1d(yoke_in_i32, x, N), yoke_1d(yoke_inout_i32, y, N)};
-    yoke_fail(-EIO, "in vain");
-    yoke_kernel_add_to.task->call(&args, NULL);
-}
-
-TEST(what_was_cut_tells_nothing_of_costs)
-{
-    fake_cuda *f = use_it();
-    yoke_executor *ex = open_good("gpu");
-    f->fail(NULL, 0, 0);
-    for (int i = 0; i < 20; i++)
-        CHECK_INT(end_of(yoke_submit(ex, run_in_vain, 0)), -EIO);
-    CHECK_INT(f->calls("cuStreamCreate"), 0); /* still nothing is known of the CPU, which is asked first */
-    set_arrays();
-    for (int i = 1; i <= 4; i++)
-        check_good(add_once(ex));
-    check_added(y, 4);
-    CHECK(f->calls("cuStreamCreate") > 0);
-    yoke_close(ex);
-    check_nothing_left(f);
-}
-
