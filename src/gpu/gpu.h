@@ -145,8 +145,7 @@ struct yoke_stream {
     yoke_stream *next;
     char recent[4][40];      /* names of the last kernels, for errors that come late: copies, for modules may be closed */
     unsigned launches;
-    uint64_t asked;          /* the search for memory that last asked whether it is idle, and what came of it (memory.c) */
-    bool was_idle;
+    uint64_t asked, past;    /* the search for memory that last asked whether it is idle, and what was free by then (memory.c) */
     yk_mutex late_lock;
     yk_error late;           /* under it: what others were told of when they asked, for its user; code 0: nothing */
     void *counter;           /* memory of the device that is 0 between reductions, or NULL (primitive_cuda.c) */
@@ -296,6 +295,12 @@ bool yk_streams_are_idle(yoke_device *dev);
 /* Until all that is in any stream of dev now has been done, without holding dev's lock meanwhile if it can. What went wrong
  * there is told by their users' next waits. */
 void yk_streams_wait(yoke_device *dev);
+/* Where all streams of dev are now; NULL: there are none, or no memory for it. */
+typedef struct yk_marks yk_marks;
+yk_marks *yk_streams_mark(yoke_device *dev);
+/* Whether all of them have come past that, in which case m is gone. What went wrong there their users' next waits tell. */
+bool yk_marks_are_past(yk_marks *m);
+void yk_marks_close(yk_marks *m);
 /* What is put in s from now on waits for what is in `first` now; NULL: in every other stream. */
 int yk_stream_after_stream(yoke_stream *s, yoke_stream *first, yk_error *e);
 /* Closes those that the user left open. 0 or the first error of their waits. */
