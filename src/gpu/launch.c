@@ -137,7 +137,7 @@ static yk_job *refused(yoke_executor *ex, const yoke_kernel *k, const yk_error *
     return job;
 }
 
-struct yoke_future *yk_launch(struct yoke_executor *ex, yoke_kernel *k, const void *args)
+struct yoke_future *yk_launch(struct yoke_executor *ex, yoke_kernel *k, const void *args, const yoke_opts *opts)
 {
     yk_error e = {0};
     size_t counts[YK_PARAMS_MOST];
@@ -158,7 +158,7 @@ struct yoke_future *yk_launch(struct yoke_executor *ex, yoke_kernel *k, const vo
         else
             *(yk_any_view *)own = (yk_any_view){*(uint8_t **)yk_value_at(k, args, i), 1, {view_elements(p, counts[i])}, {1}};
     }
-    struct yoke_future *f = yoke_raw_submit(ex, k->task, to, NULL);
+    struct yoke_future *f = yoke_raw_submit(ex, k->task, to, opts);
     free(to);
     return f;
 }

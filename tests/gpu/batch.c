@@ -378,6 +378,36 @@ TEST(a_device_that_is_lost_fails_all)
     check_nothing_left(the_fake);
 }
 
+/* The others' launches fail as well, and are done again one by one; who has a time limit is in no batch. */
+TEST(options_of_a_launch_are_kept)
+{
+    use_it();
+    yoke_executor *ex = open_good("cuda");
+    fill_arrays();
+    CHECK_INT(end_of(yoke_launch(ex, add_to, N, 0, x[0], y[0])), 0); /* builds */
+    the_fake->fail("cuLaunchKernel", 1, 701);
+    CHECK(end_of(yoke_launch(ex, add_to, N, 1, x[0], y[0])) < 0);
+    CHECK(is_untouched(0));
+    the_fake->fail("cuLaunchKernel", 1, 701);
+    CHECK_INT(end_of(yoke_opt_launch(ex, (retries = 1, backoff = YOKE_MS), add_to, N, 1, x[0], y[0])), 0);
+    CHECK_STR(the_fake->failed(), "cuLaunchKernel");
+    CHECK(is_done(0, 1));
+    the_fake->fail(NULL, 0, 0);
+    the_fake->hold(true);
+    CHECK_INT(end_of(yoke_opt_launch(ex, (timeout = 50 * YOKE_MS), add_to, N, 1, x[1], y[1])), -ETIMEDOUT);
+    the_fake->hold(false);
+    yoke_future *held = hold_up(ex);
+    for (int j = 2; j < 42; j++)
+        futures[j] = yoke_opt_launch(ex, (timeout = j % 2 ? 600 * YOKE_S : 0, priority = j % 3 - 1), add_to, N, 2, x[j], y[j]);
+    let_go(held);
+    for (int j = 2; j < 42; j++) {
+        CHECK_INT(end_of(futures[j]), 0);
+        CHECK(is_done(j, 2));
+    }
+    yoke_close(ex);
+    check_nothing_left(the_fake);
+}
+
 /* The k-th call fails: some jobs may, and say so; the others are done. False: there are not so many calls. */
 static bool try_call(int k, int result)
 {

@@ -241,6 +241,40 @@ TEST(many_at_a_time)
     everywhere(try_many);
 }
 
+/* Each begins when the one before has ended well. */
+static void try_options(yoke_executor *ex)
+{
+    enum { JOBS = 20, N = 1000 };
+    float x[N], y[N] = {0};
+    yoke_future *f[JOBS];
+    for (int i = 0; i < N; i++)
+        x[i] = (float)i;
+    f[0] = yoke_opt_launch(ex, (retries = 2, timeout = 600 * YOKE_S), axpy, N, 1, x, y);
+    for (int j = 1; j < JOBS; j++)
+        f[j] = yoke_opt_launch(ex, (after = f[j - 1], priority = j % 3 - 1), axpy, N, 1, x, y);
+    for (int j = 0; j < JOBS; j++)
+        check_done(f[j]);
+    for (int i = 0; i < N; i++)
+        CHECK(y[i] == (float)(JOBS * i));
+    float z[N] = {0};
+    yoke_future *late = yoke_opt_launch(ex, (deadline = 1), axpy, N, 1, x, z); /* inline does it, and says that it is late */
+    CHECK_INT(yoke_wait(late), -ETIMEDOUT);
+    yoke_future *never = yoke_opt_launch(ex, (after = late), axpy, N, 1, x, y);
+    CHECK_INT(yoke_wait(never), -ECANCELED);
+    yoke_release(late);
+    yoke_release(never);
+    never = yoke_opt_launch(ex, (timeout = -1), axpy, N, 1, x, y);
+    CHECK_INT(yoke_wait(never), -EINVAL);
+    yoke_release(never);
+    for (int i = 0; i < N; i++)
+        CHECK(y[i] == (float)(JOBS * i));
+}
+
+TEST(a_launch_has_the_options_of_a_job)
+{
+    everywhere(try_options);
+}
+
 /* ---- As a task ---- */
 
 static void try_as_task(yoke_executor *ex)
