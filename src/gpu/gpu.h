@@ -107,7 +107,7 @@ typedef struct yk_gpu_driver {
                   yk_error *e);
 
     /* Makes of a list of commands (graph.h), which outlives it, something that graph_launch() puts in a stream faster than
-     * one command after the other. -ENOTSUP: it cannot. NULL, as the next: it never can. */
+     * one command after the other. Negative: it cannot, and the list is used. NULL, as the next: it never can. */
     int (*graph_open)(yoke_device *d, const struct yk_command *first, void **ret, yk_error *e);
     int (*graph_launch)(yoke_stream *s, void *graph, yk_error *e);
     void (*graph_close)(yoke_device *d, void *graph); /* launches may be under way */

@@ -262,12 +262,17 @@ void yk_record_drop(yoke_stream *s)
         destroy(end_recording(s));
 }
 
-/* What the driver makes of it, if it makes anything. */
+/* What the driver makes of it, if it makes anything: that is faster, and no more, so whatever it lacks for that the list stays.
+ * The pool may have the memory that it wants. Negative: the device is lost. */
 static int make_native(yoke_graph *g, yk_error *e)
 {
     const yk_gpu_driver *driver = g->dev->driver;
-    int err = driver->graph_open && g->count > 0 ? driver->graph_open(g->dev, g->first, &g->native, e) : 0;
-    return err == -ENOTSUP ? 0 : err;
+    if (!driver->graph_open || g->count == 0)
+        return 0;
+    int err = driver->graph_open(g->dev, g->first, &g->native, e);
+    if (err == -ENOMEM && yoke_device_trim(g->dev) == 0)
+        err = driver->graph_open(g->dev, g->first, &g->native, e);
+    return err == -ENODEV ? err : 0;
 }
 
 int yoke_stream_record_end(yoke_stream *s, yoke_graph **ret)
