@@ -264,6 +264,7 @@ void yk_memory_free(yoke_device *dev, yoke_stream *s, void *p);
 /* s is about to be closed: it has been waited for. */
 void yk_memory_forget(yoke_device *dev, yoke_stream *s);
 /* The class of blocks that size bytes need, and how large those are. */
+enum { YK_SIZE_CLASSES = 16 * 64 };
 unsigned yk_size_class(size_t size);
 size_t yk_class_size(unsigned class);
 

@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SMALLEST = 512, CLASSES = 16 * 64 };
+enum { SMALLEST = 512, CLASSES = YK_SIZE_CLASSES };
 
 typedef struct block {
     yk_span span;           /* first: what yk_span_of() finds is the block */

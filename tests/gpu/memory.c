@@ -1,6 +1,6 @@
 /* memory.c - the pool of a device's memory: classes, what is had again and by whom, and want of memory. Over a driver of the
  * test's own whose streams are as far as the test says. */
-#include "gpu/gpu.h"
+#include "gpu/graph.h"
 #include "test.h"
 #include <yoke.h>
 
@@ -358,6 +358,39 @@ TEST(streams_that_are_never_idle_come_past_what_was_freed)
     CHECK_INT(waits + orders, 0);
     busy[1] = busy[2] = false;
     end();
+}
+
+/* Each finds its like by its class, and itself by its address, however many there are. */
+TEST_LIMIT(a_recording_of_many_blocks_takes_no_longer_for_each, 60)
+{
+    enum { BLOCKS = 30000 };
+    static void *blocks[BLOCKS];
+    int64_t each[2];
+    for (int round = 0; round < 2; round++) {
+        const int n = round == 0 ? BLOCKS / 10 : BLOCKS;
+        begin((size_t)1 << 40);
+        spread = 1 << 20;
+        yoke_stream *s = stream(1);
+        yoke_graph *g;
+        CHECK_INT(yoke_stream_record(s), 0);
+        int64_t begun = yoke_now();
+        for (int turn = 0; turn < 3; turn++) {
+            for (int i = 0; i < n; i++)
+                CHECK((blocks[i] = yoke_stream_alloc(s, (size_t)(i % 2 ? 1000 : 1024 - 3 * turn))) != NULL);
+            for (int i = 0; i < n; i++)
+                yoke_stream_free(s, blocks[(i + n / 3) % n]);
+        }
+        each[round] = (yoke_now() - begun) / n;
+        CHECK_INT(held_now(), (size_t)n * 1024); /* the second and third had what the first freed */
+        yoke_stream_free(s, blocks[7]);
+        CHECK_HAS(s->recording->error.text, "freed twice");
+        CHECK(yoke_stream_record_end(s, &g) < 0);
+        end();
+    }
+    spread = 0;
+    if (each[1] > 5 * each[0] + 2000)
+        test_fail(__FILE__, __LINE__, "%lld ns for each of 3000, %lld ns for each of 30000", (long long)each[0],
+                  (long long)each[1]);
 }
 
 TEST(only_the_beginning_of_a_used_block_is_freed)
