@@ -378,7 +378,7 @@ TEST(a_device_that_is_lost_fails_all)
     check_nothing_left(the_fake);
 }
 
-/* The others' launches fail as well, and are done again one by one; who has a time limit is in no batch. */
+/* A retry after a launch that failed, a time limit that passes, and jobs with one among those that are done together. */
 TEST(options_of_a_launch_are_kept)
 {
     use_it();
