@@ -115,6 +115,9 @@ typedef struct yoke_opts {
 #define YK_SUBMIT_1(ex, options, N, ...) ((void)&yoke_task_##N, yoke_submit_##N(ex, options, __VA_ARGS__))
 #define YK_OPT_SUBMIT(ex, OPTIONS, N, ...) YK_OPT_SUBMIT_(ex, OPTIONS, N, __VA_ARGS__)
 #define YK_OPT_SUBMIT_(ex, OPTIONS, N, ...)                                                                            \
+    YK_WITH_OPTIONS(N, OPTIONS, YK_CAT(YK_SUBMIT_, YK_HAS_MORE(__VA_ARGS__))(ex, &yk_options.yk_all, __VA_ARGS__))
+/* The value of CALL, in which the options are yk_options.yk_all. */
+#define YK_WITH_OPTIONS(N, OPTIONS, CALL)                                                                              \
     __extension__({                                                                                                    \
         union options_of_##N {                                                                                         \
             struct {                                                                                                   \
@@ -124,7 +127,7 @@ typedef struct yoke_opts {
         } yk_options;                                                                                                  \
         memset(&yk_options, 0, sizeof yk_options);                                                                     \
         YK_MAP(YK_ASSIGN, yk_options, YK_NOTHING, YK_UNWRAP OPTIONS)                                                   \
-        YK_CAT(YK_SUBMIT_, YK_HAS_MORE(__VA_ARGS__))(ex, &yk_options.yk_all, __VA_ARGS__);                             \
+        CALL;                                                                                                          \
     })
 
 /* Memory that workers of this executor see at the same address: a view of it travels to `processes` without being

@@ -115,7 +115,7 @@ YOKE_API void yk_device_code_remove(yk_device_code *c);
 YOKE_API int yk_enqueue(yoke_stream *s, yoke_kernel *k, const void *args);
 /* The body of its task. */
 YOKE_API void yk_kernel_run(yoke_kernel *k, const void *task_args);
-YOKE_API struct yoke_future *yk_launch(struct yoke_executor *ex, yoke_kernel *k, const void *args);
+YOKE_API struct yoke_future *yk_launch(struct yoke_executor *ex, yoke_kernel *k, const void *args, const struct yoke_opts *opts);
 YOKE_API int yk_prepare(yoke_device *dev, yoke_kernel *k);
 YOKE_API int yk_enqueue_scan(yoke_stream *s, yoke_kernel *k, const void *args);
 /* ret in memory of the device, or, if wait, of the host. */
@@ -341,11 +341,12 @@ static YK_MAYBE const char yk_kernel_unit = 0;
         (void)yk_ret;                                                                                                  \
         yk_kernel_run(&yoke_kernel_##N, yk_v);                                                                         \
     }                                                                                                                  \
-    static inline YK_MAYBE struct yoke_future *yk_kernel_launch_##N(struct yoke_executor *yk_ex, size_t yk_n,          \
+    static inline YK_MAYBE struct yoke_future *yk_kernel_launch_##N(struct yoke_executor *yk_ex,                       \
+                                                                    const struct yoke_opts *yk_options, size_t yk_n,   \
                                                                     YK_MAP(YK_KERNEL_DECLARE, ~, YK_COMMA, __VA_ARGS__)) \
     {                                                                                                                  \
         const struct yk_kernel_args_##N yk_args = {(long)yk_n, YK_MAP(YK_KERNEL_NAME_OF, ~, YK_COMMA, __VA_ARGS__)};   \
-        return yk_launch(yk_ex, &yoke_kernel_##N, &yk_args);                                                           \
+        return yk_launch(yk_ex, &yoke_kernel_##N, &yk_args, yk_options);                                               \
     }                                                                                                                  \
     static inline YK_MAYBE int yk_kernel_put_##N(yoke_stream *yk_s, size_t yk_n,                                       \
                                                  YK_MAP(YK_KERNEL_DECLARE, ~, YK_COMMA, __VA_ARGS__))                  \
@@ -380,7 +381,19 @@ static YK_MAYBE const char yk_kernel_unit = 0;
  * an array has n elements: yoke run FILE.c:axpy 2 '[1,2]' '[3,4]' --on cuda. Elements that are structs or bools
  * are bytes there. Kernels of several files may have one name; then yoke run finds the first. */
 #define yoke_launch(ex, N, n, ...)                                                                                     \
-    (YK_USE(kernel, a_kernel, N, YK_COUNT(__VA_ARGS__)), yk_kernel_launch_##N((ex), (n), __VA_ARGS__))
+    (YK_USE(kernel, a_kernel, N, YK_COUNT(__VA_ARGS__)), yk_kernel_launch_##N((ex), NULL, (n), __VA_ARGS__))
+
+/* The same with options in parentheses, as yoke_opt_submit() has them (yoke/executor.h; a file that uses this includes that
+ * too, or <yoke.h>):
+ *
+ *     yoke_opt_launch(ex, (timeout = 2 * YOKE_S, retries = 3), axpy, n, 2, x, y)
+ *
+ * A kernel that is on a device cannot be interrupted there: after a timeout the future fails at once, as it does for functions
+ * on threads, and the device is busy until the kernel ends; between two pieces the job stops. What ends a kernel is the end
+ * of a worker process: "processes:cuda:0". An attempt begins with the arrays as the last has left them. */
+#define yoke_opt_launch(ex, OPTIONS, N, n, ...)                                                                        \
+    YK_WITH_OPTIONS(N, OPTIONS, (YK_USE(kernel, a_kernel, N, YK_COUNT(__VA_ARGS__)),                                   \
+                                 yk_kernel_launch_##N((ex), &yk_options.yk_all, (n), __VA_ARGS__)))
 
 /* ---- The front: reductions ---- */
 

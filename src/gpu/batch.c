@@ -126,7 +126,7 @@ static bool may_join(yk_batch *b, yk_job *job, yk_launching *ret)
     yoke_kernel *k = b->items[0].l.k;
     if (job->task != k->task || job->abortable)
         return false;
-    yk_launching l = {.k = k, .task_args = job->args, .quiet = true, .args = yk_sys.calloc(1, k->args_size)};
+    yk_launching l = {.k = k, .task_args = job->args, .quiet = true, .args = yk_args_alloc(k->args_size)};
     size_t bytes = l.args && yk_launching_gather(&l) == 0 && l.n > 0 ? small_bytes(&l) : 0;
     if (bytes == 0 || b->bytes + bytes > BLOCK_BYTES || depends(b, &l)) {
         free(l.args);
@@ -241,8 +241,10 @@ static int do_all(yk_batch *b, yoke_stream *s, char *args)
     const size_t up = place(b, YK_IN, 0), both = place(b, YK_INOUT, up), all = place(b, YK_OUT, both);
     char *memory = yoke_stream_alloc(s, all);
     b->block = memory ? yk_pinned_borrow(b->dev, all, &e) : NULL;
-    if (!b->block)
+    if (!b->block) {
+        yoke_stream_free(s, memory);
         return -ENOMEM;
+    }
     pack(b);
     int err = both > 0 ? yoke_stream_copy(s, memory, b->block, both) : 0;
     if (err == 0)
@@ -259,7 +261,7 @@ bool yk_batch_run(yk_batch *b)
 {
     if (b->count == 1)
         return false;
-    char *args = yk_sys.malloc(b->items[0].l.k->args_size);
+    char *args = yk_args_alloc(b->items[0].l.k->args_size);
     yoke_stream *s = args ? yoke_stream_open(b->dev) : NULL;
     int err = s ? do_all(b, s, args) : -ENOMEM, late = yoke_stream_close(s);
     free(args);

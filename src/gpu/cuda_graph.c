@@ -2,7 +2,8 @@
  *
  * The commands are put in a stream of their own that the driver captures, once, when the recording has ended; the user's
  * stream is never in that state, in which whoever asks or marks it, as another thread may, would spoil the capture. A driver
- * that cannot do it, or not with these commands, leaves them as a list: what is missing is missing for speed alone.
+ * that cannot do it, or not with these commands, or not now, leaves them as a list (record.c): what is missing is missing for
+ * speed alone.
  *
  * The capture is of the relaxed kind: it is for the calls of this thread only, and they may load modules meanwhile. The driver
  * itself keeps launches of one graph in order, and one that is destroyed until it has run. */

@@ -261,6 +261,8 @@ yoke_device *yoke_device_open(const char *uri)
     yoke_device *dev = yk_sys.calloc(1, sizeof *dev);
     if (!dev)
         return &no_device;
+    static _Atomic uint64_t numbers;
+    dev->number = 1 + atomic_fetch_add_explicit(&numbers, 1, memory_order_relaxed);
     dev->fork_generation = atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
     yk_error e = {0};
     int err = open_any(dev, uri, &e);
@@ -338,9 +340,20 @@ const char *yoke_device_error(yoke_device *dev)
     return dev->text;
 }
 
+/* What failed last in this thread, and on which device: others use that device too, so its own last error may be theirs. */
+static _Thread_local struct {
+    uint64_t number; /* of the device: another may come to lie where it lay */
+    yk_error error;
+} failed_here;
+
 void yk_device_last_error(yoke_device *dev, yk_error *ret)
 {
-    yk_mutex_lock(&dev->lock);
+    int status = yk_device_check(dev);
+    if (failed_here.number == dev->number && (status == 0 || status == failed_here.error.code)) {
+        *ret = failed_here.error;
+        return;
+    }
+    yk_mutex_lock(&dev->lock); /* another thread lost it, and this one was refused for that, without a word */
     *ret = dev->error;
     yk_mutex_unlock(&dev->lock);
 }
@@ -370,7 +383,7 @@ bool yk_device_was_lost(void)
     return atomic_load_explicit(&lost_in, memory_order_relaxed) == this_process();
 }
 
-/* ret: the whole of it, or NULL. */
+/* The whole of it is this thread's last error, and *ret, unless that is NULL. */
 static int fail(yoke_device *dev, yoke_stream *s, const yk_error *e, yk_error *ret)
 {
     bool lost = e->code == -ENODEV;
@@ -379,16 +392,21 @@ static int fail(yoke_device *dev, yoke_stream *s, const yk_error *e, yk_error *r
         yk_record_fail(s, e);
     if (lost && s)
         name_kernels(s, kernels, sizeof kernels);
-    yk_mutex_lock(&dev->lock);
-    yk_errorf(&dev->error, e->code, "%.*s%s", (int)(sizeof e->text - 1 - strlen(kernels)), e->text, kernels);
+    const int code = e->code;
+    yk_error whole; /* e may be the thread's own last */
+    yk_errorf(&whole, code, "%.*s%s", (int)(sizeof e->text - 1 - strlen(kernels)), e->text, kernels);
+    failed_here.number = dev->number;
+    failed_here.error = whole;
     if (ret)
-        *ret = dev->error;
+        *ret = whole;
+    yk_mutex_lock(&dev->lock);
+    dev->error = whole;
     yk_mutex_unlock(&dev->lock);
     if (lost) {
-        atomic_store_explicit(&dev->status, e->code, memory_order_relaxed);
+        atomic_store_explicit(&dev->status, code, memory_order_relaxed);
         atomic_store_explicit(&lost_in, this_process(), memory_order_relaxed);
     }
-    return e->code;
+    return code;
 }
 
 int yk_device_fail(yoke_device *dev, yoke_stream *s, const yk_error *e)

@@ -31,6 +31,14 @@ typedef struct yk_kernel_arg {
     const yk_span *span;
 } yk_kernel_arg;
 
+/* Memory for the values of arguments, which may be vectors: zeroed; NULL: there is none; free() takes it back. */
+enum { YK_ARGS_ALIGN = 64 };
+static inline void *yk_args_alloc(size_t size)
+{
+    void *p = NULL;
+    return yk_sys.posix_memalign(&p, YK_ARGS_ALIGN, size) == 0 ? memset(p, 0, size) : NULL;
+}
+
 /* A kernel in an image, and what the compiler told of it; what it did not tell is 0. */
 typedef struct yk_function {
     void *native;
@@ -99,7 +107,7 @@ typedef struct yk_gpu_driver {
                   yk_error *e);
 
     /* Makes of a list of commands (graph.h), which outlives it, something that graph_launch() puts in a stream faster than
-     * one command after the other. -ENOTSUP: it cannot. NULL, as the next: it never can. */
+     * one command after the other. Negative: it cannot, and the list is used. NULL, as the next: it never can. */
     int (*graph_open)(yoke_device *d, const struct yk_command *first, void **ret, yk_error *e);
     int (*graph_launch)(yoke_stream *s, void *graph, yk_error *e);
     void (*graph_close)(yoke_device *d, void *graph); /* launches may be under way */
@@ -114,6 +122,7 @@ struct yoke_device {
     void *native;
     yoke_device_info info;
     uint32_t fork_generation;
+    uint64_t number;         /* of all that were opened in this process, from 1 on */
     _Atomic int status;      /* why it cannot be used (any more) */
     yk_mutex lock;           /* of what follows */
     yoke_stream *streams;
@@ -136,8 +145,7 @@ struct yoke_stream {
     yoke_stream *next;
     char recent[4][40];      /* names of the last kernels, for errors that come late: copies, for modules may be closed */
     unsigned launches;
-    uint64_t asked;          /* the search for memory that last asked whether it is idle, and what came of it (memory.c) */
-    bool was_idle;
+    uint64_t asked, past;    /* the search for memory that last asked whether it is idle, and what was free by then (memory.c) */
     yk_mutex late_lock;
     yk_error late;           /* under it: what others were told of when they asked, for its user; code 0: nothing */
     void *counter;           /* memory of the device that is 0 between reductions, or NULL (primitive_cuda.c) */
@@ -170,7 +178,7 @@ bool yk_device_usable(const yoke_device *dev);
 int yk_device_fail(yoke_device *dev, yoke_stream *s, const yk_error *e);
 /* The same for a call that is refused: s keeps the first for who looks at its waits alone. Returns code. */
 int yk_stream_fail(yoke_stream *s, const yk_error *e);
-/* When err is negative, s keeps the device's last error, which is that of the call that ends here. Returns err. */
+/* When err is negative, s keeps this thread's last error, which is that of the call that ends here. Returns err. */
 int yk_stream_keep(yoke_stream *s, int err);
 /* A call that may be refused inside one that tells of it in another way, as arrays do by NULL: s does not keep it. */
 #define yk_unkept(s, call)                                                                                             \
@@ -185,7 +193,7 @@ bool yk_device_was_lost(void);
 /* Whether names, as yoke_device_open() takes them, are of kinds of devices that a child of this process could open. Opens
  * nothing. 0, or a negative code with the reason in e. */
 int yk_device_check_names(const char *names, yk_error *e);
-/* A copy of the last error, for threads that share a device: the text of yoke_device_error() may change under them. */
+/* Why a call of this thread on dev has just failed, whatever fails in other threads meanwhile; when dev was lost before, why. */
 void yk_device_last_error(yoke_device *dev, yk_error *ret);
 
 /* Gives back the kernels of arrays. (array_device.c) */
@@ -256,6 +264,7 @@ void yk_memory_free(yoke_device *dev, yoke_stream *s, void *p);
 /* s is about to be closed: it has been waited for. */
 void yk_memory_forget(yoke_device *dev, yoke_stream *s);
 /* The class of blocks that size bytes need, and how large those are. */
+enum { YK_SIZE_CLASSES = 16 * 64 };
 unsigned yk_size_class(size_t size);
 size_t yk_class_size(unsigned class);
 
@@ -287,6 +296,12 @@ bool yk_streams_are_idle(yoke_device *dev);
 /* Until all that is in any stream of dev now has been done, without holding dev's lock meanwhile if it can. What went wrong
  * there is told by their users' next waits. */
 void yk_streams_wait(yoke_device *dev);
+/* Where all streams of dev are now; NULL: there are none, or no memory for it. */
+typedef struct yk_marks yk_marks;
+yk_marks *yk_streams_mark(yoke_device *dev);
+/* Whether all of them have come past that, in which case m is gone. What went wrong there their users' next waits tell. */
+bool yk_marks_are_past(yk_marks *m);
+void yk_marks_close(yk_marks *m);
 /* What is put in s from now on waits for what is in `first` now; NULL: in every other stream. */
 int yk_stream_after_stream(yoke_stream *s, yoke_stream *first, yk_error *e);
 /* Closes those that the user left open. 0 or the first error of their waits. */

@@ -41,7 +41,7 @@ typedef struct yk_command {
             const void *data;
         } call;
     };
-    _Alignas(16) char memory[];
+    _Alignas(YK_ARGS_ALIGN) char memory[];
 } yk_command;
 
 /* Puts it in s, which does not record. */
@@ -49,6 +49,8 @@ int yk_command_put(yoke_stream *s, const yk_command *c, yk_error *e);
 
 /* Memory that was freed in the order of the stream while it recorded: the graph's, until it is closed. */
 typedef struct yk_kept yk_kept;
+/* By what all that a recording has had is found (record.c). */
+typedef struct yk_finder yk_finder;
 
 struct yoke_graph {
     yoke_device *dev;
@@ -58,6 +60,7 @@ struct yoke_graph {
     yk_command *first, **end;
     size_t count;
     yk_kept *kept;
+    yk_finder *finder;            /* while it is recorded, or NULL */
     void *counter;                /* as a stream's (primitive_cuda.c) */
     yk_error error;               /* the first: the recording has failed */
     char names[4][40];            /* of its last kernels, the newest last; while it is recorded: those that the stream had */

@@ -137,7 +137,7 @@ static yk_job *refused(yoke_executor *ex, const yoke_kernel *k, const yk_error *
     return job;
 }
 
-struct yoke_future *yk_launch(struct yoke_executor *ex, yoke_kernel *k, const void *args)
+struct yoke_future *yk_launch(struct yoke_executor *ex, yoke_kernel *k, const void *args, const yoke_opts *opts)
 {
     yk_error e = {0};
     size_t counts[YK_PARAMS_MOST];
@@ -158,7 +158,7 @@ struct yoke_future *yk_launch(struct yoke_executor *ex, yoke_kernel *k, const vo
         else
             *(yk_any_view *)own = (yk_any_view){*(uint8_t **)yk_value_at(k, args, i), 1, {view_elements(p, counts[i])}, {1}};
     }
-    struct yoke_future *f = yoke_raw_submit(ex, k->task, to, NULL);
+    struct yoke_future *f = yoke_raw_submit(ex, k->task, to, opts);
     free(to);
     return f;
 }
@@ -290,7 +290,7 @@ static int lane_open(lane *a, const launch *l, yoke_device *dev, size_t elements
 {
     const yoke_kernel *k = l->k;
     yk_error e = {0};
-    a->args = yk_sys.malloc(k->args_size);
+    a->args = yk_args_alloc(k->args_size);
     if (!a->args) {
         yk_errorf(&e, ENOMEM, "no memory");
         return yk_device_fail(dev, NULL, &e);
@@ -442,7 +442,7 @@ static pieces pieces_of(const launch *l)
 static long next_piece(const pieces *p, long left, unsigned turn)
 {
     long size = p->least;
-    if (left <= YK_MIN(2 * p->least, p->most))
+    if (left <= p->most && left - p->least <= p->least) /* a kernel's n may be whatever a long has */
         return left;
     while (turn-- > 0 && size < p->most)
         size *= 2;
@@ -457,29 +457,33 @@ static bool is_cut(void)
     return yk_run_cut(r) || yoke_cancelled();
 }
 
-/* e: the first error, before those that closing the lanes may bring. began: whether arrays may have been written. */
+/* After a call: its code, unless there was an error before; e has the text of the first. */
+static int note(int err, int late, yoke_device *dev, yk_error *e)
+{
+    if (err == 0 && late < 0)
+        yk_device_last_error(dev, e);
+    return err < 0 ? err : late;
+}
+
+/* began: whether arrays may have been written. */
 static int run_pieces(const launch *l, yoke_device *dev, const pieces *p, bool *began, yk_error *e)
 {
     lane lanes[LANES] = {{0}};
     const unsigned used = p->most < l->n ? LANES : 1;
     int err = 0;
     for (unsigned i = 0; i < used && err == 0; i++)
-        err = lane_open(&lanes[i], l, dev, (size_t)p->most);
+        err = note(0, lane_open(&lanes[i], l, dev, (size_t)p->most), dev, e);
     *began = err == 0;
     long lo = 0, size;
     for (unsigned turn = 0; lo < l->n && err == 0 && !is_cut(); lo += size, turn++) {
         size = next_piece(p, l->n - lo, turn);
-        err = run_piece(l, &lanes[turn % used], lo, lo + size);
+        err = note(0, run_piece(l, &lanes[turn % used], lo, lo + size), dev, e);
         yoke_progress((double)lo, (double)l->n);
     }
-    if (err < 0)
-        yk_device_last_error(dev, e);
-    for (unsigned i = 0; i < used; i++) {
-        int late = finish_piece(l, &lanes[i]);
-        if (err == 0 && late < 0)
-            yk_device_last_error(dev, e);
-        err = err < 0 ? err : late;
-    }
+    for (unsigned i = 0; i < used; i++)
+        err = note(err, finish_piece(l, &lanes[i]), dev, e);
+    for (unsigned i = 0; i < used && lanes[i].stream; i++) /* which knows what its driver told somebody else who asked */
+        err = note(err, yoke_stream_wait(lanes[i].stream), dev, e);
     for (unsigned i = 0; i < used; i++)
         lane_close(&lanes[i], l);
     return err;
@@ -538,7 +542,7 @@ static void run_where_cheaper(launch *l, yoke_device *dev)
         tell(l, dev, err, &e);
     if (err < 0)
         yk_cost_failed(cost_of(l->k), (size_t)l->n);
-    else
+    else if (!is_cut()) /* else it may have done a part alone */
         yk_cost_learn(cost_of(l->k), (size_t)l->n, place, yoke_now() - start);
 }
 
@@ -586,20 +590,16 @@ static void run(launch *l)
     yk_batch_rest(batch);
 }
 
-/* Of values that are vectors. */
-enum { ARGS_ALIGN = 64 };
-
 void yk_kernel_run(yoke_kernel *k, const void *task_args)
 {
     if (yk_batch_deliver(task_args))
         return;
-    char *memory = yk_sys.calloc(1, k->args_size + ARGS_ALIGN);
-    launch l = {.k = k, .task_args = task_args, .args = (char *)YK_ALIGN_UP((uintptr_t)memory, ARGS_ALIGN)};
-    if (!memory) {
+    launch l = {.k = k, .task_args = task_args, .args = yk_args_alloc(k->args_size)};
+    if (!l.args) {
         yk_fail(k->file, (int)k->line, ENOMEM, "no memory");
         return;
     }
     if (yk_launching_gather(&l) == 0 && l.n > 0)
         run(&l);
-    free(memory);
+    free(l.args);
 }

@@ -7,13 +7,17 @@
  * for the one. Who allocates outside of any stream gets a block that nobody uses any more. When the driver has no memory
  * left, what is kept is given back to it, the largest first, and it is asked once more.
  *
+ * Frees are counted. A stream that was idle once, or has come past a mark, uses nothing any more that was freed before it was
+ * asked, or marked: one number (`past`) says so of all those blocks. Marks are for streams that always have something to do; a
+ * search that finds blocks of its class, and none that is fit, leaves them for the next.
+ *
  * Nothing waits for the device under the lock: who must wait lets go of it, and the blocks that were free before have then
- * been come past by everybody (`freed`). */
+ * been come past by everybody. */
 #include "gpu/gpu.h"
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SMALLEST = 512, CLASSES = 16 * 64 };
+enum { SMALLEST = 512, CLASSES = YK_SIZE_CLASSES };
 
 typedef struct block {
     yk_span span;           /* first: what yk_span_of() finds is the block */
@@ -30,8 +34,10 @@ typedef struct yk_memory {
     block *free[CLASSES], *used;
     uint64_t frees;
     uint64_t search;     /* the number of the one under way */
-    uint64_t asked;      /* in which it was asked whether all streams are idle, and what came of it */
-    bool were_idle;
+    uint64_t asked;      /* in which it was asked whether all streams are idle */
+    uint64_t past;       /* what was freed up to this number nobody uses any more */
+    yk_marks *marks;     /* in all streams, or NULL; when they have come past, `past` is `marked` */
+    uint64_t marked;
     yoke_device_memory stats;
 } yk_memory;
 
@@ -94,16 +100,15 @@ static void block_to_driver(yoke_device *dev, block *b)
     free(b);
 }
 
-/* Lets go of the lock until all streams have come past what is in them now. Blocks that were freed up to the number that it
- * returns are idle then. */
-static uint64_t wait_unlocked(yoke_device *dev)
+/* Lets go of the lock until all streams have come past what is in them now. */
+static void wait_unlocked(yoke_device *dev)
 {
     yk_memory *m = dev->memory;
     uint64_t frees = m->frees;
     yk_mutex_unlock(&m->lock);
     yk_streams_wait(dev);
     yk_mutex_lock(&m->lock);
-    return frees;
+    m->past = YK_MAX(m->past, frees);
 }
 
 /* Gives free blocks back, the largest first, until `wanted` bytes have been; waits until nobody uses them, without the lock.
@@ -112,11 +117,11 @@ static bool give_back(yoke_device *dev, size_t wanted)
 {
     yk_memory *m = dev->memory;
     size_t given = 0;
-    uint64_t past = wait_unlocked(dev);
+    wait_unlocked(dev);
     for (unsigned class = CLASSES; class-- > 0 && given < wanted;)
         for (block **at = &m->free[class]; *at && given < wanted;) {
             block *b = *at;
-            if (!b->idle && b->freed > past) { /* meanwhile: somebody may use it */
+            if (!b->idle && b->freed > m->past) { /* meanwhile: somebody may use it */
                 at = &b->next;
                 continue;
             }
@@ -134,20 +139,36 @@ static bool has_come_past(yoke_device *dev, const block *b)
 {
     yk_memory *m = dev->memory;
     yoke_stream *s = b->freed_in;
-    uint64_t *asked = s ? &s->asked : &m->asked;
-    bool *answer = s ? &s->was_idle : &m->were_idle;
-    if (*asked != m->search) {
+    uint64_t *asked = s ? &s->asked : &m->asked, *past = s ? &s->past : &m->past;
+    if (b->freed > *past && b->freed > m->past && *asked != m->search) {
         *asked = m->search;
-        *answer = s ? yk_stream_is_idle(s) : yk_streams_are_idle(dev);
+        if (s ? yk_stream_is_idle(s) : yk_streams_are_idle(dev))
+            *past = m->frees;
     }
-    return *answer;
+    return b->freed <= *past || b->freed <= m->past;
+}
+
+/* Whether all streams have come past the marks; if there are none, or none any more, they get some. */
+static bool come_past_marks(yoke_device *dev)
+{
+    yk_memory *m = dev->memory;
+    bool past = m->marks && yk_marks_are_past(m->marks);
+    if (past) {
+        m->marks = NULL;
+        m->past = YK_MAX(m->past, m->marked);
+    }
+    if (!m->marks && m->frees > m->past) {
+        m->marked = m->frees;
+        m->marks = yk_streams_mark(dev);
+    }
+    return past;
 }
 
 /* How good it is for s: 3 nobody uses it; 2 the order of s is enough; 1 s must wait for another stream; 0 not to be had
  * without waiting here and now. */
 static int fitness(yoke_device *dev, block *b, yoke_stream *s)
 {
-    if (!b->idle && b->freed_in != s)
+    if (!b->idle && (!s || b->freed_in != s))
         b->idle = has_come_past(dev, b);
     return b->idle ? 3 : !s ? 0 : b->freed_in == s ? 2 : 1;
 }
@@ -189,6 +210,8 @@ static block *take_block(yoke_device *dev, unsigned class, yoke_stream *s, yk_er
 {
     yk_memory *m = dev->memory;
     block *b = take_free(dev, class, s, s ? 2 : 3);
+    if (!b && m->free[class] && come_past_marks(dev))
+        b = take_free(dev, class, s, s ? 2 : 3);
     m->stats.reused += b != NULL;
     if (b)
         return b;
@@ -336,6 +359,8 @@ void yk_memory_close(struct yk_memory *m)
 {
     if (!m)
         return;
+    if (m->marks)
+        yk_marks_close(m->marks);
     for (unsigned i = 0; i <= CLASSES; i++) {
         block *b = i < CLASSES ? m->free[i] : m->used;
         while (b) {

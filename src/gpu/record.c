@@ -9,10 +9,18 @@
 #include <stdlib.h>
 
 struct yk_kept {
-    yk_kept *next;
+    yk_kept *next;      /* of the graph's */
+    yk_kept *same_slot; /* of a hash table by addresses */
+    yk_kept *next_free; /* of the class */
     void *memory;
-    size_t size;
-    bool is_free; /* else the caller has it */
+    unsigned class;
+    bool is_free;       /* else the caller has it */
+};
+
+struct yk_finder {
+    yk_kept *free[YK_SIZE_CLASSES];
+    yk_kept **slots;
+    size_t room, count; /* of the slots, a power of two, and what is in them */
 };
 
 /* ---- Failing ---- */
@@ -40,7 +48,7 @@ static yk_command *add(yoke_stream *s, yk_command_kind kind, size_t room, yk_err
         *e = g->error;
         return NULL;
     }
-    yk_command *c = yk_sys.calloc(1, sizeof *c + room);
+    yk_command *c = yk_args_alloc(sizeof *c + room);
     if (!c) {
         yk_errorf(e, ENOMEM, "no memory to record a command");
         return NULL;
@@ -55,9 +63,9 @@ static yk_command *add(yoke_stream *s, yk_command_kind kind, size_t room, yk_err
 int yk_record_launch(yoke_stream *s, const yk_function *f, const yk_shape *shape, const yk_kernel_arg *args, unsigned count,
                      yk_error *e)
 {
-    size_t at = YK_ALIGN_UP(count * sizeof *args, 16), room = at;
+    size_t at = YK_ALIGN_UP(count * sizeof *args, YK_ARGS_ALIGN), room = at;
     for (unsigned i = 0; i < count; i++)
-        room += YK_ALIGN_UP(args[i].size, 16);
+        room += YK_ALIGN_UP(args[i].size, YK_ARGS_ALIGN);
     yk_command *c = add(s, YK_LAUNCH_COMMAND, room, e);
     if (!c)
         return e->code;
@@ -65,7 +73,7 @@ int yk_record_launch(yoke_stream *s, const yk_function *f, const yk_shape *shape
     for (unsigned i = 0; i < count; i++) {
         own[i] = args[i];
         own[i].value = memcpy(c->memory + at, args[i].value, args[i].size);
-        at += YK_ALIGN_UP(args[i].size, 16);
+        at += YK_ALIGN_UP(args[i].size, YK_ARGS_ALIGN);
     }
     c->launch.function = f;
     c->launch.shape = *shape;
@@ -133,32 +141,109 @@ static int fail(yoke_stream *s, int code, const char *what)
     return yk_device_fail(s->dev, s, &e);
 }
 
-static yk_kept *keep(yoke_stream *s, void *p, size_t size, bool is_free)
+static yk_kept **slot_of(const void *p, yk_kept **slots, size_t room)
 {
-    yk_kept *k = yk_sys.calloc(1, sizeof *k);
+    return &slots[((uintptr_t)p / 256 * 0x9e3779b97f4a7c15) >> 32 & (room - 1)];
+}
+
+static void put_in_slot(yk_kept *k, yk_kept **slots, size_t room)
+{
+    yk_kept **slot = slot_of(k->memory, slots, room);
+    k->same_slot = *slot;
+    *slot = k;
+}
+
+static yk_kept *find(const yk_finder *f, const void *p)
+{
+    yk_kept *k = f ? *slot_of(p, f->slots, f->room) : NULL;
+    while (k && k->memory != p)
+        k = k->same_slot;
+    return k;
+}
+
+/* As many slots as there is to find, if there is memory for them. */
+static void widen(yk_finder *f)
+{
+    const size_t room = 2 * f->room;
+    yk_kept **slots = f->count < f->room ? NULL : yk_sys.calloc(room, sizeof *slots);
+    if (!slots)
+        return;
+    for (size_t i = 0; i < f->room; i++)
+        for (yk_kept *k = f->slots[i], *next; k; k = next) {
+            next = k->same_slot;
+            put_in_slot(k, slots, room);
+        }
+    free(f->slots);
+    f->slots = slots;
+    f->room = room;
+}
+
+static void close_finder(yoke_graph *g)
+{
+    if (g->finder)
+        free(g->finder->slots);
+    free(g->finder);
+    g->finder = NULL;
+}
+
+/* That of the recording, made when it is first needed. */
+static yk_finder *finder_of(yoke_graph *g)
+{
+    enum { FIRST_ROOM = 64 };
+    if (g->finder)
+        return g->finder;
+    g->finder = yk_sys.calloc(1, sizeof *g->finder);
+    if (!g->finder)
+        return NULL;
+    g->finder->room = FIRST_ROOM;
+    g->finder->slots = yk_sys.calloc(FIRST_ROOM, sizeof(yk_kept *));
+    if (!g->finder->slots)
+        close_finder(g);
+    return g->finder;
+}
+
+static void set_free(yk_finder *f, yk_kept *k)
+{
+    k->is_free = true;
+    k->next_free = f->free[k->class];
+    f->free[k->class] = k;
+}
+
+/* The caller has p, and the graph knows it. NULL: no memory. */
+static yk_kept *keep(yoke_stream *s, void *p, unsigned class)
+{
+    yoke_graph *g = s->recording;
+    yk_finder *f = finder_of(g);
+    yk_kept *k = f ? yk_sys.calloc(1, sizeof *k) : NULL;
     if (!k) {
         fail(s, ENOMEM, "no memory to record what is allocated");
         return NULL;
     }
-    *k = (yk_kept){s->recording->kept, p, size, is_free};
-    s->recording->kept = k;
+    *k = (yk_kept){.next = g->kept, .memory = p, .class = class};
+    g->kept = k;
+    widen(f);
+    put_in_slot(k, f->slots, f->room);
+    f->count++;
     return k;
 }
 
 void *yk_record_alloc(yoke_stream *s, size_t size)
 {
-    const size_t needed = size <= YK_MOST_BYTES ? yk_class_size(yk_size_class(size)) : size;
-    for (yk_kept *k = s->recording->kept; k; k = k->next)
-        if (k->is_free && k->size == needed) {
-            k->is_free = false;
-            return k->memory;
-        }
+    const bool can_be = size <= YK_MOST_BYTES;
+    const unsigned class = can_be ? yk_size_class(size) : 0;
+    yk_finder *f = s->recording->finder;
+    yk_kept *k = f && can_be ? f->free[class] : NULL;
+    if (k) {
+        f->free[class] = k->next_free;
+        k->is_free = false;
+        return k->memory;
+    }
     void *p = yk_memory_alloc(s->dev, NULL, size);
     if (!p) {
         yk_error e;
         yk_device_last_error(s->dev, &e);
         yk_record_fail(s, &e);
-    } else if (!keep(s, p, needed, false)) {
+    } else if (!keep(s, p, class)) {
         yk_memory_free(s->dev, NULL, p);
         p = NULL;
     }
@@ -168,16 +253,12 @@ void *yk_record_alloc(yoke_stream *s, size_t size)
 /* What was allocated before the recording is the graph's from now on as well. */
 void yk_record_free(yoke_stream *s, void *p)
 {
-    yk_kept *k = s->recording->kept;
-    while (k && k->memory != p)
-        k = k->next;
+    yk_kept *k = find(s->recording->finder, p);
     const yk_span *span = yk_span_of(p);
     if (k ? k->is_free : !span || span->base != p || span->dev != s->dev)
         fail(s, EINVAL, "what was freed while recording is no memory in use: freed twice, or not its beginning");
-    else if (k)
-        k->is_free = true;
-    else
-        keep(s, p, span->size, true);
+    else if (k || (k = keep(s, p, yk_size_class(span->size))))
+        set_free(s->recording->finder, k);
 }
 
 /* ---- Beginning and ending ---- */
@@ -230,6 +311,7 @@ static yoke_graph *end_recording(yoke_stream *s)
 {
     yoke_graph *g = s->recording;
     take_names(s, g);
+    close_finder(g);
     s->recording = NULL;
     return g;
 }
@@ -262,12 +344,17 @@ void yk_record_drop(yoke_stream *s)
         destroy(end_recording(s));
 }
 
-/* What the driver makes of it, if it makes anything. */
+/* What the driver makes of it, if it makes anything: that is faster, and no more, so whatever it lacks for that the list stays.
+ * The pool may have the memory that it wants. Negative: the device is lost. */
 static int make_native(yoke_graph *g, yk_error *e)
 {
     const yk_gpu_driver *driver = g->dev->driver;
-    int err = driver->graph_open && g->count > 0 ? driver->graph_open(g->dev, g->first, &g->native, e) : 0;
-    return err == -ENOTSUP ? 0 : err;
+    if (!driver->graph_open || g->count == 0)
+        return 0;
+    int err = driver->graph_open(g->dev, g->first, &g->native, e);
+    if (err == -ENOMEM && yoke_device_trim(g->dev) == 0)
+        err = driver->graph_open(g->dev, g->first, &g->native, e);
+    return err == -ENODEV ? err : 0;
 }
 
 int yoke_stream_record_end(yoke_stream *s, yoke_graph **ret)

@@ -177,26 +177,50 @@ typedef struct mark {
     yoke_stream *stream;
 } mark;
 
-/* Marks all streams of dev, whose lock is held. NULL, with the number of streams: that cannot be done. */
-static mark *mark_all(yoke_device *dev, size_t *count)
+struct yk_marks {
+    yoke_device *dev;
+    size_t count;
+    mark all[];
+};
+
+void yk_marks_close(yk_marks *m)
+{
+    while (m->count > 0)
+        m->dev->driver->event_close(&m->all[--m->count].event);
+    free(m);
+}
+
+/* Of all streams of dev, whose lock is held. NULL: there are none, or that cannot be done. */
+static yk_marks *mark_all(yoke_device *dev)
 {
     const yk_gpu_driver *driver = dev->driver;
-    size_t n = 0;
+    size_t count = 0;
     yk_error e;
     for (yoke_stream *s = dev->streams; s; s = s->next)
-        ++*count;
-    mark *marks = *count > 0 ? yk_sys.calloc(*count, sizeof *marks) : NULL;
-    for (yoke_stream *s = dev->streams; marks && s; s = s->next, n++) {
-        marks[n] = (mark){.event = {.dev = dev}, .stream = s};
-        int err = driver->event_open(&marks[n].event, &e);
-        if (err == 0 && driver->event_mark(s, &marks[n].event, &e) == 0)
+        count++;
+    yk_marks *m = count > 0 ? yk_sys.calloc(1, sizeof *m + count * sizeof m->all[0]) : NULL;
+    if (!m)
+        return NULL;
+    m->dev = dev;
+    for (yoke_stream *s = dev->streams; s; s = s->next) {
+        mark *own = &m->all[m->count];
+        *own = (mark){.event = {.dev = dev}, .stream = s};
+        int err = driver->event_open(&own->event, &e);
+        m->count += err == 0;
+        if (err == 0 && driver->event_mark(s, &own->event, &e) == 0)
             continue;
-        for (size_t i = 0; i < n + (err == 0); i++)
-            driver->event_close(&marks[i].event);
-        free(marks);
+        yk_marks_close(m);
         return NULL;
     }
-    return marks;
+    return m;
+}
+
+yk_marks *yk_streams_mark(yoke_device *dev)
+{
+    yk_mutex_lock(&dev->lock);
+    yk_marks *m = mark_all(dev);
+    yk_mutex_unlock(&dev->lock);
+    return m;
 }
 
 /* Under the lock, for want of something better. */
@@ -219,21 +243,37 @@ static void keep_of_one(yoke_device *dev, const yoke_stream *wanted, const yk_er
     yk_mutex_unlock(&dev->lock);
 }
 
+/* Looks at one after the other with `look`, and closes those that have been come past, well or not. False: not all have been. */
+static bool come_past(yk_marks *m, int (*look)(yoke_stream_event *v, yk_error *e))
+{
+    for (; m->count > 0; m->count--) {
+        mark *last = &m->all[m->count - 1];
+        yk_error e = {0};
+        int err = look(&last->event, &e);
+        if (err == -EAGAIN)
+            return false;
+        if (err < 0)
+            keep_of_one(m->dev, last->stream, &e);
+        m->dev->driver->event_close(&last->event);
+    }
+    free(m);
+    return true;
+}
+
+bool yk_marks_are_past(yk_marks *m)
+{
+    return come_past(m, m->dev->driver->event_try);
+}
+
 void yk_streams_wait(yoke_device *dev)
 {
-    size_t count = 0;
     yk_mutex_lock(&dev->lock);
-    mark *marks = mark_all(dev, &count);
-    if (!marks)
+    yk_marks *m = mark_all(dev);
+    if (!m)
         wait_for_each(dev);
     yk_mutex_unlock(&dev->lock);
-    for (size_t i = 0; marks && i < count; i++) {
-        yk_error e = {0};
-        if (dev->driver->event_wait(&marks[i].event, &e) < 0)
-            keep_of_one(dev, marks[i].stream, &e);
-        dev->driver->event_close(&marks[i].event);
-    }
-    free(marks);
+    if (m)
+        come_past(m, dev->driver->event_wait);
 }
 
 /* s waits for one other stream, by an event that lasts as long as it takes to say so. */

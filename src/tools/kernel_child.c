@@ -83,8 +83,8 @@ static bool take(int fd, yk_buf *to)
     return n > 0 || (n < 0 && errno == EINTR);
 }
 
-/* Until both ends are closed, or nothing has come for too long: then the process is ended. */
-static void listen_to(yk_child *c, pipes *p, pid_t pid)
+/* Until both ends are closed, or nothing has come for too long: then the process is ended. Returns when it has been too long. */
+static int64_t listen_to(yk_child *c, pipes *p, pid_t pid)
 {
     yk_buf lines = {0};
     int64_t deadline = yoke_now() + c->timeout;
@@ -110,12 +110,31 @@ static void listen_to(yk_child *c, pipes *p, pid_t pid)
         }
     }
     yk_buf_done(&lines);
+    return deadline;
+}
+
+/* The process has closed its ends, or they cannot be read: it has until the deadline to end. */
+static void wait_for(yk_child *c, pid_t pid, int64_t deadline)
+{
+    useconds_t pause = 50;
+    pid_t ended;
+    while ((ended = waitpid(pid, &c->status, c->timed_out ? 0 : WNOHANG)) == 0 || (ended < 0 && errno == EINTR)) {
+        if (!c->timed_out && yoke_now() >= deadline) {
+            c->timed_out = true;
+            kill(pid, SIGKILL);
+        } else {
+            usleep(pause);
+            pause = YK_MIN(2 * pause, 10000);
+        }
+    }
+    if (ended < 0) /* SIGCHLD is ignored: only what it wrote tells */
+        c->status = 0;
 }
 
 int yk_child_run(yk_child *c)
 {
     pipes p;
-    pid_t pid, ended;
+    pid_t pid;
     int err = open_pipes(&p);
     c->timed_out = false;
     c->stderr_text.len = 0;
@@ -124,13 +143,8 @@ int yk_child_run(yk_child *c)
     err = spawn(c, &p, &pid);
     close_fd(&p.out[1]);
     close_fd(&p.errors[1]);
-    if (err == 0) {
-        listen_to(c, &p, pid);
-        while ((ended = waitpid(pid, &c->status, 0)) < 0 && errno == EINTR)
-            ;
-        if (ended < 0) /* SIGCHLD is ignored: only what it wrote tells */
-            c->status = 0;
-    }
+    if (err == 0)
+        wait_for(c, pid, listen_to(c, &p, pid));
     close_pipes(&p);
     return err;
 }

@@ -235,7 +235,7 @@ static int make_array(yk_trial *t, unsigned i, size_t limit)
 int yk_trial_make(yk_trial *t, yk_error *e)
 {
     const yoke_kernel *k = t->k;
-    t->args = yk_sys.calloc(1, k->args_size);
+    t->args = yk_args_alloc(k->args_size);
     if (!t->args)
         return yk_errorf(e, ENOMEM, "no memory");
     memcpy(t->args, &t->n, sizeof t->n);

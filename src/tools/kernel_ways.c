@@ -212,7 +212,7 @@ static int get_down(const yk_trial *t, yoke_stream *s, const yk_span *spans, yk_
 int yk_run_on_device(const yk_trial *t, yoke_stream *s, yk_outcome *ret, yk_error *e)
 {
     yk_span spans[YK_PARAMS_MOST] = {{0}};
-    char *args = yk_sys.malloc(t->k->args_size);
+    char *args = yk_args_alloc(t->k->args_size);
     *e = (yk_error){0};
     if (!args)
         return yk_errorf(e, ENOMEM, "no memory");

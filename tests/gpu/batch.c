@@ -335,6 +335,30 @@ TEST(a_batch_that_fails_is_done_one_by_one)
     }
 }
 
+/* The executor has been built and nothing else is pinned: the batch has memory of the device then, and none of the host. */
+TEST(a_batch_without_pinned_memory_leaves_none_of_the_device)
+{
+    use_it();
+    yoke_executor *ex = open_good("cuda");
+    for (int round = 0; round < 6; round++) {
+        fill_arrays();
+        yoke_future *held = hold_up(ex);
+        submit_all(ex, 40);
+        the_fake->fail("cuMemHostAlloc", round % 2 == 0, 2);
+        let_go(held);
+        for (int j = 0; j < 40; j++) {
+            CHECK_INT(end_of(futures[j]), 0);
+            CHECK(is_done(j, (float)(j % 5 + 1)));
+        }
+        yoke_device_memory stats = {0};
+        CHECK_INT(yoke_device_memory_stats(yoke_executor_device(ex), &stats), 0);
+        CHECK_INT(stats.used, 0);
+        CHECK(round > 0 || *the_fake->failed());
+    }
+    yoke_close(ex);
+    check_nothing_left(the_fake);
+}
+
 /* Where the twentieth kills the device those before it may have been done, one by one; none is said to be that is not. */
 TEST(a_device_that_is_lost_fails_all)
 {
@@ -349,6 +373,36 @@ TEST(a_device_that_is_lost_fails_all)
     for (int j = 0; j < 40; j++) {
         CHECK_INT(end_of(futures[j]), -ENODEV);
         CHECK(is_untouched(j));
+    }
+    yoke_close(ex);
+    check_nothing_left(the_fake);
+}
+
+/* A retry after a launch that failed, a time limit that passes, and jobs with one among those that are done together. */
+TEST(options_of_a_launch_are_kept)
+{
+    use_it();
+    yoke_executor *ex = open_good("cuda");
+    fill_arrays();
+    CHECK_INT(end_of(yoke_launch(ex, add_to, N, 0, x[0], y[0])), 0); /* builds */
+    the_fake->fail("cuLaunchKernel", 1, 701);
+    CHECK(end_of(yoke_launch(ex, add_to, N, 1, x[0], y[0])) < 0);
+    CHECK(is_untouched(0));
+    the_fake->fail("cuLaunchKernel", 1, 701);
+    CHECK_INT(end_of(yoke_opt_launch(ex, (retries = 1, backoff = YOKE_MS), add_to, N, 1, x[0], y[0])), 0);
+    CHECK_STR(the_fake->failed(), "cuLaunchKernel");
+    CHECK(is_done(0, 1));
+    the_fake->fail(NULL, 0, 0);
+    the_fake->hold(true);
+    CHECK_INT(end_of(yoke_opt_launch(ex, (timeout = 50 * YOKE_MS), add_to, N, 1, x[1], y[1])), -ETIMEDOUT);
+    the_fake->hold(false);
+    yoke_future *held = hold_up(ex);
+    for (int j = 2; j < 42; j++)
+        futures[j] = yoke_opt_launch(ex, (timeout = j % 2 ? 600 * YOKE_S : 0, priority = j % 3 - 1), add_to, N, 2, x[j], y[j]);
+    let_go(held);
+    for (int j = 2; j < 42; j++) {
+        CHECK_INT(end_of(futures[j]), 0);
+        CHECK(is_done(j, 2));
     }
     yoke_close(ex);
     check_nothing_left(the_fake);
@@ -402,7 +456,7 @@ TEST_LIMIT(every_call_may_lose_the_device, 300)
 
 TEST_LIMIT(the_host_may_run_out_of_memory, 300)
 {
-    static const char *const calls[] = {"malloc", "calloc"};
+    static const char *const calls[] = {"malloc", "calloc", "posix_memalign"};
     use_it();
     yoke_executor *ex = open_good("cuda");
     check_thousand(ex);

@@ -10,12 +10,15 @@
 YOKE_KERNEL(add_to, ((val, int32_t, a), (in, int32_t, x), (inout, int32_t, y)), y[i] += a * x[i];)
 /* Not cut. */
 YOKE_KERNEL(turn_round, ((in, int32_t, x), (out, int32_t, y)), y[i] = x[n - 1 - i];)
+/* No array has n elements. */
+YOKE_KERNEL(set_some, ((val, int64_t, m), (out, int32_t, y, m)), y[i % m] = 7;)
 
 enum { N = 5000, PIECE = 2048 };
 static fake_cuda *the_fake;
 
 /* Of the parameters: where to begin and end, n, and those that were named. Arrays begin with the piece's first element. */
 static const size_t add_sizes[] = {8, 8, 8, 4, 8, 8, 0}, turn_sizes[] = {8, 8, 8, 8, 8, 0};
+static const size_t set_sizes[] = {8, 8, 8, 8, 8, 0};
 
 static void add_them(const fake_launch *l)
 {
@@ -49,6 +52,7 @@ static fake_cuda *use_it(void)
     add_kernels(the_fake);
     the_fake->kernel("kernel_add_to", add_them, add_sizes);
     the_fake->kernel("kernel_turn_round", turn_them, turn_sizes);
+    the_fake->kernel("kernel_set_some", turn_them, set_sizes);
     yk_piece_bytes = PIECE * 2 * sizeof(int32_t);
     CHECK_STR(yoke_driver_error("cuda"), "");
     return the_fake;
@@ -566,7 +570,144 @@ TEST(executors_that_are_none_say_why)
     CHECK(yoke_current_device() == NULL);
 }
 
+/* UndefinedBehaviorSanitizer sees it when a sum of such goes wrong. */
+TEST(n_may_be_any_long)
+{
+    fake_cuda *f = use_it();
+    yoke_executor *ex = open_good("cuda");
+    for (long n = LONG_MAX; n >= (long)1 << 42; n /= 2) {
+        int err = end_of(yoke_launch(ex, set_some, (size_t)n, 10, y));
+        CHECK_INT(err, -E2BIG);
+        CHECK_HAS(text, "are more than one launch can have");
+    }
+    yoke_close(ex);
+    check_nothing_left(f);
+}
+
+/* ---- Whose error it is ---- */
+
+/* An array of so many elements that no device has: refused before anything is touched. */
+static yoke_future *ask_for_too_much(yoke_executor *ex, size_t n)
+{
+    return yoke_launch(ex, turn_round, n, x, y);
+}
+
+static atomic_bool over;
+
+static void *fail_once(void *dev)
+{
+    CHECK(yoke_device_alloc(dev, SIZE_MAX / 4) == NULL);
+    return NULL;
+}
+
+/* All the time, on the same device. */
+static void *fail_otherwise(void *dev)
+{
+    while (!atomic_load(&over))
+        fail_once(dev);
+    return NULL;
+}
+
+TEST(a_job_tells_its_own_error_whatever_fails_beside_it)
+{
+    enum { JOBS = 300 };
+    fake_cuda *f = use_it();
+    yoke_executor *ex = open_good("cuda");
+    yoke_device *dev = yoke_executor_device(ex);
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        CHECK_INT(pthread_create(&threads[i], NULL, fail_otherwise, dev), 0);
+    for (size_t j = 0; j < JOBS; j++) {
+        size_t n = ((size_t)1 << 46) + j;
+        char wanted[100];
+        snprintf(wanted, sizeof wanted, "cuda:0: %zu bytes are more than any device has", n * sizeof *x);
+        CHECK_INT(end_of(ask_for_too_much(ex, n)), -ENOMEM);
+        CHECK_HAS(text, wanted);
+    }
+    atomic_store(&over, true);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    yoke_close(ex);
+    check_nothing_left(f);
+}
+
+/* What a stream keeps is its own user's, too. */
+TEST(so_does_a_stream)
+{
+    fake_cuda *f = use_it();
+    yoke_device *dev = yoke_device_open("cuda");
+    yoke_stream *s = yoke_stream_open(dev);
+    for (size_t r = 0; r < 20; r++) {
+        char wanted[100];
+        pthread_t thread;
+        snprintf(wanted, sizeof wanted, "%zu bytes are more than any device has", ((size_t)1 << 48) + r);
+        CHECK(yoke_stream_alloc(s, ((size_t)1 << 48) + r) == NULL);
+        CHECK_INT(pthread_create(&thread, NULL, fail_once, dev), 0);
+        pthread_join(thread, NULL);
+        CHECK_INT(yk_stream_keep(s, -ENOMEM), -ENOMEM);
+        CHECK_STR(s->refused.text, wanted);
+        CHECK_INT(yoke_stream_wait(s), -ENOMEM);
+        CHECK_STR(yoke_device_error(dev), wanted);
+    }
+    yoke_device_close(dev);
+    check_nothing_left(f);
+}
+
+/* Who frees memory in no stream's order asks all streams whether they are idle, and the driver tells him, once. */
+TEST(an_error_that_somebody_else_was_told_fails_the_job)
+{
+    fake_cuda *f = use_it();
+    yoke_executor *ex = open_good("cuda");
+    yoke_device *dev = yoke_executor_device(ex);
+    set_arrays();
+    check_good(add_once(ex));
+    void *p = yoke_device_alloc(dev, 100);
+    f->hold(true);
+    f->fail("cuStreamQuery", 0, 0);
+    yoke_future *job = yoke_launch(ex, add_to, PIECE, 3, x, y);
+    while (f->calls("cuStreamQuery") + f->calls("cuEventQuery") < 1) /* the job waits for its piece */
+        usleep(1000);
+    f->fail("cuStreamQuery", 1, 1);
+    yoke_device_free(dev, p);
+    CHECK_STR(f->failed(), "cuStreamQuery");
+    f->hold(false);
+    CHECK(end_of(job) < 0);
+    CHECK_HAS(text, "cuStreamQuery");
+    check_good(add_once(ex));
+    yoke_close(ex);
+    check_nothing_left(f);
+}
+
 /* ---- Cancelled in the middle ---- */
+
+/* The kernel as a task within a job that has failed by then: it does nothing, in no time. */
+YOKE_TASK(void, run_in_vain, (int, unused))
+{
+    struct {
+        _Alignas(16) int32_t a;
+        _Alignas(16) yoke_in_i32 x;
+        _Alignas(16) yoke_inout_i32 y;
+    } args = {3, yoke_1d(yoke_in_i32, x, N), yoke_1d(yoke_inout_i32, y, N)};
+    yoke_fail(-EIO, "in vain");
+    yoke_kernel_add_to.task->call(&args, NULL);
+}
+
+TEST(what_was_cut_tells_nothing_of_costs)
+{
+    fake_cuda *f = use_it();
+    yoke_executor *ex = open_good("gpu");
+    f->fail(NULL, 0, 0);
+    for (int i = 0; i < 20; i++)
+        CHECK_INT(end_of(yoke_submit(ex, run_in_vain, 0)), -EIO);
+    CHECK_INT(f->calls("cuStreamCreate"), 0); /* still nothing is known of the CPU, which is asked first */
+    set_arrays();
+    for (int i = 1; i <= 4; i++)
+        check_good(add_once(ex));
+    check_added(y, 4);
+    CHECK(f->calls("cuStreamCreate") > 0);
+    yoke_close(ex);
+    check_nothing_left(f);
+}
 
 TEST(a_job_that_is_cancelled_leaves_nothing)
 {

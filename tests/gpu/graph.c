@@ -368,6 +368,44 @@ TEST_LIMIT(graphs_are_as_long_as_need_be, 120)
     on_every_device(check_many);
 }
 
+/* ---- Closed while it runs ---- */
+
+/* Each round's memory goes back while the replay that uses it is under way; later rounds have it again. */
+static void close_under_way(yoke_device *dev, yoke_stream *s)
+{
+    enum { ROUNDS = 600, EACH = 100 };
+    size_t held[ROUNDS / EACH];
+    int32_t *p = yoke_device_alloc(dev, N * sizeof *p);
+    CHECK_INT(yoke_stream_fill(s, p, &(int32_t){1}, 4, N), 0);
+    for (int round = 0; round < ROUNDS; round++) {
+        yoke_graph *g;
+        CHECK_INT(yoke_stream_record(s), 0);
+        int32_t *meanwhile = yoke_stream_alloc(s, N * sizeof *p);
+        CHECK_INT(yoke_stream_copy(s, meanwhile, p, N * sizeof *p), 0);
+        CHECK_INT(yoke_stream_copy(s, p, meanwhile, N * sizeof *p), 0);
+        yoke_stream_free(s, meanwhile);
+        CHECK_INT(yoke_stream_record_end(s, &g), 0);
+        CHECK_INT(yoke_stream_replay(s, g), 0);
+        yoke_graph_close(g);
+        if (round % EACH < EACH - 1)
+            continue;
+        yoke_device_memory stats;
+        CHECK_INT(yoke_stream_wait(s), 0);
+        CHECK_INT(yoke_device_memory_stats(dev, &stats), 0);
+        held[round / EACH] = stats.held;
+    }
+    size_t once = yk_class_size(yk_size_class(N * sizeof *p));
+    if (held[ROUNDS / EACH - 1] > (EACH + 2) * once)
+        test_fail(__FILE__, __LINE__, "%zu bytes are held after %d rounds, and %zu after %d", held[ROUNDS / EACH - 1], ROUNDS,
+                  held[0], EACH);
+    yoke_device_free(dev, p);
+}
+
+TEST_LIMIT(memory_of_graphs_that_are_closed_under_way_comes_back, 120)
+{
+    on_every_device(close_under_way);
+}
+
 /* ---- What is refused ---- */
 
 static int32_t *where, answer;

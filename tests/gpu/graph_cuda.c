@@ -171,6 +171,27 @@ TEST(so_does_one_that_cannot_capture_them)
     }
 }
 
+/* Whatever fails: want of memory is tried once more, with what the pool gave back. */
+TEST(so_does_one_that_fails_at_it)
+{
+    static const char *const calls[] = {"cuStreamCreate", "cuStreamBeginCapture", "cuStreamEndCapture", "cuLaunchKernel",
+                                        "cuGraphInstantiateWithFlags"};
+    static const int results[] = {1, 2, 999};
+    fake_cuda *f = use_it("fake-cuda");
+    for (size_t i = 0; i < YK_COUNT_OF(calls) * YK_COUNT_OF(results); i++) {
+        scene c;
+        const int result = results[i % YK_COUNT_OF(results)];
+        CHECK_INT(scene_open(&c), 0);
+        f->fail(calls[i / YK_COUNT_OF(results)], 1, result);
+        CHECK_INT(record(&c), 0);
+        CHECK_STR(f->failed(), calls[i / YK_COUNT_OF(results)]);
+        CHECK_INT(f->live().graphs, result == 2);
+        for (int r = 0; r < 3; r++)
+            CHECK_INT(replay(&c, r), 0);
+        scene_close(&c);
+    }
+}
+
 /* The counter of a stream's sums is none of a graph's, which may be put in other streams. */
 TEST(a_sum_in_a_graph_has_a_counter_of_its_own)
 {

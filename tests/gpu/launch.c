@@ -3,12 +3,11 @@
 #include "exec/exec.h"
 #include "gpu/kernel.h"
 #include "test.h"
+#include <errno.h>
 #include <yoke.h>
 #include <yoke/kernel.h>
 
-struct wide {
-    _Alignas(64) double v[8];
-};
+YOKE_DEVICE_CODE(struct wide { double v[8]; } __attribute__((aligned(64)));)
 YOKE_KERNEL(spread, ((val, struct wide, w), (out, double, y)), y[i] = w.v[i % 8];)
 YOKE_KERNEL(axpy, ((val, float, a), (in, float, x), (inout, float, y)), y[i] += a * x[i];)
 /* The index as a value: what is cut must still count from the beginning. */
@@ -242,6 +241,40 @@ TEST(many_at_a_time)
     everywhere(try_many);
 }
 
+/* Each begins when the one before has ended well. */
+static void try_options(yoke_executor *ex)
+{
+    enum { JOBS = 20, N = 1000 };
+    float x[N], y[N] = {0};
+    yoke_future *f[JOBS];
+    for (int i = 0; i < N; i++)
+        x[i] = (float)i;
+    f[0] = yoke_opt_launch(ex, (retries = 2, timeout = 600 * YOKE_S), axpy, N, 1, x, y);
+    for (int j = 1; j < JOBS; j++)
+        f[j] = yoke_opt_launch(ex, (after = f[j - 1], priority = j % 3 - 1), axpy, N, 1, x, y);
+    for (int j = 0; j < JOBS; j++)
+        check_done(f[j]);
+    for (int i = 0; i < N; i++)
+        CHECK(y[i] == (float)(JOBS * i));
+    float z[N] = {0};
+    yoke_future *late = yoke_opt_launch(ex, (deadline = 1), axpy, N, 1, x, z); /* inline does it, and says that it is late */
+    CHECK_INT(yoke_wait(late), -ETIMEDOUT);
+    yoke_future *never = yoke_opt_launch(ex, (after = late), axpy, N, 1, x, y);
+    CHECK_INT(yoke_wait(never), -ECANCELED);
+    yoke_release(late);
+    yoke_release(never);
+    never = yoke_opt_launch(ex, (timeout = -1), axpy, N, 1, x, y);
+    CHECK_INT(yoke_wait(never), -EINVAL);
+    yoke_release(never);
+    for (int i = 0; i < N; i++)
+        CHECK(y[i] == (float)(JOBS * i));
+}
+
+TEST(a_launch_has_the_options_of_a_job)
+{
+    everywhere(try_options);
+}
+
 /* ---- As a task ---- */
 
 static void try_as_task(yoke_executor *ex)
@@ -261,15 +294,38 @@ static void try_as_task(yoke_executor *ex)
 }
 
 /* UndefinedBehaviorSanitizer sees it when the value lies where its type must not. */
-TEST(a_value_of_64_bytes)
+static void try_wide_value(yoke_executor *ex)
 {
     struct wide w = {{1, 2, 3, 4, 5, 6, 7, 8}};
-    double y[12];
-    yoke_executor *ex = yoke_open("threads:2");
-    check_done(yoke_launch(ex, spread, 12, w, y));
-    for (int i = 0; i < 12; i++)
-        CHECK_INT(y[i], 1 + i % 8);
-    yoke_close(ex);
+    double y[3][12];
+    yoke_future *f[3];
+    for (int j = 0; j < 3; j++)
+        f[j] = yoke_launch(ex, spread, 12, w, y[j]);
+    for (int j = 0; j < 3; j++) {
+        check_done(f[j]);
+        for (int i = 0; i < 12; i++)
+            CHECK_INT(y[j][i], 1 + i % 8);
+    }
+}
+
+TEST(a_value_of_64_bytes)
+{
+    everywhere(try_wide_value);
+}
+
+TEST(memory_for_arguments_suits_every_value)
+{
+    void *all[100];
+    for (size_t i = 0; i < 100; i++) {
+        char *args = all[i] = yk_args_alloc(8 * i + 1);
+        CHECK(args && (uintptr_t)args % _Alignof(struct wide) == 0);
+        CHECK(args[0] == 0 && args[8 * i] == 0);
+    }
+    for (size_t i = 0; i < 100; i++)
+        free(all[i]);
+    yk_sys_fail("posix_memalign", 1, ENOMEM);
+    CHECK(yk_args_alloc(8) == NULL);
+    yk_sys_fail("posix_memalign", 0, 0);
 }
 
 /* Another file has a kernel of this name too. */

@@ -1,6 +1,6 @@
 /* memory.c - the pool of a device's memory: classes, what is had again and by whom, and want of memory. Over a driver of the
  * test's own whose streams are as far as the test says. */
-#include "gpu/gpu.h"
+#include "gpu/graph.h"
 #include "test.h"
 #include <yoke.h>
 
@@ -64,10 +64,16 @@ static int tries; /* questions whether a stream is idle */
 static int model_stream_try(yoke_stream *s, yk_error *e) { return tries++, busy[(size_t)s->native] ? -EAGAIN : 0; }
 static int model_event_open(yoke_stream_event *v, yk_error *e) { return 0; }
 static void model_event_close(yoke_stream_event *v) {}
+static int64_t marks[8], come_to[8]; /* by number of the stream: those in it, and those that it has come past though it is busy */
 static int model_event_mark(yoke_stream *s, yoke_stream_event *v, yk_error *e)
 {
     v->native = s->native;
+    v->at = ++marks[(size_t)s->native];
     return 0;
+}
+static int model_event_try(yoke_stream_event *v, yk_error *e)
+{
+    return busy[(size_t)v->native] && come_to[(size_t)v->native] < v->at ? -EAGAIN : 0;
 }
 static int model_event_wait(yoke_stream_event *v, yk_error *e)
 {
@@ -88,6 +94,7 @@ static const yk_gpu_driver model = {
     .take = model_take, .give = model_give, .stream_open = model_stream_open, .stream_close = model_stream_close,
     .stream_wait = model_stream_wait, .stream_try = model_stream_try, .event_open = model_event_open,
     .event_close = model_event_close, .event_mark = model_event_mark, .event_wait = model_event_wait,
+    .event_try = model_event_try,
     .event_after = model_event_after};
 
 static yoke_device device;
@@ -297,6 +304,93 @@ TEST(a_busy_stream_is_asked_once_for_all_its_blocks)
     }
     CHECK_INT(waits + orders, 0);
     end();
+}
+
+static size_t held_now(void)
+{
+    yoke_device_memory stats;
+    CHECK_INT(yoke_device_memory_stats(&device, &stats), 0);
+    return stats.held;
+}
+
+/* All were free when the stream was idle for a moment: so they are later, when it is busy with something else. */
+TEST(one_moment_of_idleness_frees_all_blocks)
+{
+    enum { BLOCKS = 100 };
+    void *blocks[BLOCKS];
+    begin(1 << 22);
+    stream(1);
+    for (int i = 0; i < BLOCKS; i++)
+        blocks[i] = yoke_device_alloc(&device, 1000);
+    busy[1] = true;
+    for (int i = 0; i < BLOCKS; i++)
+        yoke_device_free(&device, blocks[i]);
+    size_t held = held_now();
+    busy[1] = false;
+    CHECK(yoke_device_alloc(&device, 1000) != NULL);
+    busy[1] = true;
+    for (int i = 1; i < BLOCKS; i++)
+        CHECK(yoke_device_alloc(&device, 1000) != NULL);
+    CHECK_INT(held_now(), held);
+    CHECK_INT(waits + orders, 0);
+    end();
+}
+
+/* Each round frees what the rounds after it may still use; the streams are ten rounds behind, and never idle. */
+TEST(streams_that_are_never_idle_come_past_what_was_freed)
+{
+    enum { ROUNDS = 10000, BEHIND = 10 };
+    int64_t after[ROUNDS]; /* marks in stream 1 after each round */
+    begin(1 << 22);
+    stream(1);
+    stream(2);
+    busy[1] = busy[2] = true;
+    void *block = yoke_device_alloc(&device, 1000);
+    for (int r = 0; r < ROUNDS; r++) {
+        yoke_device_free(&device, block);
+        block = yoke_device_alloc(&device, 1000);
+        CHECK(block != NULL);
+        after[r] = marks[1];
+        if (r >= BEHIND)
+            come_to[1] = come_to[2] = after[r - BEHIND];
+    }
+    CHECK(held_now() <= (size_t)3 * (BEHIND + 2) * yk_class_size(yk_size_class(1000)));
+    CHECK_INT(waits + orders, 0);
+    busy[1] = busy[2] = false;
+    end();
+}
+
+/* Each finds its like by its class, and itself by its address, however many there are. */
+TEST_LIMIT(a_recording_of_many_blocks_takes_no_longer_for_each, 60)
+{
+    enum { BLOCKS = 30000 };
+    static void *blocks[BLOCKS];
+    int64_t each[2];
+    for (int round = 0; round < 2; round++) {
+        const int n = round == 0 ? BLOCKS / 10 : BLOCKS;
+        begin((size_t)1 << 40);
+        spread = 1 << 20;
+        yoke_stream *s = stream(1);
+        yoke_graph *g;
+        CHECK_INT(yoke_stream_record(s), 0);
+        int64_t begun = yoke_now();
+        for (int turn = 0; turn < 3; turn++) {
+            for (int i = 0; i < n; i++)
+                CHECK((blocks[i] = yoke_stream_alloc(s, (size_t)(i % 2 ? 1000 : 1024 - 3 * turn))) != NULL);
+            for (int i = 0; i < n; i++)
+                yoke_stream_free(s, blocks[(i + n / 3) % n]);
+        }
+        each[round] = (yoke_now() - begun) / n;
+        CHECK_INT(held_now(), (size_t)n * 1024); /* the second and third had what the first freed */
+        yoke_stream_free(s, blocks[7]);
+        CHECK_HAS(s->recording->error.text, "freed twice");
+        CHECK(yoke_stream_record_end(s, &g) < 0);
+        end();
+    }
+    spread = 0;
+    if (each[1] > 5 * each[0] + 2000)
+        test_fail(__FILE__, __LINE__, "%lld ns for each of 3000, %lld ns for each of 30000", (long long)each[0],
+                  (long long)each[1]);
 }
 
 TEST(only_the_beginning_of_a_used_block_is_freed)

@@ -73,6 +73,33 @@ TEST(who_says_nothing_for_long_is_ended)
     yk_buf_done(&h.text);
 }
 
+TEST_LIMIT(who_closes_its_ends_and_goes_on_is_ended, 60)
+{
+    ears h = {.lines = 0};
+    char *argv[4];
+    yk_child c = shell("echo a; exec >&- 2>&-; exec sleep 1000", &h, argv, SECOND / 5);
+    CHECK_INT(yk_child_run(&c), 0);
+    CHECK(c.timed_out && WIFSIGNALED(c.status));
+    CHECK_STR(yk_buf_str(&h.text), "a|");
+    c = shell("exec >&- 2>&-; sleep 0.2; exit 7", &h, argv, 20 * SECOND); /* it has its time all the same */
+    CHECK_INT(yk_child_run(&c), 0);
+    CHECK(!c.timed_out && WIFEXITED(c.status));
+    CHECK_INT(WEXITSTATUS(c.status), 7);
+    yk_buf_done(&h.text);
+}
+
+TEST_LIMIT(who_cannot_be_heard_is_ended, 60)
+{
+    ears h = {.lines = 0};
+    char *argv[4];
+    yk_child c = shell("exec sleep 1000", &h, argv, SECOND / 5);
+    yk_sys_fail("poll", 1, ENOMEM);
+    CHECK_INT(yk_child_run(&c), 0);
+    yk_sys_fail("poll", 0, 0);
+    CHECK(c.timed_out && WIFSIGNALED(c.status));
+    CHECK_INT(WTERMSIG(c.status), SIGKILL);
+}
+
 TEST(much_text_does_not_block_it)
 {
     ears h = {.lines = 0};
