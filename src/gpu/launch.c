@@ -240,6 +240,11 @@ static int check_counts(launch *l)
 int yk_launching_gather(yk_launching *l)
 {
     const yoke_kernel *k = l->k;
+    yk_error e;
+    if (yk_kernel_check_body(k, &e) < 0) {
+        yk_run_refuse(e.code, e.text);
+        return e.code;
+    }
     if (find_n(l) < 0)
         return -EINVAL;
     memcpy(l->args, &l->n, sizeof l->n);

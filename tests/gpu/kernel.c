@@ -594,6 +594,31 @@ TEST(several_threads_meet_at_a_kernel)
     on_every_device(try_threads);
 }
 
+/* A break beside loops, which no compiler finds. */
+YOKE_KERNEL(broken, ((in, int, x), (out, int, y)), for (int j = 0; j < 2; j++) y[i] = j; if (x[i] == 3) { break; } y[i] = x[i];)
+
+static void try_broken(yoke_device *dev, yoke_stream *s)
+{
+    int from[8] = {0}, to[8] = {0}, *x = up(s, from, sizeof from), *y = up(s, to, sizeof to);
+    const char *why = "a break stands outside the loops and switches of its body: continue ends an element";
+    CHECK_INT(yoke_enqueue(s, broken, 8, x, y), -EINVAL);
+    check_told(s, -EINVAL, why);
+    CHECK_INT(yoke_prepare(dev, broken), -EINVAL);
+    CHECK_HAS(yoke_device_error(dev), why);
+    down(s, from, x, sizeof from);
+    down(s, to, y, sizeof to);
+    yoke_future *f = yoke_launch(NULL, broken, 8, from, to);
+    CHECK_INT(yoke_wait(f), -EINVAL);
+    CHECK_HAS(yoke_error(f), why);
+    yoke_release(f);
+    CHECK_INT(to[0], 0);
+}
+
+TEST(a_break_that_would_end_a_chunk)
+{
+    on_every_device(try_broken);
+}
+
 TEST(kernels_are_known)
 {
     unsigned found = 0;
