@@ -1,7 +1,7 @@
 /* yoke/scan_kernel.h - scans on devices: for each element, all up to it taken together, over any C data, with what
  * goes in and what comes out written as C.
  *
- *     YOKE_SCAN_KERNEL(int, positions, (0), a + b, keep[i] != 0, ((in, float, x), (in, int, keep), (out, float, kept)),
+ *     YOKE_SCAN_KERNEL(int, positions, (0), a + b, keep[i] != 0, ((in, float, x), (in, int, keep), (inout, float, kept)),
  *                      if (keep[i]) kept[prev_item] = x[i];)
  *     ...
  *     yoke_enqueue_scan(stream, positions, n, x, keep, kept);

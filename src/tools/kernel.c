@@ -367,8 +367,9 @@ const yk_command yk_command_kernel = {
         "bit; so must floating-point numbers of a kernel that does nothing but + - * and what is as exact; others may "
         "differ by --ulp units in the last place, and by 8 times as much as the CPU's own ways of doing it differ: all "
         "elements at once, in blocks, one by one from the last on. Results that these ways do not agree upon depend on "
-        "the order of elements, which is an error, too. NaN is NaN. Not compared are kernels that use what "
-        "yoke_atomic_... gives back, or yoke_fast_..., and those with structs whose fields are not in "
+        "the order of elements, which is an error, too; so is what an `out` array had before and has yet. A program runs on "
+        "an OpenCL CPU also as its items are on a GPU, each with variables of its own. NaN is NaN. Not compared are kernels "
+        "that use what yoke_atomic_... gives back, or yoke_fast_..., and those with structs whose fields are not in "
         "YOKE_DEVICE_CODE, or are no numbers. A program that leaves its arrays is not compared: nobody tells what it "
         "expects of its arguments. Where a kernel ends the process, or does not end, that is a line, and the next has "
         "its turn.",
