@@ -93,6 +93,11 @@ void yk_text_registers_move(const yoke_kernel *k, const yk_plan *plan, bool back
 void yk_text_aligned(const yoke_kernel *k, const yk_plan *plan, yk_buf *to);
 /* A type as the target calls it. */
 const char *yk_text_type(const yk_machine *t, const char *type);
+/* A macro of the dialect, "NAME" and "(x) ...", that is defined where a text has the name; the last is NULL. */
+typedef struct yk_dialect_name {
+    const char *name, *means;
+} yk_dialect_name;
+extern const yk_dialect_name yk_dialect_opencl_names[];
 extern const char yk_dialect_cuda[], yk_dialect_cuda_atomics[], yk_dialect_opencl[], yk_dialect_opencl_atomics[];
 
 /* The device codes of k's file that stand before k, in order: the first behind `before` (NULL: of all), or NULL. */

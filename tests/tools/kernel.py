@@ -57,6 +57,10 @@ def shows_one_in_a_language():
         equal((status, err), (0, ""))
         has(out, part)
         check("longest" not in out, "shows another kernel too")
+        lacks(out, "#define sinf")
+    path = write("named.c", "// yoke-flags: -lm\n" + FRONT + "YOKE_KERNEL(named, ((inout, float, y)), y[i] = sinf(y[i]);)\n")
+    has(kernel("show", path, "--language", "opencl")[1], "#define sinf(x) sin((float)(x))\n")
+    lacks(kernel("show", path, "--language", "cuda")[1], "#define sinf")
 
 
 @test
