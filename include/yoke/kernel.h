@@ -40,11 +40,11 @@
  *
  * Errors: a body with a `break` outside its own loops and switches does not compile (gcc, where it has none), or is
  * -EINVAL at the first call, on every device, the CPU too. A text that a device's compiler refuses is -EINVAL at the first
- * call, with its first message, which names your file and the line on which the body begins (its lines are one for the
- * compiler), in yoke_device_error(). -EFAULT: an array is memory of the host, or of another device (on the CPU, memory of
- * any device of the CPU will do), or was freed and is not in use again. -EINVAL: an array is NULL and has elements, n is
- * negative, or an array of yoke's memory ends before its last element (blocks are somewhat longer than was asked for, so
- * what is little too short is not seen). -E2BIG: more elements than there can be.
+ * call, with its first message, which names your file and the line of YOKE_KERNEL itself, or with clang of its end (all
+ * that stands between is one line for the compiler), in yoke_device_error(). -EFAULT: an array is memory of the host, or
+ * of another device (on the CPU, memory of any device of the CPU will do), or was freed and is not in use again. -EINVAL:
+ * an array is NULL and has elements, n is negative, or an array of yoke's memory ends before its last element (blocks are
+ * somewhat longer than was asked for, so what is little too short is not seen). -E2BIG: more elements than there can be.
  * Kernels may be used from any thread, each stream from one at a time.
  */
 #ifndef YOKE_KERNEL_H
