@@ -254,6 +254,7 @@ def an_out_array_that_is_not_written_whole_is_told():
              r"y\[\d+\] is not written: an out array is written whole; make it inout"),
             ("(in, int, x), (out, bool, y)", "if (i != 16) y[i] = x[i] > 0;",
              r"y\[16\] is not written: an out array is written whole; make it inout"),
+            ("(out, int, y)", "y[i] |= 1;", r"y\[0\] depends on what was in it before; make it inout"),
             ("(out, float, y)", "y[i] += 1;", r"y\[\d+\] depends on what was in it before; make it inout"),
             ("(out, int, y, n + 1)", "y[i] = 1;",
              r"y\[1\] is not written: an out array is written whole; make it inout")):
@@ -332,6 +333,7 @@ def a_crash_on_the_device_is_one_line():
 def loops_without_end_are_ended():
     text = CRASH.replace("y[i + (__OPENCL_VERSION__ > 0 ? 1000000000000l : 0)] = 1;",
                          "for (long j = 0; j != n - 1000; j += WHERE) yoke_atomic_or(&y[i], 1);")
+    text = text.replace("crashes, ((out,", "crashes, ((inout,")
     status, lines, err = checked(FRONT + text.replace("WHERE", "(__OPENCL_VERSION__ > 0 ? 0 : n - 1000)"), "--timeout", "2s")
     equal((status, err), (1, ""))
     equal(about(lines, "crashes"), ["opencl:0: with 1 element it does not end within 2 s"])
