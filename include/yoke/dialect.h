@@ -2,13 +2,15 @@
  * CUDA.
  *
  * What C has keeps its name. The functions of <math.h> are those of <tgmath.h>: sin, sqrt, pow, fma, fabs, fmin,
- * floor... of a float are float (write 2.0f, not 2, for their numbers: OpenCL does not convert). printf() works
- * everywhere. Types: char to long, unsigned, uint, ushort, int8_t to uint64_t, size_t, float, double where the
- * device has it (yoke_device_info.has_double), and structs and typedefs of YOKE_DEVICE_CODE; `long` has 64 bits,
- * `long long` is read as long. Integer and floating-point limits (INT_MAX, FLT_MAX, INFINITY, NAN, M_PI) are there.
- * Not: malloc, recursion, pointers to functions, goto, static variables; macros of your own, which are expanded for
- * the CPU alone; and names that are words of C++ (new, this, class) or types of CUDA and OpenCL (float4, int2,
- * event_t).
+ * floor... of a float are float (write 2.0f, not 2, for their numbers: OpenCL does not convert); sinf, sqrtf, powf... take
+ * any number; lround() and lrint() are long. printf() works everywhere. Types: char to long, unsigned, uint, ushort, int8_t
+ * to uint64_t, size_t, float, double where the device has it (yoke_device_info.has_double), and structs and typedefs of
+ * YOKE_DEVICE_CODE; `long` has 64 bits, `long long` is read as long. Integer and floating-point limits (INT_MAX, FLT_MAX,
+ * INFINITY, NAN, M_PI) are there.
+ * Not: malloc, recursion, pointers to functions, goto, static variables; memcpy() and its kin (assign structs, and see
+ * yoke_as_uint()); compound literals, (struct pair){1, 2}, which CUDA lacks (struct pair p = {1, 2}; is right, and p);
+ * macros of your own, which are expanded for the CPU alone; and names that are words of C++ (new, this, class) or types of
+ * CUDA and OpenCL (float4, int2, event_t).
  *
  * Integers give the same bits on every device; so do + - * of floating-point numbers, since nothing is contracted
  * to an fma() that is not written as one; / and sqrt() where the device rounds them correctly (all but some OpenCL

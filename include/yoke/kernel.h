@@ -17,9 +17,9 @@
  * The body is compiled as C, for the CPU, and kept as text, which the driver of a device compiles when the kernel
  * is first used there (tens of milliseconds; what has been compiled once is kept, see yoke/gpu.h). It sees its
  * element's index i and the number of elements n, both `long`, and the parameters. `continue` ends an element;
- * there is no `return`. What the body may use is in yoke/dialect.h; functions, structs and constants of your own
- * come from YOKE_DEVICE_CODE. The order of elements is not defined, and two of them must not write one place, or
- * one read what another writes, other than by yoke_atomic_...
+ * there is no `return`, and `break` ends the loops and switches of the body alone. What the body may use is in
+ * yoke/dialect.h; functions, structs and constants of your own come from YOKE_DEVICE_CODE. The order of elements is not
+ * defined, and two of them must not write one place, or one read what another writes, other than by yoke_atomic_...
  *
  * Parameters, 1 to 16 of them:
  *
@@ -38,12 +38,13 @@
  * kernels includes this header by name, not <yoke.h> alone, for the functions of <tgmath.h>. Write YOKE_KERNEL itself,
  * not within a macro of your own, which would expand the macros that the body uses before it becomes text.
  *
- * Errors: a text that does not compile is -EINVAL at the first call, with the compiler's first message, which
- * names your file and the line on which the body begins (its lines are one for the compiler), in
- * yoke_device_error(). -EFAULT: an array is memory of the host, or of another device (on the CPU, memory of any device
- * of the CPU will do), or was freed and is not in use again. -EINVAL: an array is NULL and has elements, n is negative, or
- * an array of yoke's memory ends before its last element (blocks are somewhat longer than was asked for, so what is little
- * too short is not seen). -E2BIG: more elements than there can be.
+ * Errors: a body with a `break` outside its own loops and switches does not compile (gcc, where it has none), or is
+ * -EINVAL at the first call, on every device, the CPU too. A text that a device's compiler refuses is -EINVAL at the first
+ * call, with its first message, which names your file and the line of YOKE_KERNEL itself, or with clang of its end (all
+ * that stands between is one line for the compiler), in yoke_device_error(). -EFAULT: an array is memory of the host, or
+ * of another device (on the CPU, memory of any device of the CPU will do), or was freed and is not in use again. -EINVAL:
+ * an array is NULL and has elements, n is negative, or an array of yoke's memory ends before its last element (blocks are
+ * somewhat longer than was asked for, so what is little too short is not seen). -E2BIG: more elements than there can be.
  * Kernels may be used from any thread, each stream from one at a time.
  */
 #ifndef YOKE_KERNEL_H
@@ -188,14 +189,17 @@ static YK_MAYBE const char yk_kernel_unit = 0;
     "write the parameters as ((val, type, name), (in, type, name), (inout, type, name, count)...), with a second pair of " \
     "parentheses round them all"
 
-/* Tests of the text alone. In C++ and clang the compiler finds a return by itself: the function returns what
- * cannot be made. */
+/* Tests of the text alone; a break beside loops is found when the kernel enters (yk_kernel_add()). In C++ and clang the
+ * compiler finds a return by itself: the function returns what cannot be made. */
 #if defined __cplusplus || defined __clang__
 #define YK_KERNEL_ASSERT_TEXT(N, TEXT)
 #else
 #define YK_KERNEL_ASSERT_TEXT(N, TEXT)                                                                                 \
     YK_ASSERT(!(YK_KERNEL_RETURNS(TEXT, "return;") || YK_KERNEL_RETURNS(TEXT, "return (")),                            \
-              "yoke: kernel " #N ": a body has no return; continue ends an element");
+              "yoke: kernel " #N ": a body has no return; continue ends an element");                                 \
+    YK_ASSERT(!YK_KERNEL_RETURNS(TEXT, "break;") || __builtin_strstr(TEXT, "for") || __builtin_strstr(TEXT, "while")   \
+                  || __builtin_strstr(TEXT, "switch"),                                                                 \
+              "yoke: kernel " #N ": a break stands outside loops; continue ends an element");
 #define YK_KERNEL_RETURNS(TEXT, WORD)                                                                                  \
     (__builtin_strstr(" " TEXT, " " WORD) || __builtin_strstr(TEXT, ")" WORD) || __builtin_strstr(TEXT, "{" WORD)      \
      || __builtin_strstr(TEXT, ";" WORD))

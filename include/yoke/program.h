@@ -19,8 +19,8 @@
  * What stands outside regions is the group's own course: loops round regions, conditions and variables, the same
  * for all items, which write no arrays and no shared memory there. A variable that is declared outside must not be
  * assigned inside a region: on a GPU each thread has one of its own, on a CPU there is one for all. What is to live on
- * from one region to the next stands in YOKE_SHARED. `continue` ends a region for an item; `break` must not leave a
- * region, and there is no `return`.
+ * from one region to the next stands in YOKE_SHARED. `continue` ends a region for an item; a `break` that would
+ * leave a region is refused as in yoke/kernel.h, and there is no `return`.
  *
  * YOKE_SHARED(type, name, count): an array of the group, at the beginning of the body; not zeroed; in all 48 KiB
  * for a GPU of any kind (yoke_device_info.local). count is a constant.

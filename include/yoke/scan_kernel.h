@@ -1,7 +1,7 @@
 /* yoke/scan_kernel.h - scans on devices: for each element, all up to it taken together, over any C data, with what
  * goes in and what comes out written as C.
  *
- *     YOKE_SCAN_KERNEL(int, positions, (0), a + b, keep[i] != 0, ((in, float, x), (in, int, keep), (out, float, kept)),
+ *     YOKE_SCAN_KERNEL(int, positions, (0), a + b, keep[i] != 0, ((in, float, x), (in, int, keep), (inout, float, kept)),
  *                      if (keep[i]) kept[prev_item] = x[i];)
  *     ...
  *     yoke_enqueue_scan(stream, positions, n, x, keep, kept);
@@ -10,7 +10,7 @@
  * b, of elements that follow each other, together; it must be associative up to rounding, not commutative. identity
  * is its neutral element, as an initialiser: (0), ({0, 1}). The output is a body, run once for each element, which
  * sees `item`, all up to element i with it, and `prev_item`, all before it, the identity for the first; `continue`
- * ends an element. type: any without pointers, at most 128 bytes.
+ * ends an element, and `break` loops of the body alone. type: any without pointers, at most 128 bytes.
  *
  * Segments: YOKE_SEGMENTED_SCAN_KERNEL has one more expression, which is true for elements that begin a new one, at
  * which the scan starts again:

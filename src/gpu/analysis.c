@@ -180,3 +180,92 @@ void yk_analyse_kernel(const yoke_kernel *k, yk_analysis *ret)
     for (unsigned i = 0; i < texts; i++)
         yk_analyse(k, k->texts[i], ret);
 }
+
+/* ---- Statements ---- */
+
+/* Where the reading of statements has come to. */
+typedef struct reader {
+    yk_token here;
+    bool strays; /* a break has been found that would leave what the macro or the device's text has round the body */
+} reader;
+
+static void next(reader *r)
+{
+    yk_token_read(r->here.at + r->here.len, &r->here);
+}
+
+static bool opens(const yk_token *t)
+{
+    return yk_token_is(t, "(") || yk_token_is(t, "[") || yk_token_is(t, "{");
+}
+
+static bool closes(const yk_token *t)
+{
+    return yk_token_is(t, ")") || yk_token_is(t, "]") || yk_token_is(t, "}");
+}
+
+/* Past the sign `end` that stands outside all brackets from here on. */
+static void skip_past(reader *r, const char *end)
+{
+    for (int depth = 0; r->here.kind != YK_TOKEN_END; next(r)) {
+        if (depth == 0 && yk_token_is(&r->here, end))
+            break;
+        depth += opens(&r->here) - closes(&r->here);
+        if (depth < 0)
+            return; /* it ends without: a macro's doing */
+    }
+    next(r);
+}
+
+/* Past the condition of an if or a loop. */
+static void skip_head(reader *r)
+{
+    next(r);
+    next(r);
+    skip_past(r, ")");
+}
+
+/* owned: a loop or switch of the body is round it, which a break ends. What it does not know it skips, up to a semicolon. */
+static void read_statement(reader *r, bool owned)
+{
+    static const char *const loops[] = {"for", "while", "switch", NULL};
+    if (yk_token_is(&r->here, "{")) {
+        for (next(r); r->here.kind != YK_TOKEN_END && !yk_token_is(&r->here, "}");)
+            read_statement(r, owned);
+        next(r);
+    } else if (is_one_of(&r->here, loops)) {
+        skip_head(r);
+        read_statement(r, true);
+    } else if (yk_token_is(&r->here, "do")) {
+        next(r);
+        read_statement(r, true);
+    } else if (yk_token_is(&r->here, "if") || yk_token_is(&r->here, "YOKE_ITEMS")) {
+        bool region = yk_token_is(&r->here, "YOKE_ITEMS");
+        skip_head(r);
+        read_statement(r, owned && !region);
+        if (!region && yk_token_is(&r->here, "else")) {
+            next(r);
+            read_statement(r, owned);
+        }
+    } else if (yk_token_is(&r->here, "case") || yk_token_is(&r->here, "default")) {
+        skip_past(r, ":");
+        if (!yk_token_is(&r->here, "}"))
+            read_statement(r, owned);
+    } else if (closes(&r->here)) {
+        next(r);
+    } else {
+        r->strays |= yk_token_is(&r->here, "break") && !owned;
+        skip_past(r, ";");
+    }
+}
+
+bool yk_break_strays(const yoke_kernel *k)
+{
+    const char *body = k->texts[k->form == YK_SCAN_KERNEL ? 3 : 0];
+    reader r = {.strays = false};
+    if (k->form == YK_REDUCE_KERNEL || !body || !strstr(body, "break"))
+        return false;
+    for (yk_token_read(body, &r.here); r.here.kind != YK_TOKEN_END;)
+        read_statement(&r, false);
+    return r.strays;
+}

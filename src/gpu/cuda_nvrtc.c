@@ -255,8 +255,28 @@ static int get(struct nvrtc_program *p, int (*ask_size)(struct nvrtc_program *p,
     return result;
 }
 
+/* The most that a group of one of its functions has, as the assembler counts it. */
+static unsigned long shared_memory(const char *numbers)
+{
+    unsigned long most = 0;
+    for (const char *p = numbers; (p = strstr(p, " bytes smem")); p++) {
+        const char *begin = p;
+        while (begin > numbers && begin[-1] >= '0' && begin[-1] <= '9')
+            begin--;
+        most = YK_MAX(most, strtoul(begin, NULL, 10));
+    }
+    return most;
+}
+
+enum { SHARED_MOST = 48 << 10 };
+
 static int failed(const yk_build_source *source, int result, yk_binary *b, yk_error *e)
 {
+    unsigned long shared = shared_memory(yk_buf_str(&b->numbers));
+    if (result == COMPILATION && b->log.len == 0 && shared > SHARED_MOST) /* then it says nothing of why */
+        return yk_errorf(e, EINVAL,
+                         "cuda: %s does not compile: its groups have %lu bytes of shared memory, and can have %d (48 KiB)",
+                         source->name, shared, SHARED_MOST);
     const char *line;
     const int len = yk_first_error(yk_buf_str(&b->log), &line);
     int err = result == OUT_OF_MEMORY ? -ENOMEM : result == BUILTINS ? -ENOPKG : -EIO;

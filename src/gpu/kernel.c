@@ -9,6 +9,8 @@
 #include <stdlib.h>
 
 enum { PART = 64, PARTS = 256 };
+/* The number of those that run nowhere. */
+static const uint32_t astray = UINT32_MAX;
 
 /* parts: written under dev->lock, read by anyone; one is taken out of them when its kernel goes. */
 struct yk_images {
@@ -56,8 +58,9 @@ static void give_number(uint32_t id)
 
 void yk_kernel_add(yoke_kernel *k)
 {
+    bool strays = yk_break_strays(k);
     yk_mutex_lock(&known.lock);
-    k->id = take_number();
+    k->id = strays ? astray : take_number();
     k->next = known.kernels;
     known.kernels = k;
     yk_mutex_unlock(&known.lock);
@@ -290,11 +293,22 @@ static const yk_ready *keep(yoke_device *dev, const yoke_kernel *k, yk_ready *r,
     return kept ? r : there;
 }
 
+int yk_kernel_check_body(const yoke_kernel *k, yk_error *e)
+{
+    if (YK_LIKELY(k->id != astray))
+        return 0;
+    return yk_errorf(e, EINVAL, "kernel %.60s (%.100s:%u): a break stands outside the loops and switches of %s: continue ends %s",
+                     k->name, k->file, k->line, k->form == YK_GROUP_KERNEL ? "a region" : "its body",
+                     k->form == YK_GROUP_KERNEL ? "a region for an item" : "an element");
+}
+
 const yk_ready *yk_kernel_ready(yoke_device *dev, yoke_kernel *k, yk_error *e)
 {
     const yk_ready *there = look_up(dev, k);
     if (YK_LIKELY(there))
         return there;
+    if (yk_kernel_check_body(k, e) < 0)
+        return NULL;
     if (k->id >= PART * PARTS) {
         yk_errorf(e, ENOSPC, "kernel %s: there are %d kernels already: close modules", k->name, PART * PARTS);
         return NULL;
@@ -317,6 +331,8 @@ int yk_prepare(yoke_device *dev, yoke_kernel *k)
 {
     yk_error e = {0};
     int err = dev ? yk_device_check(dev) : -EINVAL;
+    if (err == 0 && yk_kernel_check_body(k, &e) < 0)
+        return yk_device_fail(dev, NULL, &e);
     if (err < 0 || !dev->driver->build)
         return err;
     const yk_ready *r = yk_kernel_ready(dev, k, &e);
@@ -390,6 +406,8 @@ int yk_kernel_args(const yoke_stream *s, const yoke_kernel *k, const void *args,
 
 int yk_kernel_check_host(const yoke_stream *s, const yoke_kernel *k, const void *args, yk_error *e)
 {
+    if (yk_kernel_check_body(k, e) < 0)
+        return e->code;
     yk_kernel_arg list[YK_PARAMS_MOST + 1];
     return yk_kernel_args(s, k, args, true, list, e);
 }

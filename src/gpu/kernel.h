@@ -38,6 +38,9 @@ typedef struct yk_analysis {
 void yk_analysis_begin(const yoke_kernel *k, yk_analysis *a);
 void yk_analyse(const yoke_kernel *k, const char *text, yk_analysis *a);
 void yk_analyse_kernel(const yoke_kernel *k, yk_analysis *ret);
+/* Whether a break of its body stands in no loop or switch of the body's own: it would end a chunk of elements on the CPU, and
+ * others on each device; in a program also one that leaves a region. */
+bool yk_break_strays(const yoke_kernel *k);
 
 /* ---- Texts (text.c, text_map.c, text_reduce.c, text_scan.c, dialect.c) ---- */
 
@@ -90,6 +93,11 @@ void yk_text_registers_move(const yoke_kernel *k, const yk_plan *plan, bool back
 void yk_text_aligned(const yoke_kernel *k, const yk_plan *plan, yk_buf *to);
 /* A type as the target calls it. */
 const char *yk_text_type(const yk_machine *t, const char *type);
+/* A macro of the dialect, "NAME" and "(x) ...", that is defined where a text has the name; the last is NULL. */
+typedef struct yk_dialect_name {
+    const char *name, *means;
+} yk_dialect_name;
+extern const yk_dialect_name yk_dialect_opencl_names[];
 extern const char yk_dialect_cuda[], yk_dialect_cuda_atomics[], yk_dialect_opencl[], yk_dialect_opencl_atomics[];
 
 /* The device codes of k's file that stand before k, in order: the first behind `before` (NULL: of all), or NULL. */
@@ -108,6 +116,8 @@ typedef struct yk_ready {
     yk_error error;
 } yk_ready;
 
+/* 0, or -EINVAL with why: a kernel whose body strays (yk_break_strays()) runs nowhere. */
+int yk_kernel_check_body(const yoke_kernel *k, yk_error *e);
 /* k on dev, built if it was not yet. NULL: no memory, or nothing could be tried; e says why. */
 const yk_ready *yk_kernel_ready(yoke_device *dev, yoke_kernel *k, yk_error *e);
 /* The arguments of a launch: n, then k's parameters; and whether the device reaches all arrays, and, for a whole call, they are

@@ -219,6 +219,15 @@ static int find_n(launch *l)
     return err;
 }
 
+static int refuse_count(const launch *l, unsigned i, size_t there)
+{
+    const yk_param *p = &l->k->params[i];
+    if (p->kind != YK_OUT)
+        return refuse(l, "array \"%s\" has %zu elements, and should have %zu (%s)", p->name, there, l->counts[i], p->count);
+    return refuse(l, "array \"%s\" has %zu elements, and should have %zu (%s): it is an out array, given by its shape, here %zu",
+                  p->name, there, l->counts[i], p->count, view_elements(p, l->counts[i]));
+}
+
 /* Every array has as many elements as the kernel says. */
 static int check_counts(launch *l)
 {
@@ -231,8 +240,7 @@ static int check_counts(launch *l)
         if (count_view(l, i, &there) < 0)
             return -EINVAL;
         if (there != l->counts[i])
-            return refuse(l, "array \"%s\" has %zu elements, and should have %zu (%s)", k->params[i].name, there,
-                          l->counts[i], k->params[i].count);
+            return refuse_count(l, i, there);
     }
     return 0;
 }
@@ -240,6 +248,11 @@ static int check_counts(launch *l)
 int yk_launching_gather(yk_launching *l)
 {
     const yoke_kernel *k = l->k;
+    yk_error e;
+    if (yk_kernel_check_body(k, &e) < 0) {
+        yk_run_refuse(e.code, e.text);
+        return e.code;
+    }
     if (find_n(l) < 0)
         return -EINVAL;
     memcpy(l->args, &l->n, sizeof l->n);

@@ -175,9 +175,10 @@ int yk_cl_function(yk_image *image, const char *name, yk_function *ret, yk_error
 
 /* ---- Launches ---- */
 
-static int bad_argument(const yoke_device *d, const yk_function *f, unsigned i, int32_t code, yk_error *e)
+static int bad_argument(const yoke_device *d, const yk_function *f, unsigned i, unsigned count, int32_t code, yk_error *e)
 {
-    return yk_cl_fail(e, code, "SetKernelArg", "%s: kernel %s, argument %u", d->info.uri, f->name, i + 1);
+    return yk_cl_fail(e, code, "SetKernelArg", "%s: kernel %s, argument %u of %u for %u parameters", d->info.uri, f->name, i + 1,
+                      count, ((const function *)f->native)->parameters);
 }
 
 /* Memory of the host is no argument of OpenCL's, unless the device shares all of it. */
@@ -248,10 +249,10 @@ static int set_arguments(const yoke_device *d, const yk_function *f, void *kerne
             code = yk_cl.SetKernelArg(kernel, at++, arg->size, arg->value);
         }
         if (YK_UNLIKELY(code != 0))
-            return bad_argument(d, f, i, code, e);
+            return bad_argument(d, f, i, count, code, e);
     }
     if (local > 0 && (code = yk_cl.SetKernelArg(kernel, at, local, NULL)) != 0)
-        return bad_argument(d, f, count, code, e);
+        return bad_argument(d, f, count, count + 1, code, e);
     return 0;
 }
 

@@ -205,24 +205,33 @@ yk_machine yk_machine_of(const yoke_device *dev)
     return (yk_machine){.is_cuda = strcmp(dev->driver->name, "cuda") == 0, .is_gpu = dev->info.is_gpu, .units = dev->info.units};
 }
 
-static bool has_atomics(const yoke_kernel *k)
+static bool mentions(const yoke_kernel *k, const char *word)
 {
     const yk_device_code *c = NULL;
     for (size_t i = 0; i < YK_COUNT_OF(k->texts); i++)
-        if (k->texts[i] && strstr(k->texts[i], "yoke_atomic_"))
+        if (k->texts[i] && strstr(k->texts[i], word))
             return true;
     while ((c = yk_device_code_after(k, c)))
-        if (strstr(c->text, "yoke_atomic_"))
+        if (strstr(c->text, word))
             return true;
     return false;
+}
+
+static void write_names(const yoke_kernel *k, const yk_dialect_name *names, yk_buf *to)
+{
+    for (; names->name; names++)
+        if (mentions(k, names->name))
+            yk_buf_printf(to, "#define %s%s\n", names->name, names->means);
 }
 
 void yk_text_write(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     const yk_device_code *c = NULL;
     yk_buf_text(to, t->is_cuda ? yk_dialect_cuda : yk_dialect_opencl);
-    if (has_atomics(k))
+    if (mentions(k, "yoke_atomic_"))
         yk_buf_text(to, t->is_cuda ? yk_dialect_cuda_atomics : yk_dialect_opencl_atomics);
+    if (!t->is_cuda)
+        write_names(k, yk_dialect_opencl_names, to);
     while ((c = yk_device_code_after(k, c))) {
         yk_text_line(to, c->line, c->file);
         yk_text_body(k, t, c->text, NULL, to);

@@ -131,6 +131,10 @@ static int compile(const yoke_kernel *k, const goal *g, yk_buf *out, yk_buf *log
     yk_buf text = {0};
     yk_error e = {.text = ""};
     int err;
+    if ((err = yk_kernel_check_body(k, &e)) < 0) {
+        yk_buf_printf(log, "%s\n", e.text);
+        return err;
+    }
     yk_text_write(k, &g->machine, &text);
     if (g->dev) {
         yk_image *image = NULL;
@@ -152,6 +156,14 @@ static int compile(const yoke_kernel *k, const goal *g, yk_buf *out, yk_buf *log
     return err;
 }
 
+/* What a compiler says, which need not end its last line. */
+static void put_log(const yk_buf *log, yk_buf *out)
+{
+    yk_buf_put(out, log->ptr, log->len);
+    if (log->len > 0 && log->ptr[log->len - 1] != '\n')
+        yk_buf_char(out, '\n');
+}
+
 /* One line for each kernel and goal; what compilers say of those that fail follows. The exit code. */
 static int compile_all(yoke_kernel *const *list, size_t n, const kernel_values *v, yk_buf *out)
 {
@@ -169,7 +181,7 @@ static int compile_all(yoke_kernel *const *list, size_t n, const kernel_values *
             yk_buf_printf(out, "%s: %s: %s%s\n", list[i]->name, goals[j].label, err == 0 ? "ok" : "does not compile",
                           numbers.len ? numbers.ptr : "");
             if (err < 0)
-                yk_buf_put(out, log.ptr, log.len);
+                put_log(&log, out);
             failed += err < 0;
             yk_buf_done(&numbers);
             yk_buf_done(&log);
@@ -355,8 +367,9 @@ const yk_command yk_command_kernel = {
         "bit; so must floating-point numbers of a kernel that does nothing but + - * and what is as exact; others may "
         "differ by --ulp units in the last place, and by 8 times as much as the CPU's own ways of doing it differ: all "
         "elements at once, in blocks, one by one from the last on. Results that these ways do not agree upon depend on "
-        "the order of elements, which is an error, too. NaN is NaN. Not compared are kernels that use what "
-        "yoke_atomic_... gives back, or yoke_fast_..., and those with structs whose fields are not in "
+        "the order of elements, which is an error, too; so is what an `out` array had before and has yet. A program runs on "
+        "an OpenCL CPU also as its items are on a GPU, each with variables of its own. NaN is NaN. Not compared are kernels "
+        "that use what yoke_atomic_... gives back, or yoke_fast_..., and those with structs whose fields are not in "
         "YOKE_DEVICE_CODE, or are no numbers. A program that leaves its arrays is not compared: nobody tells what it "
         "expects of its arguments. Where a kernel ends the process, or does not end, that is a line, and the next has "
         "its turn.",

@@ -80,6 +80,12 @@ typedef struct yk_trial {
 /* k, n, sort and seed are set. 0, or a negative code with the reason in e; then too yk_trial_done(). */
 int yk_trial_make(yk_trial *t, yk_error *e);
 void yk_trial_done(yk_trial *t);
+/* Turns every bit of what is in `out` arrays before a run; again: as it was. False: there are none that must
+ * be written whole. */
+bool yk_trial_turn(yk_trial *t);
+/* Whether array i is `out`, and its length that of the call and nothing else: who calls a kernel with more than n may know that
+ * so many elements cover it. */
+bool yk_trial_is_whole(const yk_trial *t, unsigned i);
 /* False: how long array i is had to be made up, too. */
 bool yk_trial_says_count(const yk_trial *t, unsigned i);
 static inline bool yk_trial_is_array(const yk_trial *t, unsigned i)
@@ -129,6 +135,9 @@ void yk_habits_find(const yoke_kernel *k, yk_habits *ret);
 /* The first number of a way that is no rounding of the first way's: it depends on the order of elements. True, and
  * says which, when there is one. */
 bool yk_differs_by_order(const yk_trial *t, yk_outcome *const ways[YK_WAYS], yk_buf *why);
+/* The first number in an `out` array that a is left with and b, where yk_trial_turn() had been called before, is not: what was
+ * there shows through. True, and says which, when there is one. */
+bool yk_shows_through(const yk_trial *t, const yk_outcome *a, const yk_outcome *b, yk_buf *why);
 /* The first number that differs from the first way's on the CPU by more than `ulp` units in the last place, none if
  * the kernel is exact, and by more than the ways differ among themselves. */
 bool yk_differs(const yk_trial *t, yk_outcome *const ways[YK_WAYS], const yk_outcome *other, const yk_habits *h, uint64_t ulp,

@@ -26,7 +26,7 @@ typedef struct pairing {
     yoke_kernel *k;
     size_t kernel, device;
     yoke_device *dev;
-    yoke_stream *stream;
+    yoke_stream *stream, *as_gpu;
     yk_habits habits;
     yk_buf sizes;   /* "1, 17" */
     yk_buf unfit;   /* why the last sort of values would not do */
@@ -84,6 +84,22 @@ static void announce(const pairing *p, const char *where, const yk_trial *t)
 
 /* ---- One trial ---- */
 
+/* Whether what was in an `out` array shows through what the kernel has written. */
+static bool shows_through(yk_trial *t, const yk_outcome *usual, yk_buf *why)
+{
+    const size_t len = why->len;
+    bool found = false;
+    if (!yk_trial_turn(t))
+        return false;
+    yk_outcome *other = yk_outcome_new(t);
+    if (other && yk_run_on_cpu(t, YK_WHOLE, other, why) == 0)
+        found = yk_shows_through(t, usual, other, why);
+    why->len = found ? why->len : len;
+    yk_outcome_free(other);
+    yk_trial_turn(t);
+    return found;
+}
+
 static verdict on_cpu(pairing *p, yk_trial *t, yk_outcome *ways[YK_WAYS])
 {
     yk_buf why = {0};
@@ -97,16 +113,16 @@ static verdict on_cpu(pairing *p, yk_trial *t, yk_outcome *ways[YK_WAYS])
     if (v == UNFIT) {
         p->unfit.len = 0;
         yk_buf_text(&p->unfit, yk_buf_str(&why));
-    } else if (!p->habits.order && !p->w->check.simulated && yk_differs_by_order(t, ways, &why)) {
+    } else if (!p->habits.order && !p->w->check.simulated
+               && (yk_differs_by_order(t, ways, &why) || shows_through(t, ways[YK_WHOLE], &why))) {
         v = tell_once(p, '-', "cpu", yk_buf_str(&why));
     }
     yk_buf_done(&why);
     return v;
 }
 
-static verdict on_device(pairing *p, yk_trial *t, yk_outcome *ways[YK_WAYS])
+static verdict on_stream(pairing *p, yk_trial *t, yk_outcome *ways[YK_WAYS], const char *name, yoke_stream *s)
 {
-    const char *name = where_of(p);
     yk_error e = {0};
     yk_buf why = {0};
     verdict v = SAME;
@@ -114,7 +130,7 @@ static verdict on_device(pairing *p, yk_trial *t, yk_outcome *ways[YK_WAYS])
     if (!there)
         return tell(p, '-', name, "no memory");
     announce(p, name, t);
-    int err = yk_run_on_device(t, p->stream, there, &e);
+    int err = yk_run_on_device(t, s, there, &e);
     if (err < 0) {
         v = tell(p, '-', name, e.text);
     } else if (!p->w->check.simulated) {
@@ -126,6 +142,18 @@ static verdict on_device(pairing *p, yk_trial *t, yk_outcome *ways[YK_WAYS])
     yk_outcome_free(there);
     yk_buf_done(&why);
     return v;
+}
+
+/* On a CPU a program's items are a loop there too, so that a variable of the group is one for all of them; on a GPU each has its
+ * own. So the text for a GPU runs there as well, with its items as a driver has them. */
+static verdict on_device(pairing *p, yk_trial *t, yk_outcome *ways[YK_WAYS])
+{
+    char name[60];
+    verdict v = on_stream(p, t, ways, where_of(p), p->stream);
+    if (v != SAME || !p->as_gpu || p->k->form != YK_GROUP_KERNEL || p->k->extra->group > p->dev->info.group_most)
+        return v;
+    snprintf(name, sizeof name, "%.40s as a GPU", where_of(p));
+    return on_stream(p, t, ways, name, p->as_gpu);
 }
 
 static verdict try_it(pairing *p, yk_trial *t)
@@ -274,23 +302,48 @@ static int open_device(const work *w, const char *name, yoke_device **dev, yoke_
     return *stream ? 0 : yk_complain(3, "%s", yoke_device_error(*dev));
 }
 
+/* The same device once more, for texts that are a GPU's; NULL: it is one, or knows no others. */
+static yoke_stream *open_as_gpu(const work *w, const char *name)
+{
+    yoke_device *dev = yoke_device_open(name);
+    if (!w->check.simulated && yoke_device_status(dev) == 0 && !dev->info.is_gpu && strcmp(dev->driver->name, "opencl") == 0) {
+        dev->info.is_gpu = true;
+        yoke_stream *s = yoke_stream_open(dev);
+        if (s)
+            return s;
+    }
+    yoke_device_close(dev);
+    return NULL;
+}
+
+static void close_as_gpu(yoke_stream *s)
+{
+    yoke_device *dev = s ? s->dev : NULL;
+    yoke_stream_close(s);
+    yoke_device_close(dev);
+}
+
 static int compare_all(work *w, yoke_kernel *const *list, size_t n)
 {
     yoke_device *devices[DEVICES_MOST] = {NULL};
-    yoke_stream *streams[DEVICES_MOST] = {NULL};
+    yoke_stream *streams[DEVICES_MOST] = {NULL}, *as_gpu[DEVICES_MOST] = {NULL};
     int code = 0;
-    for (size_t d = 0; d < w->count && code == 0; d++)
+    for (size_t d = 0; d < w->count && code == 0; d++) {
         code = open_device(w, w->names[d], &devices[d], &streams[d]);
+        as_gpu[d] = code == 0 ? open_as_gpu(w, w->names[d]) : NULL;
+    }
     for (size_t i = (size_t)w->from_kernel; i < n && code == 0; i++)
         for (size_t d = i == (size_t)w->from_kernel ? (size_t)w->from_device : 0; d < w->count && code == 0; d++) {
-            pairing p = {.w = w, .k = list[i], .kernel = i, .device = d, .dev = devices[d], .stream = streams[d]};
+            pairing p = {.w = w, .k = list[i], .kernel = i, .device = d, .dev = devices[d], .stream = streams[d],
+                         .as_gpu = as_gpu[d]};
             compare_pair(&p);
             yk_buf_done(&p.sizes);
             yk_buf_done(&p.unfit);
-            if (yoke_device_status(devices[d]) < 0)
+            if (yoke_device_status(devices[d]) < 0 || (as_gpu[d] && yoke_device_status(as_gpu[d]->dev) < 0))
                 code = 4; /* lost: another process has to go on */
         }
     for (size_t d = 0; d < w->count; d++) {
+        close_as_gpu(as_gpu[d]);
         yoke_stream_close(streams[d]);
         yoke_device_close(devices[d]);
     }

@@ -255,6 +255,35 @@ int yk_trial_make(yk_trial *t, yk_error *e)
     return err == -ENOMEM ? yk_errorf(e, ENOMEM, "no memory") : err;
 }
 
+bool yk_trial_is_whole(const yk_trial *t, unsigned i)
+{
+    const yoke_kernel *k = t->k;
+    bool of_call = false;
+    yk_token w;
+    if (k->params[i].kind != YK_OUT)
+        return false;
+    for (const char *p = k->params[i].count; yk_token_read(p, &w), w.kind != YK_TOKEN_END; p = w.at + w.len) {
+        of_call |= yk_token_is(&w, k->form == YK_GROUP_KERNEL ? "groups" : "n");
+        for (unsigned j = 0; j < k->nparams; j++)
+            if (k->params[j].kind == YK_VAL && yk_token_is(&w, k->params[j].name))
+                return false;
+    }
+    return of_call;
+}
+
+bool yk_trial_turn(yk_trial *t)
+{
+    bool any = false;
+    for (unsigned i = 0; i < t->k->nparams; i++) {
+        if (!yk_trial_is_whole(t, i))
+            continue;
+        for (size_t b = 0; b < yk_trial_bytes(t, i); b++)
+            t->first[i][b] = (char)~t->first[i][b];
+        any = true;
+    }
+    return any;
+}
+
 void yk_trial_done(yk_trial *t)
 {
     for (unsigned i = 0; i < t->k->nparams; i++) {

@@ -295,6 +295,41 @@ bool yk_differs_by_order(const yk_trial *t, yk_outcome *const ways[YK_WAYS], yk_
     return false;
 }
 
+/* first: what was there before y; before x it was turned. */
+static bool is_kept(const char *first, const char *x, const char *y, size_t size)
+{
+    for (size_t b = 0; b < size; b++)
+        if (y[b] != first[b] || x[b] != (char)~first[b])
+            return false;
+    return true;
+}
+
+static bool look_through(const yk_trial *t, unsigned i, const yk_outcome *a, const yk_outcome *b, yk_buf *why)
+{
+    const yk_layout *l = &t->layouts[i];
+    for (size_t e = 0; e < t->counts[i]; e++)
+        for (unsigned j = 0; j < l->n; j++) {
+            const yk_piece *p = &l->pieces[j];
+            size_t at = e * t->k->params[i].size + p->offset;
+            const char *x = a->arrays[i] + at, *y = b->arrays[i] + at;
+            if (memcmp(x, y, p->size) == 0 || (is_real(p->code) && distance(p->code, x, y) == 0))
+                continue;
+            const char *what = is_kept(t->first[i] + at, x, y, p->size) ? "is not written: an out array is written whole"
+                                                                         : "depends on what was in it before";
+            yk_buf_printf(why, "%s[%zu]%s %s; make it inout", t->k->params[i].name, e, p->name, what);
+            return true;
+        }
+    return false;
+}
+
+bool yk_shows_through(const yk_trial *t, const yk_outcome *a, const yk_outcome *b, yk_buf *why)
+{
+    for (unsigned i = 0; i < t->k->nparams; i++)
+        if (yk_trial_is_whole(t, i) && look_through(t, i, a, b, why))
+            return true;
+    return false;
+}
+
 bool yk_differs(const yk_trial *t, yk_outcome *const ways[YK_WAYS], const yk_outcome *other, const yk_habits *h, uint64_t ulp,
                 yk_buf *why)
 {

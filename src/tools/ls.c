@@ -95,7 +95,8 @@ static void put_task(yk_buf *out, const yoke_task *t, bool color)
     char *args = defaults_of(t);
     for (unsigned i = 0; i < t->nparams; i++) {
         const yoke_param *p = &t->params[i];
-        if (!*p->doc && !p->has_default && p->code != YOKE_STRUCT)
+        const bool is_out = (p->code & (YOKE_IN | YOKE_OUT)) == YOKE_OUT;
+        if (!*p->doc && !p->has_default && p->code != YOKE_STRUCT && !is_out)
             continue;
         yk_buf_printf(out, "    %-*s  %-*s  %s", (int)name_width, p->name, (int)type_width, p->type, p->doc);
         if (p->code == YOKE_STRUCT) {
@@ -103,6 +104,8 @@ static void put_task(yk_buf *out, const yoke_task *t, bool color)
                           p->has_default ? "with a default" : "given from C only");
             continue;
         }
+        if (is_out)
+            yk_buf_printf(out, "%s(given by its shape: 3 or [2,2])", *p->doc ? " " : "");
         size_t before = out->len;
         if (p->has_default && args) {
             yk_buf_printf(out, "%s(default ", *p->doc ? " " : "");
@@ -213,7 +216,8 @@ const yk_command yk_command_ls = {
     .operands = "FILE",
     .description =
         "Prints each task of FILE, a .c (compiled first, if it has changed) or a .so: its signature, where it is defined, "
-        "and for each documented parameter its type, text and default. In a signature a ? stands after what has a default, and "
+        "and for each documented parameter its type, text and default; an array that the task only writes is given by its "
+        "shape. In a signature a ? stands after what has a default, and "
         "an array is shown with the type of its elements and what the task does with it, as f64[] in, f64[] out or f64[] inout "
         "(man yoke-run says how it is written); a struct is shown with its size in bytes, as struct point/16. What is in a "
         "struct is not known, so its default is not shown; it "

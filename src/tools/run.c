@@ -258,6 +258,7 @@ static const yk_example run_examples[] = {
     {"yoke run integrate.c:integrate 0 1 1000", "arguments in order; what is left out takes its default"},
     {"yoke run integrate.c:integrate a=0 b=1", "arguments by name"},
     {"yoke run integrate.c:integrate '[0, 1, 1000]'", "all arguments as one JSON array or object"},
+    {"yoke run squares.c:squares '[1,2,3]' 3", "an array that is only written (out) is given by its shape"},
     {"echo '{\"a\":0,\"b\":1}' | yoke run integrate.c:integrate -", "the same from stdin"},
     {"yoke run --on inline integrate.c:integrate 0 1", "in this very process, for a debugger"},
     {NULL, NULL}};

@@ -1,5 +1,6 @@
 /* target: see target.h. The last colon separates, unless what follows it has a slash or a dot, as in "C:/x.c" or "a:b.c". */
 #include "tools/target.h"
+#include "tools/kernel_check.h"
 #include "task/module.h"
 #include "tools/option.h"
 #include <stdio.h>
@@ -56,6 +57,18 @@ int yk_target_open_any(const char *path, yoke_module **ret)
     return opened(err, path, why);
 }
 
+/* What stands in the file under that name, and is no task: a kernel of another form; NULL: nothing. */
+static const char *kernel_form(const yoke_kernel *before, const char *name)
+{
+    static const char *const forms[] = {[YK_REDUCE_KERNEL] = "reduction", [YK_SCAN_KERNEL] = "scan",
+                                        [YK_GROUP_KERNEL] = "program"};
+    size_t n = 0;
+    yoke_kernel **list = yk_kernels_since(before, name, &n);
+    const char *form = list && n > 0 ? forms[list[0]->form] : NULL;
+    free(list);
+    return form;
+}
+
 static int no_such_task(const char *file, const char *name, listing *l)
 {
     const char *near = yk_nearest(name, name_at, l);
@@ -69,13 +82,16 @@ static int no_such_task(const char *file, const char *name, listing *l)
     return code;
 }
 
-static int pick(const char *file, const char *name, yk_target *t)
+static int pick(const char *file, const char *name, const yoke_kernel *before, yk_target *t)
 {
     listing l = {.n = 0};
     yoke_module_each(t->module, list_task, &l);
     if (!*name && l.n != 1)
         return yk_complain(2, "%s has %zu tasks: say which, as %s:%s", file, l.n, file, l.tasks[0]->name);
     t->task = *name ? yoke_module_find(t->module, name) : l.tasks[0];
+    const char *form = t->task ? NULL : kernel_form(before, name);
+    if (form)
+        return yk_complain(2, "%s is a %s; yoke run and yoke map run tasks and YOKE_KERNELs", name, form);
     return t->task ? 0 : no_such_task(file, name, &l);
 }
 
@@ -91,9 +107,10 @@ int yk_target_open(const char *text, yk_target *ret)
         return yk_complain(1, "out of memory");
     memcpy(file, text, n);
     file[n] = '\0';
+    const yoke_kernel *before = yk_kernels();
     int code = yk_target_open_file(file, &ret->module);
     if (code == 0)
-        code = pick(file, colon ? colon + 1 : "", ret);
+        code = pick(file, colon ? colon + 1 : "", before, ret);
     if (code != 0)
         yk_target_close(ret);
     free(file);

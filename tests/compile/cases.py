@@ -338,6 +338,10 @@ RETURN = {'gcc': 'kernel axpy: a body has no return; continue ends an element', 
 for name, body in (('return', 'if (x[i] < 0) return; y[i] = x[i];'), ('return at once', 'return;'), ('return in braces', 'if (i > 5) { y[i] = 0; return; }'),
                    ('return a value', 'y[i] = 0; return 5;')):
     wrong('kernel: ' + name, KERNELS + 'YOKE_KERNEL(axpy, ((in, float, x), (out, float, y)), %s)' % body, dict(RETURN, gcc='axpy') if '5;' in body else RETURN)
+BREAK = 'kernel axpy: a break stands outside loops; continue ends an element' # elsewhere it is found when it is first used
+wrong('kernel: break', KERNELS + 'YOKE_KERNEL(axpy, ((in, float, x), (out, float, y)), if (x[i] < 0) break; y[i] = x[i];)', BREAK, only=('gcc',))
+wrong('program: break', '#include <yoke/program.h>\nYOKE_PROGRAM(axpy, 64, ((out, float, y)), YOKE_ITEMS(l) { if (l > 5) { break; } y[l] = 1; })', BREAK, only=('gcc',))
+wrong('scan kernel: break', '#include <yoke/scan_kernel.h>\nYOKE_SCAN_KERNEL(double, axpy, (0), a + b, x[i], ((inout, double, x)), break;)', BREAK, only=('gcc',))
 wrong('kernel: writes what is read', KERNELS + 'YOKE_KERNEL(bad, ((in, float, x)), x[i] = 1;)', 'read-only|const')
 wrong('kernel: too large a value', KERNELS + 'struct large { char x[4500]; };\nYOKE_KERNEL(bad, ((val, struct large, v), (out, float, y)), y[i] = v.x[0];)', 'kernel bad: its parameters have more than 4000 bytes')
 wrong('kernel: unknown name', KERNELS + 'YOKE_KERNEL(bad, ((out, float, y)), y[i] = z[i];)', r'\bz\b')

@@ -80,6 +80,11 @@ TEST(a_text_that_does_not_compile_has_a_log)
     CHECK_HAS(r.e.text, "error: unrecognized option --wrong");
     CHECK_INT(build(&r, "#builtins", ""), -ENOPKG);
     CHECK_HAS(r.e.text, "libnvrtc-builtins");
+    r.log.len = 0;
+    CHECK_INT(build(&r, "#shared", ""), -EINVAL);
+    CHECK_STR(r.e.text, "cuda: scale.c does not compile: its groups have 262144 bytes of shared memory, and can have 49152 "
+                        "(48 KiB)");
+    CHECK_INT(r.log.len, 0);
     CHECK_INT(C.build(&r.d, "#error", "", "scale.c", &r.image, NULL, &r.e), -EINVAL); /* nobody wants the log */
     CHECK_INT(C.build(&r.d, "#warning scale", "", "scale.c", &r.image, NULL, &r.e), 0);
     close_run(&r, f);

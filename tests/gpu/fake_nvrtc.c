@@ -1,5 +1,6 @@
 /* fake_nvrtc.c - NVRTC for tests, of the same library as fake_cuda.c: an image is the text again, so that names are
  * found in it. The text decides what happens: "#error" does not compile, "#warning" and "SPILL" say so in the log,
+ * "#shared" has too much memory in a group, which the numbers tell alone,
  * "#builtins" finds its other half missing. */
 #include "fake_inside.h"
 #include <stdio.h>
@@ -114,6 +115,11 @@ int nvrtcCompileProgram(program *p, int count, const char *const *options)
     p->is_ptx = *arch == 'c';
     if (strstr(p->text, "#error"))
         return say(p, 6, "error: identifier \"", "nothing\" is undefined");
+    if (strstr(p->text, "#shared")) {
+        p->log = strdup("ptxas info    : 0 bytes gmem\nptxas info    : Used 8 registers, used 1 barriers, 1024 bytes smem\n"
+                        "ptxas info    : Used 12 registers, used 1 barriers, 262144 bytes smem\n");
+        return 6;
+    }
     if (strstr(p->text, "#builtins"))
         return say(p, 7, "error: failed to open libnvrtc-builtins.so", "");
     if (strstr(p->text, "#warning"))

@@ -594,6 +594,84 @@ TEST(several_threads_meet_at_a_kernel)
     on_every_device(try_threads);
 }
 
+/* A break beside loops, which no compiler finds. */
+YOKE_KERNEL(broken, ((in, int, x), (out, int, y)), for (int j = 0; j < 2; j++) y[i] = j; if (x[i] == 3) { break; } y[i] = x[i];)
+
+static void try_broken(yoke_device *dev, yoke_stream *s)
+{
+    int from[8] = {0}, to[8] = {0}, *x = up(s, from, sizeof from), *y = up(s, to, sizeof to);
+    const char *why = "a break stands outside the loops and switches of its body: continue ends an element";
+    CHECK_INT(yoke_enqueue(s, broken, 8, x, y), -EINVAL);
+    check_told(s, -EINVAL, why);
+    CHECK_INT(yoke_prepare(dev, broken), -EINVAL);
+    CHECK_HAS(yoke_device_error(dev), why);
+    down(s, from, x, sizeof from);
+    down(s, to, y, sizeof to);
+    yoke_future *f = yoke_launch(NULL, broken, 8, from, to);
+    CHECK_INT(yoke_wait(f), -EINVAL);
+    CHECK_HAS(yoke_error(f), why);
+    yoke_release(f);
+    CHECK_INT(to[0], 0);
+}
+
+TEST(a_break_that_would_end_a_chunk)
+{
+    on_every_device(try_broken);
+}
+
+/* The functions of C by the names that they have for floats. */
+enum { NAMES = 62 };
+YOKE_DEVICE_CODE(struct names { float r[62]; }; YOKE_FN float twice_sinf(float x) { return 2 * sinf(x); })
+YOKE_KERNEL(float_names, ((in, float, x), (out, struct names, y)),
+            const float v = x[i]; const float w = x[i] * 7 - 2.5f; float r[62]; float whole; int e;
+            r[0] = (float)sinf(v); r[1] = (float)cosf(v); r[2] = (float)tanf(v); r[3] = (float)asinf(v);
+            r[4] = (float)acosf(v); r[5] = (float)atanf(v); r[6] = (float)sinhf(v); r[7] = (float)coshf(v);
+            r[8] = (float)tanhf(v); r[9] = (float)asinhf(v); r[10] = (float)atanhf(v); r[11] = (float)expf(v);
+            r[12] = (float)exp2f(v); r[13] = (float)expm1f(v); r[14] = (float)logf(v); r[15] = (float)log2f(v);
+            r[16] = (float)log10f(v); r[17] = (float)log1pf(v); r[18] = (float)logbf(v); r[19] = (float)ilogbf(v);
+            r[20] = (float)sqrtf(v); r[21] = (float)cbrtf(v); r[22] = (float)fabsf(v); r[23] = (float)floorf(v);
+            r[24] = (float)ceilf(v); r[25] = (float)truncf(v); r[26] = (float)roundf(v); r[27] = (float)rintf(v);
+            r[28] = (float)erff(v); r[29] = (float)erfcf(v); r[30] = (float)lgammaf(v); r[31] = (float)tgammaf(v);
+            r[32] = (float)nearbyintf(v); r[33] = (float)lroundf(v); r[34] = (float)llroundf(v);
+            r[35] = (float)lrintf(v); r[36] = (float)llrintf(v); r[37] = (float)acoshf(v + 1.5f);
+            r[38] = (float)powf(v, w); r[39] = (float)fmodf(v, w); r[40] = (float)remainderf(v, w);
+            r[41] = (float)fmaxf(v, w); r[42] = (float)fminf(v, w); r[43] = (float)fdimf(v, w);
+            r[44] = (float)atan2f(v, w); r[45] = (float)hypotf(v, w); r[46] = (float)copysignf(v, w);
+            r[47] = (float)nextafterf(v, w); r[48] = (float)fmaf(v, w, v); r[49] = (float)scalbnf(v, 3);
+            r[50] = (float)ldexpf(v, -2); r[51] = frexpf(w, &e) + e; r[52] = modff(w, &whole) + whole;
+            r[53] = (float)lround(9 * v); r[54] = (float)lrint(9 * v); r[55] = (float)llround(9 * v);
+            r[56] = (float)llrint(9 * v); r[57] = (float)nearbyint(9 * v); r[58] = (float)scalbn(v, 5);
+            r[59] = (float)sinf(w / 4.0); r[60] = (float)powf(2, 3); r[61] = (float)fmaxf(1, v);
+            for (int j = 0; j < 62; j++) y[i].r[j] = r[j];
+            y[i].r[0] += twice_sinf(v);)
+
+static void try_float_names(yoke_device *dev, yoke_stream *s)
+{
+    enum { N = 40 };
+    static float x[N];
+    static struct names y[N], expected[N];
+    for (int i = 0; i < N; i++)
+        x[i] = (float)(i + 1) / (N + 2);
+    const struct yk_kernel_args_float_names args = {N, x, expected};
+    yoke_kernel_float_names.chunk(0, N, &args);
+    float *dx = up(s, x, sizeof x);
+    struct names *dy = up(s, y, sizeof y);
+    DONE(s, yoke_enqueue(s, float_names, N, dx, dy));
+    down(s, y, dy, sizeof y);
+    yoke_device_free(dev, dx);
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < NAMES; j++) {
+            float a = y[i].r[j], b = expected[i].r[j];
+            if (!(fabsf(a - b) <= 2e-5f * (1 + fabsf(b)) || a == b || (isnan(a) && isnan(b))))
+                test_fail(__FILE__, __LINE__, "%d of %g: %g, expected %g", j, (double)x[i], (double)a, (double)b);
+        }
+}
+
+TEST(float_functions_of_c)
+{
+    on_every_device(try_float_names);
+}
+
 TEST(kernels_are_known)
 {
     unsigned found = 0;

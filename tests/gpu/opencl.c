@@ -300,7 +300,7 @@ TEST(launches_that_are_refused)
     const yk_kernel_arg host[] = {MEMORY(x), MEMORY(h), VALUE(a), VALUE(a), VALUE(n)};
     refused(s, &f, one, host, 5, "argument 2 is memory of the host");
     const yk_kernel_arg size[] = {MEMORY(x), MEMORY(x), VALUE(a), VALUE(wide), VALUE(n)};
-    refused(s, &f, one, size, 5, "argument 4: CL_INVALID_ARG_SIZE (-51) from clSetKernelArg");
+    refused(s, &f, one, size, 5, "argument 4 of 5 for 7 parameters: CL_INVALID_ARG_SIZE (-51) from clSetKernelArg");
     const yk_kernel_arg good[] = {MEMORY(x), MEMORY(x), VALUE(a), VALUE(a), VALUE(n)};
     yk_shape shape = {.groups = {1, 1, 1}, .group = {1 << 20, 1, 1}};
     refused(s, &f, shape, good, 5, "cannot run in groups of 1048576 x 1 x 1 threads: 1 to ");

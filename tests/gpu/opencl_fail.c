@@ -483,7 +483,8 @@ TEST(errors_are_told)
     told("CreateCommandQueue", -2, -EIO, "no stream can be opened: CL_DEVICE_NOT_AVAILABLE (-2)");
     told("CreateBuffer", -4, -EIO, "CL_MEM_OBJECT_ALLOCATION_FAILURE (-4) from clCreateBuffer");
     told("BuildProgram", -3, -ENOTSUP, "copy does not compile: CL_COMPILER_NOT_AVAILABLE (-3) from clBuildProgram");
-    told("SetKernelArg", -49, -EINVAL, "kernel copy, argument 1: CL_INVALID_ARG_INDEX (-49) from clSetKernelArg");
+    told("SetKernelArg", -49, -EINVAL, "kernel copy, argument 1 of 3 for 5 parameters: CL_INVALID_ARG_INDEX (-49) from "
+         "clSetKernelArg");
     told("EnqueueNDRangeKernel", -4, -ENOMEM,
          "kernel copy cannot be launched: CL_MEM_OBJECT_ALLOCATION_FAILURE (-4)");
     told("EnqueueNDRangeKernel", -777, -EIO, "an unknown error (-777) from clEnqueueNDRangeKernel");
@@ -630,7 +631,7 @@ TEST(all_memory_of_the_host)
     fake.fail("SetKernelArgSVMPointer", 1, -50);
     yk_error e = {.text = ""};
     CHECK_INT(launch_shaped(s, &f, (yk_shape){.groups = {4, 1, 1}, .group = {64, 1, 1}}, args, 3, &e), -EINVAL);
-    CHECK_HAS(e.text, "argument 1: CL_INVALID_ARG_VALUE (-50)");
+    CHECK_HAS(e.text, "argument 1 of 3 for 5 parameters: CL_INVALID_ARG_VALUE (-50)");
     dev->driver->unload(dev, image);
     CHECK_INT(yoke_device_close(dev), 0);
     CHECK_INT(fake.live(), 0);

@@ -16,6 +16,7 @@ static const char opencl_text[] =
     "(int)(get_group_id(2) * times) + s[0];\n}\n"
     "__kernel void optional(__global int *base, ulong at, __global int *maybe, ulong maybe_at)\n"
     "{\n    *(__global int *)((__global char *)base + at) = maybe ? 1 : 2;\n}\n"
+    "__kernel void marked(__global float *x, const int at)\n{\n    x[at] = 1;\n}\n"
     "__kernel void plain(__global const float *x, __global float *y, float a, long n, __local float *s)\n"
     "{\n    long i = get_global_id(0);\n    s[get_local_id(0)] = a;\n    if (i < n) y[i] = x[i] * s[get_local_id(0)];\n}\n";
 
@@ -102,6 +103,9 @@ TEST(a_kernel_that_knows_nothing_of_yoke)
     CHECK_HAS(yoke_device_error(dev), "kernel plain, argument 1 begins 100 bytes into its memory");
     CHECK_INT(yoke_enqueue_raw(s, plain, shape, dx, dy, 2.0f), -EINVAL);
     CHECK_HAS(yoke_device_error(dev), "has 5 parameters, the 3 arguments of this launch make 4, or 6 where memory counts twice");
+    /* One that is two parameters might be meant. */
+    CHECK(yoke_enqueue_raw(s, yoke_source_kernel(src, "marked"), (yoke_shape){0}, dy) < 0);
+    CHECK_HAS(yoke_device_error(dev), "kernel marked, argument 1 of 1 for 2 parameters: CL_INVALID_");
     check_told(s, -EINVAL, "kernel plain, argument 1 begins 100 bytes into its memory");
     down(s, y, dy, sizeof y);
     yoke_device_free(dev, dx);

@@ -106,6 +106,50 @@ TEST(an_index_that_changes)
     check_analysis("y[i] = sizeof i + x[i];", "xy");
 }
 
+/* ---- Statements ---- */
+
+static void check_break(const char *body, bool strays)
+{
+    const unsigned forms[] = {YK_MAP_KERNEL, YK_GROUP_KERNEL, YK_SCAN_KERNEL};
+    for (size_t f = 0; f < YK_COUNT_OF(forms); f++) {
+        yoke_kernel k = {.name = "k", .form = forms[f]};
+        k.texts[forms[f] == YK_SCAN_KERNEL ? 3 : 0] = body;
+        if (yk_break_strays(&k) != strays)
+            test_fail(__FILE__, __LINE__, "\"%s\": %s", body, strays ? "its break is not found" : "it has no such break");
+    }
+}
+
+TEST(a_break_that_strays)
+{
+    check_break("break;", true);
+    check_break("if (x[i] < 0) break; y[i] = 1;", true);
+    check_break("if (x[i] < 0) { y[i] = 1; } else break;", true);
+    check_break("for (int j = 0; j < 3; j++) y[i] += j; if (y[i] > 1) { break; }", true);
+    check_break("do y[i]++; while (y[i] < 3); { { break; } }", true);
+    check_break("switch (j) { case 0: break; default: y[i] = 1; } break;", true);
+    check_break("for (;;) YOKE_ITEMS(l) { if (l > 3) break; }", true);
+    check_break("YOKE_ITEMS(l) { while (l < s[l]) { break; } break; }", true);
+    check_break("const struct p q = {1, 2}; break;", true);
+    check_break("(f(1)); if (a) for (;;) break; else break;", true);
+}
+
+TEST(a_break_of_a_loop_of_its_own)
+{
+    check_break("", false);
+    check_break("y[i] = tiebreak;", false);
+    check_break("printf(\"break;\");", false);
+    check_break("for (int j = 0; j < 3; j++) if (x[j] < 0) break; y[i] = 1;", false);
+    check_break("for (int j = 0; j < 3; j++) if (x[j] < 0) y[j] = 1; else break;", false);
+    check_break("for (int j = 0; j < 3; j++) { if (x[j] < 0) { y[j] = (1); } else if (x[j] > 1) { break; } }", false);
+    check_break("do { if (x[i] < 3) break; } while (x[i] > 0);", false);
+    check_break("while (1) break;", false);
+    check_break("switch (j) case 1: break;", false);
+    check_break("switch (j) { case 1: y[i] = c ? a : b; break; case 2: { break; } default: break; case 3: }", false);
+    check_break("YOKE_ITEMS(l) { for (;;) { if (s[l]) break; } } for (;;) { YOKE_ITEMS(l) { s[l] = 1; } break; }", false);
+    check_break("EACH(j) { break; } y[i] = 1;", false); /* a macro may be a loop */
+    check_break(") } ] ( break", false);
+}
+
 /* ---- Plans ---- */
 
 YOKE_KERNEL(copy_f32, ((in, float, x), (out, float, y)), y[i] = x[i];)

@@ -93,6 +93,8 @@ def the_examples_of_man_pages_run_as_printed():
         shutil.copy(os.path.join(SOURCE, "examples", name), folder)
     with open(os.path.join(folder, "square.c"), "w") as f:
         f.write("#include <yoke.h>\nYOKE_TASK(long, square, (long, n)) { return n * n; }\n")
+    with open(os.path.join(folder, "squares.c"), "w") as f:
+        f.write("#include <yoke/kernel.h>\nYOKE_KERNEL(squares, ((in, int, x), (out, int, y)), y[i] = x[i] * x[i];)\n")
     with open(os.path.join(folder, "in.jsonl"), "w") as f:
         f.write("[0, 1]\n[1, 2]\n")
     include = os.path.join(SOURCE, "include")

@@ -57,6 +57,10 @@ def shows_one_in_a_language():
         equal((status, err), (0, ""))
         has(out, part)
         check("longest" not in out, "shows another kernel too")
+        lacks(out, "#define sinf")
+    path = write("named.c", "// yoke-flags: -lm\n" + FRONT + "YOKE_KERNEL(named, ((inout, float, y)), y[i] = sinf(y[i]);)\n")
+    has(kernel("show", path, "--language", "opencl")[1], "#define sinf(x) sin((float)(x))\n")
+    lacks(kernel("show", path, "--language", "cuda")[1], "#define sinf")
 
 
 @test
@@ -83,6 +87,30 @@ def checks_what_does_not():
     has(out, ": does not compile\n")
     has(out, "strlen")
     has(out, path)
+
+
+@test
+def too_much_shared_memory_is_said():
+    path = write("shared.c", FRONT + "YOKE_PROGRAM(big, 64, ((out, float, y, groups)), YOKE_SHARED(float, t, 65536); "
+                 "YOKE_ITEMS(l) { t[l] = 1; } YOKE_ITEMS(l) { if (l == 0) y[group] = t[0]; })\n"
+                 "YOKE_KERNEL(small, ((out, float, y)), y[i] = 1;)\n")
+    status, out, err = kernel("check", path, "--compile-only", "--language", "cuda")
+    if status == 3:
+        skip("no compiler for CUDA")
+    equal((status, err), (1, ""))
+    has(out, "does not compile\ncuda: big does not compile: its groups have 262144 bytes of shared memory, and can have 49152 "
+        "(48 KiB)\nsmall: ")
+
+
+@test
+def a_break_that_strays_compiles_nowhere():
+    path = write("broken.c", FRONT + "YOKE_KERNEL(broken, ((out, float, y)), for (;;) break; if (i > 5) break; y[i] = 1;)\n")
+    status, out, err = kernel("check", path, "--compile-only")
+    if status == 3:
+        skip("no compiler for devices")
+    equal((status, err), (1, ""))
+    has(out, f"does not compile\nkernel broken ({path}:3): a break stands outside the loops and switches of its body: continue "
+        "ends an element\n")
 
 
 @test

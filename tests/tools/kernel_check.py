@@ -248,6 +248,42 @@ def what_depends_on_the_order_is_told():
 
 
 @test
+def an_out_array_that_is_not_written_whole_is_told():
+    for params, body, what in (
+            ("(in, int, x), (out, int, y)", "if (x[i] > 0) y[i] = 1;",
+             r"y\[\d+\] is not written: an out array is written whole; make it inout"),
+            ("(in, int, x), (out, bool, y)", "if (i != 16) y[i] = x[i] > 0;",
+             r"y\[16\] is not written: an out array is written whole; make it inout"),
+            ("(out, int, y)", "y[i] |= 1;", r"y\[0\] depends on what was in it before; make it inout"),
+            ("(out, float, y)", "y[i] += 1;", r"y\[\d+\] depends on what was in it before; make it inout"),
+            ("(out, int, y, n + 1)", "y[i] = 1;",
+             r"y\[1\] is not written: an out array is written whole; make it inout")):
+        status, lines = one(f"YOKE_KERNEL(k, ({params}), {body})\n")
+        equal((status, len(lines)), (1, 1))
+        check(re.fullmatch(r"cpu: with \d+ elements? " + what, lines[0]), lines)
+    status, lines = one("YOKE_DEVICE_CODE(struct pair { char a; float b; };)\n"
+                        "YOKE_KERNEL(k, ((out, struct pair, p)), p[i].a = 1; p[i].b = NAN;)\n")
+    equal(status, 0)
+    status, lines = one("YOKE_DEVICE_CODE(struct pair { char a; float b; };)\n"
+                        "YOKE_KERNEL(k, ((out, struct pair, p)), p[i].a = 1;)\n")
+    equal((status, lines), (1, ["cpu: with 1 element p[0].b is not written: an out array is written whole; make it inout"]))
+    for params in ("(val, long, m), (out, int, y, m * m)", "(out, int, y, 5000)"):  # n may have to be so large
+        equal(one(f"YOKE_KERNEL(k, ({params}), y[i] = 1;)\n")[0], 0)
+    equal(one("YOKE_PROGRAM(p, 64, ((out, int, y)), YOKE_ITEMS(l) { if (l == 0) y[group] = 1; })\n")[0], 0)  # how long is it?
+    status, lines = one("YOKE_PROGRAM(p, 64, ((out, int, y, groups + 1)), YOKE_ITEMS(l) { if (l == 0) y[group] = 1; })\n")
+    equal((status, len(lines)), (1, 1))
+    has(lines[0], "with 1 group y[1] is not written")
+
+
+@test
+def a_variable_of_the_group_that_items_share_is_told():
+    status, lines = one("YOKE_PROGRAM(p, 64, ((in, float, x, groups * 64), (out, float, y, groups * 64)), float acc = 0; "
+                        "YOKE_ITEMS(l) { acc += x[group * 64 + l]; } YOKE_ITEMS(l) { y[group * 64 + l] = acc; })\n")
+    equal((status, len(lines)), (1, 1))
+    check(re.match(r"opencl:0 as a GPU: with 1 group y\[0\] is .*, and on the CPU .*; so do 6\d more", lines[0]), lines)
+
+
+@test
 def arguments_that_a_kernel_cannot_live_with():
     status, lines = one("YOKE_KERNEL(d, ((in, int, x), (out, int, y)), y[i] = 7 / (x[i] & 0x4000);)\n")
     equal(status, 1)
@@ -297,6 +333,7 @@ def a_crash_on_the_device_is_one_line():
 def loops_without_end_are_ended():
     text = CRASH.replace("y[i + (__OPENCL_VERSION__ > 0 ? 1000000000000l : 0)] = 1;",
                          "for (long j = 0; j != n - 1000; j += WHERE) yoke_atomic_or(&y[i], 1);")
+    text = text.replace("crashes, ((out,", "crashes, ((inout,")
     status, lines, err = checked(FRONT + text.replace("WHERE", "(__OPENCL_VERSION__ > 0 ? 0 : n - 1000)"), "--timeout", "2s")
     equal((status, err), (1, ""))
     equal(about(lines, "crashes"), ["opencl:0: with 1 element it does not end within 2 s"])

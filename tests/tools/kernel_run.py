@@ -17,6 +17,8 @@ os.environ["YOKE_CACHE"] = os.path.join(FOLDER, "cache")
 os.environ.pop("YOKE_DEVICE", None)
 FILE = os.path.join(FOLDER, "k.c")
 TEXT = """#include <yoke/kernel.h>
+#include <yoke/program.h>
+#include <yoke/scan_kernel.h>
 YOKE_KERNEL(axpy, ((val, float, a), (in, float, x), (inout, float, y)), y[i] += a * x[i];)
 YOKE_KERNEL(squares, ((in, int32_t, x), (out, int64_t, y)), y[i] = (int64_t)x[i] * x[i];)
 YOKE_KERNEL(count_up, ((val, long, m), (out, int32_t, y, m)), if (i < m) y[i] = (int32_t)(i + n);)
@@ -24,6 +26,8 @@ YOKE_DEVICE_CODE(struct pair { int32_t a; int32_t b; };)
 YOKE_KERNEL(swap_pairs, ((inout, struct pair, p)), const int32_t a = p[i].a; p[i].a = p[i].b; p[i].b = a;)
 YOKE_KERNEL(blur, ((in, double, x), (out, double, y)), y[i] = (x[i > 0 ? i - 1 : i] + x[i] + x[i < n - 1 ? i + 1 : i]) / 4;)
 YOKE_REDUCTION(float, dot, (0), a + b, x[i] * y[i], ((in, float, x), (in, float, y)));
+YOKE_SCAN_KERNEL(int, up_to, (0), a + b, x[i], ((in, int, x), (out, int, y)), y[i] = item;)
+YOKE_PROGRAM(ones, 64, ((out, int, y, groups * 64)), YOKE_ITEMS(l) { y[group * 64 + l] = 1; })
 static int in_c_alone(int v) { return v + 1; }
 YOKE_KERNEL(only_c, ((inout, int32_t, x)), x[i] = in_c_alone(x[i]);)
 YOKE_TASK(const char *, usual)
@@ -88,7 +92,9 @@ def refused(result, status, part):
 def kernels_are_listed_as_tasks():
     status, out, err = run([YOKE, "ls", FILE])
     equal((status, err), (0, ""))
-    listed = [line.split("  ") for line in out.splitlines()]
+    listed = [line.split("  ") for line in out.splitlines() if line[0] != " "]
+    has(out, "\n    y  int64_t  (given by its shape: 3 or [2,2])\n")
+    lacks(out, "\n    x  ")
     equal([signature for signature, _ in listed],
           ["axpy(a: f32, x: f32[] in, y: f32[] inout) -> void", "squares(x: i32[] in, y: i64[] out) -> void",
            "count_up(n: i64, m: i64, y: i32[] out) -> void", "swap_pairs(p: u8[] inout) -> void",
@@ -178,7 +184,9 @@ def long_arrays_go_through():
 def wrong_lengths_fail_the_task():
     for on in executors():
         refused(called("axpy", "2", "[1,2]", "[1,2,3]", on=on), 1, "yoke run: " + AXPY_ERROR)
-        refused(called("squares", "[1,2,-3]", "[2]", on=on), 1, 'squares: array "y" has 2 elements, and should have 3 (n)')
+        refused(called("squares", "[1,2,-3]", "[2]", on=on), 1,
+                'squares: array "y" has 2 elements, and should have 3 (n): it is an out array, given by its shape, here 3')
+        refused(called("squares", "[1,2,-3]", "[9,9,9]", on=on), 1, 'array "y" has 729 elements, and should have 3 (n): it is')
         refused(called("count_up", "5", "2", "3", on=on), 1, 'count_up: array "y" has 3 elements, and should have 2 (m)')
         refused(called("count_up", "n=-1", "m=2", "y=2", on=on), 1, "count_up: n is -1, and should be 0 or more")
         refused(called("swap_pairs", "[[1,2,3,4,5,6,7]]", on=on), 1,
@@ -196,7 +204,11 @@ def wrong_arguments_are_wrong_usage():
         refused(called("axpy", *words), 2, part)
     refused(called("squares", "[3000000000]", "1"), 2, 'of squares: ')
     refused(called("axpi", "1"), 2, 'has no task "axpi"; did you mean "axpy"?')
-    refused(called("dot", "[1]", "[1]"), 2, 'has no task "dot"')  # a reduction is called from C alone
+    for task, form in (("dot", "reduction"), ("up_to", "scan"), ("ones", "program")):  # which are called from C alone
+        refused(called(task, "[1]", "[1]"), 2, f"{task} is a {form}; yoke run and yoke map run tasks and YOKE_KERNELs")
+    status, out, err = mapped("dot", "[1]\n")
+    equal((status, out), (2, ""))
+    has(err, "dot is a reduction; yoke run and yoke map run tasks and YOKE_KERNELs")
 
 
 @test
