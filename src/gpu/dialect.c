@@ -130,7 +130,7 @@ const char yk_dialect_opencl[] =
          "    }")
     "";
 
-/* Functions of C that OpenCL has under other names, or not at all. */
+/* Functions of C that OpenCL has under other names or with other results (abs() is unsigned there), or not at all. */
 #define F1(NAME) {#NAME "f", "(x) " #NAME "((float)(x))"}
 #define F2(NAME) {#NAME "f", "(x, y) " #NAME "((float)(x), (float)(y))"}
 #define TO(NAME, WORD) {#NAME, "(x) ((long)" #WORD "(x))"}, {#NAME "f", "(x) ((long)" #WORD "((float)(x)))"}
@@ -140,6 +140,8 @@ const yk_dialect_name yk_dialect_opencl_names[] = {
     F1(exp), F1(exp2), F1(expm1), F1(log), F1(log2), F1(log10), F1(log1p), F1(logb), F1(ilogb), F1(sqrt), F1(cbrt),
     F1(fabs), F1(floor), F1(ceil), F1(trunc), F1(round), F1(rint), F1(erf), F1(erfc), F1(lgamma), F1(tgamma),
     F2(pow), F2(fmod), F2(remainder), F2(fmax), F2(fmin), F2(fdim), F2(atan2), F2(hypot), F2(copysign), F2(nextafter),
+    {"abs", "(x) ((int)abs_diff((int)(x), 0))"}, {"labs", "(x) ((long)abs_diff((long)(x), 0L))"},
+    {"llabs", "(x) ((long)abs_diff((long)(x), 0L))"},
     TO(lround, round), TO(llround, round), TO(lrint, rint), TO(llrint, rint),
     {"fmaf", "(x, y, z) fma((float)(x), (float)(y), (float)(z))"},
     {"nearbyint", "(x) rint(x)"}, {"nearbyintf", "(x) rint((float)(x))"},

@@ -620,10 +620,10 @@ TEST(a_break_that_would_end_a_chunk)
 }
 
 /* The functions of C by the names that they have for floats. */
-enum { NAMES = 62 };
-YOKE_DEVICE_CODE(struct names { float r[62]; }; YOKE_FN float twice_sinf(float x) { return 2 * sinf(x); })
+enum { NAMES = 64 };
+YOKE_DEVICE_CODE(struct names { float r[64]; }; YOKE_FN float twice_sinf(float x) { return 2 * sinf(x); })
 YOKE_KERNEL(float_names, ((in, float, x), (out, struct names, y)),
-            const float v = x[i]; const float w = x[i] * 7 - 2.5f; float r[62]; float whole; int e;
+            const float v = x[i]; const float w = x[i] * 7 - 2.5f; float r[64]; float whole; int e;
             r[0] = (float)sinf(v); r[1] = (float)cosf(v); r[2] = (float)tanf(v); r[3] = (float)asinf(v);
             r[4] = (float)acosf(v); r[5] = (float)atanf(v); r[6] = (float)sinhf(v); r[7] = (float)coshf(v);
             r[8] = (float)tanhf(v); r[9] = (float)asinhf(v); r[10] = (float)atanhf(v); r[11] = (float)expf(v);
@@ -642,7 +642,8 @@ YOKE_KERNEL(float_names, ((in, float, x), (out, struct names, y)),
             r[53] = (float)lround(9 * v); r[54] = (float)lrint(9 * v); r[55] = (float)llround(9 * v);
             r[56] = (float)llrint(9 * v); r[57] = (float)nearbyint(9 * v); r[58] = (float)scalbn(v, 5);
             r[59] = (float)sinf(w / 4.0); r[60] = (float)powf(2, 3); r[61] = (float)fmaxf(1, v);
-            for (int j = 0; j < 62; j++) y[i].r[j] = r[j];
+            r[62] = (float)(-abs((int)(9 * v)) / 2); r[63] = (float)(-labs((long)(-9 * v)) / 2);
+            for (int j = 0; j < 64; j++) y[i].r[j] = r[j];
             y[i].r[0] += twice_sinf(v);)
 
 static void try_float_names(yoke_device *dev, yoke_stream *s)
