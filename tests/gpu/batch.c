@@ -135,6 +135,8 @@ static void check_thousand(yoke_executor *ex)
     }
 }
 
+enum { MANY_BATCHES = 40 };
+
 TEST(a_thousand_jobs_are_few_waits)
 {
     use_it();
@@ -144,9 +146,10 @@ TEST(a_thousand_jobs_are_few_waits)
     check_thousand(ex);
     unsigned waits = the_fake->calls("cuStreamQuery") + the_fake->calls("cuEventQuery");
     CHECK_INT(the_fake->calls("cuLaunchKernel"), JOBS);
-    CHECK(the_fake->calls("cuStreamCreate") <= 8);
-    CHECK(the_fake->calls("cuMemcpyHtoDAsync") <= 8 && the_fake->calls("cuMemcpyDtoHAsync") <= 8);
-    CHECK(the_fake->calls("cuEventSynchronize") <= 16);
+    /* Four batches, and some more when a worker that waits lends its place to one that finds few jobs yet. */
+    CHECK(the_fake->calls("cuStreamCreate") <= MANY_BATCHES);
+    CHECK(the_fake->calls("cuMemcpyHtoDAsync") <= MANY_BATCHES && the_fake->calls("cuMemcpyDtoHAsync") <= MANY_BATCHES);
+    CHECK(the_fake->calls("cuEventSynchronize") <= 2 * MANY_BATCHES);
     if (waits == 0)
         test_fail(__FILE__, __LINE__, "nobody waited");
     yoke_close(ex);
