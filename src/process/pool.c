@@ -275,8 +275,9 @@ static bool find_place(yk_processes *p, const yk_job *job, unsigned *ret_slot, u
     return true;
 }
 
-/* False when its worker has begun it. */
-static bool take_back(yk_processes *p, yk_job *job, unsigned slot, uint64_t number)
+/* False when its worker has begun it. The worker may have nothing else, and then no end of a job would bring it one of those that
+ * wait. */
+static bool take_back(yk_processes *p, yk_job *job, unsigned slot, uint64_t number, yk_outcome *o)
 {
     yk_shipment *s = p->clerks[slot].shipments[number % YK_RING];
     if (!yk_revoke(p, slot, number))
@@ -286,6 +287,7 @@ static bool take_back(yk_processes *p, yk_job *job, unsigned slot, uint64_t numb
     if (s)
         yk_free_shipment(p, s);
     job->owner.number = 0;
+    yk_dispatch(p, o);
     return true;
 }
 
@@ -298,7 +300,7 @@ static bool processes_cancel(yoke_executor *ex, yk_job *job, bool expired)
     yk_list_init(&o.finished);
     yk_list_init(&o.dropped);
     yk_mutex_lock(&p->lock);
-    bool there = find_place(p, job, &slot, &number), back = there && take_back(p, job, slot, number);
+    bool there = find_place(p, job, &slot, &number), back = there && take_back(p, job, slot, number, &o);
     if (there && !back) {
         atomic_store(&p->desks[slot].requests[number % YK_RING].cancel, YK_CANCEL);
         if (expired && yk_doom(p, slot, number))
@@ -314,9 +316,13 @@ static bool processes_take_back(yoke_executor *ex, yk_job *job)
     yk_processes *p = (yk_processes *)(void *)ex;
     unsigned slot;
     uint64_t number;
+    yk_outcome o;
+    yk_list_init(&o.finished);
+    yk_list_init(&o.dropped);
     yk_mutex_lock(&p->lock);
-    bool back = find_place(p, job, &slot, &number) && take_back(p, job, slot, number);
+    bool back = find_place(p, job, &slot, &number) && take_back(p, job, slot, number, &o);
     yk_mutex_unlock(&p->lock);
+    yk_settle(p, &o);
     return back;
 }
 

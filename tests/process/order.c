@@ -2,6 +2,8 @@
  * behind a long one while a worker idles, all workers used, cancelled jobs out of the way. */
 #include "process/pool.h"
 #include "test.h"
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -167,6 +169,48 @@ TEST(a_cancelled_job_takes_no_place)
     }
     CHECK_INT(__atomic_load_n(s.counter, __ATOMIC_SEQ_CST), next);
     leave(&s);
+}
+
+static pid_t stopped;
+
+static void *go_on_later(void *arg)
+{
+    (void)arg;
+    nap(200 * YOKE_MS);
+    CHECK_INT(kill(stopped, SIGCONT), 0);
+    return NULL;
+}
+
+/* A worker that has lost the only job it had been sent, and not begun, gets the next though everybody who waits is asleep. */
+TEST_LIMIT(the_next_is_sent_when_the_only_one_is_late, 60)
+{
+    yoke_executor *ex = yoke_open("processes:1");
+    yk_processes *p = (yk_processes *)(void *)ex;
+    CHECK_INT(yoke_executor_status(ex), 0);
+    int64_t *counter = yoke_shared_alloc(ex, sizeof *counter);
+    CHECK(counter);
+    *counter = 0;
+    pid_t pid = 0;
+    while (pid == 0) {
+        yk_mutex_lock(&p->lock);
+        pid = p->clerks[0].state == YK_PRESENT ? p->clerks[0].pid : 0;
+        yk_mutex_unlock(&p->lock);
+        nap(YOKE_MS);
+    }
+    pthread_t later;
+    stopped = pid;
+    CHECK_INT(kill(pid, SIGSTOP), 0); /* what it is sent now stays unbegun */
+    yoke_future *first = yoke_opt_submit(ex, (deadline = yoke_now() + 50 * YOKE_MS), takes_a_number, one(counter), 0);
+    yoke_future *second = yoke_submit(ex, takes_a_number, one(counter), 0); /* not sent: who knows how long the first is */
+    CHECK_INT(in_flight_with(p, 0), 1);
+    CHECK_INT(pthread_create(&later, NULL, go_on_later, NULL), 0);
+    CHECK(yoke_await(second, int64_t) <= 1);
+    CHECK_INT(yoke_wait(first), -ETIMEDOUT);
+    CHECK_INT(pthread_join(later, NULL), 0);
+    yoke_release(first);
+    yoke_release(second);
+    yoke_shared_free(ex, counter);
+    CHECK_INT(yoke_close(ex), 0);
 }
 
 /* Those of low priority run as soon as nothing else is there: none starves for ever. */
