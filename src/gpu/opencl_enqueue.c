@@ -1,11 +1,12 @@
 /* opencl_enqueue: kernels into queues; and what PoCL needs there that has the mistake in its cache of loaded kernels (before 7.0,
  * commit c9ac4c0).
  *
- * That PoCL keeps a kernel as code for at most so many work-items in a row. A launch that is wider gets code of its own when its
- * turn comes, at the head of a list of the whole process; when a launch ends, PoCL gives back the first in the list that has the
- * same program, name and group size, and ends the process when that is not in use. So launches of one kernel must not be under
- * way with code from before and code from behind such a change. One that is wider than all before it stands behind what has
- * been put in the other streams that it was launched in; those that follow stand behind it, and find its code at the head. */
+ * That PoCL keeps a kernel as code for at most so many work-items in a row (ADR 20). A launch that is wider gets code of its
+ * own when its turn comes, at the head of a list of the whole process; when a launch ends, PoCL gives back the first in the
+ * list that has the same program, name and group size, and ends the process when that is not in use. So launches of one kernel
+ * must not be under way with code from before and code from behind such a change. One that is wider than all before it stands
+ * behind what has been put in the other streams that it was launched in; those that follow stand behind it, and find its code
+ * at the head. */
 #include "gpu/opencl.h"
 #include <stdlib.h>
 
