@@ -98,7 +98,7 @@ TEST(the_first_that_can_be_opened)
 /* Memory, streams, events: x goes up, across and down, and is filled. 0 or the first error. */
 static int go_through(yoke_device *dev)
 {
-    float here[256], there[256];
+    static float here[256], there[256]; /* a stream may write there yet when the device is lost and the call has returned */
     double one = 1.5;
     int err = -ENOMEM;
     int64_t ns = -1;

@@ -631,7 +631,7 @@ YOKE_KERNEL(float_names, ((in, float, x), (out, struct names, y)),
             r[16] = (float)log10f(v); r[17] = (float)log1pf(v); r[18] = (float)logbf(v); r[19] = (float)ilogbf(v);
             r[20] = (float)sqrtf(v); r[21] = (float)cbrtf(v); r[22] = (float)fabsf(v); r[23] = (float)floorf(v);
             r[24] = (float)ceilf(v); r[25] = (float)truncf(v); r[26] = (float)roundf(v); r[27] = (float)rintf(v);
-            r[28] = (float)erff(v); r[29] = (float)erfcf(v); r[30] = (float)lgammaf(v); r[31] = (float)tgammaf(v);
+            r[28] = (float)erff(v); r[29] = (float)erfcf(v); r[30] = (float)erff(2 * v); r[31] = (float)tgammaf(v);
             r[32] = (float)nearbyintf(v); r[33] = (float)lroundf(v); r[34] = (float)llroundf(v);
             r[35] = (float)lrintf(v); r[36] = (float)llrintf(v); r[37] = (float)acoshf(v + 1.5f);
             r[38] = (float)powf(v, w); r[39] = (float)fmodf(v, w); r[40] = (float)remainderf(v, w);
@@ -645,6 +645,18 @@ YOKE_KERNEL(float_names, ((in, float, x), (out, struct names, y)),
             r[62] = (float)(-abs((int)(9 * v)) / 2); r[63] = (float)(-labs((long)(-9 * v)) / 2);
             for (int j = 0; j < 64; j++) y[i].r[j] = r[j];
             y[i].r[0] += twice_sinf(v);)
+
+/* Of one element, for one thread: C's writes signgam, too. */
+YOKE_KERNEL(lgamma_name, ((in, float, x), (out, float, y)), y[i] = lgammaf(x[i]);)
+
+static void try_lgammaf(yoke_device *dev, yoke_stream *s)
+{
+    float x = 4.5f, y = 0, *dx = up(s, &x, sizeof x), *dy = up(s, &y, sizeof y);
+    DONE(s, yoke_enqueue(s, lgamma_name, 1, dx, dy));
+    down(s, &y, dy, sizeof y);
+    yoke_device_free(dev, dx);
+    CHECK(fabsf(y - 2.4537365f) < 1e-5f);
+}
 
 static void try_float_names(yoke_device *dev, yoke_stream *s)
 {
@@ -671,6 +683,7 @@ static void try_float_names(yoke_device *dev, yoke_stream *s)
 TEST(float_functions_of_c)
 {
     on_every_device(try_float_names);
+    on_every_device(try_lgammaf);
 }
 
 TEST(kernels_are_known)
