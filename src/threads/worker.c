@@ -153,6 +153,7 @@ static bool is_stopping(yk_pool *p)
 static bool park(yk_pool_worker *w)
 {
     yk_pool *p = w->pool;
+    yk_pool_come_back(w); /* it may be long until it works again */
     for (yk_job *job; (job = yk_deque_take(&w->deque));)
         yk_pool_put_back(p, job); /* nobody will look here */
     /* It may have been woken for a job that it will not look for now: hand the wake-up on. */
