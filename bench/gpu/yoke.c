@@ -199,7 +199,7 @@ static double run_raw(void)
     const long range[2] = {0, SMALL};
     yk_kernel_arg list[YK_PARAMS_MOST + 3] = {{.value = &range[0], .size = sizeof(long)},
                                               {.value = &range[1], .size = sizeof(long)}};
-    CHECK(yk_kernel_args(s, &yoke_kernel_small, &args, list + 2, &e) == 0);
+    CHECK(yk_kernel_args(s, &yoke_kernel_small, &args, true, list + 2, &e) == 0);
     size_t block = (size_t)r->plan.group * r->plan.items;
     const yk_shape shape = {.groups = {(unsigned)((SMALL + block - 1) / block), 1, 1}, .group = {r->plan.group, 1, 1}};
     int64_t total = 0;
