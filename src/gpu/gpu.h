@@ -19,6 +19,7 @@ typedef struct yk_span {
     size_t size;
     yoke_device *dev;
     void *native; /* the driver's own: a cl_mem */
+    struct yk_kept *kept; /* what a recording or a graph has it as, or NULL (record.c) */
     _Atomic bool is_free; /* nobody has it: it is kept for the next who asks */
 } yk_span;
 

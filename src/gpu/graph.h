@@ -49,8 +49,6 @@ int yk_command_put(yoke_stream *s, const yk_command *c, yk_error *e);
 
 /* Memory that was freed in the order of the stream while it recorded: the graph's, until it is closed. */
 typedef struct yk_kept yk_kept;
-/* By what all that a recording has had is found (record.c). */
-typedef struct yk_finder yk_finder;
 
 struct yoke_graph {
     yoke_device *dev;
@@ -60,7 +58,7 @@ struct yoke_graph {
     yk_command *first, **end;
     size_t count;
     yk_kept *kept;
-    yk_finder *finder;            /* while it is recorded, or NULL */
+    yk_kept **free;               /* while it is recorded: those that are free, by class; NULL: none yet */
     void *counter;                /* as a stream's (primitive_cuda.c) */
     yk_error error;               /* the first: the recording has failed */
     char names[4][40];            /* of its last kernels, the newest last; while it is recorded: those that the stream had */

@@ -248,6 +248,7 @@ static block *take_used(yoke_device *dev, const void *p)
     *(b->before ? &b->before->next : &dev->memory->used) = b->next;
     if (b->next)
         b->next->before = b->before;
+    b->span.kept = NULL;
     atomic_store_explicit(&b->span.is_free, true, memory_order_relaxed);
     return b;
 }

@@ -202,7 +202,7 @@ typedef struct yk_cl_device {
     bool host_memory;      /* what it works in is memory of the host: a CPU */
     bool svm;              /* any address of the host may be given to a kernel */
     bool starts_by_itself; /* work begins without clFlush() */
-    bool careful;          /* opencl_enqueue.c */
+    bool has_width_bug;    /* of PoCL before 7.0: opencl_enqueue.c */
     bool exact_division;
     bool keeps_programs;      /* the driver keeps what it has built */
     char builder[400];        /* changes when device, platform or driver do */
@@ -257,8 +257,8 @@ static inline void yk_cl_sent(yk_cl_stream *q)
 /* What is known of a kernel's launches where PoCL must be helped; NULL elsewhere. */
 typedef struct yk_cl_widths yk_cl_widths;
 
-void yk_cl_careful_add(yk_cl_stream *q);
-void yk_cl_careful_remove(yk_cl_stream *q);
+void yk_cl_enlist(yk_cl_stream *q);
+void yk_cl_delist(yk_cl_stream *q);
 uint64_t yk_cl_program_hash(const char *text, const char *options);
 /* The same for each program of this hash. To be released; NULL without memory. */
 yk_cl_widths *yk_cl_widths_get(uint64_t program, const char *name);

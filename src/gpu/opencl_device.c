@@ -18,7 +18,7 @@ typedef struct entry {
     void *platform, *id;
     yoke_device_info info;
     char suffix[32], vendor[64], platform_version[128]; /* words that find() knows it by too */
-    bool host_memory, svm, starts_by_itself, careful, exact_division, keeps_programs;
+    bool host_memory, svm, starts_by_itself, has_width_bug, exact_division, keeps_programs;
 } entry;
 
 /* Written under lock until `known`, then only read. */
@@ -130,7 +130,7 @@ static void describe_entry(entry *d)
     info->shares_host_memory = d->svm;
     d->exact_division = device_number(id, YK_CL_DEVICE_SINGLE) & YK_CL_SINGLE_EXACT_DIVISION;
     d->starts_by_itself = strcmp(d->suffix, "POCL") == 0;
-    d->careful = d->starts_by_itself && strtoul(info->version, NULL, 10) < 7; /* NOLINT(cert-err34-c) */
+    d->has_width_bug = d->starts_by_itself && strtoul(info->version, NULL, 10) < 7; /* NOLINT(cert-err34-c) */
     d->keeps_programs = d->starts_by_itself || strcmp(d->suffix, "NV") == 0;
 }
 
@@ -371,7 +371,7 @@ static int open_device(yoke_device *d, unsigned i, yk_error *e)
     c->host_memory = from->host_memory;
     c->svm = from->svm;
     c->starts_by_itself = from->starts_by_itself;
-    c->careful = from->careful;
+    c->has_width_bug = from->has_width_bug;
     c->exact_division = from->exact_division;
     c->keeps_programs = from->keeps_programs;
     snprintf(c->builder, sizeof c->builder, "opencl: %s, %s, %s", from->platform_version, from->info.name,

@@ -17,7 +17,7 @@ static struct {
     yk_mutex lock;
     yk_cl_stream *streams;
     yk_cl_widths *kernels;
-} careful;
+} listed;
 
 /* How wide a kernel has been launched, by the group sizes that were used last. */
 struct yk_cl_widths {
@@ -39,26 +39,26 @@ struct yk_cl_widths {
 
 /* ---- Streams and kernels ---- */
 
-void yk_cl_careful_add(yk_cl_stream *q)
+void yk_cl_enlist(yk_cl_stream *q)
 {
-    if (!q->dev->careful)
+    if (!q->dev->has_width_bug)
         return;
-    yk_mutex_lock(&careful.lock);
-    q->next = careful.streams;
-    careful.streams = q;
-    yk_mutex_unlock(&careful.lock);
+    yk_mutex_lock(&listed.lock);
+    q->next = listed.streams;
+    listed.streams = q;
+    yk_mutex_unlock(&listed.lock);
 }
 
-void yk_cl_careful_remove(yk_cl_stream *q)
+void yk_cl_delist(yk_cl_stream *q)
 {
-    if (!q->dev->careful)
+    if (!q->dev->has_width_bug)
         return;
-    yk_mutex_lock(&careful.lock);
-    yk_cl_stream **at = &careful.streams;
+    yk_mutex_lock(&listed.lock);
+    yk_cl_stream **at = &listed.streams;
     while (*at != q)
         at = &(*at)->next;
     *at = q->next;
-    yk_mutex_unlock(&careful.lock);
+    yk_mutex_unlock(&listed.lock);
 }
 
 uint64_t yk_cl_program_hash(const char *text, const char *options)
@@ -75,19 +75,19 @@ uint64_t yk_cl_program_hash(const char *text, const char *options)
 
 yk_cl_widths *yk_cl_widths_get(uint64_t program, const char *name)
 {
-    yk_mutex_lock(&careful.lock);
-    yk_cl_widths *w = careful.kernels;
+    yk_mutex_lock(&listed.lock);
+    yk_cl_widths *w = listed.kernels;
     while (w && (w->program != program || strcmp(w->name, name) != 0))
         w = w->next;
     if (!w && (w = yk_sys.calloc(1, sizeof *w + strlen(name) + 1))) {
         w->program = program;
         memcpy(w->name, name, strlen(name));
-        w->next = careful.kernels;
-        careful.kernels = w;
+        w->next = listed.kernels;
+        listed.kernels = w;
     }
     if (w)
         w->users++;
-    yk_mutex_unlock(&careful.lock);
+    yk_mutex_unlock(&listed.lock);
     return w;
 }
 
@@ -102,14 +102,14 @@ void yk_cl_widths_release(yk_cl_widths *w)
 {
     if (!w)
         return;
-    yk_mutex_lock(&careful.lock);
+    yk_mutex_lock(&listed.lock);
     bool last = --w->users == 0;
-    yk_cl_widths **at = &careful.kernels;
+    yk_cl_widths **at = &listed.kernels;
     while (last && *at != w)
         at = &(*at)->next;
     if (last)
         *at = w->next;
-    yk_mutex_unlock(&careful.lock);
+    yk_mutex_unlock(&listed.lock);
     if (!last)
         return;
     forget_widest(w);
@@ -162,11 +162,11 @@ static int32_t stand_behind_all(yk_cl_stream *q, const yk_cl_widths *w)
         void *markers[MARKERS];
         const void *contexts[MARKERS];
         unsigned n = 0;
-        yk_mutex_lock(&careful.lock);
-        for (yk_cl_stream *other = careful.streams; other && code == 0 && n < MARKERS; other = other->next)
+        yk_mutex_lock(&listed.lock);
+        for (yk_cl_stream *other = listed.streams; other && code == 0 && n < MARKERS; other = other->next)
             if (other != q && bit_of(other) == (left & -left) && (code = put_marker(other, &markers[n])) == 0)
                 contexts[n++] = other->dev->context;
-        yk_mutex_unlock(&careful.lock);
+        yk_mutex_unlock(&listed.lock);
         for (unsigned i = 0; i < n; i++) {
             code = code == 0 ? stand_behind(q, markers[i], contexts[i]) : code;
             yk_cl.ReleaseEvent(markers[i]);

@@ -154,7 +154,7 @@ int yk_cl_function(yk_image *image, const char *name, yk_function *ret, yk_error
         return yk_errorf(e, -ENOMEM, "%s: no memory for kernel %s", image->uri, name);
     memcpy(f->name, name, len);
     int err = make_function(image, name, f, e);
-    if (err == 0 && image->dev->careful && !(f->widths = yk_cl_widths_get(image->hash, name)))
+    if (err == 0 && image->dev->has_width_bug && !(f->widths = yk_cl_widths_get(image->hash, name)))
         err = yk_errorf(e, -ENOMEM, "%s: no memory for kernel %s", image->uri, name);
     if (err < 0) {
         free_function(f);

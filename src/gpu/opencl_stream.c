@@ -24,7 +24,7 @@ int yk_cl_stream_open(yoke_stream *s, yk_error *e)
         return yk_cl_fail(e, code, "CreateCommandQueue", "%s: no stream can be opened", s->dev->info.uri);
     }
     s->native = q;
-    yk_cl_careful_add(q);
+    yk_cl_enlist(q);
     return 0;
 }
 
@@ -44,7 +44,7 @@ static void forget_marker(yk_cl_stream *q)
 void yk_cl_stream_close(yoke_stream *s)
 {
     yk_cl_stream *q = s->native;
-    yk_cl_careful_remove(q);
+    yk_cl_delist(q);
     yk_cl.Finish(q->queue); /* it has been waited for, but who waited may have been told of an error instead */
     forget_marker(q);
     yk_cl.ReleaseCommandQueue(q->queue);

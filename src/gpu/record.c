@@ -10,17 +10,11 @@
 
 struct yk_kept {
     yk_kept *next;      /* of the graph's */
-    yk_kept *same_slot; /* of a hash table by addresses */
     yk_kept *next_free; /* of the class */
-    void *memory;
+    yoke_graph *graph;
+    void *memory;       /* its span leads back here for as long as it is in use */
     unsigned class;
     bool is_free;       /* else the caller has it */
-};
-
-struct yk_finder {
-    yk_kept *free[YK_SIZE_CLASSES];
-    yk_kept **slots;
-    size_t room, count; /* of the slots, a power of two, and what is in them */
 };
 
 /* ---- Failing ---- */
@@ -141,100 +135,46 @@ static int fail(yoke_stream *s, int code, const char *what)
     return yk_device_fail(s->dev, s, &e);
 }
 
-static yk_kept **slot_of(const void *p, yk_kept **slots, size_t room)
-{
-    return &slots[((uintptr_t)p / 256 * 0x9e3779b97f4a7c15) >> 32 & (room - 1)];
-}
-
-static void put_in_slot(yk_kept *k, yk_kept **slots, size_t room)
-{
-    yk_kept **slot = slot_of(k->memory, slots, room);
-    k->same_slot = *slot;
-    *slot = k;
-}
-
-static yk_kept *find(const yk_finder *f, const void *p)
-{
-    yk_kept *k = f ? *slot_of(p, f->slots, f->room) : NULL;
-    while (k && k->memory != p)
-        k = k->same_slot;
-    return k;
-}
-
-/* As many slots as there is to find, if there is memory for them. */
-static void widen(yk_finder *f)
-{
-    const size_t room = 2 * f->room;
-    yk_kept **slots = f->count < f->room ? NULL : yk_sys.calloc(room, sizeof *slots);
-    if (!slots)
-        return;
-    for (size_t i = 0; i < f->room; i++)
-        for (yk_kept *k = f->slots[i], *next; k; k = next) {
-            next = k->same_slot;
-            put_in_slot(k, slots, room);
-        }
-    free(f->slots);
-    f->slots = slots;
-    f->room = room;
-}
-
-static void close_finder(yoke_graph *g)
-{
-    if (g->finder)
-        free(g->finder->slots);
-    free(g->finder);
-    g->finder = NULL;
-}
-
-/* That of the recording, made when it is first needed. */
-static yk_finder *finder_of(yoke_graph *g)
-{
-    enum { FIRST_ROOM = 64 };
-    if (g->finder)
-        return g->finder;
-    g->finder = yk_sys.calloc(1, sizeof *g->finder);
-    if (!g->finder)
-        return NULL;
-    g->finder->room = FIRST_ROOM;
-    g->finder->slots = yk_sys.calloc(FIRST_ROOM, sizeof(yk_kept *));
-    if (!g->finder->slots)
-        close_finder(g);
-    return g->finder;
-}
-
-static void set_free(yk_finder *f, yk_kept *k)
+static void set_free(yoke_graph *g, yk_kept *k)
 {
     k->is_free = true;
-    k->next_free = f->free[k->class];
-    f->free[k->class] = k;
+    k->next_free = g->free[k->class];
+    g->free[k->class] = k;
 }
 
-/* The caller has p, and the graph knows it. NULL: no memory. */
-static yk_kept *keep(yoke_stream *s, void *p, unsigned class)
+/* The caller has the memory, and the graph knows it. NULL: no memory for that. */
+static yk_kept *keep(yoke_stream *s, yk_span *span, unsigned class)
 {
     yoke_graph *g = s->recording;
-    yk_finder *f = finder_of(g);
-    yk_kept *k = f ? yk_sys.calloc(1, sizeof *k) : NULL;
-    if (!k) {
+    yk_kept *k = yk_sys.calloc(1, sizeof *k);
+    g->free = g->free ? g->free : yk_sys.calloc(YK_SIZE_CLASSES, sizeof(yk_kept *));
+    if (!k || !g->free) {
+        free(k);
         fail(s, ENOMEM, "no memory to record what is allocated");
         return NULL;
     }
-    *k = (yk_kept){.next = g->kept, .memory = p, .class = class};
+    *k = (yk_kept){.next = g->kept, .graph = g, .memory = span->base, .class = class};
     g->kept = k;
-    widen(f);
-    put_in_slot(k, f->slots, f->room);
-    f->count++;
+    span->kept = k;
     return k;
+}
+
+static void forget(yk_kept *k)
+{
+    yk_span *span = (yk_span *)(uintptr_t)yk_span_of(k->memory);
+    if (span && span->kept == k)
+        span->kept = NULL;
+    free(k);
 }
 
 void *yk_record_alloc(yoke_stream *s, size_t size)
 {
+    yoke_graph *g = s->recording;
     const bool can_be = size <= YK_MOST_BYTES;
     const unsigned class = can_be ? yk_size_class(size) : 0;
-    yk_finder *f = s->recording->finder;
-    yk_kept *k = f && can_be ? f->free[class] : NULL;
+    yk_kept *k = g->free && can_be ? g->free[class] : NULL;
     if (k) {
-        f->free[class] = k->next_free;
+        g->free[class] = k->next_free;
         k->is_free = false;
         return k->memory;
     }
@@ -243,7 +183,7 @@ void *yk_record_alloc(yoke_stream *s, size_t size)
         yk_error e;
         yk_device_last_error(s->dev, &e);
         yk_record_fail(s, &e);
-    } else if (!keep(s, p, class)) {
+    } else if (!keep(s, (yk_span *)(uintptr_t)yk_span_of(p), class)) {
         yk_memory_free(s->dev, NULL, p);
         p = NULL;
     }
@@ -253,12 +193,13 @@ void *yk_record_alloc(yoke_stream *s, size_t size)
 /* What was allocated before the recording is the graph's from now on as well. */
 void yk_record_free(yoke_stream *s, void *p)
 {
-    yk_kept *k = find(s->recording->finder, p);
-    const yk_span *span = yk_span_of(p);
-    if (k ? k->is_free : !span || span->base != p || span->dev != s->dev)
+    yk_span *span = (yk_span *)(uintptr_t)yk_span_of(p);
+    yk_kept *k = span ? span->kept : NULL;
+    if (!span || span->base != p || span->dev != s->dev || atomic_load_explicit(&span->is_free, memory_order_relaxed) ||
+        (k && k->is_free))
         fail(s, EINVAL, "what was freed while recording is no memory in use: freed twice, or not its beginning");
-    else if (k || (k = keep(s, p, yk_size_class(span->size))))
-        set_free(s->recording->finder, k);
+    else if ((k && k->graph == s->recording) || (k = keep(s, span, yk_size_class(span->size))))
+        set_free(s->recording, k);
 }
 
 /* ---- Beginning and ending ---- */
@@ -272,9 +213,10 @@ static void sort_out_memory(yoke_graph *g, bool all)
             continue;
         }
         *at = k->next;
-        if (k->is_free)
-            yk_memory_free(g->dev, NULL, k->memory);
-        free(k);
+        void *unused = k->is_free ? k->memory : NULL;
+        forget(k);
+        if (unused)
+            yk_memory_free(g->dev, NULL, unused);
     }
 }
 
@@ -311,7 +253,8 @@ static yoke_graph *end_recording(yoke_stream *s)
 {
     yoke_graph *g = s->recording;
     take_names(s, g);
-    close_finder(g);
+    free(g->free);
+    g->free = NULL;
     s->recording = NULL;
     return g;
 }
