@@ -183,6 +183,35 @@ static uint64_t blocks_of(yoke_device *dev)
     return stats.blocks;
 }
 
+/* Memory that the recording was not told of: free before, or freed past it. */
+static void free_beside_it(yoke_device *dev, yoke_stream *s)
+{
+    yoke_graph *g = NULL;
+    const uint64_t before = blocks_of(dev);
+    void *p = yoke_device_alloc(dev, 5000);
+    yoke_device_free(dev, p);
+    DONE(s, yoke_stream_record(s));
+    yoke_stream_free(s, p);
+    CHECK_INT(yoke_stream_record_end(s, &g), -EINVAL);
+    CHECK_HAS(yoke_device_error(dev), "freed twice");
+    CHECK_INT(blocks_of(dev), before);
+    DONE(s, yoke_stream_record(s));
+    p = yoke_stream_alloc(s, 5000);
+    CHECK(p);
+    yoke_device_free(dev, p);
+    void *again = yoke_device_alloc(dev, 5000); /* the same, another's */
+    DONE(s, yoke_stream_record_end(s, &g));
+    yoke_graph_close(g);
+    CHECK_INT(blocks_of(dev), before + 1);
+    yoke_device_free(dev, again);
+    CHECK_INT(blocks_of(dev), before);
+}
+
+TEST(memory_that_goes_beside_a_recording)
+{
+    on_every_device(free_beside_it);
+}
+
 /* Whoever asks for memory of any size, in whatever order, and writes to it, must not get what a graph uses. */
 static void overwrite_all_that_is_free(yoke_device *dev, yoke_stream *s)
 {
