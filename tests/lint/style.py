@@ -16,7 +16,7 @@ FUNCTION_MEDIAN, FUNCTION_P90, FUNCTION_MAX = 15, 60, 150
 COMPLEXITY_MAX = 25
 
 # The house, from the ground up. A part may include from the floors below it, and from the parts to its left on its own.
-FLOORS = [["base", "topo", "trace"], ["sync", "task"], ["exec", "threads"], ["process", "gpu"], [], ["tools"]]
+FLOORS = [["base", "topo", "trace"], ["sync", "task"], ["exec", "threads"], ["process", "gpu", "async"], [], ["tools"]]
 ROOMS = [part for floor in FLOORS for part in floor]
 # The part that each public header belongs to, where that is not its own name.
 HEADER_PARTS = {"pp": "base", "json": "task", "module": "task", "executor": "exec", "future": "exec",
