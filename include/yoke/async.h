@@ -126,15 +126,15 @@ YOKE_API int64_t yoke_effective_deadline(void);
  * a time limit; late is then what yoke_scope_end() returned. YOKE_SHIELD(ns) { ... }: shielded, at most so long. `break` and
  * `continue` leave the block. */
 #define YOKE_SCOPE(s)                                                                                                  \
-    for (yoke_scope s __attribute__((cleanup(yk_scope_leave))), *YK_CAT(yk_once_, __LINE__) = yk_scope_enter(&s);      \
+    for (yoke_scope s __attribute__((cleanup(yk_scope_block_end))), *YK_CAT(yk_once_, __LINE__) = yk_scope_block(&s);      \
          YK_CAT(yk_once_, __LINE__); YK_CAT(yk_once_, __LINE__) = NULL)
 #define YOKE_TIMEOUT(ns, late)                                                                                         \
-    for (yoke_scope YK_CAT(yk_scope_, __LINE__) __attribute__((cleanup(yk_scope_leave))),                              \
-         *YK_CAT(yk_once_, __LINE__) = yk_timeout_enter(&YK_CAT(yk_scope_, __LINE__), (ns), (late));                   \
+    for (yoke_scope YK_CAT(yk_scope_, __LINE__) __attribute__((cleanup(yk_scope_block_end))),                              \
+         *YK_CAT(yk_once_, __LINE__) = yk_timeout_block(&YK_CAT(yk_scope_, __LINE__), (ns), (late));                   \
          YK_CAT(yk_once_, __LINE__); YK_CAT(yk_once_, __LINE__) = NULL)
 #define YOKE_SHIELD(ns)                                                                                                \
-    for (yoke_scope YK_CAT(yk_scope_, __LINE__) __attribute__((cleanup(yk_scope_leave))),                              \
-         *YK_CAT(yk_once_, __LINE__) = yk_shield_enter(&YK_CAT(yk_scope_, __LINE__), (ns));                            \
+    for (yoke_scope YK_CAT(yk_scope_, __LINE__) __attribute__((cleanup(yk_scope_block_end))),                              \
+         *YK_CAT(yk_once_, __LINE__) = yk_shield_block(&YK_CAT(yk_scope_, __LINE__), (ns));                            \
          YK_CAT(yk_once_, __LINE__); YK_CAT(yk_once_, __LINE__) = NULL)
 
 /* ---- Groups ---- */
@@ -143,9 +143,8 @@ YOKE_API int64_t yoke_effective_deadline(void);
 typedef struct yoke_group {
     yoke_scope scope;
     struct yk_coroutine *joiner;
-    size_t children;
-    int *errors; /* of those that failed, in the order in which they did */
-    unsigned nerrors, cap;
+    size_t children, failures, cap;
+    int *codes; /* of the caller's: where the codes of those that fail go */
     int first;
     bool closed;
 } yoke_group;
@@ -183,20 +182,19 @@ YOKE_API int yoke_group_fail(yoke_group *g, int code);
 /* Tells all coroutines of the group, and its body, to stop. */
 YOKE_API void yoke_group_cancel(yoke_group *g);
 
-/* Waits until all its coroutines have ended; a wait that is never given up: if the caller is told to stop, so are they. 0; the
- * code of the first that failed; or -ECANCELED when none failed and a scope around the group is cancelled. */
+/* Waits until all its coroutines have ended; a wait that is never given up: if the caller is told to stop, so are they. 0; or the
+ * code of the first that failed; or, when none failed, -ECANCELED if something in it was told to stop by a scope around it. */
 YOKE_API int yoke_group_end(yoke_group *g);
 
-/* How many failed, so far, and the code of the i-th. After the end: until the group's memory is used for something else; then
- * call yoke_group_forget() when done, which frees it. yoke_group_end() frees it itself when at most one failed. */
-YOKE_API unsigned yoke_group_failures(const yoke_group *g);
-YOKE_API int yoke_group_failure(const yoke_group *g, unsigned i);
-YOKE_API void yoke_group_forget(yoke_group *g);
+/* How many failed, so far or in all; and, asked for before the first coroutine is started, all their codes: those of the first
+ * `most` that fail are written to codes, in the order in which they fail. */
+YOKE_API size_t yoke_group_failures(const yoke_group *g);
+YOKE_API void yoke_group_collect(yoke_group *g, int *codes, size_t most);
 
 /* YOKE_GROUP(g, &err) { yoke_go(&g, ...); ... }: a block that is a group g; err is then what yoke_group_end() returned (NULL:
  * not wanted). Ended however the block is left. */
 #define YOKE_GROUP(g, err)                                                                                             \
-    for (yoke_group g __attribute__((cleanup(yk_group_leave))), *YK_CAT(yk_once_, __LINE__) = yk_group_enter(&g, (err)); \
+    for (yoke_group g __attribute__((cleanup(yk_group_block_end))), *YK_CAT(yk_once_, __LINE__) = yk_group_block(&g, (err)); \
          YK_CAT(yk_once_, __LINE__); YK_CAT(yk_once_, __LINE__) = NULL)
 
 /* ---- Many at once ---- */
@@ -238,12 +236,12 @@ YOKE_API int yoke_async_stats(yoke_async_counts *ret);
 YOKE_API int yoke_dump(int fd);
 
 /* ---- Behind the macros ---- */
-YOKE_API yoke_scope *yk_scope_enter(yoke_scope *s);
-YOKE_API yoke_scope *yk_timeout_enter(yoke_scope *s, int64_t ns, int *ret);
-YOKE_API yoke_scope *yk_shield_enter(yoke_scope *s, int64_t ns);
-YOKE_API void yk_scope_leave(yoke_scope *s);
-YOKE_API yoke_group *yk_group_enter(yoke_group *g, int *ret);
-YOKE_API void yk_group_leave(yoke_group *g);
+YOKE_API yoke_scope *yk_scope_block(yoke_scope *s);
+YOKE_API yoke_scope *yk_timeout_block(yoke_scope *s, int64_t ns, int *ret);
+YOKE_API yoke_scope *yk_shield_block(yoke_scope *s, int64_t ns);
+YOKE_API void yk_scope_block_end(yoke_scope *s);
+YOKE_API yoke_group *yk_group_block(yoke_group *g, int *ret);
+YOKE_API void yk_group_block_end(yoke_group *g);
 
 #ifdef __cplusplus
 }

@@ -15,6 +15,7 @@ void (*yk_who_held_end)(yk_who *w, bool ended);
 void (*yk_who_report)(yk_who *const *way, unsigned count);
 
 static _Atomic(yk_who *) records;
+static _Atomic size_t unused; /* of them, about: with very many, a search for one that is not there takes long */
 static uint64_t searches; /* guarded by yk_who_lock */
 static pthread_key_t thread_end;
 static bool has_thread_end;
@@ -37,6 +38,12 @@ static void give_up(yk_who *w, bool ended)
     w->thread = NULL;
     /* Release: pairs with the acquire of who takes the record. */
     atomic_store_explicit(&w->tid, 0, memory_order_release);
+    atomic_fetch_add_explicit(&unused, 1, memory_order_relaxed);
+}
+
+void yk_who_end(yk_who *w)
+{
+    give_up(w, true);
 }
 
 static void thread_ended(void *w)
@@ -91,10 +98,14 @@ yk_who *yk_who_first(void)
 /* A record that nobody uses, if there is one. */
 static yk_who *reuse(pid_t tid)
 {
+    if (atomic_load_explicit(&unused, memory_order_relaxed) == 0)
+        return NULL;
     for (yk_who *w = yk_who_first(); w; w = w->next) {
-        pid_t unused = 0;
-        if (atomic_compare_exchange_strong_explicit(&w->tid, &unused, tid, memory_order_acquire, memory_order_relaxed))
+        pid_t none = 0;
+        if (atomic_compare_exchange_strong_explicit(&w->tid, &none, tid, memory_order_acquire, memory_order_relaxed)) {
+            atomic_fetch_sub_explicit(&unused, 1, memory_order_relaxed);
             return w;
+        }
     }
     return NULL;
 }
@@ -118,7 +129,7 @@ yk_who *yk_who_new(void)
     yk_who *w = reuse(tid);
     if (!w)
         w = make(tid);
-    if (w && has_thread_end)
+    if (w && has_thread_end && !yk_is_coroutine()) /* whose loop gives it up */
         pthread_setspecific(thread_end, w); /* at worst the record is not used again */
     if (w) {
         yk_mutex_lock(&yk_who_lock);

@@ -22,7 +22,7 @@ enum {
 struct yk_wish;
 struct yk_held;
 
-/* A thread. Records are never freed, but used again when their thread has ended: a pointer to one may always be followed. */
+/* A thread, or a coroutine. Records are never freed, but used again when their thread has ended: a pointer to one may always be followed. */
 typedef struct yk_who {
     struct yk_who *next;  /* all records, newest first; written once */
     _Atomic pid_t tid;    /* 0: free. Written by its thread, as are thread and told */
@@ -38,6 +38,8 @@ typedef struct yk_who {
 
 extern _Thread_local yk_who *yk_who_mine __attribute__((tls_model("initial-exec")));
 yk_who *yk_who_new(void);
+/* Of a coroutine, which has ended. Not the running one's, unless yk_who_mine is set to NULL then. */
+void yk_who_end(yk_who *w);
 
 /* This thread's record, made when first asked for. NULL: no memory. */
 static inline yk_who *yk_who_self(void)
