@@ -20,6 +20,8 @@ enum { GUARD_LEAST = 64 << 10 }; /* compilers probe at such steps there */
 enum { GUARD_LEAST = 4 << 10 };
 #endif
 
+enum { FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK };
+
 typedef struct yk_slab {
     yk_stack_shelf *shelf; /* first: yk_stack_give() looks for it here */
     struct yk_slab *next, *next_room;
@@ -138,7 +140,7 @@ static char *reserve(yk_stack_pool *p, size_t stride, size_t *ret_len)
 {
     for (size_t size = p->slab_size;; size /= 2) {
         size_t len = YK_MAX(size / stride, 1) * stride;
-        char *base = yk_sys.mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+        char *base = yk_sys.mmap(NULL, len, PROT_READ | PROT_WRITE, FLAGS, -1, 0);
         if (base != MAP_FAILED) {
             p->slab_size = YK_MIN(p->slab_size, YK_MAX(size, len));
             *ret_len = len;

@@ -101,7 +101,8 @@ static inline unsigned yk_stack_shelf_of(size_t size)
     return size <= YK_STACK_LEAST ? 0 : 50u - (unsigned)__builtin_clzl(size - 1);
 }
 
-/* A stack with at least `size` bytes less 960; 0: the usual. -EINVAL: more than the most. -ENOMEM: no memory, or no guards left. */
+/* A stack of at least `size` bytes, less at most 960; 0: the usual. -EINVAL: that is too much. -ENOMEM: no memory, or no guards
+ * left. */
 static inline int yk_stack_take(yk_stack_pool *p, size_t size, yk_stack *ret)
 {
     unsigned number = yk_stack_shelf_of(size ? size : YK_STACK_SIZE);
