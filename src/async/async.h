@@ -132,12 +132,12 @@ struct yk_loop {
     yk_context context;           /* the thread's own */
     yk_tested *tested;
     yk_coroutine *all;            /* every coroutine, newest first */
-    yoke_executor *executor;      /* whose jobs are coroutines of this loop; NULL: none yet */
+    struct member *member;        /* of executor.c: what it is there; NULL: it is of yoke_async_run() */
     uint64_t started, ended_count, switches, polls;
     uint64_t self;                /* the thread's id as holder of locks */
     yk_loop *next;                /* of all loops, under a lock of loop.c */
     pthread_t thread;
-    bool stop;
+    bool stop, draining;          /* stops now; stops when the last coroutine has ended */
 
     _Alignas(YK_CACHE_LINE) _Atomic(yk_post *) posted; /* newest first; anybody */
     _Atomic bool sleeping;        /* in poll(), or about to: who posts wakes it. Written by the loop; read by who posts */
@@ -152,6 +152,8 @@ void yk_run_ready(yk_loop *loop);
 int yk_loop_open(yk_loop **ret, yk_error *e);
 /* Runs coroutines until loop->stop. */
 void yk_loop_run(yk_loop *loop);
+/* It stops when its last coroutine has ended; in its thread. */
+void yk_loop_drain(yk_loop *loop);
 /* There are no coroutines. */
 void yk_loop_close(yk_loop *loop);
 /* p->fn(p) is called in the loop's thread, between coroutines, in the order of posting. Any thread, while the loop lives. */

@@ -210,13 +210,14 @@ static void end(yk_loop *loop, yk_coroutine *co, int code)
     yk_scope_inside(co, NULL);
     if (co->group)
         yk_group_child_ended(co->group, co, code);
-    if (co->main)
-        loop->stop = true;
     if (yk_who_mine)
         yk_who_end(yk_who_mine);
+    yk_who_mine = NULL;
     unlist(co);
     loop->coroutines--;
     loop->ended_count++;
+    if (co->main || (loop->draining && loop->coroutines == 0))
+        loop->stop = true;
 }
 
 static void entry(void *passed)

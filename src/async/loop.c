@@ -204,6 +204,13 @@ fail_loop:
     return err;
 }
 
+void yk_loop_drain(yk_loop *loop)
+{
+    loop->draining = true;
+    if (loop->coroutines == 0)
+        loop->stop = true;
+}
+
 void yk_loop_close(yk_loop *loop)
 {
     yk_loop_enter(NULL);
