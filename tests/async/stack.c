@@ -248,6 +248,77 @@ TEST(random_takes_gives_and_trims)
     yk_stack_pool_close(p);
 }
 
+/* ---- Running on them ---- */
+
+enum { CROWD = 100 };
+static struct {
+    void *at;
+    yk_fiber fiber;
+    yk_stack stack;
+} crowd[CROWD + 1]; /* the last is the test itself */
+
+static void go_on(int from, int to, bool last)
+{
+    yk_fiber_leave(&crowd[from].fiber, &crowd[to].fiber, last);
+    yk_switch(&crowd[from].at, crowd[to].at, (void *)(intptr_t)to);
+    yk_fiber_arrive(&crowd[from].fiber);
+}
+
+/* In its frames, which are never left, when it ends. */
+static void take_turns(void *passed)
+{
+    int me = (int)(intptr_t)passed;
+    volatile char here[1000];
+    yk_fiber_arrive(&crowd[me].fiber);
+    for (int turn = 0; turn < 3; turn++) {
+        memset((char *)(uintptr_t)here, me + turn, sizeof here);
+        go_on(me, me + 1, false);
+        if (here[0] != (char)(me + turn) || here[999] != (char)(me + turn))
+            abort();
+    }
+    go_on(me, me + 1, true);
+}
+
+TEST(contexts_run_on_them)
+{
+    yk_stack_pool *p = opened();
+    yk_fiber_of_thread(&crowd[CROWD].fiber);
+    for (int round = 0; round < 5; round++) {
+        for (int i = 0; i < CROWD; i++) {
+            yk_stack s = crowd[i].stack = taken(p, 16 << 10 << round % 2);
+            yk_fiber_init(&crowd[i].fiber, s.low, (size_t)(s.top - s.low));
+            crowd[i].at = yk_switch_prepare(s.top, take_turns);
+        }
+        for (int turn = 0; turn < 4; turn++)
+            go_on(CROWD, 0, false);
+        for (int i = 0; i < CROWD; i++) {
+            yk_fiber_done(&crowd[i].fiber);
+            yk_stack_give(p, crowd[i].stack);
+        }
+        if (round == 2)
+            yk_stack_pool_trim(p, 7);
+    }
+    yk_stack_pool_close(p);
+}
+
+#ifdef YK_WITH_ASAN
+static void touch_after_giving(void)
+{
+    yk_stack_pool *p = opened();
+    yk_stack s = taken(p, 0);
+    volatile char *local = s.top - 500;
+    *local = 1;
+    yk_stack_give(p, s);
+    *local = 2;
+}
+
+TEST(using_a_stack_that_was_given_back_is_found)
+{
+    child_end end = in_child(touch_after_giving);
+    CHECK_HAS(end.text, "use-after-poison");
+}
+#endif
+
 TEST(closing_leaves_nothing)
 {
     size_t before = count_mappings();

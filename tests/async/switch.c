@@ -282,7 +282,7 @@ static bool aligned, ends, frame_ends;
 static int depth;
 void yk_switch_start(void);
 
-static __attribute__((noinline, optimize("no-omit-frame-pointer"))) void look(void *passed)
+static __attribute__((noinline)) void look(void *passed)
 {
     void *frames[64];
     void **frame = __builtin_frame_address(0);
