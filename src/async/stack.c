@@ -222,7 +222,8 @@ int yk_stack_take_fresh(yk_stack_pool *p, unsigned shelf, yk_stack *ret)
         from->room = s->next_room;
         s->has_room = false;
     }
-    yk_stack_count(p);
+    from->ready++; /* none of which is warm, or it would have been taken */
+    from->most_in_use = YK_MAX(from->most_in_use, from->ready);
     return 0;
 }
 
@@ -238,6 +239,7 @@ static void chill(yk_stack_pool *p, yk_stack stack)
     yk_sys.madvise(stack.low, s->stride - s->guard, MADV_DONTNEED); /* failing, the stack just stays as warm as it is */
     s->cold[s->n_cold++] = (uint32_t)number;
     add_room(s);
+    s->shelf->ready--;
     p->cold++;
     p->trimmed++;
 }
@@ -250,7 +252,7 @@ static void trim_shelf(yk_stack_pool *p, yk_stack_shelf *shelf, size_t keep)
     yk_stack_idle *old = *end;
     *end = NULL;
     while (old) {
-        yk_stack stack = old->stack;
+        yk_stack stack = yk_stack_of(old);
         old = old->next; /* before it is gone */
         chill(p, stack);
         shelf->warm_now--;
@@ -312,12 +314,15 @@ void yk_stack_pool_close(yk_stack_pool *p)
 
 void yk_stack_pool_stats(const yk_stack_pool *p, yk_stack_stats *ret)
 {
-    size_t warm = 0;
-    for (int i = 0; i < YK_STACK_CLASSES; i++)
-        warm += p->shelves[i].warm_now;
-    *ret = (yk_stack_stats){.in_use = p->in_use, .most_in_use = p->most_in_use, .warm = warm, .cold = p->cold,
-                            .trimmed = p->trimmed, .refused = p->refused, .slabs = p->slabs, .mapped = p->mapped,
-                            .guard = p->guard};
+    yk_stack_stats sum = {.cold = p->cold, .trimmed = p->trimmed, .refused = p->refused, .slabs = p->slabs,
+                          .mapped = p->mapped, .guard = p->guard};
+    for (int i = 0; i < YK_STACK_CLASSES; i++) {
+        const yk_stack_shelf *shelf = &p->shelves[i];
+        sum.warm += shelf->warm_now;
+        sum.in_use += shelf->ready - shelf->warm_now;
+        sum.most_in_use += shelf->most_in_use;
+    }
+    *ret = sum;
 }
 
 size_t yk_stack_size(yk_stack s)

@@ -36,13 +36,15 @@ typedef enum yk_guard {
 /* An idle stack is linked through its own topmost bytes, which are in the cache when it was just given back. */
 typedef struct yk_stack_idle {
     struct yk_stack_idle *next;
-    yk_stack stack;
+    char *low;
+    struct yk_slab *slab;
 } yk_stack_idle;
 
 /* The stacks of one size. */
 typedef struct yk_stack_shelf {
     yk_stack_idle *warm;  /* the last given first */
     size_t warm_now;
+    size_t ready, most_in_use; /* warm or in use; the latter at most */
     size_t warm_most;     /* above twice as many, the oldest are trimmed down to this many */
     struct yk_slab *slabs; /* all */
     struct yk_slab *room;  /* those with stacks that are cold, or never were */
@@ -50,14 +52,13 @@ typedef struct yk_stack_shelf {
 
 typedef struct yk_stack_pool {
     yk_stack_shelf shelves[YK_STACK_CLASSES];
-    size_t in_use, most_in_use; /* stacks */
     size_t cold, trimmed, refused, slabs, mapped, slab_size, page;
     yk_guard guard;
     void *signal_stack;
 } yk_stack_pool;
 
 typedef struct yk_stack_stats {
-    size_t in_use, most_in_use; /* stacks that are taken, and the most that ever were */
+    size_t in_use, most_in_use; /* stacks that are taken, and the most that ever were, added up over sizes */
     size_t warm, cold;          /* idle ones with memory, and without */
     size_t trimmed;             /* how often memory was given back to the system */
     size_t refused;             /* how often there was no stack to be had */
@@ -90,15 +91,14 @@ size_t yk_stack_size(yk_stack s);
 
 int yk_stack_take_fresh(yk_stack_pool *p, unsigned shelf, yk_stack *ret);
 
-static inline void yk_stack_count(yk_stack_pool *p)
-{
-    if (++p->in_use > p->most_in_use)
-        p->most_in_use = p->in_use;
-}
-
 static inline unsigned yk_stack_shelf_of(size_t size)
 {
     return size <= YK_STACK_LEAST ? 0 : 50u - (unsigned)__builtin_clzl(size - 1);
+}
+
+static inline yk_stack yk_stack_of(yk_stack_idle *idle)
+{
+    return (yk_stack){idle->low, (char *)(idle + 1), idle->slab};
 }
 
 /* A stack of at least `size` bytes, less at most 960; 0: the usual. -EINVAL: that is too much. -ENOMEM: no memory, or no guards
@@ -113,12 +113,11 @@ static inline int yk_stack_take(yk_stack_pool *p, size_t size, yk_stack *ret)
     if (YK_UNLIKELY(!idle))
         return yk_stack_take_fresh(p, number, ret);
 #ifdef YK_WITH_ASAN
-    __asan_unpoison_memory_region(idle->stack.low, (size_t)(idle->stack.top - idle->stack.low));
+    __asan_unpoison_memory_region(idle->low, (size_t)((char *)idle - idle->low));
 #endif
     shelf->warm = idle->next;
     shelf->warm_now--;
-    yk_stack_count(p);
-    *ret = idle->stack;
+    *ret = yk_stack_of(idle);
     return 0;
 }
 
@@ -134,9 +133,9 @@ static inline void yk_stack_give(yk_stack_pool *p, yk_stack s)
     __asan_poison_memory_region(s.low, (size_t)((char *)idle - s.low));
 #endif
     idle->next = shelf->warm;
-    idle->stack = s;
+    idle->low = s.low;
+    idle->slab = s.slab;
     shelf->warm = idle;
-    p->in_use--;
     if (YK_UNLIKELY(++shelf->warm_now > 2 * shelf->warm_most))
         yk_stack_give_slow(p, shelf);
 }

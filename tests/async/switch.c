@@ -55,7 +55,7 @@ static void echo(void *passed)
 {
     yk_fiber_arrive(&away.fiber);
     for (;;)
-        passed = hop(&away, &home, (char *)passed + 1);
+        passed = hop(&away, &home, (void *)((intptr_t)passed + 1));
 }
 
 TEST(values_travel_both_ways)
