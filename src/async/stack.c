@@ -244,9 +244,11 @@ static void chill(yk_stack_pool *p, yk_stack stack)
     p->trimmed++;
 }
 
-static void trim_shelf(yk_stack_pool *p, yk_stack_shelf *shelf, size_t keep)
+void yk_stack_trim(yk_stack_pool *p, yk_stack_shelf *shelf, size_t keep)
 {
     yk_stack_idle **end = &shelf->warm;
+    if (shelf->hot.top)
+        yk_stack_cool(shelf);
     for (size_t i = 0; *end && i < keep; i++)
         end = &(*end)->next;
     yk_stack_idle *old = *end;
@@ -259,15 +261,10 @@ static void trim_shelf(yk_stack_pool *p, yk_stack_shelf *shelf, size_t keep)
     }
 }
 
-void yk_stack_give_slow(yk_stack_pool *p, yk_stack_shelf *shelf)
-{
-    trim_shelf(p, shelf, shelf->warm_most);
-}
-
 void yk_stack_pool_trim(yk_stack_pool *p, size_t keep)
 {
     for (int i = 0; i < YK_STACK_CLASSES; i++)
-        trim_shelf(p, &p->shelves[i], keep);
+        yk_stack_trim(p, &p->shelves[i], keep);
 }
 
 /* ---- The pool ---- */
@@ -318,8 +315,9 @@ void yk_stack_pool_stats(const yk_stack_pool *p, yk_stack_stats *ret)
                           .mapped = p->mapped, .guard = p->guard};
     for (int i = 0; i < YK_STACK_CLASSES; i++) {
         const yk_stack_shelf *shelf = &p->shelves[i];
-        sum.warm += shelf->warm_now;
-        sum.in_use += shelf->ready - shelf->warm_now;
+        size_t warm = shelf->warm_now + (shelf->hot.top != NULL);
+        sum.warm += warm;
+        sum.in_use += shelf->ready - warm;
         sum.most_in_use += shelf->most_in_use;
     }
     *ret = sum;

@@ -42,8 +42,9 @@ typedef struct yk_stack_idle {
 
 /* The stacks of one size. */
 typedef struct yk_stack_shelf {
-    yk_stack_idle *warm;  /* the last given first */
-    size_t warm_now;
+    yk_stack hot;         /* the very last given; top is NULL when it is taken. To take it is to wait for no other memory */
+    yk_stack_idle *warm;  /* those before it, the last given first */
+    size_t warm_now;      /* of those */
     size_t ready, most_in_use; /* warm or in use; the latter at most */
     size_t warm_most;     /* above twice as many, the oldest are trimmed down to this many */
     struct yk_slab *slabs; /* all */
@@ -109,35 +110,50 @@ static inline int yk_stack_take(yk_stack_pool *p, size_t size, yk_stack *ret)
     if (YK_UNLIKELY(number >= YK_STACK_CLASSES))
         return -EINVAL;
     yk_stack_shelf *shelf = &p->shelves[number];
-    yk_stack_idle *idle = shelf->warm;
-    if (YK_UNLIKELY(!idle))
+    if (YK_LIKELY(shelf->hot.top != NULL)) {
+        *ret = shelf->hot;
+        shelf->hot.top = NULL;
+    } else if (YK_LIKELY(shelf->warm != NULL)) {
+        *ret = yk_stack_of(shelf->warm);
+        shelf->warm = shelf->warm->next;
+        shelf->warm_now--;
+    } else {
         return yk_stack_take_fresh(p, number, ret);
+    }
 #ifdef YK_WITH_ASAN
-    __asan_unpoison_memory_region(idle->low, (size_t)((char *)idle - idle->low));
+    __asan_unpoison_memory_region(ret->low, (size_t)(ret->top - ret->low));
 #endif
-    shelf->warm = idle->next;
-    shelf->warm_now--;
-    *ret = yk_stack_of(idle);
     return 0;
 }
 
-void yk_stack_give_slow(yk_stack_pool *p, yk_stack_shelf *shelf);
+/* Makes room for a hotter one. */
+static inline void yk_stack_cool(yk_stack_shelf *shelf)
+{
+    yk_stack_idle *idle = (yk_stack_idle *)(void *)shelf->hot.top - 1;
+    idle->next = shelf->warm;
+    idle->low = shelf->hot.low;
+    idle->slab = shelf->hot.slab;
+    shelf->warm = idle;
+    shelf->warm_now++;
+    shelf->hot.top = NULL;
+}
+
+void yk_stack_trim(yk_stack_pool *p, yk_stack_shelf *shelf, size_t keep);
 
 /* Nobody may run on it any more. */
 static inline void yk_stack_give(yk_stack_pool *p, yk_stack s)
 {
     yk_stack_shelf *shelf = *(yk_stack_shelf **)s.slab;
-    yk_stack_idle *idle = (yk_stack_idle *)(void *)s.top - 1;
 #ifdef YK_WITH_ASAN
     __asan_unpoison_memory_region(s.low, (size_t)(s.top - s.low)); /* from the frames that were never left */
-    __asan_poison_memory_region(s.low, (size_t)((char *)idle - s.low));
+    __asan_poison_memory_region(s.low, (size_t)(s.top - s.low) - sizeof(yk_stack_idle));
 #endif
-    idle->next = shelf->warm;
-    idle->low = s.low;
-    idle->slab = s.slab;
-    shelf->warm = idle;
-    if (YK_UNLIKELY(++shelf->warm_now > 2 * shelf->warm_most))
-        yk_stack_give_slow(p, shelf);
+    if (shelf->hot.top) {
+        yk_stack_cool(shelf);
+        if (YK_UNLIKELY(shelf->warm_now > 2 * shelf->warm_most))
+            yk_stack_trim(p, shelf, shelf->warm_most);
+    }
+    shelf->hot = s;
 }
 
 #endif

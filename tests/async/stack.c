@@ -177,7 +177,7 @@ TEST(too_many_idle_stacks_are_trimmed)
     for (size_t i = 0; i < n; i++)
         yk_stack_give(p, s[i]);
     yk_stack_stats now = stats_of(p);
-    CHECK(now.warm <= 2 * most && now.warm >= most);
+    CHECK(now.warm <= 2 * most + 1 && now.warm >= most);
     CHECK_INT(now.warm + now.cold, n);
     for (size_t i = 0; i < n; i++) /* and none is lost, or there twice */
         s[i] = taken(p, 0), *(size_t *)(void *)s[i].low = i;

@@ -70,7 +70,7 @@ TEST(values_travel_both_ways)
 static void once(void *passed)
 {
     yk_fiber_arrive(&away.fiber);
-    last_hop((char *)passed + 2);
+    last_hop((void *)((intptr_t)passed + 2));
 }
 
 TEST(stacks_can_be_used_again)
