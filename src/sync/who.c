@@ -15,6 +15,7 @@ void (*yk_who_held_end)(yk_who *w, bool ended);
 void (*yk_who_report)(yk_who *const *way, unsigned count);
 
 static _Atomic(yk_who *) records;
+static yk_who *unused; /* of them; linked by `free`, guarded by yk_who_lock */
 static uint64_t searches; /* guarded by yk_who_lock */
 static pthread_key_t thread_end;
 static bool has_thread_end;
@@ -31,12 +32,18 @@ static void give_up(yk_who *w, bool ended)
     w->wish = NULL;
     w->name[0] = '\0';
     w->id = 0;
-    yk_mutex_unlock(&yk_who_lock);
     free(w->told);
     w->told = NULL;
     w->thread = NULL;
-    /* Release: pairs with the acquire of who takes the record. */
-    atomic_store_explicit(&w->tid, 0, memory_order_release);
+    atomic_store_explicit(&w->tid, 0, memory_order_relaxed);
+    w->free = unused;
+    unused = w;
+    yk_mutex_unlock(&yk_who_lock);
+}
+
+void yk_who_end(yk_who *w)
+{
+    give_up(w, true);
 }
 
 static void thread_ended(void *w)
@@ -91,12 +98,14 @@ yk_who *yk_who_first(void)
 /* A record that nobody uses, if there is one. */
 static yk_who *reuse(pid_t tid)
 {
-    for (yk_who *w = yk_who_first(); w; w = w->next) {
-        pid_t unused = 0;
-        if (atomic_compare_exchange_strong_explicit(&w->tid, &unused, tid, memory_order_acquire, memory_order_relaxed))
-            return w;
+    yk_mutex_lock(&yk_who_lock);
+    yk_who *w = unused;
+    if (w) {
+        unused = w->free;
+        atomic_store_explicit(&w->tid, tid, memory_order_relaxed);
     }
-    return NULL;
+    yk_mutex_unlock(&yk_who_lock);
+    return w;
 }
 
 static yk_who *make(pid_t tid)
@@ -118,7 +127,7 @@ yk_who *yk_who_new(void)
     yk_who *w = reuse(tid);
     if (!w)
         w = make(tid);
-    if (w && has_thread_end)
+    if (w && has_thread_end && !yk_is_coroutine()) /* whose loop gives it up */
         pthread_setspecific(thread_end, w); /* at worst the record is not used again */
     if (w) {
         yk_mutex_lock(&yk_who_lock);

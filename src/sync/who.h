@@ -22,9 +22,10 @@ enum {
 struct yk_wish;
 struct yk_held;
 
-/* A thread. Records are never freed, but used again when their thread has ended: a pointer to one may always be followed. */
+/* A thread, or a coroutine. Records are never freed, but used again when their thread has ended: a pointer to one may always be followed. */
 typedef struct yk_who {
     struct yk_who *next;  /* all records, newest first; written once */
+    struct yk_who *free;  /* the next that nobody uses */
     _Atomic pid_t tid;    /* 0: free. Written by its thread, as are thread and told */
     uint64_t id;          /* what its thread is in the word of a lock; 0: not known */
     _Atomic uint32_t returned; /* locks that its thread took and others released; changed under yk_who_lock */
@@ -38,6 +39,8 @@ typedef struct yk_who {
 
 extern _Thread_local yk_who *yk_who_mine __attribute__((tls_model("initial-exec")));
 yk_who *yk_who_new(void);
+/* Of a coroutine, which has ended. Not the running one's, unless yk_who_mine is set to NULL then. */
+void yk_who_end(yk_who *w);
 
 /* This thread's record, made when first asked for. NULL: no memory. */
 static inline yk_who *yk_who_self(void)

@@ -1,0 +1,206 @@
+/* async: coroutines and the loops that run them. Floor 3.
+ *
+ * The idea: a loop is one thread's list of coroutines that can go on. Whoever waits takes himself off that list by yk_suspend(), and
+ * whoever has what he waits for puts him back by yk_resume(). All waits of the part, for time, for input and output, for words of
+ * memory (wait.c), are these two calls, so that cancelling, deadlines and dumps are written once.
+ *
+ * Invariants: what belongs to a loop is touched by its thread alone, but for `posted` and `sleeping`, which others use to hand it
+ * something (yk_loop_post). A coroutine never leaves the thread in which it first ran: compilers keep addresses of thread-local
+ * variables across calls. */
+#ifndef YK_ASYNC_H
+#define YK_ASYNC_H
+#include "async/backend.h"
+#include "async/stack.h"
+#include "async/switch.h"
+#include "async/wheel.h"
+#include "exec/exec.h"
+#include <yoke/async.h>
+#include <yoke/sync.h>
+
+typedef struct yk_loop yk_loop;
+typedef struct yk_coroutine yk_coroutine;
+
+/* A timer that calls ring(alarm), in the thread of its loop, between coroutines. {.ring} at first. */
+typedef struct yk_alarm {
+    yk_wheel_timer timer;
+    void (*ring)(struct yk_alarm *a);
+} yk_alarm;
+/* Sets one that is off; YOKE_FOREVER: it stays off. */
+void yk_alarm_set(yk_loop *loop, yk_alarm *a, int64_t when);
+void yk_alarm_clear(yk_loop *loop, yk_alarm *a);
+
+/* ---- A wait ---- */
+
+/* What a coroutine waits for. Lies on its stack while it does. */
+typedef struct yk_park {
+    yk_coroutine *coroutine; /* set by yk_suspend() */
+    /* Gives the wait up: the coroutine has been told to stop, or its deadline has passed. True: nothing has happened, and nobody
+     * will resume it any more. False: who would resume it does so soon, with -ECANCELED or with what happened after all. Called at
+     * most once for each wait, in the loop's thread. NULL: cannot be given up. */
+    bool (*abort)(struct yk_park *p);
+    const char *what; /* for dumps: "sleep", "recv" */
+    long number;      /* and of what: a descriptor; -1: none */
+    const void *object;
+    int64_t since;    /* when the wait began; only while dumps are wanted, else 0 */
+    yk_alarm alarm;
+    bool asked;       /* abort() has been called */
+    bool late;        /* by the deadline */
+    bool deaf;        /* cancels do not reach it: the end of a group */
+} yk_park;
+
+/* ---- A coroutine ---- */
+
+/* What is another for each coroutine, and thread-local while it runs. */
+typedef struct yk_context {
+    yk_run *run;
+    void *scope;            /* of arrays */
+    yk_self_of_thread self; /* as holder of locks */
+    yk_who *who;
+} yk_context;
+
+/* Lies at the top of its stack, in the same page as its first frames. */
+struct yk_coroutine {
+    void *at;                     /* where it goes on */
+    yk_coroutine *next;           /* in a queue of those that can go on */
+    yk_loop *loop;
+    yk_park *park;                /* NULL: it runs, or can go on */
+    int result;                   /* of the wait that is over */
+    bool main, eager, started, keep_fp;
+    yoke_scope *scope;            /* the innermost */
+    yk_coroutine *scope_next, **scope_link; /* among scope->inside */
+    yoke_group *group;            /* NULL: the loop's first, and jobs */
+    int (*fn)(void *arg);
+    void *arg;
+    struct yk_starting *starting; /* of yoke_start() */
+    yk_context context;
+    yk_stack stack;
+    yk_fiber fiber;
+    const char *name;
+    yk_coroutine *all_next, **all_link;
+    uint64_t number;              /* in order of starting, from 1 */
+    uint32_t fp;                  /* control words, with keep_fp */
+};
+
+/* Not cancelled here and now: 0, else -ECANCELED, which the caller returns. Every waiting call begins with it. */
+int yk_cancel_point(void);
+/* Lets all others that can go on do so first; then yk_cancel_point(). In a coroutine. */
+int yk_pass(void);
+/* The running coroutine, or NULL in a thread. */
+yk_coroutine *yk_coroutine_here(void);
+
+/* Suspends the running coroutine until yk_resume(), whose result it returns; or -ECANCELED, or, after the deadline,
+ * -ETIMEDOUT. Does not look whether it is cancelled already: yk_cancel_point() first. */
+int yk_suspend(yk_park *p, int64_t deadline);
+/* The coroutine that waits there goes on, soon. In the loop's thread. */
+void yk_resume(yk_park *p, int result);
+
+/* A new coroutine, not yet ready: fn(arg) on a stack of that size (0: the default). NULL: no memory. */
+yk_coroutine *yk_coroutine_new(yk_loop *loop, size_t stack, int (*fn)(void *arg), void *arg);
+/* It can go on; at the end of the queue. */
+void yk_make_ready(yk_coroutine *co);
+/* Runs it now; the running coroutine goes on right after it first waits. */
+void yk_run_now(yk_coroutine *co);
+/* The name for people: as given, else of the function, in buffer if it must be made. */
+const char *yk_coroutine_name(const yk_coroutine *co, char *buffer, size_t size);
+
+/* ---- A loop ---- */
+
+/* Something for the thread of a loop to do. */
+typedef struct yk_post {
+    struct yk_post *next;
+    void (*fn)(struct yk_post *p);
+} yk_post;
+
+/* What a test changes (testing.c); NULL in all but tests. */
+typedef struct yk_tested yk_tested;
+
+struct yk_loop {
+    yk_coroutine *running;        /* NULL: the loop itself */
+    yk_coroutine *ready, **ready_end;
+    size_t nready, coroutines;
+    unsigned budget;              /* switches until the loop itself looks at the clock and the backend */
+    void *at;                     /* where the loop itself goes on */
+    yk_fiber fiber;
+    yk_coroutine *ended;          /* left its stack just now, which whoever arrives gives back */
+    yk_wheel timers;
+    size_t ntimers;
+    int64_t now;                  /* of this iteration */
+    const yk_backend_type *io;
+    yk_backend *backend;
+    yk_stack_pool *stacks;
+    yk_blocking blocking;         /* yk_blocked_hook while coroutines run */
+    yk_context context;           /* the thread's own */
+    yk_tested *tested;
+    yk_coroutine *all;            /* every coroutine, newest first */
+    yoke_executor *executor;      /* whose jobs are coroutines of this loop; NULL: none yet */
+    uint64_t started, ended_count, switches, polls;
+    uint64_t self;                /* the thread's id as holder of locks */
+    yk_loop *next;                /* of all loops, under a lock of loop.c */
+    pthread_t thread;
+    bool stop;
+
+    _Alignas(YK_CACHE_LINE) _Atomic(yk_post *) posted; /* newest first; anybody */
+    _Atomic bool sleeping;        /* in poll(), or about to: who posts wakes it. Written by the loop; read by who posts */
+};
+
+/* The loop of this thread, while it runs; or NULL. */
+yk_loop *yk_loop_here(void);
+void yk_loop_enter(yk_loop *loop);
+/* The loop itself, whose stack this is, lets the first that is ready run, and those that it goes on to. */
+void yk_run_ready(yk_loop *loop);
+/* A loop for this thread. 0 or a negative code with the reason in e. */
+int yk_loop_open(yk_loop **ret, yk_error *e);
+/* Runs coroutines until loop->stop. */
+void yk_loop_run(yk_loop *loop);
+/* There are no coroutines. */
+void yk_loop_close(yk_loop *loop);
+/* p->fn(p) is called in the loop's thread, between coroutines, in the order of posting. Any thread, while the loop lives. */
+void yk_loop_post(yk_loop *loop, yk_post *p);
+/* The clock of the loop: yoke_now(), or a test's. */
+int64_t yk_loop_now(yk_loop *loop);
+/* For each loop of the process, under the lock that keeps them. */
+void yk_each_loop(void (*fn)(yk_loop *loop, void *arg), void *arg);
+
+/* ---- Scopes (scope.c) ---- */
+
+/* The innermost scope of the running coroutine is `scope` from now on. */
+void yk_scope_inside(yk_coroutine *co, yoke_scope *scope);
+void yk_scope_open(yoke_scope *s, yoke_scope *parent, yk_coroutine *owner, yk_loop *loop, int64_t deadline, bool shield);
+/* Takes it out of the tree. True: it is cancelled, told so, and nothing around it is: it ends here. */
+bool yk_scope_close(yoke_scope *s);
+/* Whether the waits of coroutines in it are given up. */
+static inline bool yk_scope_stops(const yoke_scope *s)
+{
+    return s && s->effective;
+}
+/* The wait of a coroutine has just been given up because of that. */
+void yk_scope_tell(yk_coroutine *co);
+/* Ends the program when s is not the innermost scope here. */
+void yk_scope_check(const yoke_scope *s, const char *what);
+
+/* ---- Groups (group.c) ---- */
+
+/* A coroutine in the group, which is not ready yet. NULL: no memory, and the group has failed. */
+yk_coroutine *yk_group_new(yoke_group *g, const yoke_go_opts *opts, int (*fn)(void *arg), void *arg);
+/* A coroutine of the group has returned this. */
+void yk_group_child_ended(yoke_group *g, yk_coroutine *co, int code);
+
+/* ---- Waits for words (wait.c) ---- */
+
+/* From now on yk_wake() finds coroutines. */
+void yk_wait_hook_up(void);
+/* yk_blocking.wait of a loop. */
+int yk_wait_in_coroutine(yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how);
+
+/* ---- Operations (io.c) ---- */
+
+/* An operation and the wait for it. */
+typedef struct yk_io {
+    yk_op op;
+    yk_park park;
+} yk_io;
+/* Runs io->op, of which kind and what the kind uses are set, in a coroutine: its result; or -ECANCELED, and nothing happened; or
+ * -ETIMEDOUT. */
+int64_t yk_operate(yk_io *io, const char *what, int64_t deadline);
+
+#endif

@@ -1,0 +1,272 @@
+/* coroutine: how one begins, waits, goes on and ends.
+ *
+ * A coroutine that waits switches straight to the next that can go on; the loop's own stack gets its turn when there is none, or
+ * when the budget is used up, so that the clock and the backend are looked at in time. One that has ended cannot give its stack
+ * back while it stands on it: it leaves itself in loop->ended, for whoever arrives next. */
+#include "async/async.h"
+#include <dlfcn.h>
+#include <stdio.h>
+
+enum { RECORD_ROOM = YK_ALIGN_UP(sizeof(yk_coroutine), 64) };
+
+static _Thread_local yk_loop *loop_here __attribute__((tls_model("initial-exec")));
+
+yk_loop *yk_loop_here(void)
+{
+    return loop_here;
+}
+
+void yk_loop_enter(yk_loop *loop)
+{
+    loop_here = loop;
+}
+
+yk_coroutine *yk_coroutine_here(void)
+{
+    return loop_here ? loop_here->running : NULL;
+}
+
+bool yoke_in_coroutine(void)
+{
+    return yk_coroutine_here() != NULL;
+}
+
+/* ---- Switching ---- */
+
+static void save_context(yk_context *c)
+{
+    c->run = yk_run_enter(NULL);
+    c->scope = yk_scope_enter(NULL);
+    c->self = yk_self;
+    c->who = yk_who_mine;
+}
+
+static void load_context(const yk_context *c)
+{
+    yk_run_enter(c->run);
+    yk_scope_enter(c->scope);
+    yk_self = c->self;
+    yk_who_mine = c->who;
+}
+
+static void bury(yk_loop *loop)
+{
+    yk_coroutine *co = loop->ended;
+    loop->ended = NULL;
+    yk_fiber_done(&co->fiber);
+    yk_stack_give(loop->stacks, co->stack);
+}
+
+static void arrive(yk_loop *loop, yk_fiber *mine)
+{
+    yk_fiber_arrive(mine);
+    if (loop->ended)
+        bury(loop);
+}
+
+/* to: NULL for the loop itself. */
+static void set_running(yk_loop *loop, yk_coroutine *to)
+{
+    loop->running = to;
+    loop->switches++;
+    yk_blocked_hook = to ? &loop->blocking : NULL;
+    load_context(to ? &to->context : &loop->context);
+}
+
+static void switch_to(yk_loop *loop, yk_coroutine *to)
+{
+    yk_coroutine *from = loop->running;
+    yk_fiber *mine = from ? &from->fiber : &loop->fiber;
+    if (from == to)
+        return;
+    save_context(from ? &from->context : &loop->context);
+    set_running(loop, to);
+    yk_fiber_leave(mine, to ? &to->fiber : &loop->fiber, false);
+    yk_switch(from ? &from->at : &loop->at, to ? to->at : loop->at, loop);
+    arrive(loop, mine);
+}
+
+static yk_coroutine *take_ready(yk_loop *loop)
+{
+    yk_coroutine *co = loop->ready;
+    loop->ready = co->next;
+    if (!loop->ready)
+        loop->ready_end = &loop->ready;
+    loop->nready--;
+    return co;
+}
+
+/* Who runs next without a look at the clock; NULL: the loop itself. */
+static yk_coroutine *next_of(yk_loop *loop)
+{
+    if (loop->budget == 0 || !loop->ready)
+        return NULL;
+    loop->budget--;
+    return take_ready(loop);
+}
+
+void yk_run_ready(yk_loop *loop)
+{
+    switch_to(loop, take_ready(loop));
+}
+
+void yk_make_ready(yk_coroutine *co)
+{
+    yk_loop *loop = co->loop;
+    co->next = NULL;
+    *loop->ready_end = co;
+    loop->ready_end = &co->next;
+    loop->nready++;
+}
+
+static void make_ready_first(yk_coroutine *co)
+{
+    yk_loop *loop = co->loop;
+    co->next = loop->ready;
+    if (!loop->ready)
+        loop->ready_end = &co->next;
+    loop->ready = co;
+    loop->nready++;
+}
+
+void yk_run_now(yk_coroutine *co)
+{
+    yk_loop *loop = co->loop;
+    if (!loop->running) {
+        make_ready_first(co);
+        return;
+    }
+    make_ready_first(loop->running);
+    switch_to(loop, co);
+}
+
+/* ---- Waiting ---- */
+
+int yk_cancel_point(void)
+{
+    yk_coroutine *co = yk_coroutine_here();
+    if (YK_LIKELY(!co || !yk_scope_stops(co->scope)))
+        return 0;
+    yk_scope_tell(co);
+    return -ECANCELED;
+}
+
+static void too_late(yk_alarm *a)
+{
+    yk_park *p = (yk_park *)(void *)((char *)a - offsetof(yk_park, alarm));
+    if (p->asked || p->coroutine->park != p) /* which an alarm just before this one has resumed */
+        return;
+    p->asked = p->late = true;
+    if (p->abort(p))
+        yk_resume(p, -ECANCELED);
+}
+
+int yk_suspend(yk_park *p, int64_t deadline)
+{
+    yk_loop *loop = loop_here;
+    yk_coroutine *co = loop->running;
+    p->coroutine = co;
+    p->asked = p->late = false;
+    p->alarm = (yk_alarm){.ring = too_late};
+    if (deadline != YOKE_FOREVER)
+        yk_alarm_set(loop, &p->alarm, deadline);
+    co->park = p;
+    switch_to(loop, next_of(loop));
+    if (co->result == -ECANCELED && p->late)
+        return -ETIMEDOUT;
+    if (co->result == -ECANCELED && p->asked)
+        yk_scope_tell(co);
+    return co->result;
+}
+
+void yk_resume(yk_park *p, int result)
+{
+    yk_coroutine *co = p->coroutine;
+    co->result = result;
+    co->park = NULL;
+    yk_alarm_clear(co->loop, &p->alarm);
+    yk_make_ready(co);
+}
+
+int yk_pass(void)
+{
+    yk_loop *loop = loop_here;
+    yk_make_ready(loop->running);
+    switch_to(loop, next_of(loop));
+    return yk_cancel_point();
+}
+
+/* ---- Beginning and ending ---- */
+
+static void unlist(yk_coroutine *co)
+{
+    *co->all_link = co->all_next;
+    if (co->all_next)
+        co->all_next->all_link = co->all_link;
+}
+
+static void end(yk_loop *loop, yk_coroutine *co, int code)
+{
+    yk_scope_inside(co, NULL);
+    if (co->group)
+        yk_group_child_ended(co->group, co, code);
+    if (co->main)
+        loop->stop = true;
+    if (yk_who_mine)
+        yk_who_end(yk_who_mine);
+    unlist(co);
+    loop->coroutines--;
+    loop->ended_count++;
+}
+
+static void entry(void *passed)
+{
+    yk_loop *loop = passed;
+    yk_coroutine *co = loop->running;
+    arrive(loop, &co->fiber);
+    end(loop, co, co->fn(co->arg));
+    loop->ended = co;
+    yk_coroutine *to = next_of(loop);
+    set_running(loop, to);
+    yk_fiber_leave(&co->fiber, to ? &to->fiber : &loop->fiber, true);
+    yk_switch(&co->at, to ? to->at : loop->at, loop);
+    __builtin_unreachable();
+}
+
+/* As holder of locks each coroutine is somebody of its own: ids of the thread that are younger than it; see sync/self.h. */
+static uint64_t new_self(yk_loop *loop)
+{
+    return loop->self + (++loop->started << 32);
+}
+
+yk_coroutine *yk_coroutine_new(yk_loop *loop, size_t size, int (*fn)(void *arg), void *arg)
+{
+    yk_stack stack;
+    if (yk_stack_take(loop->stacks, size > 0 ? size : YK_STACK_SIZE, &stack) < 0)
+        return NULL;
+    yk_coroutine *co = (yk_coroutine *)(void *)(stack.top - RECORD_ROOM);
+    *co = (yk_coroutine){.loop = loop, .fn = fn, .arg = arg, .stack = stack};
+    co->context.run = yk_current_run();
+    co->context.self.id = new_self(loop);
+    co->number = loop->started;
+    co->at = yk_switch_prepare(co, entry);
+    yk_fiber_init(&co->fiber, stack.low, (size_t)(stack.top - stack.low));
+    co->all_next = loop->all;
+    co->all_link = &loop->all;
+    if (co->all_next)
+        co->all_next->all_link = &co->all_next;
+    loop->all = co;
+    loop->coroutines++;
+    return co;
+}
+
+const char *yk_coroutine_name(const yk_coroutine *co, char *buffer, size_t size)
+{
+    if (co->name)
+        return co->name;
+    Dl_info about;
+    if (dladdr((void *)(uintptr_t)co->fn, &about) && about.dli_sname && about.dli_saddr == (void *)(uintptr_t)co->fn)
+        return about.dli_sname;
+    snprintf(buffer, size, "coroutine %llu", (unsigned long long)co->number);
+    return buffer;
+}

@@ -1,0 +1,136 @@
+/* group: coroutines that are begun together and end before their group does.
+ *
+ * A group is a scope with a count of children. Its body, which is whoever began it, and its coroutines are in the scope, so that a
+ * cancel from outside reaches all, and the first that fails cancels all. The end waits for the count to become 0, and cannot be
+ * told to stop itself: what it waits for is told. */
+#include "async/async.h"
+
+void yoke_group_begin(yoke_group *g)
+{
+    yk_coroutine *co = yk_coroutine_here();
+    *g = (yoke_group){.closed = !co};
+    if (!co)
+        return;
+    yk_scope_open(&g->scope, co->scope, co, co->loop, YOKE_FOREVER, false);
+    yk_scope_inside(co, &g->scope);
+}
+
+static void note_failure(yoke_group *g, int code)
+{
+    if (g->failures < g->cap)
+        g->codes[g->failures] = code;
+    if (g->failures++ == 0)
+        g->first = code;
+    yoke_scope_cancel(&g->scope);
+}
+
+int yoke_group_fail(yoke_group *g, int code)
+{
+    code = code > 0 ? -code : code == 0 ? -EINVAL : code;
+    note_failure(g, code);
+    return code;
+}
+
+void yoke_group_cancel(yoke_group *g)
+{
+    yoke_scope_cancel(&g->scope);
+}
+
+size_t yoke_group_failures(const yoke_group *g)
+{
+    return g->failures;
+}
+
+void yoke_group_collect(yoke_group *g, int *codes, size_t most)
+{
+    g->codes = codes;
+    g->cap = most;
+}
+
+void yk_group_child_ended(yoke_group *g, yk_coroutine *co, int code)
+{
+    if (code == -ECANCELED && g->scope.effective)
+        g->scope.told = true;
+    else if (code < 0)
+        note_failure(g, code);
+    if (--g->children == 0 && g->joiner)
+        yk_resume(g->joiner->park, 0);
+}
+
+int yoke_go(yoke_group *g, int (*fn)(void *arg), void *arg)
+{
+    static const yoke_go_opts defaults;
+    return yoke_go_with(g, &defaults, fn, arg);
+}
+
+/* A coroutine in the group, not yet ready; or NULL. */
+yk_coroutine *yk_group_new(yoke_group *g, const yoke_go_opts *opts, int (*fn)(void *arg), void *arg)
+{
+    yk_loop *loop = g->scope.loop;
+    yk_coroutine *co = yk_coroutine_new(loop, opts->stack, fn, arg);
+    if (!co) {
+        note_failure(g, -ENOMEM);
+        return NULL;
+    }
+    co->name = opts->name;
+    co->keep_fp = opts->keep_fp;
+    co->group = g;
+    yk_scope_inside(co, &g->scope);
+    g->children++;
+    return co;
+}
+
+int yoke_go_with(yoke_group *g, const yoke_go_opts *opts, int (*fn)(void *arg), void *arg)
+{
+    if (g->closed)
+        return -EINVAL;
+    yk_coroutine *co = yk_group_new(g, opts, fn, arg);
+    if (!co)
+        return -ENOMEM;
+    if (opts->eager)
+        yk_run_now(co);
+    else
+        yk_make_ready(co);
+    return 0;
+}
+
+static void wait_for_children(yoke_group *g, yk_coroutine *co)
+{
+    while (g->children > 0) {
+        yk_park park = {.what = "end of a group", .number = -1, .object = g, .deaf = true};
+        g->joiner = co;
+        yk_suspend(&park, YOKE_FOREVER);
+        g->joiner = NULL;
+    }
+}
+
+int yoke_group_end(yoke_group *g)
+{
+    if (!g->scope.loop)
+        return 0;
+    yk_coroutine *co = g->scope.owner;
+    yk_scope_check(&g->scope, "group");
+    wait_for_children(g, co);
+    g->closed = true;
+    bool told = g->scope.told;
+    yk_scope_inside(co, g->scope.parent);
+    bool caught = yk_scope_close(&g->scope);
+    if (g->failures > 0)
+        return g->first;
+    return told && !caught ? -ECANCELED : 0;
+}
+
+yoke_group *yk_group_block(yoke_group *g, int *ret)
+{
+    yoke_group_begin(g);
+    g->scope.ret = ret;
+    return g;
+}
+
+void yk_group_block_end(yoke_group *g)
+{
+    int *ret = g->scope.ret;
+    int code = yoke_group_end(g);
+    if (ret)
+        *ret = code;
+}

@@ -1,0 +1,215 @@
+/* loop: one thread's coroutines, its clock, what others hand it, and what it waits with.
+ *
+ * An iteration: do what others have posted; ring the alarms that are due; let coroutines run, for a while (BUDGET switches) when
+ * there are always more; then see what the kernel has, waiting for it only when no coroutine can go on. */
+#include "async/async.h"
+#include "sync/self.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Enough that a look at the kernel costs a switch a few nanoseconds; as rarely as tokio looks. */
+enum { BUDGET = 61 };
+
+static struct {
+    yk_mutex lock;
+    yk_loop *first;
+} loops;
+
+void yk_each_loop(void (*fn)(yk_loop *loop, void *arg), void *arg)
+{
+    yk_mutex_lock(&loops.lock);
+    for (yk_loop *loop = loops.first; loop; loop = loop->next)
+        fn(loop, arg);
+    yk_mutex_unlock(&loops.lock);
+}
+
+static void enlist(yk_loop *loop)
+{
+    yk_mutex_lock(&loops.lock);
+    loop->next = loops.first;
+    loops.first = loop;
+    yk_mutex_unlock(&loops.lock);
+}
+
+static void unlist(yk_loop *loop)
+{
+    yk_mutex_lock(&loops.lock);
+    yk_loop **at = &loops.first;
+    while (*at != loop)
+        at = &(*at)->next;
+    *at = loop->next;
+    yk_mutex_unlock(&loops.lock);
+}
+
+/* In a child made by fork() there is no thread of any loop but, perhaps, this one's. */
+static void forget_parent(void)
+{
+    loops.lock = (yk_mutex){0};
+    loops.first = NULL;
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_parent);
+}
+
+/* ---- The clock ---- */
+
+int64_t yk_loop_now(yk_loop *loop)
+{
+    return yoke_now();
+}
+
+void yk_alarm_set(yk_loop *loop, yk_alarm *a, int64_t when)
+{
+    yk_wheel_set(&loop->timers, &a->timer, when);
+    loop->ntimers += yk_wheel_is_set(&a->timer);
+}
+
+void yk_alarm_clear(yk_loop *loop, yk_alarm *a)
+{
+    if (!yk_wheel_is_set(&a->timer))
+        return;
+    yk_wheel_clear(&loop->timers, &a->timer);
+    loop->ntimers--;
+}
+
+/* One alarm may clear another that is due as well: so one at a time, each still set until its turn. */
+static void ring_alarms(yk_loop *loop)
+{
+    if (loop->ntimers == 0)
+        return;
+    loop->now = yk_loop_now(loop);
+    yk_wheel_timer *due = yk_wheel_expire(&loop->timers, loop->now);
+    for (yk_wheel_timer *next; due; due = next) {
+        next = due->next;
+        loop->ntimers--;
+        yk_alarm *a = (yk_alarm *)(void *)due;
+        a->ring(a);
+    }
+}
+
+/* ---- What others hand it ---- */
+
+void yk_loop_post(yk_loop *loop, yk_post *p)
+{
+    yk_post *head = atomic_load_explicit(&loop->posted, memory_order_relaxed);
+    do
+        p->next = head;
+    while (!atomic_compare_exchange_weak_explicit(&loop->posted, &head, p, memory_order_seq_cst, memory_order_relaxed));
+    /* Pairs with may_sleep(): either it sees the post, or this sees it asleep. */
+    if (atomic_load_explicit(&loop->sleeping, memory_order_seq_cst) &&
+        atomic_exchange_explicit(&loop->sleeping, false, memory_order_seq_cst))
+        loop->io->wake(loop->backend);
+}
+
+static void do_posted(yk_loop *loop)
+{
+    if (!atomic_load_explicit(&loop->posted, memory_order_relaxed))
+        return;
+    yk_post *p = atomic_exchange_explicit(&loop->posted, NULL, memory_order_acquire), *in_order = NULL;
+    for (yk_post *next; p; p = next) {
+        next = p->next;
+        p->next = in_order;
+        in_order = p;
+    }
+    for (yk_post *next; in_order; in_order = next) {
+        next = in_order->next;
+        in_order->fn(in_order);
+    }
+}
+
+static bool may_sleep(yk_loop *loop)
+{
+    if (loop->ready || loop->stop)
+        return false;
+    atomic_store_explicit(&loop->sleeping, true, memory_order_seq_cst);
+    return !atomic_load_explicit(&loop->posted, memory_order_seq_cst);
+}
+
+/* ---- Iterations ---- */
+
+static void look(yk_loop *loop)
+{
+    bool sleep = may_sleep(loop);
+    int64_t until = sleep ? yk_wheel_next(&loop->timers) : 0;
+    loop->polls++;
+    loop->io->poll(loop->backend, until);
+    atomic_store_explicit(&loop->sleeping, false, memory_order_relaxed);
+}
+
+void yk_loop_run(yk_loop *loop)
+{
+    while (!loop->stop) {
+        do_posted(loop);
+        ring_alarms(loop);
+        if (loop->ready) {
+            loop->budget = BUDGET;
+            yk_run_ready(loop);
+        }
+        if (!loop->ready || loop->io->under_way(loop->backend) > 0)
+            look(loop);
+    }
+}
+
+/* ---- Beginning and ending ---- */
+
+static int choose_backend(yk_loop *loop, yk_error *e)
+{
+    const char *wanted = getenv("YOKE_ASYNC_BACKEND");
+    bool any = !wanted || !*wanted || strcmp(wanted, "auto") == 0;
+    const yk_backend_type *const types[] = {&yk_uring_backend, &yk_epoll_backend};
+    int err = yk_errorf(e, EINVAL, "YOKE_ASYNC_BACKEND is \"%s\"; it can be io_uring, epoll or auto", any ? "" : wanted);
+    for (unsigned i = 0; i < YK_COUNT_OF(types); i++) {
+        if (!any && strcmp(wanted, types[i]->name) != 0)
+            continue;
+        loop->io = types[i];
+        err = loop->io->open(&loop->backend, e);
+        if (err == 0)
+            return 0;
+    }
+    return err;
+}
+
+int yk_loop_open(yk_loop **ret, yk_error *e)
+{
+    void *memory;
+    if (yk_sys.posix_memalign(&memory, YK_CACHE_LINE, sizeof(yk_loop)) != 0)
+        return yk_errorf(e, ENOMEM, "out of memory");
+    yk_loop *loop = memory;
+    memset(loop, 0, sizeof *loop);
+    loop->ready_end = &loop->ready;
+    loop->thread = pthread_self();
+    loop->blocking.wait = yk_wait_in_coroutine;
+    loop->self = yk_self_id();
+    yk_fiber_of_thread(&loop->fiber);
+    int err = yk_stack_pool_open(&loop->stacks);
+    if (err < 0) {
+        yk_errorf(e, err, "no memory for stacks");
+        goto fail_loop;
+    }
+    err = choose_backend(loop, e);
+    if (err < 0)
+        goto fail_stacks;
+    yk_wheel_init(&loop->timers, yk_loop_now(loop));
+    enlist(loop);
+    yk_wait_hook_up();
+    yk_loop_enter(loop);
+    *ret = loop;
+    return 0;
+fail_stacks:
+    yk_stack_pool_close(loop->stacks);
+fail_loop:
+    free(loop);
+    return err;
+}
+
+void yk_loop_close(yk_loop *loop)
+{
+    yk_loop_enter(NULL);
+    unlist(loop);
+    do_posted(loop);
+    loop->io->close(loop->backend);
+    yk_stack_pool_close(loop->stacks);
+    free(loop);
+}

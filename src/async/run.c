@@ -1,0 +1,80 @@
+/* run: a loop in the thread that asks for one, and what its coroutines can ask about it. */
+#include "async/async.h"
+#include <stdlib.h>
+
+typedef struct first {
+    int (*fn)(void *arg);
+    void *arg;
+    int code;
+} first;
+
+static int run_first(void *arg)
+{
+    first *f = arg;
+    f->code = f->fn(f->arg);
+    return 0;
+}
+
+int yoke_async_run(int (*fn)(void *arg), void *arg)
+{
+    if (yk_loop_here())
+        return -EBUSY;
+    yk_loop *loop;
+    first f = {fn, arg, 0};
+    int err = yk_loop_open(&loop, NULL);
+    if (err < 0)
+        return err;
+    yk_coroutine *co = yk_coroutine_new(loop, 0, run_first, &f);
+    if (co) {
+        co->main = true;
+        yk_make_ready(co);
+        yk_loop_run(loop);
+    }
+    yk_loop_close(loop);
+    return co ? f.code : -ENOMEM;
+}
+
+const char *yoke_async_backend(void)
+{
+    return yk_coroutine_here() ? yk_loop_here()->io->name : "";
+}
+
+yk_loop *yoke_async_loop(void)
+{
+    return yk_loop_here();
+}
+
+typedef struct call {
+    yk_post post;
+    void (*fn)(void *arg);
+    void *arg;
+} call;
+
+static void make_call(yk_post *p)
+{
+    call c = *(call *)(void *)p;
+    free(p);
+    c.fn(c.arg);
+}
+
+int yoke_async_call(yk_loop *loop, void (*fn)(void *arg), void *arg)
+{
+    call *c = yk_sys.malloc(sizeof *c);
+    if (!c)
+        return -ENOMEM;
+    *c = (call){{NULL, make_call}, fn, arg};
+    yk_loop_post(loop, &c->post);
+    return 0;
+}
+
+int yoke_async_stats(yoke_async_counts *ret)
+{
+    yk_loop *loop = yk_loop_here();
+    if (!loop || !loop->running)
+        return -EINVAL;
+    *ret = (yoke_async_counts){
+        .coroutines = loop->coroutines, .ready = loop->nready, .parked = loop->coroutines - loop->nready - 1,
+        .timers = loop->ntimers, .operations = loop->io->under_way(loop->backend),
+        .started = loop->started, .ended = loop->ended_count, .switches = loop->switches, .polls = loop->polls};
+    return 0;
+}
