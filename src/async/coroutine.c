@@ -92,6 +92,8 @@ static yk_coroutine *take_ready(yk_loop *loop)
     loop->ready = co->next;
     if (!loop->ready)
         loop->ready_end = &loop->ready;
+    else
+        __builtin_prefetch(loop->ready->at); /* with a thousand of them each switch else waits for its stack */
     loop->nready--;
     return co;
 }
