@@ -115,6 +115,6 @@ void *yk_large(size_t alignment, size_t size)
     if (yk_sys.posix_memalign(&memory, large ? YK_MAX(alignment, (size_t)LARGE_PAGE) : alignment, size) != 0)
         return NULL;
     if (large)
-        madvise(memory, size, MADV_HUGEPAGE); /* a wish */
+        yk_sys.madvise(memory, size, MADV_HUGEPAGE); /* a wish */
     return memory;
 }

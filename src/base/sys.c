@@ -82,6 +82,7 @@ static int real_statx(int fd, const char *path, int flags, unsigned mask, struct
 #define REAL                                                                                                           \
     {                                                                                                                  \
         .malloc = malloc, .calloc = calloc, .realloc = realloc, .posix_memalign = posix_memalign, .mmap = mmap,        \
+        .mprotect = mprotect, .madvise = madvise,                                                                      \
         .memfd_create = memfd_create, .ftruncate = ftruncate, .fallocate = fallocate, .openat = real_openat,           \
         .read = read, .write = write, .fsync = fsync, .fork = fork, .pipe2 = pipe2, .socketpair = socketpair,          \
         .sendmsg = sendmsg, .recvmsg = recvmsg, .pthread_create = pthread_create, .pidfd_open = real_pidfd_open,       \
@@ -123,6 +124,8 @@ TWIN(void *, realloc, (void *p, size_t size), (p, size), FAIL_POINTER)
 TWIN(int, posix_memalign, (void **ret, size_t alignment, size_t size), (ret, alignment, size), injected.error)
 TWIN(void *, mmap, (void *addr, size_t len, int prot, int flags, int fd, off_t offset), (addr, len, prot, flags, fd, offset),
      MAP_FAILED)
+TWIN(int, mprotect, (void *addr, size_t len, int prot), (addr, len, prot), -1)
+TWIN(int, madvise, (void *addr, size_t len, int advice), (addr, len, advice), -1)
 TWIN(int, memfd_create, (const char *name, unsigned flags), (name, flags), -1)
 TWIN(int, ftruncate, (int fd, off_t len), (fd, len), -1)
 TWIN(int, fallocate, (int fd, int mode, off_t offset, off_t len), (fd, mode, offset, len), -1)

@@ -24,6 +24,8 @@ struct statx;
     X(void *, realloc, (void *p, size_t size))                                                                         \
     X(int, posix_memalign, (void **ret, size_t alignment, size_t size))                                                \
     X(void *, mmap, (void *addr, size_t len, int prot, int flags, int fd, off_t offset))                               \
+    X(int, mprotect, (void *addr, size_t len, int prot))                                                               \
+    X(int, madvise, (void *addr, size_t len, int advice))                                                              \
     X(int, memfd_create, (const char *name, unsigned flags))                                                           \
     X(int, ftruncate, (int fd, off_t len))                                                                             \
     X(int, fallocate, (int fd, int mode, off_t offset, off_t len))                                                     \

@@ -168,7 +168,7 @@ int yk_arena_give(yk_arena *a, void *block)
     push(a, (a->state[unit] & ~LIVE) - 1, unit);
     if (size >= LARGE) {
         if (a->retained + size > RETAIN_MAX)
-            madvise(block, size, MADV_REMOVE); /* only a saving: failing is no harm */
+            yk_sys.madvise(block, size, MADV_REMOVE); /* only a saving: failing is no harm */
         else
             a->retained += size;
     }

@@ -1,15 +1,17 @@
 /* crash: names the thread that dies of a fault, then lets the fault take its course.
  *
- * A handler for the signals of faults is installed with the first thread that is started. It writes one line, with calls that are
- * allowed in a handler only, if the fault is one of the program's own (not sent by another process) and the thread is one that
- * yoke started; then whoever handled the signal before does. Each thread has a small stack of its own for the handler, or
- * the overflow of its ordinary stack could not be told. */
+ * A handler for the signals of faults is installed with the first thread that is started. If the fault is one of the program's
+ * own (not sent by another process), it writes one line, with calls that are allowed in a handler only: about the coroutine whose
+ * stack is full, or else about the thread, if it is one that yoke started. Then whoever handled the signal before does. Each
+ * thread has a small stack of its own for the handler, or the overflow of its ordinary stack could not be told. */
 #include "base/line.h"
 #include "threads/thread.h"
 #include <stdlib.h>
 #include <sys/mman.h>
 
 enum { STACK = 32 << 10, NEAR = 64 << 10 };
+
+_Atomic(yk_crash_teller) yk_crash_other;
 
 static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 static struct sigaction former[YK_COUNT_OF(numbers)];
@@ -66,7 +68,8 @@ static void crashed(int number, siginfo_t *info, void *context)
     int error = errno;
     const yoke_thread *t = yk_thread_mine();
     bool ours = info->si_code != SI_USER && info->si_code != SI_QUEUE;
-    if (t && t->job && ours)
+    yk_crash_teller other = atomic_load_explicit(&yk_crash_other, memory_order_acquire);
+    if (ours && !(other && other(number, info, context)) && t && t->job)
         tell(t, number, info);
     for (size_t i = 0; i < YK_COUNT_OF(numbers); i++)
         if (numbers[i] == number)
@@ -74,7 +77,7 @@ static void crashed(int number, siginfo_t *info, void *context)
     errno = error;
 }
 
-void yk_crash_watch(void)
+static void watch(void)
 {
     for (size_t i = 0; i < YK_COUNT_OF(numbers); i++) {
         if (sigaction(numbers[i], NULL, &former[i]) < 0)
@@ -86,9 +89,15 @@ void yk_crash_watch(void)
     }
 }
 
+void yk_crash_watch(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch);
+}
+
 /* ---- In each thread ---- */
 
-static void note_stack(yoke_thread *t)
+void yk_crash_note(yoke_thread *t)
 {
     pthread_attr_t attr;
     void *low = NULL;
@@ -99,10 +108,9 @@ static void note_stack(yoke_thread *t)
     pthread_attr_destroy(&attr);
 }
 
-void *yk_crash_stack(yoke_thread *t)
+void *yk_crash_stack(void)
 {
     stack_t now;
-    note_stack(t);
     if (sigaltstack(NULL, &now) == 0 && !(now.ss_flags & SS_DISABLE))
         return NULL; /* the command's, or a sanitizer's */
     void *memory = yk_sys.mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -144,7 +144,8 @@ static void *thread_main(void *arg)
     name_kernel_thread(t->name);
     if (yk_thread_hook)
         yk_thread_hook();
-    void *stack = yk_crash_stack(t);
+    yk_crash_note(t);
+    void *stack = yk_crash_stack();
     pthread_cleanup_push(yk_crash_stack_done, stack);
     pthread_cleanup_push(finish, t);
     work(t);
@@ -186,11 +187,10 @@ static void refuse(yk_job *job, int err, const char *what)
 
 yoke_thread *yk_thread_of(yoke_future *f, const yoke_thread_opts *how, const char *file, int line)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     if (!f)
         return NULL;
     yk_threads_prepare();
-    pthread_once(&once, yk_crash_watch);
+    yk_crash_watch();
     yoke_thread *t = yk_thread_new(how->name ? how->name : f->task->name, YOKE_THREAD_STARTED);
     bool wrong = yk_job_ended(f); /* its arguments were */
     if (!t) {

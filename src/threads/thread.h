@@ -5,6 +5,7 @@
 #ifndef YK_THREADS_THREAD_H
 #define YK_THREADS_THREAD_H
 #include "exec/exec.h"
+#include "threads/crash.h"
 #include <yoke/thread.h>
 
 /* The life of a thread: state, on which joins sleep. */
@@ -65,10 +66,7 @@ void yk_threads_finish(void);
 void yk_locals_end(void);
 
 /* ---- crash.c ---- */
-/* From now on crashes of threads are named on stderr. Once. */
-void yk_crash_watch(void);
-/* In a thread: a stack for the handler, so that overflows of the ordinary one can be told. NULL: it has one, or no memory. */
-void *yk_crash_stack(yoke_thread *t);
-void yk_crash_stack_done(void *stack);
+/* In a thread: where its stack ends, by which overflows are known. */
+void yk_crash_note(yoke_thread *t);
 
 #endif
