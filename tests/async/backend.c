@@ -255,8 +255,6 @@ BOTH(accept_and_connect)
     char byte;
     CHECK_INT(read(fd, &byte, 1), 1);
     close(got);
-    con = op_connect(fd, (struct sockaddr *)&a, sizeof a);
-    CHECK_INT(mop_run(&con), -EISCONN);
     mini_close_pair((int[]){fd, listener});
     fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     con = op_connect(fd, (struct sockaddr *)&a, sizeof a);
@@ -546,7 +544,7 @@ BOTH(children)
     CHECK_INT(mop_end(&m), 0);
     CHECK_INT(info.si_pid, pid);
     CHECK_INT(info.si_status, 7);
-    CHECK_INT(mop_end(&p), POLLIN);
+    CHECK_INT(mop_end(&p) & POLLIN, POLLIN);
     CHECK_INT(mop_run(&m), -ECHILD); /* it is reaped */
     close(fd);
 }
