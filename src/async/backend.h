@@ -19,7 +19,7 @@ typedef enum yk_op_kind {
     YK_OP_POLL,    /* flags: events of poll(2), or'ed; result: those that are there (level-triggered, at least one) */
     YK_OP_READ,    /* buf, len; offset -1: at the place where the file is (pipes, terminals, sockets too) */
     YK_OP_WRITE,   /* the same; all of it, unless an error comes in between: then what was written, or the error */
-    YK_OP_RECV,    /* buf, len, flags of recv(2) (MSG_WAITALL, MSG_PEEK...) */
+    YK_OP_RECV,    /* buf, len, flags of recv(2); MSG_WAITALL says nothing with MSG_PEEK */
     YK_OP_SEND,    /* all of it, as WRITE; never raises SIGPIPE */
     YK_OP_RECVMSG, /* message, flags */
     YK_OP_SENDMSG, /* for datagrams and descriptors; one call's worth */

@@ -4,8 +4,8 @@
  * their order. Each descriptor is registered once, edge-triggered, when something first waits for it. What can be waited for by
  * nothing (files) and still would block is done by other threads, offload.c.
  *
- * Programs close descriptors without forget(), and the kernel then takes the registration away silently. So the first to wait on a
- * descriptor asks the kernel to renew it, which costs a system call a wait and in return loses no event whatever happened before.
+ * Programs close descriptors without forget(), and the kernel then takes the registration away silently. So the first to wait on
+ * a descriptor asks the kernel to renew it, which costs a system call a wait and in return loses no event whatever happened before.
  * Flows are spared this: nobody else closes theirs. */
 #include "async/epoll.h"
 #include "async/offload.h"
@@ -69,10 +69,16 @@ yk_watch *yk_epoll_watch(yk_backend *b, int fd)
     return b->watches[fd];
 }
 
+/* In a child made by fork() the set is still the parent's, and what is done to it there happens here. */
+static bool is_parents(const yk_backend *b)
+{
+    return b->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
+}
+
 static int set(yk_backend *b, yk_watch *w, int what)
 {
-    if (b->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed))
-        return -ECHILD; /* the set is the parent's too */
+    if (is_parents(b))
+        return -ECHILD;
     struct epoll_event e = {.events = edges, .data.u64 = (uint64_t)w->generation << 32 | (unsigned)w->fd};
     return yk_sys.epoll_ctl(b->ep, what, w->fd, &e) < 0 ? -errno : 0;
 }
@@ -167,6 +173,10 @@ static bool start(yk_backend *b, yk_op *op)
 {
     op->so_far = 0;
     op->state = op->generation = 0;
+    if (is_parents(b)) {
+        op->result = -ECHILD;
+        return true;
+    }
     if (op->kind == YK_OP_OPENAT || op->kind == YK_OP_FSYNC || op->kind == YK_OP_STATX)
         return offload(b, op);
     yk_watch *w = yk_epoll_watch(b, op->fd);
@@ -322,6 +332,8 @@ static int64_t time_until(const yk_backend *b, int64_t deadline)
 static int poll_events(yk_backend *b, int64_t deadline)
 {
     struct epoll_event events[EVENTS];
+    if (is_parents(b))
+        return -ECHILD;
     int n = wait_for(b, events, time_until(b, deadline));
     if (n < 0 && errno != EINTR)
         return -errno;
@@ -341,7 +353,7 @@ static int poll_events(yk_backend *b, int64_t deadline)
 static void wake(yk_backend *b)
 {
     int code = errno; /* of whom a signal handler interrupted */
-    if (!atomic_exchange_explicit(&b->woken, true, memory_order_acq_rel))
+    if (!is_parents(b) && !atomic_exchange_explicit(&b->woken, true, memory_order_acq_rel))
         while (yk_sys.write(b->waker, &(uint64_t){1}, sizeof(uint64_t)) < 0 && errno == EINTR)
             continue;
     errno = code;

@@ -1,6 +1,7 @@
 /* epoll: what the files of the backend over epoll share. */
 #ifndef YK_ASYNC_EPOLL_H
 #define YK_ASYNC_EPOLL_H
+#include "async/flow.h"
 #include "async/ops.h"
 
 typedef enum yk_fd_class {
@@ -38,12 +39,13 @@ struct yk_backend {
     size_t watches_size, under_way;
     yk_ops ended; /* done() is due */
     yk_ops again; /* are tried again a millisecond later, for want of an event */
-    yk_flow *told; /* have something to tell without an event, linked by next_told */
+    yk_wants *told; /* flows that have something to tell without an event */
 };
 
 /* NULL and errno */
 yk_watch *yk_epoll_watch(yk_backend *b, int fd);
-/* Sees to it that an event comes if the descriptor is ready, or when it will be. 0 or a negative code; -EPERM: cannot be waited for. */
+/* Sees to it that an event comes if the descriptor is ready, or when it will be. 0 or a negative code; -EPERM: it is no such
+ * descriptor. */
 int yk_epoll_arm(yk_backend *b, yk_watch *w);
 /* Takes it out of the set and makes events on the way meaningless. */
 void yk_epoll_disarm(yk_backend *b, yk_watch *w);

@@ -1,27 +1,21 @@
-/* epoll: flows. What is received goes from the kernel straight to who asks; what is sent goes straight to the kernel, and only what
- * it does not take is kept, until an event says that it takes more.
+/* epoll: flows. What is received goes from the kernel straight to who asks; what is sent goes straight to the kernel, and only
+ * what it does not take is kept, until an event says that it takes more.
  *
  * A callback may close its flow or any other. So whoever has called one looks whether the generation of the watch is still that
  * of the flow before he goes on. */
 #include "async/epoll.h"
-#include "async/outgoing.h"
+#include "async/flow.h"
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-typedef struct want {
-    void (*fn)(void *arg);
-    void *arg;
-} want;
-
 struct yk_flow {
+    yk_wants wants; /* first */
     yk_backend *b;
     yk_watch *w;
     yk_outgoing out;
     int send_error; /* not said yet */
     bool shut;      /* no more is sent after what is in `out` */
-    want data, room, empty;
-    yk_flow *next_told, **told_link; /* NULL: in no list */
 };
 
 int yk_epoll_flow_open(yk_backend *b, int fd, yk_flow **ret)
@@ -49,47 +43,16 @@ int yk_epoll_flow_open(yk_backend *b, int fd, yk_flow **ret)
 
 /* ---- Telling ---- */
 
-static void tell_later(yk_flow *f)
-{
-    if (f->told_link)
-        return;
-    f->told_link = &f->b->told;
-    f->next_told = f->b->told;
-    if (f->next_told)
-        f->next_told->told_link = &f->next_told;
-    f->b->told = f;
-}
-
-static void untell(yk_flow *f)
-{
-    if (!f->told_link)
-        return;
-    *f->told_link = f->next_told;
-    if (f->next_told)
-        f->next_told->told_link = f->told_link;
-    f->told_link = NULL;
-}
-
-/* Calls it if it is wanted and so. */
-static void call(want *of, bool so)
-{
-    if (!of->fn || !so)
-        return;
-    want w = *of;
-    of->fn = NULL;
-    w.fn(w.arg);
-}
-
 /* Calls those that were waiting for what is so now. */
 static void tell(yk_watch *w, bool data)
 {
     yk_flow *f = w->flow;
     uint32_t generation = w->generation;
-    call(&f->data, data);
+    yk_want_call(&f->wants.data, data);
     if (w->generation == generation)
-        call(&f->room, f->out.len <= YK_LOW_WATER || f->send_error);
+        yk_want_call(&f->wants.room, f->out.len <= YK_LOW_WATER || f->send_error);
     if (w->generation == generation)
-        call(&f->empty, f->out.len == 0 || f->send_error);
+        yk_want_call(&f->wants.empty, f->out.len == 0 || f->send_error);
 }
 
 static bool is_data_there(yk_flow *f)
@@ -104,13 +67,12 @@ static bool is_data_there(yk_flow *f)
 /* Those that callbacks add wait for the next poll. */
 void yk_epoll_tell(yk_backend *b)
 {
-    yk_flow *all = b->told;
-    b->told = NULL;
-    if (all)
-        all->told_link = &all;
-    for (yk_flow *f; (f = all);) {
-        untell(f);
-        tell(f->w, f->data.fn && is_data_there(f));
+    yk_wants *all;
+    yk_wants_take(&b->told, &all);
+    while (all) {
+        yk_flow *f = (yk_flow *)all;
+        yk_wants_leave(all);
+        tell(f->w, f->wants.data.fn && is_data_there(f));
     }
 }
 
@@ -186,20 +148,20 @@ ssize_t yk_epoll_flow_send(yk_flow *f, const void *from, size_t n)
         if (sent == n)
             return (ssize_t)n;
     }
-    ssize_t kept = yk_outgoing_put(&f->out, (const char *)from + sent, n - sent);
+    ssize_t kept = yk_outgoing_put(&f->out, 0, (const char *)from + sent, n - sent);
     return kept < 0 ? (sent > 0 ? (ssize_t)sent : kept) : (ssize_t)sent + kept;
 }
 
 void yk_epoll_flow_want_room(yk_flow *f, void (*fn)(void *arg), void *arg)
 {
-    f->room = (want){fn, arg};
+    f->wants.room = (yk_want){fn, arg};
     if (f->out.len <= YK_LOW_WATER || f->send_error)
-        tell_later(f);
+        yk_wants_enter(&f->b->told, &f->wants);
 }
 
 void yk_epoll_flow_unwant_room(yk_flow *f)
 {
-    f->room.fn = NULL;
+    f->wants.room.fn = NULL;
 }
 
 size_t yk_epoll_flow_unsent(const yk_flow *f)
@@ -209,9 +171,9 @@ size_t yk_epoll_flow_unsent(const yk_flow *f)
 
 void yk_epoll_flow_want_empty(yk_flow *f, void (*fn)(void *arg), void *arg)
 {
-    f->empty = (want){fn, arg};
+    f->wants.empty = (yk_want){fn, arg};
     if (f->out.len == 0 || f->send_error)
-        tell_later(f);
+        yk_wants_enter(&f->b->told, &f->wants);
 }
 
 void yk_epoll_flow_shutdown(yk_flow *f)
@@ -243,19 +205,19 @@ ssize_t yk_epoll_flow_recv(yk_flow *f, void *to, size_t n)
 
 void yk_epoll_flow_want(yk_flow *f, void (*fn)(void *arg), void *arg)
 {
-    f->data = (want){fn, arg};
+    f->wants.data = (yk_want){fn, arg};
     if (f->w->may[YK_IN])
-        tell_later(f);
+        yk_wants_enter(&f->b->told, &f->wants);
 }
 
 void yk_epoll_flow_unwant(yk_flow *f)
 {
-    f->data.fn = NULL;
+    f->wants.data.fn = NULL;
 }
 
 void yk_epoll_flow_close(yk_flow *f)
 {
-    untell(f);
+    yk_wants_leave(&f->wants);
     f->w->flow = NULL;
     yk_epoll_disarm(f->b, f->w);
     close(f->w->fd);

@@ -1,8 +1,8 @@
 /* epoll: one attempt at an operation, which never blocks.
  *
  * Sockets are asked with MSG_DONTWAIT, everything else with RWF_NOWAIT: both are of the call alone. O_NONBLOCK would be of the
- * open file, which the terminal or pipe that a program is handed shares with whoever handed it over; a shell whose terminal turns
- * non-blocking misbehaves. What knows no RWF_NOWAIT (terminals, older pipes) is asked by poll(2) first, and written to in pieces
+ * open file, which the terminal or pipe that a program is handed shares with whoever handed it over; a shell whose terminal
+ * turns non-blocking misbehaves. What knows no RWF_NOWAIT (terminals, older pipes) is asked by poll(2) first, and written to in pieces
  * so small that being writable at all means room for them. Only listeners are made O_NONBLOCK, since accept4(2) has no flag, and a
  * socket that connects, for the time of the call. */
 #include "async/epoll.h"
@@ -77,19 +77,18 @@ static bool classify(yk_watch *w)
 
 static yk_attempt try_recv(yk_watch *w, yk_op *op, int flags)
 {
-    bool all = flags & MSG_WAITALL && w->class == YK_FD_STREAM, peek = flags & MSG_PEEK;
+    bool all = flags & MSG_WAITALL && w->class == YK_FD_STREAM && !(flags & MSG_PEEK);
+    int own = (flags & ~MSG_WAITALL) | MSG_DONTWAIT;
     for (;;) {
-        ssize_t n = yk_sys.recv(op->fd, (char *)op->buf + op->so_far, op->len - op->so_far, (flags & ~MSG_WAITALL) | MSG_DONTWAIT);
+        size_t left = op->len - op->so_far;
+        ssize_t n = yk_sys.recv(op->fd, (char *)op->buf + op->so_far, left, own);
         if (n < 0)
             return flags & MSG_DONTWAIT ? fail(op) : wait_or_fail(w, op, YK_IN);
-        size_t left = op->len - op->so_far;
         if (w->class == YK_FD_STREAM && (size_t)n < left && !w->hung_up)
-            w->may[YK_IN] = peek;
-        if (!all || n == 0 || (size_t)n == left)
-            return end_with(op, (int64_t)op->so_far + n);
-        if (peek)
-            return is_ready(op->fd, POLLRDHUP) ? end_with(op, n) : YK_WAITS; /* each arrival is an event */
+            w->may[YK_IN] = flags & MSG_PEEK;
         op->so_far += (size_t)n;
+        if (!all || n == 0 || op->so_far == op->len)
+            return end_with(op, (int64_t)op->so_far);
     }
 }
 
