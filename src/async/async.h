@@ -190,7 +190,7 @@ void yk_group_child_ended(yoke_group *g, yk_coroutine *co, int code);
 /* From now on yk_wake() finds coroutines. */
 void yk_wait_hook_up(void);
 /* yk_blocking.wait of a loop. */
-int yk_wait_in_coroutine(yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline);
+int yk_wait_in_coroutine(yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how);
 
 /* ---- Operations (io.c) ---- */
 

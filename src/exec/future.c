@@ -32,20 +32,27 @@ static bool spin(yk_job *job)
     return false;
 }
 
-static int sleep_on(yk_job *job, int64_t deadline)
+static int sleep_on(yk_job *job, int64_t deadline, unsigned how)
 {
     for (;;) {
         uint32_t state = atomic_fetch_or_explicit(&job->state, YK_WAITERS, memory_order_acq_rel) | YK_WAITERS;
         if ((state & YK_PHASE) == YK_DONE)
             return 0;
-        if (yk_futex_wait(&job->state, state, deadline, false) == -ETIMEDOUT)
-            return yk_job_ended(job) ? 0 : -ETIMEDOUT;
+        int err = yk_wait(&job->state, state, deadline, how);
+        if (yk_wait_is_over(err))
+            return yk_job_ended(job) ? 0 : err;
     }
+}
+
+/* A coroutine does not spin: others run meanwhile. */
+static bool spins(yk_job *job)
+{
+    return !yk_is_coroutine() && yk_cpus_to_spare() && spin(job);
 }
 
 int yk_job_sleep(yk_job *job, int64_t deadline)
 {
-    return yk_cpus_to_spare() && spin(job) ? 0 : sleep_on(job, deadline);
+    return spins(job) ? 0 : sleep_on(job, deadline, YK_WAIT_DEAF);
 }
 
 /* ---- Waits that would never be over ---- */
@@ -70,13 +77,13 @@ const yk_wish_kind yk_job_wish = {.holder = holder, .tell = tell, .by = "run by"
 /* Like yk_job_sleep(), but -EDEADLK when the job cannot end before this thread goes on. */
 static int sleep_with_care(yk_job *job, int64_t deadline)
 {
-    if (yk_cpus_to_spare() && spin(job))
+    if (spins(job))
         return 0;
     yk_wish w;
     int err = yk_wish_begin(&w, &yk_job_wish, job, deadline);
     if (err < 0)
         return err;
-    err = sleep_on(job, deadline);
+    err = sleep_on(job, deadline, 0);
     yk_wish_end(&w);
     return err;
 }
@@ -88,6 +95,18 @@ static bool is_below(const yk_job *job)
     return runner && runner == yk_who_mine && !job->abortable;
 }
 
+/* In a coroutine: the executor must notice the end by itself, as for a hook. */
+static int wait_suspended(yk_job *job, int64_t deadline)
+{
+    const yk_executor_type *type = job->ex->type;
+    if (type->hooked)
+        type->hooked(job->ex, job);
+    int err = sleep_with_care(job, deadline);
+    if (type->unhooked)
+        type->unhooked(job->ex, 1);
+    return err;
+}
+
 static int wait_until(yk_job *job, int64_t deadline)
 {
     if (yk_job_ended(job))
@@ -95,10 +114,14 @@ static int wait_until(yk_job *job, int64_t deadline)
     if (YK_UNLIKELY(is_below(job)))
         return yk_wish_own(&yk_job_wish, job);
     const yk_executor_type *type = job->ex->type;
+    if (yk_is_coroutine())
+        return wait_suspended(job, deadline);
     if (type->help && deadline == YOKE_FOREVER && type->help(job->ex, job))
         return 0;
+    if (!type->wait)
+        return sleep_with_care(job, deadline);
     yk_blocking *b = yk_block_begin();
-    int err = type->wait ? type->wait(job->ex, job, deadline) : sleep_with_care(job, deadline);
+    int err = type->wait(job->ex, job, deadline);
     yk_block_end(b);
     return err;
 }

@@ -258,7 +258,7 @@ static void publish(yk_job *job)
         if (job->ex->type->wake)
             job->ex->type->wake(job->ex);
         else
-            yk_futex_wake(&job->state, INT_MAX, false);
+            yk_wake(&job->state, INT_MAX, false);
     }
     if (YK_UNLIKELY(atomic_load_explicit(&job->hooks, memory_order_seq_cst) != NULL)) /* pairs with yk_job_hook() */
         run_hooks(job);

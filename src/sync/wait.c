@@ -10,13 +10,13 @@ int64_t yk_after(int64_t ns)
     return __builtin_add_overflow(yoke_now(), ns, &end) ? YOKE_FOREVER : end;
 }
 
-int yk_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline, bool shared)
+int yk_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how)
 {
     yk_blocking *b = yk_blocked_hook;
-    if (b && b->wait && !shared)
-        return b->wait(b, word, value, deadline);
+    if (b && b->wait)
+        return b->wait(b, word, value, deadline, how);
     yk_block_begin();
-    int err = yk_futex_wait(word, value, deadline, shared);
+    int err = yk_futex_wait(word, value, deadline, how & YK_WAIT_SHARED);
     yk_block_end(b);
     return err;
 }

@@ -16,8 +16,8 @@
 typedef struct yk_blocking {
     void (*begin)(struct yk_blocking *b); /* called before the thread blocks; NULL: nothing to do */
     void (*end)(struct yk_blocking *b);   /* and after it */
-    /* Waits instead of blocking the thread, as yk_futex_wait() does. NULL: the thread blocks. Only for private words. */
-    int (*wait)(struct yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline);
+    /* Waits instead of blocking the thread, as yk_wait(). NULL: the thread blocks. */
+    int (*wait)(struct yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how);
 } yk_blocking;
 extern _Thread_local yk_blocking *yk_blocked_hook;
 
@@ -25,9 +25,21 @@ extern _Thread_local yk_blocking *yk_blocked_hook;
  * none. Set once, by the part that has such waiters. */
 extern int (*yk_wake_hook)(_Atomic uint32_t *word, int n);
 
+/* How to wait. */
+enum {
+    YK_WAIT_SHARED = 1, /* the word lies in memory shared with other processes */
+    YK_WAIT_DEAF = 2    /* a coroutine is not to be told to stop: whoever waits so has no way to say that it did not get it */
+};
+
 /* Sleeps while *word == value, until the deadline (absolute; YOKE_FOREVER: none). 0 when woken, perhaps for no reason; -EAGAIN
- * when the value differed; -ETIMEDOUT; -EINTR. shared: the word lies in memory shared with other processes. */
-int yk_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline, bool shared);
+ * when the value differed; -ETIMEDOUT; -EINTR; -ECANCELED: the coroutine that waits has been told to stop, and nobody has woken
+ * it. how: YK_WAIT_ flags; `true` is shared. */
+int yk_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how);
+/* Whether such a wait, or a nap, is not to be begun again. */
+static inline bool yk_wait_is_over(int err)
+{
+    return err == -ETIMEDOUT || err == -ECANCELED;
+}
 /* Wakes at most n of those who sleep on the word. */
 void yk_wake(_Atomic uint32_t *word, int n, bool shared);
 

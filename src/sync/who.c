@@ -15,7 +15,7 @@ void (*yk_who_held_end)(yk_who *w, bool ended);
 void (*yk_who_report)(yk_who *const *way, unsigned count);
 
 static _Atomic(yk_who *) records;
-static _Atomic size_t unused; /* of them, about: with very many, a search for one that is not there takes long */
+static yk_who *unused; /* of them; linked by `free`, guarded by yk_who_lock */
 static uint64_t searches; /* guarded by yk_who_lock */
 static pthread_key_t thread_end;
 static bool has_thread_end;
@@ -32,13 +32,13 @@ static void give_up(yk_who *w, bool ended)
     w->wish = NULL;
     w->name[0] = '\0';
     w->id = 0;
-    yk_mutex_unlock(&yk_who_lock);
     free(w->told);
     w->told = NULL;
     w->thread = NULL;
-    /* Release: pairs with the acquire of who takes the record. */
-    atomic_store_explicit(&w->tid, 0, memory_order_release);
-    atomic_fetch_add_explicit(&unused, 1, memory_order_relaxed);
+    atomic_store_explicit(&w->tid, 0, memory_order_relaxed);
+    w->free = unused;
+    unused = w;
+    yk_mutex_unlock(&yk_who_lock);
 }
 
 void yk_who_end(yk_who *w)
@@ -98,16 +98,14 @@ yk_who *yk_who_first(void)
 /* A record that nobody uses, if there is one. */
 static yk_who *reuse(pid_t tid)
 {
-    if (atomic_load_explicit(&unused, memory_order_relaxed) == 0)
-        return NULL;
-    for (yk_who *w = yk_who_first(); w; w = w->next) {
-        pid_t none = 0;
-        if (atomic_compare_exchange_strong_explicit(&w->tid, &none, tid, memory_order_acquire, memory_order_relaxed)) {
-            atomic_fetch_sub_explicit(&unused, 1, memory_order_relaxed);
-            return w;
-        }
+    yk_mutex_lock(&yk_who_lock);
+    yk_who *w = unused;
+    if (w) {
+        unused = w->free;
+        atomic_store_explicit(&w->tid, tid, memory_order_relaxed);
     }
-    return NULL;
+    yk_mutex_unlock(&yk_who_lock);
+    return w;
 }
 
 static yk_who *make(pid_t tid)

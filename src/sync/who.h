@@ -25,6 +25,7 @@ struct yk_held;
 /* A thread, or a coroutine. Records are never freed, but used again when their thread has ended: a pointer to one may always be followed. */
 typedef struct yk_who {
     struct yk_who *next;  /* all records, newest first; written once */
+    struct yk_who *free;  /* the next that nobody uses */
     _Atomic pid_t tid;    /* 0: free. Written by its thread, as are thread and told */
     uint64_t id;          /* what its thread is in the word of a lock; 0: not known */
     _Atomic uint32_t returned; /* locks that its thread took and others released; changed under yk_who_lock */

@@ -413,7 +413,10 @@ static void sleep_on_bell(yk_pool_worker *w, const yk_fork_slot *s, uint32_t see
 {
     yk_wish wish;
     begin_wish(&wish, s);
-    (lent ? yk_wait : yk_futex_wait)(&w->bell, seen, YOKE_FOREVER, false);
+    if (lent)
+        yk_wait(&w->bell, seen, YOKE_FOREVER, YK_WAIT_DEAF);
+    else
+        yk_futex_wait(&w->bell, seen, YOKE_FOREVER, false);
     yk_wish_end(&wish);
 }
 
