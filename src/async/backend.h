@@ -13,13 +13,13 @@
 #include <sys/socket.h>
 
 typedef struct yk_backend yk_backend;
-struct statx;
+struct yk_loop;
 
 typedef enum yk_op_kind {
     YK_OP_POLL,    /* flags: events of poll(2), or'ed; result: those that are there (level-triggered, at least one) */
     YK_OP_READ,    /* buf, len; offset -1: at the place where the file is (pipes, terminals, sockets too) */
     YK_OP_WRITE,   /* the same; all of it, unless an error comes in between: then what was written, or the error */
-    YK_OP_RECV,    /* buf, len, flags of recv(2) (MSG_WAITALL, MSG_PEEK...) */
+    YK_OP_RECV,    /* buf, len, flags of recv(2); MSG_WAITALL says nothing with MSG_PEEK */
     YK_OP_SEND,    /* all of it, as WRITE; never raises SIGPIPE */
     YK_OP_RECVMSG, /* message, flags */
     YK_OP_SENDMSG, /* for datagrams and descriptors; one call's worth */
@@ -53,7 +53,10 @@ typedef struct yk_op {
     struct yk_op *next, *prev; /* the backend's, as all below */
     size_t so_far;
     uint32_t state, generation;
-    void *own;
+    void *own;                 /* while offloaded: NULL, or a size_t that counts down when it is home */
+    struct yk_loop *loop;      /* yk_offload()'s, as the next two */
+    void (*work)(struct yk_op *op);
+    void *post[2];             /* a yk_post of async.h */
 } yk_op;
 
 /* A connected stream socket that belongs to a yk_conn (conn.c) and nobody else reads or writes: the backend may read ahead of who
@@ -79,6 +82,7 @@ typedef struct yk_backend_type {
     void (*wake)(yk_backend *b);
     /* The owner is about to close fd, and no operation on it is under way: forgets what is known of it. */
     void (*forget)(yk_backend *b, int fd);
+    /* Operations that have not ended, and flows that are not closed. */
     size_t (*under_way)(const yk_backend *b);
 
     /* Takes over a connected, non-blocking or blocking stream socket. 0 or -ENOMEM... */
@@ -107,6 +111,6 @@ extern const yk_backend_type yk_epoll_backend;
 extern const yk_backend_type yk_uring_backend;
 
 /* Runs work(op) in another thread, which sets op->result; then done() is called in the loop's thread. For what epoll cannot do,
- * files, and io_uring on old kernels. offload.c. */
-void yk_offload(yk_op *op, void (*work)(yk_op *op));
+ * files, and io_uring on old kernels. True: no thread could be had, so it ran here and done() is not called. offload.c. */
+bool yk_offload(yk_op *op, void (*work)(yk_op *op));
 #endif

@@ -6,10 +6,12 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -40,6 +42,43 @@ static int real_eventfd(unsigned value, int flags)
     return eventfd(value, flags);
 }
 
+/* libc 2.36 has the first of these and none of the others. */
+static int real_epoll_pwait2(int fd, struct epoll_event *e, int n, const struct timespec *timeout, const sigset_t *mask)
+{
+    return (int)syscall(SYS_epoll_pwait2, fd, e, n, timeout, mask, _NSIG / 8);
+}
+
+static int real_io_uring_setup(unsigned entries, struct io_uring_params *p)
+{
+    return (int)syscall(SYS_io_uring_setup, entries, p);
+}
+
+static int real_io_uring_enter(int fd, unsigned n, unsigned wait, unsigned flags, const void *arg, size_t size)
+{
+    return (int)syscall(SYS_io_uring_enter, fd, n, wait, flags, arg, size);
+}
+
+static int real_io_uring_register(int fd, unsigned op, const void *arg, unsigned n)
+{
+    return (int)syscall(SYS_io_uring_register, fd, op, arg, n);
+}
+
+/* libc marks some of their arguments as never NULL, or as unions. */
+static int real_accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
+{
+    return accept4(fd, address, len, flags);
+}
+
+static int real_connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+    return connect(fd, address, len);
+}
+
+static int real_statx(int fd, const char *path, int flags, unsigned mask, struct statx *ret)
+{
+    return statx(fd, path, flags, mask, ret);
+}
+
 #define REAL                                                                                                           \
     {                                                                                                                  \
         .malloc = malloc, .calloc = calloc, .realloc = realloc, .posix_memalign = posix_memalign, .mmap = mmap,        \
@@ -48,7 +87,11 @@ static int real_eventfd(unsigned value, int flags)
         .read = read, .write = write, .fsync = fsync, .fork = fork, .pipe2 = pipe2, .socketpair = socketpair,          \
         .sendmsg = sendmsg, .recvmsg = recvmsg, .pthread_create = pthread_create, .pidfd_open = real_pidfd_open,       \
         .pidfd_send_signal = real_pidfd_send_signal, .membarrier = real_membarrier, .eventfd = real_eventfd,       \
-        .signalfd = signalfd, .poll = poll, .dlopen = dlopen                                                           \
+        .signalfd = signalfd, .poll = poll, .epoll_create1 = epoll_create1, .epoll_ctl = epoll_ctl,                       \
+        .epoll_pwait2 = real_epoll_pwait2, .epoll_wait = epoll_wait, .io_uring_setup = real_io_uring_setup,            \
+        .io_uring_enter = real_io_uring_enter, .io_uring_register = real_io_uring_register, .accept4 = real_accept4,   \
+        .connect = real_connect, .recv = recv, .send = send, .preadv2 = preadv2, .pwritev2 = pwritev2,                 \
+        .statx = real_statx, .waitid = waitid, .dlopen = dlopen                                                          \
     }
 static const yk_sys_table real = REAL;
 yk_sys_table yk_sys = REAL;
@@ -103,6 +146,23 @@ TWIN(int, pidfd_send_signal, (int pidfd, int sig, siginfo_t *info, unsigned flag
 TWIN(int, eventfd, (unsigned value, int flags), (value, flags), -1)
 TWIN(int, signalfd, (int fd, const sigset_t *mask, int flags), (fd, mask, flags), -1)
 TWIN(int, poll, (struct pollfd *fds, nfds_t n, int timeout), (fds, n, timeout), -1)
+TWIN(int, epoll_create1, (int flags), (flags), -1)
+TWIN(int, epoll_ctl, (int fd, int op, int on, struct epoll_event *e), (fd, op, on, e), -1)
+TWIN(int, epoll_pwait2, (int fd, struct epoll_event *e, int n, const struct timespec *timeout, const sigset_t *mask),
+     (fd, e, n, timeout, mask), -1)
+TWIN(int, epoll_wait, (int fd, struct epoll_event *e, int n, int timeout), (fd, e, n, timeout), -1)
+TWIN(int, io_uring_setup, (unsigned entries, struct io_uring_params *p), (entries, p), -1)
+TWIN(int, io_uring_enter, (int fd, unsigned n, unsigned wait, unsigned flags, const void *arg, size_t size),
+     (fd, n, wait, flags, arg, size), -1)
+TWIN(int, io_uring_register, (int fd, unsigned op, const void *arg, unsigned n), (fd, op, arg, n), -1)
+TWIN(int, accept4, (int fd, struct sockaddr *address, socklen_t *len, int flags), (fd, address, len, flags), -1)
+TWIN(int, connect, (int fd, const struct sockaddr *address, socklen_t len), (fd, address, len), -1)
+TWIN(ssize_t, recv, (int fd, void *buf, size_t n, int flags), (fd, buf, n, flags), -1)
+TWIN(ssize_t, send, (int fd, const void *buf, size_t n, int flags), (fd, buf, n, flags), -1)
+TWIN(ssize_t, preadv2, (int fd, const struct iovec *v, int n, off_t offset, int flags), (fd, v, n, offset, flags), -1)
+TWIN(ssize_t, pwritev2, (int fd, const struct iovec *v, int n, off_t offset, int flags), (fd, v, n, offset, flags), -1)
+TWIN(int, statx, (int fd, const char *path, int flags, unsigned mask, struct statx *ret), (fd, path, flags, mask, ret), -1)
+TWIN(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int flags), (type, id, info, flags), -1)
 TWIN(void *, dlopen, (const char *path, int flags), (path, flags), FAIL_POINTER)
 
 /* Threads may be calling meanwhile: one entry is one store, and no race to report. */

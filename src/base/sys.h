@@ -10,6 +10,12 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <poll.h>
+#include <time.h>
+#include <sys/uio.h>
+
+struct epoll_event;
+struct io_uring_params;
+struct statx;
 
 /* X(result, name, parameters): one entry each. */
 #define YK_SYS_CALLS(X)                                                                                                \
@@ -39,6 +45,21 @@
     X(int, eventfd, (unsigned value, int flags))                                                                       \
     X(int, signalfd, (int fd, const sigset_t *mask, int flags))                                                        \
     X(int, poll, (struct pollfd *fds, nfds_t n, int timeout))                                                          \
+    X(int, epoll_create1, (int flags))                                                                                 \
+    X(int, epoll_ctl, (int fd, int op, int on, struct epoll_event *e))                                                 \
+    X(int, epoll_pwait2, (int fd, struct epoll_event *e, int n, const struct timespec *timeout, const sigset_t *mask)) \
+    X(int, epoll_wait, (int fd, struct epoll_event *e, int n, int timeout))                                            \
+    X(int, io_uring_setup, (unsigned entries, struct io_uring_params *p))                                              \
+    X(int, io_uring_enter, (int fd, unsigned n, unsigned wait, unsigned flags, const void *arg, size_t size))          \
+    X(int, io_uring_register, (int fd, unsigned op, const void *arg, unsigned n))                                      \
+    X(int, accept4, (int fd, struct sockaddr *address, socklen_t *len, int flags))                                     \
+    X(int, connect, (int fd, const struct sockaddr *address, socklen_t len))                                           \
+    X(ssize_t, recv, (int fd, void *buf, size_t n, int flags))                                                         \
+    X(ssize_t, send, (int fd, const void *buf, size_t n, int flags))                                                   \
+    X(ssize_t, preadv2, (int fd, const struct iovec *v, int n, off_t offset, int flags))                               \
+    X(ssize_t, pwritev2, (int fd, const struct iovec *v, int n, off_t offset, int flags))                              \
+    X(int, statx, (int fd, const char *path, int flags, unsigned mask, struct statx *ret))                             \
+    X(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int flags))                                               \
     X(void *, dlopen, (const char *path, int flags))
 
 #define YK_SYS_FIELD(result, name, parameters) result(*name) parameters;

@@ -1,0 +1,181 @@
+/* offload: threads for what would block a loop: files, names, functions of the user's.
+ *
+ * One set of threads for the process. A thread is started when there is work and none is idle, up to min(32, CPUs + 4), and ends
+ * after ten idle seconds. Where no thread can be had the work is done on the spot, so that offloading cannot fail.
+ *
+ * A child made by fork() has none of the threads and nothing of the work. */
+#include "async/async.h"
+#include "async/offload.h"
+#include "async/ops.h"
+#include "topo/topo.h"
+#include <signal.h>
+
+enum { MOST_THREADS = 32, MORE_THAN_CPUS = 4 };
+int64_t yk_offload_idle = 10 * YOKE_S;
+struct yk_loop *(*yk_offload_here)(void) = yk_loop_here;
+void (*yk_offload_post)(struct yk_loop *loop, yk_post *p) = yk_loop_post;
+
+/* What an operation holds while it is here. */
+_Static_assert(sizeof(yk_post) <= sizeof((yk_op *)0)->post, "room for a post");
+
+enum { QUEUED = 1, RUNNING }; /* yk_op.state */
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t work, gone;
+    yk_ops queue;
+    unsigned threads, idle, most;
+    bool ending;
+} set = {.lock = PTHREAD_MUTEX_INITIALIZER, .gone = PTHREAD_COND_INITIALIZER};
+
+/* The time that waits for work are measured by is yoke's. */
+static __attribute__((constructor)) void begin(void)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&set.work, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+static void begin_in_child(void)
+{
+    pthread_mutex_init(&set.lock, NULL);
+    pthread_cond_init(&set.gone, NULL);
+    begin();
+    set.queue = (yk_ops){0};
+    set.threads = set.idle = 0;
+    set.ending = false;
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, begin_in_child);
+}
+
+static void come_home(yk_post *p)
+{
+    yk_op *op = (yk_op *)((char *)p - offsetof(yk_op, post));
+    if (op->own)
+        --*(size_t *)op->own;
+    op->done(op);
+}
+
+static void run_one(yk_op *op)
+{
+    struct yk_loop *loop = op->loop;
+    yk_post *post = (yk_post *)op->post;
+    op->work(op);
+    post->fn = come_home;
+    yk_offload_post(loop, post);
+}
+
+/* Under the lock. False: nothing came for so long that the thread may go. */
+static bool wait_for_work(void)
+{
+    int64_t until = yoke_now() + yk_offload_idle;
+    struct timespec t = {until / YOKE_S, until % YOKE_S};
+    int err = 0;
+    set.idle++;
+    while (!set.queue.head && !set.ending && err != ETIMEDOUT)
+        err = pthread_cond_timedwait(&set.work, &set.lock, &t);
+    set.idle--;
+    return set.queue.head != NULL;
+}
+
+static void *serve(void *unused)
+{
+    pthread_setname_np(pthread_self(), "yoke-offload");
+    pthread_mutex_lock(&set.lock);
+    while (wait_for_work()) {
+        yk_op *op = yk_ops_pop(&set.queue);
+        op->state = RUNNING;
+        pthread_mutex_unlock(&set.lock);
+        run_one(op);
+        pthread_mutex_lock(&set.lock);
+    }
+    set.threads--;
+    pthread_cond_broadcast(&set.gone);
+    pthread_mutex_unlock(&set.lock);
+    return unused;
+}
+
+/* Under the lock. Signals are for the threads of the program. */
+static void start_thread(void)
+{
+    pthread_t thread;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (yk_sys.pthread_create(&thread, NULL, serve, NULL) == 0) {
+        pthread_detach(thread);
+        set.threads++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static unsigned most_threads(void)
+{
+    if (set.most == 0)
+        set.most = YK_MIN(yk_cpu_budget() + MORE_THAN_CPUS, (unsigned)MOST_THREADS);
+    return set.most;
+}
+
+/* Under the lock: the length of the queue matters only as far as there are idle threads. */
+static bool is_idle_thread_for_one_more(void)
+{
+    unsigned queued = 0;
+    for (const yk_op *op = set.queue.head; op && queued < set.idle; op = op->next)
+        queued++;
+    return queued < set.idle;
+}
+
+bool yk_offload(yk_op *op, void (*work)(yk_op *op))
+{
+    op->loop = yk_offload_here();
+    op->work = work;
+    pthread_mutex_lock(&set.lock);
+    if (!is_idle_thread_for_one_more() && set.threads < most_threads())
+        start_thread();
+    bool here = set.threads == 0;
+    if (!here) {
+        op->state = QUEUED;
+        yk_ops_push(&set.queue, op);
+        pthread_cond_signal(&set.work);
+    }
+    pthread_mutex_unlock(&set.lock);
+    if (here)
+        work(op);
+    return here;
+}
+
+bool yk_offload_cancel(yk_op *op)
+{
+    pthread_mutex_lock(&set.lock);
+    bool taken = op->state == QUEUED;
+    if (taken) {
+        yk_ops_remove(&set.queue, op);
+        op->state = 0;
+    }
+    pthread_mutex_unlock(&set.lock);
+    return taken;
+}
+
+void yk_offload_end(void)
+{
+    pthread_mutex_lock(&set.lock);
+    set.ending = true;
+    pthread_cond_broadcast(&set.work);
+    while (set.threads > 0)
+        pthread_cond_wait(&set.gone, &set.lock);
+    set.ending = false;
+    pthread_mutex_unlock(&set.lock);
+}
+
+unsigned yk_offload_threads(void)
+{
+    pthread_mutex_lock(&set.lock);
+    unsigned n = set.threads;
+    pthread_mutex_unlock(&set.lock);
+    return n;
+}

@@ -1,0 +1,17 @@
+/* offload: threads for what would block a loop. What the rest of the part sees besides yk_offload(), which is in backend.h. */
+#ifndef YK_ASYNC_OFFLOAD_H
+#define YK_ASYNC_OFFLOAD_H
+#include "async/backend.h"
+
+/* True: no thread had begun it, it is taken back and done() is not called. */
+bool yk_offload_cancel(yk_op *op);
+/* Lets all threads end after the work they have, and waits for that. More work may come later. */
+void yk_offload_end(void);
+unsigned yk_offload_threads(void); /* how many there are */
+
+struct yk_post;
+/* For tests. */
+extern int64_t yk_offload_idle;
+extern struct yk_loop *(*yk_offload_here)(void);
+extern void (*yk_offload_post)(struct yk_loop *loop, struct yk_post *p);
+#endif
