@@ -34,6 +34,11 @@ void yk_wake(_Atomic uint32_t *word, int n, bool shared);
 /* Now + ns; never if that does not fit. */
 int64_t yk_after(int64_t ns);
 
+static inline bool yk_has_passed(int64_t deadline)
+{
+    return deadline != YOKE_FOREVER && yoke_now() >= deadline;
+}
+
 /* Around a block of another kind (a read, a join): the same as yk_wait() does around its own. */
 static inline yk_blocking *yk_block_begin(void)
 {
