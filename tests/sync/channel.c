@@ -100,15 +100,15 @@ TEST(without_memory)
     }
     CHECK_INT(n, 3); /* it takes memory once, */
     static const char *calls[] = {"malloc", "calloc", "realloc", "posix_memalign", "mmap"};
-    uint64_t value = 1;
-    for (size_t i = 0; i < YK_COUNT_OF(calls); i++) /* and a call none */
+    for (size_t i = 0; i < YK_COUNT_OF(calls); i++) { /* and a call none */
+        uint64_t value = 1;
+        yoke_case cases[] = {yoke_case_receive(c, &value), yoke_case_receive(c, &value)};
         yk_sys_fail(calls[i], 1, ENOMEM);
-    yoke_case cases[] = {yoke_case_receive(c, &value), yoke_case_receive(c, &value)};
-    CHECK_INT(yoke_select_timed(cases, 2, YOKE_MS), -ETIMEDOUT);
-    CHECK_INT(yoke_channel_send(c, &value), 0);
-    CHECK(yoke_select(cases, 2) >= 0);
-    for (size_t i = 0; i < YK_COUNT_OF(calls); i++)
+        CHECK_INT(yoke_select_timed(cases, 2, YOKE_MS), -ETIMEDOUT);
+        CHECK_INT(yoke_channel_send(c, &value), 0);
+        CHECK(yoke_select(cases, 2) >= 0);
         CHECK_INT(yk_sys_fail(calls[i], 0, 0), 0);
+    }
     CHECK_INT(yoke_channel_close(c), 0);
 }
 
