@@ -20,7 +20,7 @@ FLOORS = [["base", "topo", "trace"], ["sync", "task"], ["exec", "threads"], ["pr
 ROOMS = [part for floor in FLOORS for part in floor]
 # The part that each public header belongs to, where that is not its own name.
 HEADER_PARTS = {"pp": "base", "json": "task", "module": "task", "executor": "exec", "future": "exec",
-                "fork": "threads", "loop": "threads", "thread": "threads", "queues": "sync", "sort": "threads",
+                "fork": "threads", "loop": "threads", "thread": "threads", "queues": "sync", "channel": "sync", "sort": "threads",
                 "scan": "threads", "algorithm": "threads", "pipeline": "threads",
                 "pool": "threads", "sync": "sync", "kernel": "gpu", "dialect": "gpu", "program": "gpu",
                 "scan_kernel": "gpu", "source": "gpu", "array": "gpu", "primitive": "gpu"}
