@@ -80,7 +80,8 @@ static bool offers(const unsigned char *in, unsigned len, const unsigned char *n
 }
 
 /* The server's order counts. Without a common protocol there is no connection (RFC 7301, 3.2). */
-static int select_alpn(yk_ssl *s, const unsigned char **ret, unsigned char *ret_len, const unsigned char *in, unsigned len, void *arg)
+static int select_alpn(yk_ssl *s, const unsigned char **ret, unsigned char *ret_len, const unsigned char *in, unsigned len,
+                       void *arg)
 {
     const yoke_tls *t = arg;
     for (size_t at = 0; at < t->alpn_len; at += t->alpn[at] + 1u) {

@@ -187,22 +187,9 @@ extern yk_ssl_table yk_ssl_lib;
  * the next call tries again. -ENOTSUP, with the sentence in e. */
 int yk_ssl_load(yk_error *e);
 
-/* The lib and the reason in a code of OpenSSL's queue; those of the system have the top bit and errno as their reason. */
-static inline int yk_ssl_lib_of(unsigned long error)
-{
-    return error & 0x80000000u ? 2 : (int)(error >> 23 & 0xff);
-}
-
-static inline int yk_ssl_reason_of(unsigned long error)
-{
-    return error & 0x80000000u ? (int)(error & 0x7fffffff) : (int)(error & 0x7fffff);
-}
-
-static inline bool yk_ssl_no_memory(unsigned long error)
-{
-    enum { MALLOC_FAILURE = 256 | (0x2 << 18) | (0x1 << 18) };
-    int reason = yk_ssl_reason_of(error);
-    return (error & 0x80000000u) ? reason == ENOMEM : reason == MALLOC_FAILURE;
-}
+/* The lib and the reason in a number of OpenSSL's queue of errors, and whether it means that memory ran out. */
+int yk_ssl_lib_of(unsigned long error);
+int yk_ssl_reason_of(unsigned long error);
+bool yk_ssl_no_memory(unsigned long error);
 
 #endif

@@ -45,7 +45,8 @@ static int not_there(const char *asked, yk_error *e)
     const char *why = dlerror();
     if (asked)
         return yk_errorf(e, ENOTSUP, "TLS: YOKE_TLS_LIBRARY cannot be opened: %s", why ? why : asked);
-    return yk_errorf(e, ENOTSUP, "TLS: there is no libssl.so.3 here, or it does not load; install OpenSSL 3 (Debian: libssl3): %s",
+    return yk_errorf(e, ENOTSUP,
+                     "TLS: there is no libssl.so.3 here, or it does not load; install OpenSSL 3 (Debian: libssl3): %s",
                      why ? why : "libssl.so.3");
 }
 
@@ -84,4 +85,25 @@ int yk_ssl_load(yk_error *e)
     }
     yk_mutex_unlock(&loading.lock);
     return err;
+}
+
+/* ---- Numbers of errors ---- */
+
+/* Errors of the system have this bit, and errno as their reason. */
+#define SYSTEM 0x80000000u
+
+int yk_ssl_lib_of(unsigned long error)
+{
+    return error & SYSTEM ? 2 : (int)(error >> 23 & 0xff);
+}
+
+int yk_ssl_reason_of(unsigned long error)
+{
+    return (int)(error & (error & SYSTEM ? 0x7fffffff : 0x7fffff));
+}
+
+bool yk_ssl_no_memory(unsigned long error)
+{
+    enum { NO_MEMORY = 256 | 1 << 18 | 2 << 18 }; /* fatal, and common to all libs */
+    return yk_ssl_reason_of(error) == (error & SYSTEM ? ENOMEM : NO_MEMORY);
 }

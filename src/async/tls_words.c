@@ -1,8 +1,8 @@
 /* tls_words: what went wrong, as a code and one line for people.
  *
- * OpenSSL leaves a queue of numbers, of which the first is what happened. The faults of a certificate are written down earlier,
- * when they are found, since the certificate and its place in the chain are at hand only then. Names in certificates come from
- * the peer: they are made harmless. */
+ * OpenSSL leaves a queue of numbers, of which the first that is of TLS itself is what happened. The faults of a certificate are
+ * written down earlier, when they are found, since the certificate and its place in the chain are at hand only then. Names in
+ * certificates come from the peer: they are made harmless. */
 #include "async/tls_engine.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,12 +233,14 @@ static int cut_short(yk_tls *t)
 int yk_tls_fail(yk_tls *t)
 {
     enum { ALERTS = 1000, ENDED = 294 };
-    unsigned long error = yk_ssl_lib.ERR_peek_error();
+    unsigned long error = yk_ssl_lib.ERR_peek_error(), last = yk_ssl_lib.ERR_peek_last_error();
+    if (yk_ssl_lib_of(error) != YK_ERR_LIB_SSL && yk_ssl_lib_of(last) == YK_ERR_LIB_SSL)
+        error = last; /* the first says what a part within met with, this one what it means */
     int reason = yk_ssl_reason_of(error);
     bool own = yk_ssl_lib_of(error) == YK_ERR_LIB_SSL;
     if (t->code < 0)
         return t->code;
-    if (t->no_memory || yk_ssl_no_memory(error) || yk_ssl_no_memory(yk_ssl_lib.ERR_peek_last_error()))
+    if (t->no_memory || yk_ssl_no_memory(yk_ssl_lib.ERR_peek_error()) || yk_ssl_no_memory(last))
         return yk_tls_failf(t, ENOMEM, "TLS: no memory");
     if (own && reason >= ALERTS && reason < ALERTS + 256)
         return refused(t, reason - ALERTS);

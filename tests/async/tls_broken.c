@@ -166,9 +166,9 @@ TEST(what_is_not_tls_is_said)
         const char *bytes, *server, *client;
     } cases[] = {
         {"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "TLS: the peer does not speak TLS, but plain HTTP",
-         "TLS: the peer does not speak TLS (these bytes are no record of it)"},
+         "TLS: the peer does not speak TLS, but plain HTTP"},
         {"CONNECT a.test:443 HTTP/1.1\r\n\r\n", "TLS: the peer does not speak TLS, but HTTP to a proxy",
-         "TLS: the peer does not speak TLS (these bytes are no record of it)"},
+         "TLS: the peer does not speak TLS, but HTTP to a proxy"},
         {"220 mail.test ESMTP ready\r\n", "TLS: the peer does not speak TLS (these bytes are no record of it)",
          "TLS: the peer does not speak TLS (these bytes are no record of it)"},
     };
@@ -262,11 +262,13 @@ TEST(files_that_are_no_use_are_named)
     REFUSES(true, -ENOENT, "TLS: /nowhere/ca.pem: No such", .cert_file = cert, .key_file = key, .ca_file = "/nowhere/ca.pem",
             .want_client_cert = true);
     REFUSES(true, -EBADMSG, "empty.pem: no certificate that can be used", .cert_file = empty, .key_file = key);
-    REFUSES(true, -EBADMSG, "empty.pem: no private key that can be used without a password", .cert_file = cert, .key_file = empty);
+    REFUSES(true, -EBADMSG, "empty.pem: no private key that can be used without a password", .cert_file = cert,
+            .key_file = empty);
     REFUSES(true, -EBADMSG, "server.pem: no private key", .cert_file = cert);
-    REFUSES(true, -EBADMSG, "locked.pem: no private key that can be used without a password", .cert_file = cert, .key_file = locked);
-    REFUSES(true, -EBADMSG, "locked.pem: no private key that can be used with this password", .cert_file = cert, .key_file = locked,
-            .key_password = "open");
+    REFUSES(true, -EBADMSG, "locked.pem: no private key that can be used without a password", .cert_file = cert,
+            .key_file = locked);
+    REFUSES(true, -EBADMSG, "locked.pem: no private key that can be used with this password", .cert_file = cert,
+            .key_file = locked, .key_password = "open");
     REFUSES(true, -EBADMSG, "does not belong to the certificate in", .cert_file = cert, .key_file = wrong);
     REFUSES(false, -EBADMSG, "empty.pem: no authorities in it", .ca_file = empty);
     REFUSES(true, -EBADMSG, "empty.pem: no authorities in it", .cert_file = cert, .key_file = key, .ca_file = empty,
@@ -361,7 +363,8 @@ TEST(a_client_keeps_the_sessions_of_some_hosts)
 TEST(a_resumed_client_is_known)
 {
     need_certificates();
-    yoke_tls_opts c = {.ca_file = certificate("ca.pem"), .cert_file = certificate("alice.pem"), .key_file = certificate("key.pem")};
+    yoke_tls_opts c = {.ca_file = certificate("ca.pem"), .cert_file = certificate("alice.pem"),
+                       .key_file = certificate("key.pem")};
     yoke_tls_opts s = {.cert_file = certificate("all.pem"), .ca_file = certificate("ca.pem"), .want_client_cert = true};
     yoke_tls *client = client_of(&c), *server = server_of(&s);
     for (int i = 0; i < 3; i++) {
