@@ -87,16 +87,26 @@ static char *plain_name(const char *name)
         name++;
         len -= 2;
     }
-    if (strchr(name, ':'))
-        len = YK_MIN(len, strcspn(name, "%"));
-    else if (len > 1 && name[len - 1] == '.')
+    if (len > 1 && name[len - 1] == '.')
         len--;
     char *copy = yk_sys.malloc(len + 1);
-    if (copy) {
-        memcpy(copy, name, len);
-        copy[len] = 0;
+    if (!copy)
+        return NULL;
+    memcpy(copy, name, len);
+    copy[len] = 0;
+    char *zone = strchr(copy, '%');
+    if (zone) {
+        *zone = 0;
+        if (!strchr(copy, ':') || !is_address(copy))
+            *zone = '%';
     }
     return copy;
+}
+
+/* OpenSSL takes no name for "do not look", and one that begins with a dot for "any host in there". */
+static bool is_host(const char *name)
+{
+    return *name && *name != '.' && (!strchr(name, ':') || is_address(name));
 }
 
 /* What a client asks for, and what the certificate has to be for. */
@@ -122,6 +132,8 @@ static int start(yk_tls *t, const char *server_name)
 {
     if (!t->ctx->server && server_name && !(t->server_name = plain_name(server_name)))
         return -ENOMEM;
+    if (t->server_name && !is_host(t->server_name))
+        return -EINVAL;
     t->ssl = yk_ssl_lib.SSL_new(t->ctx->ctx);
     if (!t->ssl || yk_ssl_lib.SSL_set_ex_data(t->ssl, 0, t) != 1)
         return -ENOMEM;
@@ -181,14 +193,27 @@ yk_tls *yk_tls_free(yk_tls *t)
 
 /* ---- Bytes from and to the peer ---- */
 
+/* What is left of the buffer goes to its beginning. */
+static void move_down(yk_buf *b, size_t *at)
+{
+    if (*at == 0)
+        return;
+    memmove(b->ptr, b->ptr + *at, b->len - *at);
+    b->len -= *at;
+    *at = 0;
+}
+
+/* Room for n more bytes; what was taken out before is reused first. */
+static void *room(yk_buf *b, size_t *at, size_t n)
+{
+    if (n > b->cap - b->len)
+        move_down(b, at);
+    return yk_buf_room(b, n);
+}
+
 void *yk_tls_room(yk_tls *t, size_t n)
 {
-    if (t->in_at > 0 && n > t->in.cap - t->in.len) {
-        memmove(t->in.ptr, t->in.ptr + t->in_at, t->in.len - t->in_at);
-        t->in.len -= t->in_at;
-        t->in_at = 0;
-    }
-    void *p = yk_buf_room(&t->in, n);
+    void *p = room(&t->in, &t->in_at, n);
     t->in.failed = false; /* nothing is lost: it may be tried again */
     return p;
 }
@@ -236,6 +261,15 @@ void yk_tls_out_done(yk_tls *t, size_t n)
     t->out_at += YK_MIN(n, t->out.len - t->out_at);
     if (t->out_at == t->out.len && !t->out.failed)
         rewind_buf(&t->out, &t->out_at);
+}
+
+void yk_tls_out_take(yk_tls *t, yk_buf *ret)
+{
+    move_down(&t->out, &t->out_at);
+    bool failed = t->out.failed;
+    t->out.failed = false;
+    *ret = t->out;
+    t->out = (yk_buf){.failed = failed};
 }
 
 /* ---- Talking ---- */
@@ -320,7 +354,7 @@ ssize_t yk_tls_write(yk_tls *t, const void *from, size_t n)
         return -ENOBUFS;
     n = YK_MIN(n, (size_t)PIECE);
     size_t all = 0, put = 0;
-    if (!yk_buf_room(&t->out, n + (n / RECORD + 1) * PER_RECORD))
+    if (!room(&t->out, &t->out_at, n + (n / RECORD + 1) * PER_RECORD))
         t->no_memory = true;
     while (all < n && !t->no_memory) {
         yk_ssl_lib.ERR_clear_error();

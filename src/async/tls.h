@@ -26,8 +26,8 @@
 typedef struct yk_tls yk_tls;
 
 /* One connection of the kind that ctx is for; it holds a reference to ctx. A client's server_name is the host name or the IP
- * address that it connects to: it is told to the server (a name alone) and compared with the certificate. It may be NULL on an
- * insecure client; -EINVAL otherwise. A server's is not looked at. -ENOMEM. */
+ * address that it connects to: it is told to the server (a name alone) and compared with the certificate. NULL or "": an insecure
+ * client has none. A server's is not looked at. -EINVAL: that is no name to compare with; -ENOMEM. */
 int yk_tls_open(yoke_tls *ctx, const char *server_name, yk_tls **ret);
 /* NULL is allowed. Returns NULL. */
 yk_tls *yk_tls_free(yk_tls *t);
@@ -44,6 +44,8 @@ void yk_tls_feed_end(yk_tls *t);
 /* How many bytes wait for being sent, and where; valid until the next call but yk_tls_out_done(), which says how many were. */
 size_t yk_tls_out(yk_tls *t, const void **ret);
 void yk_tls_out_done(yk_tls *t, size_t n);
+/* All of it as a buffer of the caller's, who gives it back with yk_buf_done(): for sending that goes on while t is used. */
+void yk_tls_out_take(yk_tls *t, yk_buf *ret);
 
 /* ---- Talking ---- */
 

@@ -11,6 +11,7 @@
  */
 #ifndef YK_TESTS_CERTIFICATES_H
 #define YK_TESTS_CERTIFICATES_H
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

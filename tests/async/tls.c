@@ -173,6 +173,54 @@ TEST(writing_stops_when_nothing_is_sent)
     pair_done(&p);
 }
 
+/* A peer that always takes a little less than there is: what was sent does not pile up. */
+TEST(what_was_sent_takes_no_room)
+{
+    need_certificates();
+    pair p = pair_with("server.pem", "localhost");
+    static char bytes[1 << 16];
+    const void *out;
+    connect_pair(&p);
+    for (int i = 0; i < 500; i++) {
+        ssize_t n = yk_tls_write(p.client, bytes, 1 + test_random() % sizeof bytes);
+        CHECK(n > 0 || n == -ENOBUFS);
+        size_t left = yk_tls_out(p.client, &out);
+        CHECK(left > 0);
+        yk_tls_out_done(p.client, left - 1);
+        yk_tls_feed(p.server, "", 0);
+    }
+    CHECK(p.client->out.cap < 300000);
+    pair_done(&p);
+}
+
+TEST(what_is_to_be_sent_may_be_taken_away)
+{
+    need_certificates();
+    pair p = pair_with("server.pem", "localhost");
+    char got[100];
+    const void *out;
+    yk_buf first = {0}, second = {0};
+    connect_pair(&p);
+    CHECK_INT(yk_tls_write(p.client, "first, ", 7), 7);
+    CHECK(yk_tls_out(p.client, &out) > 20);
+    yk_tls_feed(p.server, out, 10);
+    yk_tls_out_done(p.client, 10);
+    yk_tls_out_take(p.client, &first);
+    CHECK_INT(yk_tls_out(p.client, &out), 0);
+    CHECK_INT(yk_tls_write(p.client, "second", 6), 6);
+    yk_tls_out_take(p.client, &second);
+    yk_tls_feed(p.server, first.ptr, first.len);
+    yk_tls_feed(p.server, second.ptr, second.len);
+    CHECK_INT(yk_tls_read(p.server, got, sizeof got), 13);
+    CHECK(memcmp(got, "first, second", 13) == 0);
+    yk_buf_done(&first);
+    yk_buf_done(&second);
+    yk_tls_out_take(p.client, &first);
+    CHECK_INT(first.len, 0);
+    yk_buf_done(&first);
+    pair_done(&p);
+}
+
 TEST(pending_tells_of_what_was_not_read)
 {
     need_certificates();
@@ -314,6 +362,12 @@ TEST(a_client_says_whom_it_wants)
     CHECK_INT(yk_tls_open(client, NULL, &t), -EINVAL);
     CHECK_INT(yk_tls_open(client, "", &t), -EINVAL);
     CHECK_INT(yk_tls_open(client, name, &t), -EINVAL);
+    /* What would be compared with nothing, or with too much. */
+    static const char *const odd[] = {".", ".test", ".a.test", "..", "%:", "%x::1", "[%:]", ":",
+                                      "a.test:443", "a.test%:", "[.]"};
+    for (size_t i = 0; i < YK_COUNT_OF(odd); i++)
+        if (yk_tls_open(client, odd[i], &t) != -EINVAL)
+            test_fail(__FILE__, __LINE__, "%s is taken for a name", odd[i]);
     yoke_tls_unref(client);
     static const char *const seen[][2] = {{"a.test.", "a.test"}, {"127.0.0.1", ""}, {"[::1]", ""}, {"x.wild.test", "x.wild.test"},
                                           {"A.TEST", "A.TEST"}};

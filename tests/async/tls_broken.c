@@ -383,6 +383,13 @@ TEST(a_resumed_client_is_known)
 
 /* ---- Threads and forks ---- */
 
+/* ThreadSanitizer does not see OpenSSL's atomic operations, and takes what they order for races. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:libcrypto.so.3\nrace:libssl.so.3\n";
+}
+
 typedef struct shared {
     yoke_tls *client, *server;
     _Atomic int resumed;
@@ -545,4 +552,94 @@ TEST(any_call_may_fail)
         printf("# %s: %d calls\n", failing, n - 1);
         CHECK(n > 2);
     }
+}
+
+/* ---- OpenSSL runs out of memory ---- */
+
+static _Atomic long openssl_calls, openssl_fails_at;
+
+static bool openssl_fails(void)
+{
+    return atomic_fetch_add(&openssl_calls, 1) + 1 == atomic_load(&openssl_fails_at);
+}
+
+static void *openssl_malloc(size_t n, const char *file, int at)
+{
+    return openssl_fails() ? NULL : malloc(n);
+}
+
+static void *openssl_realloc(void *p, size_t n, const char *file, int at)
+{
+    return openssl_fails() ? NULL : realloc(p, n);
+}
+
+static void openssl_free(void *p, const char *file, int at)
+{
+    free(p);
+}
+
+/* A connection from its opening to its end, whatever fails; true when nothing did. */
+static bool meet(yoke_tls *client, yoke_tls *server)
+{
+    pair p = {0};
+    char got[8];
+    int err = yk_tls_open(client, "localhost", &p.client);
+    if (err == 0)
+        err = yk_tls_open(server, NULL, &p.server);
+    CHECK(err == 0 || err == -ENOMEM);
+    ssize_t n = -EAGAIN;
+    for (int turn = 0; err == 0 && turn < 5; turn++) {
+        if ((n = yk_tls_read(p.client, got, sizeof got)) == -EAGAIN && p.client->done && turn == 3)
+            CHECK(yk_tls_write(p.client, "abc", 3) != 0);
+        carry(&p, p.client, p.server);
+        n = yk_tls_read(p.server, got, sizeof got);
+        CHECK(n == -EAGAIN || n == 3 || *yk_tls_error(p.server));
+        carry(&p, p.server, p.client);
+    }
+    bool good = err == 0 && n == -EAGAIN && p.client->done && p.server->done && p.client->code == 0 && p.server->code == 0;
+    if (err == 0) {
+        yk_tls_peer_name(p.client);
+        yk_tls_close(p.client);
+    }
+    pair_done(&p);
+    return good;
+}
+
+TEST(openssl_may_run_out_of_memory)
+{
+    need_certificates();
+    void *library = dlopen("libcrypto.so.3", RTLD_NOW | RTLD_LOCAL);
+    CHECK(library);
+    int (*set)(void *(*)(size_t, const char *, int), void *(*)(void *, size_t, const char *, int),
+               void (*)(void *, const char *, int));
+    *(void **)&set = dlsym(library, "CRYPTO_set_mem_functions");
+    if (!set || set(openssl_malloc, openssl_realloc, openssl_free) != 1)
+        SKIP("OpenSSL keeps its own memory");
+    yoke_tls_opts c = {.ca_file = certificate("ca.pem"), .no_resumption = true}, s = {.cert_file = certificate("all.pem")};
+    yoke_tls *client = client_of(&c), *server = server_of(&s);
+    CHECK(meet(client, server));
+    int failed = 0;
+    long n = 1;
+    for (bool through = false; !through; n += 1 + (long)(test_random() % 7)) {
+        atomic_store(&openssl_calls, 0);
+        atomic_store(&openssl_fails_at, n);
+        failed += !meet(client, server);
+        through = atomic_load(&openssl_calls) < n;
+        atomic_store(&openssl_fails_at, 0);
+        CHECK(n < 100000);
+    }
+    printf("# %d of the allocations up to number %ld were needed\n", failed, n);
+    CHECK(failed > 20);
+    CHECK(meet(client, server)); /* all is well again */
+    for (n = 1; n < 5000; n += 1 + (long)(test_random() % 50)) {
+        yoke_tls *t = NULL;
+        atomic_store(&openssl_calls, 0);
+        atomic_store(&openssl_fails_at, n);
+        int err = yoke_tls_server(&s, &t);
+        atomic_store(&openssl_fails_at, 0);
+        CHECK(err == 0 ? t != NULL : !t && *yoke_tls_error());
+        yoke_tls_unref(t);
+    }
+    yoke_tls_unref(client);
+    yoke_tls_unref(server);
 }
