@@ -27,5 +27,6 @@
 #include <yoke/scan_kernel.h>
 #include <yoke/source.h>
 #undef YK_ALL_OF_YOKE
+#include <yoke/tls.h>
 #include <yoke/trace.h>
 #endif
