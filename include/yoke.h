@@ -28,5 +28,6 @@
 #include <yoke/scan_kernel.h>
 #include <yoke/source.h>
 #undef YK_ALL_OF_YOKE
+#include <yoke/tls.h>
 #include <yoke/trace.h>
 #endif

@@ -46,16 +46,15 @@ void yk_wake(_Atomic uint32_t *word, int n, bool shared);
 /* Now + ns; never if that does not fit. */
 int64_t yk_after(int64_t ns);
 
-<<<<<<< HEAD
 /* Whether a coroutine runs, which others of its thread wait for: it does not spin. */
 static inline bool yk_is_coroutine(void)
 {
     return yk_blocked_hook && yk_blocked_hook->wait;
-=======
+}
+
 static inline bool yk_has_passed(int64_t deadline)
 {
     return deadline != YOKE_FOREVER && yoke_now() >= deadline;
->>>>>>> channel
 }
 
 /* Around a block of another kind (a read, a join): the same as yk_wait() does around its own. */
