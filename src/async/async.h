@@ -66,6 +66,7 @@ struct yk_coroutine {
     yk_park *park;                /* NULL: it runs, or can go on */
     int result;                   /* of the wait that is over */
     bool main, eager, started, keep_fp;
+    bool told;                    /* to stop, from outside of its own scopes */
     yoke_scope *scope;            /* the innermost */
     yk_coroutine *scope_next, **scope_link; /* among scope->inside */
     yoke_group *group;            /* NULL: the loop's first, and jobs */

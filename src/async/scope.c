@@ -93,11 +93,14 @@ void yk_scope_open(yoke_scope *s, yoke_scope *parent, yk_coroutine *owner, yk_lo
         yoke_scope_set_deadline(s, deadline);
 }
 
-/* Whether `told` goes on to the scope around: not from a coroutine to its group, which learns it from what the coroutine
- * returns. */
-static bool is_of_same(const yoke_scope *s)
+/* `told` goes on to the scope around; but from a coroutine to its group only if it returns so. */
+static void tell_around(yoke_scope *s)
 {
-    return s->parent && !(s->owner && s->owner->group && s->parent == &s->owner->group->scope);
+    yk_coroutine *co = s->owner;
+    if (s->parent && co && co->group && s->parent == &co->group->scope)
+        co->told = true;
+    else if (s->parent)
+        s->parent->told = true;
 }
 
 bool yk_scope_close(yoke_scope *s)
@@ -106,8 +109,8 @@ bool yk_scope_close(yoke_scope *s)
     bool caught = s->told && s->effective && !from_outside;
     yk_alarm_clear(s->loop, alarm_of(s));
     link_out(s);
-    if (s->told && !caught && is_of_same(s))
-        s->parent->told = true;
+    if (s->told && !caught)
+        tell_around(s);
     s->loop = NULL;
     return caught;
 }
@@ -132,7 +135,9 @@ void yk_scope_inside(yk_coroutine *co, yoke_scope *scope)
 /* The innermost scope of a coroutine that has just been told to stop. */
 void yk_scope_tell(yk_coroutine *co)
 {
-    if (co->scope && !(co->group && co->scope == &co->group->scope))
+    if (co->group && co->scope == &co->group->scope)
+        co->told = true;
+    else if (co->scope)
         co->scope->told = true;
 }
 
