@@ -19,6 +19,7 @@
 
 typedef struct yk_loop yk_loop;
 typedef struct yk_coroutine yk_coroutine;
+typedef struct yk_starting yk_starting; /* start.c */
 
 /* A timer that calls ring(alarm), in the thread of its loop, between coroutines. {.ring} at first. */
 typedef struct yk_alarm {
@@ -72,14 +73,14 @@ struct yk_coroutine {
     yoke_group *group;            /* NULL: the loop's first, and jobs */
     int (*fn)(void *arg);
     void *arg;
-    struct yk_starting *starting; /* of yoke_start() */
+    yk_starting *starting;        /* somebody waits for its yoke_started() */
     yk_context context;
     yk_stack stack;
     yk_fiber fiber;
     const char *name;
     yk_coroutine *all_next, **all_link;
     uint64_t number;              /* in order of starting, from 1 */
-    uint32_t fp;                  /* control words, with keep_fp */
+    uint64_t fp;                  /* control words, with keep_fp */
 };
 
 /* Not cancelled here and now: 0, else -ECANCELED, which the caller returns. Every waiting call begins with it. */
@@ -131,6 +132,7 @@ struct yk_loop {
     yk_stack_pool *stacks;
     yk_blocking blocking;         /* yk_blocked_hook while coroutines run */
     yk_context context;           /* the thread's own */
+    uint64_t fp;                  /* control words of all that have none of their own */
     yk_tested *tested;
     yk_coroutine *all;            /* every coroutine, newest first */
     struct member *member;        /* of executor.c: what it is there; NULL: it is of yoke_async_run() */
@@ -168,6 +170,7 @@ void yk_each_loop(void (*fn)(yk_loop *loop, void *arg), void *arg);
 
 /* The innermost scope of the running coroutine is `scope` from now on. */
 void yk_scope_inside(yk_coroutine *co, yoke_scope *scope);
+void yk_scope_move_children(yoke_scope *from, yoke_scope *to);
 void yk_scope_open(yoke_scope *s, yoke_scope *parent, yk_coroutine *owner, yk_loop *loop, int64_t deadline, bool shield);
 /* Takes it out of the tree. True: it is cancelled, told so, and nothing around it is: it ends here. */
 bool yk_scope_close(yoke_scope *s);
@@ -187,6 +190,8 @@ void yk_scope_check(const yoke_scope *s, const char *what);
 yk_coroutine *yk_group_new(yoke_group *g, const yoke_go_opts *opts, int (*fn)(void *arg), void *arg);
 /* A coroutine of the group has returned this. */
 void yk_group_child_ended(yoke_group *g, yk_coroutine *co, int code);
+/* It has gone to another group. */
+void yk_group_child_left(yoke_group *g);
 
 /* ---- Waits for words (wait.c) ---- */
 
