@@ -13,10 +13,27 @@
 
 enum { ENTRIES = 256, COMPLETIONS = 4096 };
 
-/* Where an operation is: yk_op.generation, which has no other use here. ASKED: the kernel was asked to cancel it. */
-enum { LATER = 1, KERNEL, CANCELS, ASKED, OVER };
+/* Where an operation is: yk_op.generation, which has no other use here. */
+enum { IN_LANE = 1, LATER, KERNEL, CANCELS, ASKED, OVER };
 
-/* ---- Operations ---- */
+/* ---- Lanes ---- */
+
+/* NULL: no memory. */
+static yk_lane *lane_of(yk_backend *b, int fd, int way)
+{
+    if ((size_t)fd >= b->lanes_size) {
+        size_t size = YK_MAX(b->lanes_size, (size_t)64);
+        while (size <= (size_t)fd)
+            size *= 2;
+        yk_lane(*lanes)[2] = yk_sys.realloc(b->lanes, size * sizeof *lanes);
+        if (!lanes)
+            return NULL;
+        memset(lanes + b->lanes_size, 0, (size - b->lanes_size) * sizeof *lanes);
+        b->lanes = lanes;
+        b->lanes_size = size;
+    }
+    return &b->lanes[fd][way];
+}
 
 static bool hand_over(yk_backend *b, yk_op *op)
 {
@@ -37,13 +54,58 @@ static void hand_over_or_later(yk_backend *b, yk_op *op)
     yk_ops_push(&b->later, op);
 }
 
+static void set_over(yk_backend *b, yk_op *op)
+{
+    op->generation = OVER;
+    yk_ops_push(&b->ended, op);
+}
+
+/* The one that had it is through with it. */
+static void leave_lane(yk_backend *b, const yk_op *op)
+{
+    int way = yk_uring_way(op);
+    if (way < 0 || op->fd < 0)
+        return;
+    yk_lane *lane = &b->lanes[op->fd][way];
+    yk_op *next;
+    while ((next = yk_ops_pop(&lane->waiting))) {
+        if (!yk_uring_begin(next)) {
+            hand_over_or_later(b, next);
+            return;
+        }
+        set_over(b, next);
+    }
+    lane->taken = false;
+}
+
+/* ---- Operations ---- */
+
+static bool end_now(yk_op *op, int result)
+{
+    op->result = result;
+    return true;
+}
+
 static bool start(yk_backend *b, yk_op *op)
 {
+    int way = yk_uring_way(op);
     op->so_far = 0;
     op->state = op->generation = 0;
-    if (yk_uring_is_parents(b)) {
-        op->result = -ECHILD;
-        return true;
+    if (yk_uring_is_parents(b))
+        return end_now(op, -ECHILD);
+    if (way >= 0 && op->fd >= 0) {
+        yk_lane *lane = lane_of(b, op->fd, way);
+        if (!lane)
+            return end_now(op, -ENOMEM);
+        if (lane->taken) {
+            op->generation = IN_LANE;
+            yk_ops_push(&lane->waiting, op);
+            b->under_way++;
+            return false;
+        }
+        if (yk_uring_begin(op))
+            return true;
+        lane->taken = true;
     }
     b->under_way++;
     hand_over_or_later(b, op);
@@ -59,35 +121,66 @@ static bool ask_to_cancel(yk_backend *b, yk_op *op)
     s->opcode = IORING_OP_ASYNC_CANCEL;
     s->fd = -1;
     s->addr = (uintptr_t)op | YK_TAG_OP;
-    s->user_data = YK_TAG_NOBODY;
+    s->user_data = (uintptr_t)op | YK_TAG_CANCEL;
     s->flags = IOSQE_CQE_SKIP_SUCCESS;
     op->generation = ASKED;
+    yk_ops_push(&b->asked, op);
     return true;
+}
+
+static void cancel_or_later(yk_backend *b, yk_op *op)
+{
+    if (!b->cancels.head && ask_to_cancel(b, op))
+        return;
+    op->generation = CANCELS;
+    yk_ops_push(&b->cancels, op);
+}
+
+/* It has no entry with the kernel. */
+static bool take_back(yk_backend *b, yk_op *op)
+{
+    if (op->so_far == 0) {
+        b->under_way--;
+        return true;
+    }
+    op->result = (int64_t)op->so_far;
+    set_over(b, op);
+    return false;
 }
 
 static bool cancel(yk_backend *b, yk_op *op)
 {
-    if (op->generation == LATER) {
+    switch (op->generation) {
+    case IN_LANE:
+        yk_ops_remove(&b->lanes[op->fd][yk_uring_way(op)].waiting, op);
+        return take_back(b, op);
+    case LATER:
         yk_ops_remove(&b->later, op);
-        if (op->so_far == 0) {
-            b->under_way--;
-            return true;
-        }
-        op->result = (int64_t)op->so_far;
-        op->generation = OVER;
-        yk_ops_push(&b->ended, op);
-    } else if (op->generation == KERNEL && (b->cancels.head || !ask_to_cancel(b, op))) {
-        op->generation = CANCELS;
-        yk_ops_push(&b->cancels, op);
+        leave_lane(b, op);
+        return take_back(b, op);
+    case KERNEL: cancel_or_later(b, op); return false;
+    default: return false;
     }
-    return false;
+}
+
+/* The operation may be gone and its memory another's, so it is looked for before it is looked at. The kernel finds none also while
+ * it moves one from waiting to doing: then it is asked again. */
+static void cancel_failed(yk_backend *b, const void *of, int result)
+{
+    yk_op *op = b->asked.head;
+    while (op && op != of)
+        op = op->next;
+    if (!op || result != -ENOENT)
+        return;
+    yk_ops_remove(&b->asked, op);
+    cancel_or_later(b, op);
 }
 
 static void op_completed(yk_backend *b, yk_op *op, int result)
 {
     bool asked = op->generation == ASKED || op->generation == CANCELS;
-    if (op->generation == CANCELS)
-        yk_ops_remove(&b->cancels, op);
+    if (asked)
+        yk_ops_remove(op->generation == ASKED ? &b->asked : &b->cancels, op);
     if (!yk_uring_step(b, op, result)) {
         if (!asked) {
             hand_over_or_later(b, op);
@@ -95,6 +188,7 @@ static void op_completed(yk_backend *b, yk_op *op, int result)
         }
         op->result = yk_op_result(op, ECANCELED); /* between two entries */
     }
+    leave_lane(b, op);
     b->under_way--;
     op->done(op);
 }
@@ -162,6 +256,7 @@ static void completed(yk_backend *b, uint64_t user_data, int result, unsigned fl
     int tag = (int)(user_data & YK_TAG_BITS);
     switch (tag) {
     case YK_TAG_OP: op_completed(b, of, result); break;
+    case YK_TAG_CANCEL: cancel_failed(b, of, result); break;
     case YK_TAG_WAKER: waker_completed(b, flags); break;
     case YK_TAG_NOBODY: break;
     default: yk_uring_flow_completed(of, tag, result, flags);
@@ -227,6 +322,7 @@ static void close_backend(yk_backend *b)
     yk_ring_close(&b->ring, in_child);
     yk_buffers_close(&b->buffers, in_child);
     close(b->waker);
+    free(b->lanes);
     free(b);
 }
 

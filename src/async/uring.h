@@ -6,7 +6,7 @@
 #include "async/uring_ring.h"
 
 /* The lowest bits of user_data say whose completion it is; the others are the address of the operation or flow. */
-enum { YK_TAG_OP, YK_TAG_RECV, YK_TAG_SEND, YK_TAG_POLL, YK_TAG_WAKER, YK_TAG_NOBODY, YK_TAG_BITS = 7 };
+enum { YK_TAG_OP, YK_TAG_CANCEL, YK_TAG_RECV, YK_TAG_SEND, YK_TAG_POLL, YK_TAG_STOP, YK_TAG_WAKER, YK_TAG_NOBODY, YK_TAG_BITS = 7 };
 
 /* ---- Receive buffers (uring_buffers.c) ---- */
 
@@ -45,6 +45,12 @@ char *yk_buffer(const yk_buffers *s, uint16_t id);
 
 /* ---- The backend ---- */
 
+/* The operations on a descriptor that must not overtake one another: reads and writes, each their way. One is with the kernel. */
+typedef struct yk_lane {
+    bool taken;
+    yk_ops waiting;
+} yk_lane;
+
 struct yk_backend {
     yk_ring ring;
     int waker;
@@ -55,6 +61,9 @@ struct yk_backend {
     size_t under_way;
     yk_ops later;   /* the kernel takes no more entries for now */
     yk_ops cancels; /* to be cancelled, likewise */
+    yk_ops asked;   /* the kernel was asked to cancel them */
+    yk_lane (*lanes)[2]; /* by descriptor */
+    size_t lanes_size;
     yk_ops ended;   /* done() is due */
     yk_wants *told; /* flows that have something to tell without a completion */
     yk_flow *dirty;   /* flows that have entries to make */
@@ -69,6 +78,10 @@ static inline bool yk_uring_is_parents(const yk_backend *b)
 
 /* ---- Operations (uring_op.c) ---- */
 
+/* Which way it goes in a lane of its descriptor: 0 in, 1 out, -1: in none. */
+int yk_uring_way(const yk_op *op);
+/* What there is to do before the first entry. True: it has ended. */
+bool yk_uring_begin(yk_op *op);
 /* Fills in an entry. */
 void yk_uring_prepare(const yk_backend *b, const yk_op *op, struct io_uring_sqe *s);
 /* A completion of it. True: it has ended, op->result is final; false: it goes on with another entry. */

@@ -21,7 +21,8 @@ struct yk_flow {
     yk_backend *b;
     int fd;
     bool armed, polling, sending, hasty;  /* what is with the kernel */
-    bool stopping;                        /* it was asked to end that */
+    bool stopping;                        /* so is a request to end that */
+    bool capped;                          /* the receive was to end for want of readers */
     bool direct, may;                     /* may: the socket has not said EAGAIN since it was last ready */
     bool small;                           /* what came last would have fit a buffer */
     bool at_end, shut, patient, closing;
@@ -58,7 +59,7 @@ static void set_clean(yk_flow *f)
 
 static bool is_with_kernel(const yk_flow *f)
 {
-    return f->armed || f->polling || f->sending || f->hasty;
+    return f->armed || f->polling || f->sending || f->hasty || f->stopping;
 }
 
 /* When it is closed and nobody refers to it any more. */
@@ -173,14 +174,14 @@ static void prepare_send(yk_flow *f, struct io_uring_sqe *s)
 static void prepare_stop(yk_flow *f, struct io_uring_sqe *s)
 {
     s->opcode = IORING_OP_ASYNC_CANCEL;
-    s->user_data = YK_TAG_NOBODY;
-    s->flags = IOSQE_CQE_SKIP_SUCCESS;
+    s->user_data = name_of(f, YK_TAG_STOP);
     if (f->closing) {
         s->fd = f->fd;
         s->cancel_flags = IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ALL;
     } else {
         s->fd = -1;
         s->addr = name_of(f, YK_TAG_RECV);
+        f->capped = true;
     }
     f->stopping = true;
 }
@@ -191,7 +192,7 @@ typedef void prepare_fn(yk_flow *f, struct io_uring_sqe *s);
 static prepare_fn *next_need(const yk_flow *f)
 {
     if (f->closing)
-        return is_with_kernel(f) && !f->stopping ? prepare_stop : NULL;
+        return (f->armed || f->polling || f->sending) && !f->stopping ? prepare_stop : NULL;
     if (f->armed && f->count >= CAP && !f->stopping)
         return prepare_stop;
     if (f->wants.data.fn && !f->armed && !f->polling && !is_data_there(f))
@@ -436,11 +437,11 @@ static void receive_ended(yk_flow *f, int result)
     f->armed = false;
     if (result == 0)
         f->at_end = true;
-    else if (result == -ENOBUFS ? !yk_buffers_more(&f->b->buffers) : f->stopping)
+    else if (result == -ENOBUFS ? !yk_buffers_more(&f->b->buffers) : f->capped)
         turn_direct(f);
     else if (result < 0 && result != -ENOBUFS && result != -EINTR && result != -ECANCELED)
         f->recv_error = -result;
-    f->stopping = f->closing;
+    f->capped = false;
 }
 
 static void received(yk_flow *f, int result, unsigned flags)
@@ -465,6 +466,11 @@ void yk_uring_flow_completed(yk_flow *f, int tag, int result, unsigned flags)
 {
     switch (tag) {
     case YK_TAG_RECV: received(f, result, flags); break;
+    case YK_TAG_STOP:
+        f->stopping = false; /* and asked for again, if it is still there: the kernel may have been moving it */
+        set_dirty(f);
+        release(f);
+        break;
     case YK_TAG_SEND:
         f->sending = false;
         sent(f, result);
@@ -483,7 +489,6 @@ void yk_uring_flow_close(yk_flow *f)
     while (f->count > 0)
         give_first(f);
     f->closing = true;
-    f->stopping = false;
     if (is_with_kernel(f))
         set_dirty(f);
     release(f);

@@ -5,14 +5,60 @@
  * without WAITID, the end of a child (a poll of the pidfd). */
 #include "async/uring.h"
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-enum { MOST = 1 << 30 };              /* of bytes in one entry */
-enum { DIRECT = 0, POLLING = 1 };     /* yk_op.state: what the entry is */
+enum { MOST = 1 << 30 };          /* of bytes in one entry */
+enum { TERMINAL_PIECE = 128 };    /* room comes in pieces of 256, and a newline may take two bytes */
+enum { DIRECT = 0, POLLING = 1 }; /* yk_op.state: what the entry is */
 
+/* yk_op.own: the most bytes that an entry may write, or NULL. */
 static size_t part(const yk_op *op)
 {
-    return YK_MIN(op->len - op->so_far, (size_t)MOST);
+    return YK_MIN(op->len - op->so_far, op->own ? (size_t)op->own : (size_t)MOST);
+}
+
+int yk_uring_way(const yk_op *op)
+{
+    switch (op->kind) {
+    case YK_OP_READ: return op->offset < 0 ? 0 : -1;
+    case YK_OP_WRITE: return op->offset < 0 ? 1 : -1;
+    case YK_OP_RECV:
+    case YK_OP_RECVMSG: return 0;
+    case YK_OP_SEND:
+    case YK_OP_SENDMSG: return 1;
+    default: return -1;
+    }
+}
+
+/* The first attempt at a pipe is made here, and shows whether it knows RWF_NOWAIT. */
+static bool begin_on_pipe(yk_op *op)
+{
+    struct iovec v = {op->buf, op->len};
+    ssize_t n = yk_sys.pwritev2(op->fd, &v, 1, -1, RWF_NOWAIT);
+    if (n < 0 && errno == EOPNOTSUPP)
+        op->own = (void *)(uintptr_t)PIPE_BUF;
+    if (n <= 0)
+        return false;
+    op->so_far = (size_t)n;
+    op->result = n;
+    return op->so_far == op->len;
+}
+
+/* The kernel writes in the thread that hands the entry over, after a poll. That blocks it on terminals and on pipes without
+ * RWF_NOWAIT unless it is so little that there is room for it. */
+bool yk_uring_begin(yk_op *op)
+{
+    struct stat s;
+    op->own = NULL;
+    if (op->kind != YK_OP_WRITE || op->offset >= 0 || op->len == 0 || fstat(op->fd, &s) < 0)
+        return false;
+    if (S_ISFIFO(s.st_mode))
+        return begin_on_pipe(op);
+    if (S_ISCHR(s.st_mode) && isatty(op->fd))
+        op->own = (void *)(uintptr_t)TERMINAL_PIECE;
+    return false;
 }
 
 static bool is_writing(const yk_op *op)
