@@ -10,6 +10,8 @@
 #include <yoke/loop.h>
 #include <yoke/thread.h>
 #include <yoke/queues.h>
+#include <yoke/async.h>
+#include <yoke/channel.h>
 #include <yoke/scan.h>
 #include <yoke/sort.h>
 #include <yoke/algorithm.h>
@@ -27,5 +29,6 @@
 #include <yoke/scan_kernel.h>
 #include <yoke/source.h>
 #undef YK_ALL_OF_YOKE
+#include <yoke/tls.h>
 #include <yoke/trace.h>
 #endif

@@ -19,6 +19,7 @@
 
 typedef struct yk_loop yk_loop;
 typedef struct yk_coroutine yk_coroutine;
+typedef struct yk_starting yk_starting; /* start.c */
 
 /* A timer that calls ring(alarm), in the thread of its loop, between coroutines. {.ring} at first. */
 typedef struct yk_alarm {
@@ -66,19 +67,20 @@ struct yk_coroutine {
     yk_park *park;                /* NULL: it runs, or can go on */
     int result;                   /* of the wait that is over */
     bool main, eager, started, keep_fp;
+    bool told;                    /* to stop, from outside of its own scopes */
     yoke_scope *scope;            /* the innermost */
     yk_coroutine *scope_next, **scope_link; /* among scope->inside */
     yoke_group *group;            /* NULL: the loop's first, and jobs */
     int (*fn)(void *arg);
     void *arg;
-    struct yk_starting *starting; /* of yoke_start() */
+    yk_starting *starting;        /* somebody waits for its yoke_started() */
     yk_context context;
     yk_stack stack;
     yk_fiber fiber;
     const char *name;
     yk_coroutine *all_next, **all_link;
     uint64_t number;              /* in order of starting, from 1 */
-    uint32_t fp;                  /* control words, with keep_fp */
+    uint64_t fp;                  /* control words, with keep_fp */
 };
 
 /* Not cancelled here and now: 0, else -ECANCELED, which the caller returns. Every waiting call begins with it. */
@@ -130,14 +132,15 @@ struct yk_loop {
     yk_stack_pool *stacks;
     yk_blocking blocking;         /* yk_blocked_hook while coroutines run */
     yk_context context;           /* the thread's own */
+    uint64_t fp;                  /* control words of all that have none of their own */
     yk_tested *tested;
     yk_coroutine *all;            /* every coroutine, newest first */
-    yoke_executor *executor;      /* whose jobs are coroutines of this loop; NULL: none yet */
+    struct member *member;        /* of executor.c: what it is there; NULL: it is of yoke_async_run() */
     uint64_t started, ended_count, switches, polls;
     uint64_t self;                /* the thread's id as holder of locks */
     yk_loop *next;                /* of all loops, under a lock of loop.c */
     pthread_t thread;
-    bool stop;
+    bool stop, draining;          /* stops now; stops when the last coroutine has ended */
 
     _Alignas(YK_CACHE_LINE) _Atomic(yk_post *) posted; /* newest first; anybody */
     _Atomic bool sleeping;        /* in poll(), or about to: who posts wakes it. Written by the loop; read by who posts */
@@ -152,6 +155,8 @@ void yk_run_ready(yk_loop *loop);
 int yk_loop_open(yk_loop **ret, yk_error *e);
 /* Runs coroutines until loop->stop. */
 void yk_loop_run(yk_loop *loop);
+/* It stops when its last coroutine has ended; in its thread. */
+void yk_loop_drain(yk_loop *loop);
 /* There are no coroutines. */
 void yk_loop_close(yk_loop *loop);
 /* p->fn(p) is called in the loop's thread, between coroutines, in the order of posting. Any thread, while the loop lives. */
@@ -165,6 +170,7 @@ void yk_each_loop(void (*fn)(yk_loop *loop, void *arg), void *arg);
 
 /* The innermost scope of the running coroutine is `scope` from now on. */
 void yk_scope_inside(yk_coroutine *co, yoke_scope *scope);
+void yk_scope_move_children(yoke_scope *from, yoke_scope *to);
 void yk_scope_open(yoke_scope *s, yoke_scope *parent, yk_coroutine *owner, yk_loop *loop, int64_t deadline, bool shield);
 /* Takes it out of the tree. True: it is cancelled, told so, and nothing around it is: it ends here. */
 bool yk_scope_close(yoke_scope *s);
@@ -184,6 +190,8 @@ void yk_scope_check(const yoke_scope *s, const char *what);
 yk_coroutine *yk_group_new(yoke_group *g, const yoke_go_opts *opts, int (*fn)(void *arg), void *arg);
 /* A coroutine of the group has returned this. */
 void yk_group_child_ended(yoke_group *g, yk_coroutine *co, int code);
+/* It has gone to another group. */
+void yk_group_child_left(yoke_group *g);
 
 /* ---- Waits for words (wait.c) ---- */
 

@@ -24,6 +24,14 @@ static void note_failure(yoke_group *g, int code)
     yoke_scope_cancel(&g->scope);
 }
 
+/* A coroutine of the group, or its body, has ended because it was told to. Should the cancel no longer reach the group, since a
+ * shield was put up in between, the others stop all the same, and the group's end is where it ends. */
+static void note_cancel(yoke_group *g)
+{
+    g->scope.told = true;
+    yoke_scope_cancel(&g->scope);
+}
+
 int yoke_group_fail(yoke_group *g, int code)
 {
     code = code > 0 ? -code : code == 0 ? -EINVAL : code;
@@ -47,14 +55,19 @@ void yoke_group_collect(yoke_group *g, int *codes, size_t most)
     g->cap = most;
 }
 
-void yk_group_child_ended(yoke_group *g, yk_coroutine *co, int code)
+void yk_group_child_left(yoke_group *g)
 {
-    if (code == -ECANCELED && g->scope.effective)
-        g->scope.told = true;
-    else if (code < 0)
-        note_failure(g, code);
     if (--g->children == 0 && g->joiner)
         yk_resume(g->joiner->park, 0);
+}
+
+void yk_group_child_ended(yoke_group *g, yk_coroutine *co, int code)
+{
+    if (code == -ECANCELED && co->told)
+        note_cancel(g);
+    else if (code < 0)
+        note_failure(g, code);
+    yk_group_child_left(g);
 }
 
 int yoke_go(yoke_group *g, int (*fn)(void *arg), void *arg)
@@ -110,6 +123,8 @@ int yoke_group_end(yoke_group *g)
         return 0;
     yk_coroutine *co = g->scope.owner;
     yk_scope_check(&g->scope, "group");
+    if (g->scope.told)
+        note_cancel(g);
     wait_for_children(g, co);
     g->closed = true;
     bool told = g->scope.told;

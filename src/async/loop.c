@@ -194,6 +194,7 @@ int yk_loop_open(yk_loop **ret, yk_error *e)
     yk_wheel_init(&loop->timers, yk_loop_now(loop));
     enlist(loop);
     yk_wait_hook_up();
+    yk_stack_watch(loop->stacks);
     yk_loop_enter(loop);
     *ret = loop;
     return 0;
@@ -204,12 +205,20 @@ fail_loop:
     return err;
 }
 
+void yk_loop_drain(yk_loop *loop)
+{
+    loop->draining = true;
+    if (loop->coroutines == 0)
+        loop->stop = true;
+}
+
 void yk_loop_close(yk_loop *loop)
 {
     yk_loop_enter(NULL);
     unlist(loop);
     do_posted(loop);
     loop->io->close(loop->backend);
+    yk_stack_unwatch(loop->stacks);
     yk_stack_pool_close(loop->stacks);
     free(loop);
 }

@@ -51,6 +51,25 @@ static void give_up(yk_park *p)
         yk_resume(p, -ECANCELED);
 }
 
+/* The coroutine that came into the scope after this one; NULL: none. The list has the newest first. */
+static yk_coroutine *newer(const yoke_scope *s, const yk_coroutine *co)
+{
+    if (co->scope_link == &s->inside)
+        return NULL;
+    return (yk_coroutine *)(void *)((char *)co->scope_link - offsetof(yk_coroutine, scope_next));
+}
+
+/* In the order in which they came. */
+static void give_up_all(yoke_scope *s)
+{
+    yk_coroutine *co = s->inside;
+    while (co && co->scope_next)
+        co = co->scope_next;
+    for (; co; co = newer(s, co))
+        if (co->park)
+            give_up(co->park);
+}
+
 /* One scope. True: those below it are to be looked at too. */
 static bool refresh_one(yoke_scope *s)
 {
@@ -59,9 +78,7 @@ static bool refresh_one(yoke_scope *s)
         return false;
     s->effective = effective;
     if (effective)
-        for (yk_coroutine *co = s->inside; co; co = co->scope_next)
-            if (co->park)
-                give_up(co->park);
+        give_up_all(s);
     return true;
 }
 
@@ -93,11 +110,14 @@ void yk_scope_open(yoke_scope *s, yoke_scope *parent, yk_coroutine *owner, yk_lo
         yoke_scope_set_deadline(s, deadline);
 }
 
-/* Whether `told` goes on to the scope around: not from a coroutine to its group, which learns it from what the coroutine
- * returns. */
-static bool is_of_same(const yoke_scope *s)
+/* `told` goes on to the scope around; but from a coroutine to its group only if it returns so. */
+static void tell_around(yoke_scope *s)
 {
-    return s->parent && !(s->owner && s->owner->group && s->parent == &s->owner->group->scope);
+    yk_coroutine *co = s->owner;
+    if (s->parent && co && co->group && s->parent == &co->group->scope)
+        co->told = true;
+    else if (s->parent)
+        s->parent->told = true;
 }
 
 bool yk_scope_close(yoke_scope *s)
@@ -106,8 +126,8 @@ bool yk_scope_close(yoke_scope *s)
     bool caught = s->told && s->effective && !from_outside;
     yk_alarm_clear(s->loop, alarm_of(s));
     link_out(s);
-    if (s->told && !caught && is_of_same(s))
-        s->parent->told = true;
+    if (s->told && !caught)
+        tell_around(s);
     s->loop = NULL;
     return caught;
 }
@@ -129,10 +149,24 @@ void yk_scope_inside(yk_coroutine *co, yoke_scope *scope)
     scope->inside = co;
 }
 
+/* What is open in `from` is open in `to` from now on. */
+void yk_scope_move_children(yoke_scope *from, yoke_scope *to)
+{
+    for (yoke_scope *s = from->first, *next; s; s = next) {
+        next = s->next;
+        link_out(s);
+        s->parent = to;
+        link_in(s);
+        refresh(s);
+    }
+}
+
 /* The innermost scope of a coroutine that has just been told to stop. */
 void yk_scope_tell(yk_coroutine *co)
 {
-    if (co->scope && !(co->group && co->scope == &co->group->scope))
+    if (co->group && co->scope == &co->group->scope)
+        co->told = true;
+    else if (co->scope)
         co->scope->told = true;
 }
 

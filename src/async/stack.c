@@ -222,7 +222,8 @@ int yk_stack_take_fresh(yk_stack_pool *p, unsigned shelf, yk_stack *ret)
         from->room = s->next_room;
         s->has_room = false;
     }
-    yk_stack_count(p);
+    from->ready++; /* none of which is warm, or it would have been taken */
+    from->most_in_use = YK_MAX(from->most_in_use, from->ready);
     return 0;
 }
 
@@ -238,34 +239,32 @@ static void chill(yk_stack_pool *p, yk_stack stack)
     yk_sys.madvise(stack.low, s->stride - s->guard, MADV_DONTNEED); /* failing, the stack just stays as warm as it is */
     s->cold[s->n_cold++] = (uint32_t)number;
     add_room(s);
+    s->shelf->ready--;
     p->cold++;
     p->trimmed++;
 }
 
-static void trim_shelf(yk_stack_pool *p, yk_stack_shelf *shelf, size_t keep)
+void yk_stack_trim(yk_stack_pool *p, yk_stack_shelf *shelf, size_t keep)
 {
     yk_stack_idle **end = &shelf->warm;
+    if (shelf->hot.top)
+        yk_stack_cool(shelf);
     for (size_t i = 0; *end && i < keep; i++)
         end = &(*end)->next;
     yk_stack_idle *old = *end;
     *end = NULL;
     while (old) {
-        yk_stack stack = old->stack;
+        yk_stack stack = yk_stack_of(old);
         old = old->next; /* before it is gone */
         chill(p, stack);
         shelf->warm_now--;
     }
 }
 
-void yk_stack_give_slow(yk_stack_pool *p, yk_stack_shelf *shelf)
-{
-    trim_shelf(p, shelf, shelf->warm_most);
-}
-
 void yk_stack_pool_trim(yk_stack_pool *p, size_t keep)
 {
     for (int i = 0; i < YK_STACK_CLASSES; i++)
-        trim_shelf(p, &p->shelves[i], keep);
+        yk_stack_trim(p, &p->shelves[i], keep);
 }
 
 /* ---- The pool ---- */
@@ -312,12 +311,16 @@ void yk_stack_pool_close(yk_stack_pool *p)
 
 void yk_stack_pool_stats(const yk_stack_pool *p, yk_stack_stats *ret)
 {
-    size_t warm = 0;
-    for (int i = 0; i < YK_STACK_CLASSES; i++)
-        warm += p->shelves[i].warm_now;
-    *ret = (yk_stack_stats){.in_use = p->in_use, .most_in_use = p->most_in_use, .warm = warm, .cold = p->cold,
-                            .trimmed = p->trimmed, .refused = p->refused, .slabs = p->slabs, .mapped = p->mapped,
-                            .guard = p->guard};
+    yk_stack_stats sum = {.cold = p->cold, .trimmed = p->trimmed, .refused = p->refused, .slabs = p->slabs,
+                          .mapped = p->mapped, .guard = p->guard};
+    for (int i = 0; i < YK_STACK_CLASSES; i++) {
+        const yk_stack_shelf *shelf = &p->shelves[i];
+        size_t warm = shelf->warm_now + (shelf->hot.top != NULL);
+        sum.warm += warm;
+        sum.in_use += shelf->ready - warm;
+        sum.most_in_use += shelf->most_in_use;
+    }
+    *ret = sum;
 }
 
 size_t yk_stack_size(yk_stack s)

@@ -36,13 +36,16 @@ typedef enum yk_guard {
 /* An idle stack is linked through its own topmost bytes, which are in the cache when it was just given back. */
 typedef struct yk_stack_idle {
     struct yk_stack_idle *next;
-    yk_stack stack;
+    char *low;
+    struct yk_slab *slab;
 } yk_stack_idle;
 
 /* The stacks of one size. */
 typedef struct yk_stack_shelf {
-    yk_stack_idle *warm;  /* the last given first */
-    size_t warm_now;
+    yk_stack hot;         /* the very last given; top is NULL when it is taken. To take it is to wait for no other memory */
+    yk_stack_idle *warm;  /* those before it, the last given first */
+    size_t warm_now;      /* of those */
+    size_t ready, most_in_use; /* warm or in use; the latter at most */
     size_t warm_most;     /* above twice as many, the oldest are trimmed down to this many */
     struct yk_slab *slabs; /* all */
     struct yk_slab *room;  /* those with stacks that are cold, or never were */
@@ -50,14 +53,13 @@ typedef struct yk_stack_shelf {
 
 typedef struct yk_stack_pool {
     yk_stack_shelf shelves[YK_STACK_CLASSES];
-    size_t in_use, most_in_use; /* stacks */
     size_t cold, trimmed, refused, slabs, mapped, slab_size, page;
     yk_guard guard;
     void *signal_stack;
 } yk_stack_pool;
 
 typedef struct yk_stack_stats {
-    size_t in_use, most_in_use; /* stacks that are taken, and the most that ever were */
+    size_t in_use, most_in_use; /* stacks that are taken, and the most that ever were, added up over sizes */
     size_t warm, cold;          /* idle ones with memory, and without */
     size_t trimmed;             /* how often memory was given back to the system */
     size_t refused;             /* how often there was no stack to be had */
@@ -90,15 +92,14 @@ size_t yk_stack_size(yk_stack s);
 
 int yk_stack_take_fresh(yk_stack_pool *p, unsigned shelf, yk_stack *ret);
 
-static inline void yk_stack_count(yk_stack_pool *p)
-{
-    if (++p->in_use > p->most_in_use)
-        p->most_in_use = p->in_use;
-}
-
 static inline unsigned yk_stack_shelf_of(size_t size)
 {
     return size <= YK_STACK_LEAST ? 0 : 50u - (unsigned)__builtin_clzl(size - 1);
+}
+
+static inline yk_stack yk_stack_of(yk_stack_idle *idle)
+{
+    return (yk_stack){idle->low, (char *)(idle + 1), idle->slab};
 }
 
 /* A stack of at least `size` bytes, less at most 960; 0: the usual. -EINVAL: that is too much. -ENOMEM: no memory, or no guards
@@ -109,36 +110,50 @@ static inline int yk_stack_take(yk_stack_pool *p, size_t size, yk_stack *ret)
     if (YK_UNLIKELY(number >= YK_STACK_CLASSES))
         return -EINVAL;
     yk_stack_shelf *shelf = &p->shelves[number];
-    yk_stack_idle *idle = shelf->warm;
-    if (YK_UNLIKELY(!idle))
+    if (YK_LIKELY(shelf->hot.top != NULL)) {
+        *ret = shelf->hot;
+        shelf->hot.top = NULL;
+    } else if (YK_LIKELY(shelf->warm != NULL)) {
+        *ret = yk_stack_of(shelf->warm);
+        shelf->warm = shelf->warm->next;
+        shelf->warm_now--;
+    } else {
         return yk_stack_take_fresh(p, number, ret);
+    }
 #ifdef YK_WITH_ASAN
-    __asan_unpoison_memory_region(idle->stack.low, (size_t)(idle->stack.top - idle->stack.low));
+    __asan_unpoison_memory_region(ret->low, (size_t)(ret->top - ret->low));
 #endif
-    shelf->warm = idle->next;
-    shelf->warm_now--;
-    yk_stack_count(p);
-    *ret = idle->stack;
     return 0;
 }
 
-void yk_stack_give_slow(yk_stack_pool *p, yk_stack_shelf *shelf);
+/* Makes room for a hotter one. */
+static inline void yk_stack_cool(yk_stack_shelf *shelf)
+{
+    yk_stack_idle *idle = (yk_stack_idle *)(void *)shelf->hot.top - 1;
+    idle->next = shelf->warm;
+    idle->low = shelf->hot.low;
+    idle->slab = shelf->hot.slab;
+    shelf->warm = idle;
+    shelf->warm_now++;
+    shelf->hot.top = NULL;
+}
+
+void yk_stack_trim(yk_stack_pool *p, yk_stack_shelf *shelf, size_t keep);
 
 /* Nobody may run on it any more. */
 static inline void yk_stack_give(yk_stack_pool *p, yk_stack s)
 {
     yk_stack_shelf *shelf = *(yk_stack_shelf **)s.slab;
-    yk_stack_idle *idle = (yk_stack_idle *)(void *)s.top - 1;
 #ifdef YK_WITH_ASAN
     __asan_unpoison_memory_region(s.low, (size_t)(s.top - s.low)); /* from the frames that were never left */
-    __asan_poison_memory_region(s.low, (size_t)((char *)idle - s.low));
+    __asan_poison_memory_region(s.low, (size_t)(s.top - s.low) - sizeof(yk_stack_idle));
 #endif
-    idle->next = shelf->warm;
-    idle->stack = s;
-    shelf->warm = idle;
-    p->in_use--;
-    if (YK_UNLIKELY(++shelf->warm_now > 2 * shelf->warm_most))
-        yk_stack_give_slow(p, shelf);
+    if (shelf->hot.top) {
+        yk_stack_cool(shelf);
+        if (YK_UNLIKELY(shelf->warm_now > 2 * shelf->warm_most))
+            yk_stack_trim(p, shelf, shelf->warm_most);
+    }
+    shelf->hot = s;
 }
 
 #endif

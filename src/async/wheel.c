@@ -60,14 +60,15 @@ static yk_wheel_timer *join(yk_wheel_timer *a, yk_wheel_timer *b)
 static yk_wheel_timer *join_all(yk_wheel_timer *list)
 {
     yk_wheel_timer *pairs = NULL, *a;
-    while ((a = list)) {
+    do {
+        a = list;
         yk_wheel_timer *b = a->next;
         list = b ? b->next : NULL;
         if (b)
             a = join(a, b);
         a->next = pairs;
         pairs = a;
-    }
+    } while (list);
     yk_wheel_timer *root = pairs;
     for (list = root->next; (a = list);) {
         list = a->next;
@@ -179,7 +180,8 @@ static void bring(yk_wheel *w, unsigned slot)
         mark_empty(w, slot);
 }
 
-/* Moves what is due by `now` from a slot of the lowest level to the end of a list, and returns where that ends then. */
+/* Moves what is due by `now` from a slot of the lowest level to the end of a list, and returns where that ends then. What is
+ * taken was the only root, so it has no next. */
 static yk_wheel_timer **take_due(yk_wheel *w, unsigned slot, int64_t now, yk_wheel_timer **end)
 {
     yk_wheel_timer **from = &w->slots[slot];
@@ -252,7 +254,6 @@ yk_wheel_timer *yk_wheel_expire(yk_wheel *w, int64_t now)
         else
             spread(w, slot);
     }
-    *end = NULL;
     w->base = YK_MAX(w->base, until);
     if (due)
         w->known = false;

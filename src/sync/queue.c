@@ -98,12 +98,6 @@ int yoke_queue_join(yoke_queue *q)
     return yoke_queue_join_until(q, YOKE_FOREVER);
 }
 
-/* now + duration, or for ever when that is beyond all times. */
-static bool is_over(int64_t deadline)
-{
-    return deadline != YOKE_FOREVER && yoke_now() >= deadline;
-}
-
 int yoke_queue_join_timed(yoke_queue *q, int64_t ns)
 {
     return ns < 0 ? -EINVAL : yoke_queue_join_until(q, yk_after(ns));
@@ -122,7 +116,7 @@ int yoke_queue_join_until(yoke_queue *q, int64_t deadline)
         }
         if (yk_waiters_sleep(&q->joiners, &w, deadline))
             break; /* nothing was left to do, at one moment while we waited */
-        if (is_over(deadline))
+        if (yk_has_passed(deadline))
             return yoke_queue_unfinished(q) > 0 ? -ETIMEDOUT : 0;
     }
     return 0;
@@ -194,7 +188,7 @@ static ptrdiff_t spin(yoke_queue *q, side s, void *items, size_t n)
 /* Until the first item can be moved. */
 static __attribute__((noinline)) ptrdiff_t wait_and_move(yoke_queue *q, side s, void *items, size_t n, int64_t deadline)
 {
-    if (is_over(deadline))
+    if (yk_has_passed(deadline))
         return -ETIMEDOUT;
     ptrdiff_t k = spin(q, s, items, n);
     yk_waiters *l = waiters_of(q, s);
@@ -209,7 +203,7 @@ static __attribute__((noinline)) ptrdiff_t wait_and_move(yoke_queue *q, side s, 
         }
         again = yk_waiters_sleep(l, &w, deadline);
         k = attempt(q, s, items, n);
-        if (k == -EAGAIN && is_over(deadline))
+        if (k == -EAGAIN && yk_has_passed(deadline))
             k = -ETIMEDOUT;
     }
     return k;

@@ -52,6 +52,11 @@ static inline bool yk_is_coroutine(void)
     return yk_blocked_hook && yk_blocked_hook->wait;
 }
 
+static inline bool yk_has_passed(int64_t deadline)
+{
+    return deadline != YOKE_FOREVER && yoke_now() >= deadline;
+}
+
 /* Around a block of another kind (a read, a join): the same as yk_wait() does around its own. */
 static inline yk_blocking *yk_block_begin(void)
 {

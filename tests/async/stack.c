@@ -1,40 +1,10 @@
 /* The pool of stacks: what it hands out, guards, keeps and gives back, and what happens when the system refuses. */
-#include "async/stack.h"
-#include "child.h"
-#include "test.h"
+#include "stacks.h"
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <pthread.h>
-#include <yoke/thread.h>
 
 enum { GUARD_INSTALL = 102 };
-
-static yk_stack_pool *opened(void)
-{
-    yk_stack_pool *p;
-    CHECK_INT(yk_stack_pool_open(&p), 0);
-    return p;
-}
-
-static yk_stack taken(yk_stack_pool *p, size_t size)
-{
-    yk_stack s;
-    CHECK_INT(yk_stack_take(p, size, &s), 0);
-    return s;
-}
-
-static yk_stack_stats stats_of(const yk_stack_pool *p)
-{
-    yk_stack_stats s;
-    yk_stack_pool_stats(p, &s);
-    return s;
-}
-
-static size_t page_size(void)
-{
-    return (size_t)sysconf(_SC_PAGESIZE);
-}
 
 /* Whether the kernel can mark guards. */
 static bool marks(void)
@@ -207,7 +177,7 @@ TEST(too_many_idle_stacks_are_trimmed)
     for (size_t i = 0; i < n; i++)
         yk_stack_give(p, s[i]);
     yk_stack_stats now = stats_of(p);
-    CHECK(now.warm <= 2 * most && now.warm >= most);
+    CHECK(now.warm <= 2 * most + 1 && now.warm >= most);
     CHECK_INT(now.warm + now.cold, n);
     for (size_t i = 0; i < n; i++) /* and none is lost, or there twice */
         s[i] = taken(p, 0), *(size_t *)(void *)s[i].low = i;
@@ -248,9 +218,83 @@ TEST(random_takes_gives_and_trims)
     yk_stack_pool_close(p);
 }
 
+/* ---- Running on them ---- */
+
+enum { CROWD = 100 };
+static struct {
+    void *at;
+    yk_fiber fiber;
+    yk_stack stack;
+} crowd[CROWD + 1]; /* the last is the test itself */
+
+static void go_on(int from, int to, bool last)
+{
+    yk_fiber_leave(&crowd[from].fiber, &crowd[to].fiber, last);
+    yk_switch(&crowd[from].at, crowd[to].at, (void *)(intptr_t)to);
+    yk_fiber_arrive(&crowd[from].fiber);
+}
+
+/* In its frames, which are never left, when it ends. */
+static void take_turns(void *passed)
+{
+    int me = (int)(intptr_t)passed;
+    volatile char here[1000];
+    yk_fiber_arrive(&crowd[me].fiber);
+    for (int turn = 0; turn < 3; turn++) {
+        memset((char *)(uintptr_t)here, me + turn, sizeof here);
+        go_on(me, me + 1, false);
+        if (here[0] != (char)(me + turn) || here[999] != (char)(me + turn))
+            abort();
+    }
+    go_on(me, me + 1, true);
+}
+
+TEST(contexts_run_on_them)
+{
+    yk_stack_pool *p = opened();
+    yk_fiber_of_thread(&crowd[CROWD].fiber);
+    for (int round = 0; round < 5; round++) {
+        for (int i = 0; i < CROWD; i++) {
+            yk_stack s = crowd[i].stack = taken(p, 16 << 10 << round % 2);
+            yk_fiber_init(&crowd[i].fiber, s.low, (size_t)(s.top - s.low));
+            crowd[i].at = yk_switch_prepare(s.top, take_turns);
+        }
+        for (int turn = 0; turn < 4; turn++)
+            go_on(CROWD, 0, false);
+        for (int i = 0; i < CROWD; i++) {
+            yk_fiber_done(&crowd[i].fiber);
+            yk_stack_give(p, crowd[i].stack);
+        }
+        if (round == 2)
+            yk_stack_pool_trim(p, 7);
+    }
+    yk_stack_pool_close(p);
+}
+
+#ifdef YK_WITH_ASAN
+static void touch_after_giving(void)
+{
+    yk_stack_pool *p = opened();
+    yk_stack s = taken(p, 0);
+    volatile char *local = s.top - 500;
+    *local = 1;
+    yk_stack_give(p, s);
+    *local = 2;
+}
+
+TEST(using_a_stack_that_was_given_back_is_found)
+{
+    child_end end = in_child(touch_after_giving);
+    CHECK_HAS(end.text, "use-after-poison");
+}
+#endif
+
 TEST(closing_leaves_nothing)
 {
-    size_t before = count_mappings();
+    size_t before = count_mappings(), allowed = 2;
+#if defined(YK_WITH_ASAN) || defined(YK_WITH_TSAN)
+    allowed = SIZE_MAX / 2; /* they map as they go */
+#endif
     for (int i = 0; i < 20; i++) {
         yk_stack_pool *p = opened();
         yk_stack s[3] = {taken(p, 0), taken(p, 16 << 10), taken(p, 1 << 20)};
@@ -259,7 +303,7 @@ TEST(closing_leaves_nothing)
         yk_stack_pool_close(p);
     }
     yk_stack_pool_close(NULL);
-    CHECK(count_mappings() <= before + 2);
+    CHECK(count_mappings() <= before + allowed);
 }
 
 /* ---- Many ---- */
@@ -512,235 +556,4 @@ TEST(a_slab_may_be_one_stack)
         yk_stack_give(p, s[--n]);
     yk_stack_give(p, big);
     yk_stack_pool_close(p);
-}
-
-/* ---- Overflow ---- */
-
-static struct {
-    yk_stack_pool *pool;
-    yk_stack stack;
-    void *home, *away, *top;
-    yk_fiber home_fiber, away_fiber;
-    size_t size;
-    bool former_called;
-} run;
-
-static const char *name_of(void *top)
-{
-    return top == run.top ? "digger (mine.c:42)" : "somebody else";
-}
-
-static __attribute__((noinline)) int dig(volatile int n)
-{
-    volatile char here[100];
-    here[n % 100] = (char)n;
-    return n < 0 ? 0 : dig(n + 1) + here[n % 100];
-}
-
-static void digs(void *passed)
-{
-    yk_fiber_arrive(&run.away_fiber);
-    dig(0);
-}
-
-static void strays(void *passed)
-{
-    yk_fiber_arrive(&run.away_fiber);
-    *(volatile char *)passed = 1;
-}
-
-/* Runs fn on a stack; it never comes back. */
-static void run_on(yk_stack_pool *p, void (*fn)(void *), void *pass)
-{
-    run.pool = p;
-    run.stack = taken(p, run.size);
-    run.top = run.stack.top;
-    yk_stack_name_hook = name_of;
-    yk_fiber_of_thread(&run.home_fiber);
-    yk_fiber_init(&run.away_fiber, run.stack.low, (size_t)(run.stack.top - run.stack.low));
-    run.away = yk_switch_prepare(run.top, fn);
-    yk_fiber_leave(&run.home_fiber, &run.away_fiber, false);
-    yk_switch(&run.home, run.away, pass);
-    yk_fiber_arrive(&run.home_fiber);
-}
-
-static void overflow(void)
-{
-    yk_stack_pool *p = opened();
-    yk_stack_watch(p);
-    run_on(p, digs, NULL);
-}
-
-TEST(an_overflow_names_the_coroutine)
-{
-    child_end end = in_child(overflow);
-    CHECK_HAS(end.text, "yoke: stack overflow in coroutine digger (mine.c:42), stack of 64 KiB; ");
-    CHECK_HAS(end.text, " may ask for more\n");
-    CHECK_INT(count_of(end.text, "stack overflow in coroutine"), 1);
-    CHECK(died_of(&end, SIGSEGV));
-}
-
-TEST(with_guards_of_an_older_kernel_too)
-{
-    yk_stack_guard_best = YK_GUARD_PROTECT;
-    run.size = 128 << 10;
-    child_end end = in_child(overflow);
-    CHECK_HAS(end.text, "yoke: stack overflow in coroutine digger (mine.c:42), stack of 128 KiB; ");
-    CHECK(died_of(&end, SIGSEGV));
-}
-
-static void *overflow_in_thread(void *unused)
-{
-    overflow();
-    return NULL;
-}
-
-static void overflow_elsewhere(void)
-{
-    pthread_t t;
-    pthread_create(&t, NULL, overflow_in_thread, NULL);
-    pthread_join(t, NULL);
-}
-
-TEST(in_a_thread_too)
-{
-    child_end end = in_child(overflow_elsewhere);
-    CHECK_HAS(end.text, "yoke: stack overflow in coroutine digger (mine.c:42), stack of 64 KiB; ");
-    CHECK(died_of(&end, SIGSEGV));
-}
-
-/* On a yoke's thread the coroutine is named, and not the thread as well. */
-static int overflow_in_yoke(void *unused)
-{
-    overflow();
-    return 0;
-}
-
-static void overflow_in_yokes_thread(void)
-{
-    yoke_thread_join(yoke_thread_call("loop", overflow_in_yoke, NULL));
-}
-
-TEST(in_a_thread_of_yokes_it_is_told_once)
-{
-    child_end end = in_child(overflow_in_yokes_thread);
-    CHECK_HAS(end.text, "yoke: stack overflow in coroutine digger (mine.c:42), stack of 64 KiB; ");
-    CHECK_INT(count_of(end.text, "yoke: "), 1);
-    CHECK(died_of(&end, SIGSEGV));
-}
-
-/* A frame of more than a page must not step over the guard, as the library is compiled. */
-static __attribute__((noinline)) int wide(volatile int n)
-{
-    volatile char here[30000];
-    here[n % 1000] = (char)n;
-    return n < 0 ? 0 : wide(n + 1) + here[n % 1000];
-}
-
-static void digs_wide(void *passed)
-{
-    yk_fiber_arrive(&run.away_fiber);
-    wide(0);
-}
-
-static void overflow_wide(void)
-{
-    yk_stack_pool *p = opened();
-    yk_stack_watch(p);
-    taken(p, 0); /* a neighbour, in whose memory it would end */
-    run_on(p, digs_wide, NULL);
-}
-
-TEST(large_frames_do_not_step_over_the_guard)
-{
-    child_end end = in_child(overflow_wide);
-    CHECK_HAS(end.text, "yoke: stack overflow in coroutine digger (mine.c:42), stack of 64 KiB; ");
-    CHECK(died_of(&end, SIGSEGV));
-}
-
-/* Stray pointers: into the guard of another stack, and to nowhere. */
-static void stray_into_guard(void)
-{
-    yk_stack_pool *p = opened();
-    yk_stack other = taken(p, 1 << 20);
-    yk_stack_watch(p);
-    run_on(p, strays, other.low - 8);
-}
-
-static void stray_to_nowhere(void)
-{
-    yk_stack_pool *p = opened();
-    yk_stack_watch(p);
-    run_on(p, strays, (void *)16);
-}
-
-static void overflow_unwatched(void)
-{
-    yk_stack_pool *p = opened();
-    yk_stack_watch(p);
-    yk_stack_unwatch(p);
-    run_on(p, strays, taken(p, 0).low - 8);
-}
-
-TEST(stray_pointers_are_no_overflow)
-{
-    void (*const cases[])(void) = {stray_into_guard, stray_to_nowhere, overflow_unwatched};
-    for (size_t i = 0; i < YK_COUNT_OF(cases); i++) {
-        child_end end = in_child(cases[i]);
-        CHECK_INT(count_of(end.text, "stack overflow in coroutine"), 0);
-        CHECK(died_of(&end, SIGSEGV));
-    }
-}
-
-static void unnamed(void)
-{
-    yk_stack_pool *p = opened();
-    yk_stack_watch(p);
-    yk_stack s = taken(p, 0);
-    void *home, *away = yk_switch_prepare(s.top, digs);
-    yk_switch(&home, away, NULL);
-}
-
-TEST(without_a_name_it_says_so)
-{
-#if defined(YK_WITH_ASAN) || defined(YK_WITH_TSAN)
-    SKIP("does not tell sanitizers about its switch");
-#endif
-    child_end end = in_child(unnamed);
-    CHECK_HAS(end.text, "yoke: stack overflow in coroutine (unnamed), stack of 64 KiB; ");
-}
-
-/* Whoever handled the fault before is called after the line. */
-static void former(int number, siginfo_t *info, void *context)
-{
-    (void)!write(STDERR_FILENO, "former\n", 7);
-    _exit(number == SIGSEGV ? 33 : 34);
-}
-
-static void overflow_with_former(void)
-{
-    struct sigaction a = {.sa_sigaction = former, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    sigaction(SIGSEGV, &a, NULL);
-    overflow();
-}
-
-TEST(the_former_handler_comes_after)
-{
-    child_end end = in_child(overflow_with_former);
-    CHECK_HAS(end.text, " may ask for more\nformer\n");
-    CHECK_INT(WEXITSTATUS(end.status), 33);
-}
-
-TEST(watching_leaves_no_signal_stack)
-{
-    stack_t before, during, after;
-    sigaltstack(NULL, &before);
-    yk_stack_pool *p = opened();
-    yk_stack_watch(p);
-    sigaltstack(NULL, &during);
-    CHECK(!(during.ss_flags & SS_DISABLE));
-    yk_stack_watch(p); /* twice is once */
-    yk_stack_pool_close(p);
-    sigaltstack(NULL, &after);
-    CHECK_INT(after.ss_flags, before.ss_flags);
 }

@@ -55,7 +55,7 @@ static void echo(void *passed)
 {
     yk_fiber_arrive(&away.fiber);
     for (;;)
-        passed = hop(&away, &home, (char *)passed + 1);
+        passed = hop(&away, &home, (void *)((intptr_t)passed + 1));
 }
 
 TEST(values_travel_both_ways)
@@ -70,7 +70,7 @@ TEST(values_travel_both_ways)
 static void once(void *passed)
 {
     yk_fiber_arrive(&away.fiber);
-    last_hop((char *)passed + 2);
+    last_hop((void *)((intptr_t)passed + 2));
 }
 
 TEST(stacks_can_be_used_again)
@@ -282,7 +282,7 @@ static bool aligned, ends, frame_ends;
 static int depth;
 void yk_switch_start(void);
 
-static __attribute__((noinline, optimize("no-omit-frame-pointer"))) void look(void *passed)
+static __attribute__((noinline)) void look(void *passed)
 {
     void *frames[64];
     void **frame = __builtin_frame_address(0);

@@ -331,11 +331,24 @@ TEST(jumps_over_centuries)
     CHECK(!expire_one(-1));
     CHECK(expire_one(INT64_MAX - 2) == &timers[0]);
     CHECK(expire_one(INT64_MAX) == &timers[1]);
-    for (int i = 0; i < 100000; i++) { /* a year each; those further ahead are not looked at every time */
+    for (int64_t i = 0; i < 100000; i++) { /* a year each; those further ahead are not looked at every time */
         if (i % 290 == 0)
             reset(0);
         yk_wheel_set(&wheel, &timers[0], (i % 290 + 1) * 31536000 * YOKE_S);
         CHECK(expire_one((i % 290 + 1) * 31536000 * YOKE_S) == &timers[0]);
+    }
+}
+
+/* What is near stays cheap to expire while nothing else is due: it is on the lowest level, wherever time has come to. */
+TEST(near_timers_on_the_lowest_level)
+{
+    reset(0);
+    for (unsigned bits = 20; bits < 62; bits++) {
+        int64_t now = (int64_t)1 << bits;
+        CHECK(!expire_one(now));
+        yk_wheel_set(&wheel, &timers[0], now + YOKE_MS);
+        CHECK_INT(wheel.levels, 1);
+        yk_wheel_clear(&wheel, &timers[0]);
     }
 }
 

@@ -1,0 +1,372 @@
+/* executor: `async[:N]`, the executor whose jobs are coroutines, on N loops with a thread each.
+ *
+ * Jobs that have not begun wait in one queue for all loops. A loop is told by a post that there are some; it makes coroutines,
+ * each of which takes the next job when it comes to run, and tells the next loop when there are several. Once begun a job stays
+ * where it is. Each runs in a scope of its own, which yoke_cancel() and the job's deadline cancel, so that its waits end.
+ *
+ * `lock` guards the queue, the lists of cancels, and job->owner.data, which leads from a job that runs to its record. */
+#include "async/async.h"
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CLASSES = 3, ENOUGH = 64, MOST_LOOPS = 256 };
+
+typedef struct member member;
+
+/* A job that runs; on its coroutine's stack. */
+typedef struct running {
+    yk_job *job;
+    member *on;
+    yoke_scope scope;
+    struct running *next, **link; /* among those to be cancelled; link NULL: it is not */
+} running;
+
+typedef struct async async;
+
+/* A loop of the executor. */
+struct member {
+    async *all;
+    unsigned number;
+    pthread_t thread;
+    yk_loop *loop;
+    yk_post post;          /* there is something to look at */
+    _Atomic bool posted;
+    bool ending;           /* guarded by all->lock */
+    bool starved;          /* there was no stack for a job; when a coroutine ends there is */
+    running *cancels;      /* as well */
+    yk_error error;        /* why it has no loop */
+    _Atomic uint32_t state; /* 0: starting; 1: it has a loop; 2: it has none */
+};
+
+struct async {
+    yoke_executor ex;
+    yk_mutex lock;
+    yk_job *first[CLASSES], **end[CLASSES]; /* by priority: above 0, 0, below */
+    size_t waiting;
+    unsigned turn;         /* the loop that is told next */
+    unsigned members;
+    member *member;
+};
+
+static unsigned class_of(const yk_job *job)
+{
+    return job->opts.priority > 0 ? 0 : job->opts.priority == 0 ? 1 : 2;
+}
+
+/* ---- The queue ---- */
+
+static void append(async *a, yk_job *job)
+{
+    unsigned c = class_of(job);
+    job->next = NULL;
+    *a->end[c] = job;
+    a->end[c] = &job->next;
+    a->waiting++;
+}
+
+/* The next; NULL: there is none. */
+static yk_job *take(async *a)
+{
+    yk_job *job = NULL;
+    yk_mutex_lock(&a->lock);
+    for (unsigned c = 0; c < CLASSES && !job; c++) {
+        job = a->first[c];
+        if (!job)
+            continue;
+        a->first[c] = job->next;
+        if (!job->next)
+            a->end[c] = &a->first[c];
+        a->waiting--;
+    }
+    yk_mutex_unlock(&a->lock);
+    return job;
+}
+
+static void tell(member *m)
+{
+    if (!atomic_exchange_explicit(&m->posted, true, memory_order_acq_rel))
+        yk_loop_post(m->loop, &m->post);
+}
+
+/* The loop of the caller, if it is one of ours, else the next. */
+static member *whom_to_tell(async *a)
+{
+    yk_loop *here = yk_loop_here();
+    for (unsigned i = 0; here && i < a->members; i++)
+        if (a->member[i].loop == here)
+            return &a->member[i];
+    return &a->member[a->turn++ % a->members];
+}
+
+static void async_submit(yoke_executor *ex, yk_job *job)
+{
+    async *a = (async *)ex;
+    yk_mutex_lock(&a->lock);
+    append(a, job);
+    member *m = whom_to_tell(a);
+    yk_mutex_unlock(&a->lock);
+    tell(m);
+}
+
+/* ---- One job ---- */
+
+static void begin(running *r)
+{
+    yoke_scope_begin(&r->scope);
+    yk_mutex_lock(&r->on->all->lock);
+    r->job->owner.data = r;
+    yk_mutex_unlock(&r->on->all->lock);
+}
+
+static void end(running *r)
+{
+    yk_mutex_lock(&r->on->all->lock);
+    r->job->owner.data = NULL;
+    if (r->link) {
+        *r->link = r->next;
+        if (r->next)
+            r->next->link = r->link;
+    }
+    yk_mutex_unlock(&r->on->all->lock);
+    yoke_scope_end(&r->scope);
+    if (r->on->starved)
+        tell(r->on);
+}
+
+/* The coroutine of a job. Which one it is, is decided only now that it runs: until then another loop may take it. */
+static int run(void *arg)
+{
+    member *m = arg;
+    yk_job *job = take(m->all);
+    running r = {.job = job, .on = m};
+    if (!job)
+        return 0;
+    if (!yk_job_claim(job)) {
+        yk_job_drop(job);
+        return 0;
+    }
+    yk_coroutine_here()->name = job->task->name;
+    yoke_ref(job);
+    begin(&r);
+    yk_job_execute(job, m->number);
+    end(&r);
+    yoke_release(job);
+    return 0;
+}
+
+static bool async_cancel(yoke_executor *ex, yk_job *job, bool expired)
+{
+    async *a = (async *)ex;
+    yk_mutex_lock(&a->lock);
+    running *r = job->owner.data;
+    member *m = r ? r->on : NULL;
+    if (r && !r->link) {
+        r->next = m->cancels;
+        r->link = &m->cancels;
+        if (r->next)
+            r->next->link = &r->next;
+        m->cancels = r;
+    }
+    yk_mutex_unlock(&a->lock);
+    if (m)
+        tell(m);
+    return false;
+}
+
+/* ---- What a loop does when it is told ---- */
+
+static void do_cancels(member *m)
+{
+    for (;;) {
+        yk_mutex_lock(&m->all->lock);
+        running *r = m->cancels;
+        if (r) {
+            m->cancels = r->next;
+            if (r->next)
+                r->next->link = &m->cancels;
+            r->link = NULL;
+        }
+        yk_mutex_unlock(&m->all->lock);
+        if (!r)
+            return;
+        yoke_scope_cancel(&r->scope); /* its coroutine does not run meanwhile */
+    }
+}
+
+/* Without a coroutine there will never be a stack: then the job fails. */
+static void fail_one(member *m)
+{
+    yk_job *job = take(m->all);
+    if (!job)
+        return;
+    yk_job_abort_unstarted(job, -ENOMEM, "no memory for the stack of a coroutine");
+    yk_job_drop(job);
+}
+
+/* As many coroutines as there are jobs, and as make it busy for a while. */
+static void start_some(member *m)
+{
+    async *a = m->all;
+    yk_mutex_lock(&a->lock);
+    size_t waiting = a->waiting;
+    yk_mutex_unlock(&a->lock);
+    size_t n = m->loop->nready < ENOUGH ? YK_MIN(waiting, ENOUGH - m->loop->nready) : 0;
+    m->starved = false;
+    for (size_t i = 0; i < n && !m->starved; i++) {
+        yk_coroutine *co = yk_coroutine_new(m->loop, 0, run, m);
+        m->starved = !co;
+        if (co) {
+            co->context.run = NULL;
+            yk_make_ready(co);
+        }
+    }
+    if (waiting > 1 && a->members > 1)
+        tell(&a->member[(m->number + 1) % a->members]);
+    if (m->starved && m->loop->coroutines == 0)
+        fail_one(m);
+    if (waiting > n && (!m->starved || m->loop->coroutines == 0))
+        tell(m); /* again, when these have run for a while */
+}
+
+static void look(yk_post *p)
+{
+    member *m = (member *)(void *)((char *)p - offsetof(member, post));
+    atomic_store_explicit(&m->posted, false, memory_order_release);
+    do_cancels(m);
+    start_some(m);
+    yk_mutex_lock(&m->all->lock);
+    bool ending = m->ending;
+    yk_mutex_unlock(&m->all->lock);
+    if (ending)
+        yk_loop_drain(m->loop);
+}
+
+static void *member_thread(void *arg)
+{
+    member *m = arg;
+    char name[16];
+    snprintf(name, sizeof name, "yoke-async-%u", m->number % 1000);
+    pthread_setname_np(pthread_self(), name);
+    bool opened = yk_loop_open(&m->loop, &m->error) == 0;
+    if (opened)
+        m->loop->member = m;
+    atomic_store_explicit(&m->state, opened ? 1 : 2, memory_order_release);
+    yk_futex_wake(&m->state, 1, false);
+    if (!opened)
+        return NULL;
+    yk_loop_run(m->loop);
+    yk_loop_close(m->loop);
+    return NULL;
+}
+
+/* ---- Opening and closing ---- */
+
+static void stop_members(async *a, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        member *m = &a->member[i];
+        if (atomic_load_explicit(&m->state, memory_order_acquire) == 1) {
+            yk_mutex_lock(&a->lock);
+            m->ending = true;
+            yk_mutex_unlock(&a->lock);
+            tell(m);
+        }
+        pthread_join(m->thread, NULL);
+    }
+}
+
+static int start_member(async *a, unsigned i, yk_error *e)
+{
+    member *m = &a->member[i];
+    m->all = a;
+    m->number = i;
+    m->post.fn = look;
+    int err = yk_thread_start(&m->thread, 0, member_thread, m);
+    if (err < 0)
+        return yk_errorf(e, err, "no thread for loop %u: %s", i, yoke_strerror(err));
+    while (atomic_load_explicit(&m->state, memory_order_acquire) == 0)
+        yk_futex_wait(&m->state, 0, YOKE_FOREVER, false);
+    if (atomic_load_explicit(&m->state, memory_order_acquire) == 1)
+        return 0;
+    pthread_join(m->thread, NULL);
+    return yk_errorf(e, m->error.code, "%s", m->error.text);
+}
+
+static int async_open(const char *arg, yoke_executor **ret, yk_error *e)
+{
+    unsigned n;
+    int err = yk_width_arg("async", arg, 1, MOST_LOOPS, &n, e);
+    if (err < 0)
+        return err;
+    async *a = yk_sys.calloc(1, sizeof *a);
+    if (a)
+        a->member = yk_sys.calloc(n, sizeof *a->member);
+    if (!a || !a->member) {
+        free(a);
+        return yk_errorf(e, ENOMEM, "out of memory");
+    }
+    for (unsigned c = 0; c < CLASSES; c++)
+        a->end[c] = &a->first[c];
+    for (unsigned i = 0; i < n; i++) {
+        err = start_member(a, i, e);
+        if (err < 0) {
+            stop_members(a, i);
+            free(a->member);
+            free(a);
+            return err;
+        }
+    }
+    a->members = a->ex.width = n;
+    *ret = &a->ex;
+    return 0;
+}
+
+static void async_stop(yoke_executor *ex)
+{
+    async *a = (async *)ex;
+    stop_members(a, a->members);
+}
+
+static void async_close(yoke_executor *ex)
+{
+    async *a = (async *)ex;
+    free(a->member);
+    free(a);
+}
+
+/* ---- yoke doctor ---- */
+
+static int async_doctor(yk_buf *out, yk_error *e)
+{
+    const yk_backend_type *const types[] = {&yk_uring_backend, &yk_epoll_backend};
+    int best = -ENOSYS;
+    for (unsigned i = 0; i < YK_COUNT_OF(types); i++) {
+        yk_backend *b;
+        yk_error why = {0};
+        int err = types[i]->open(&b, &why);
+        if (err == 0)
+            types[i]->close(b);
+        yk_buf_printf(out, "  %s: %s\n", types[i]->name, err == 0 ? best == 0 ? "works as well" : "works, and is used" : why.text);
+        best = err == 0 ? 0 : best;
+    }
+    return best == 0 ? 0 : yk_errorf(e, ENOSYS, "neither io_uring nor epoll works here");
+}
+
+static yk_executor_type async_type = {
+    .scheme = "async",
+    .about = "jobs are coroutines, on N loops with a thread each",
+    .capabilities = YK_SHARES_MEMORY,
+    .most = MOST_LOOPS,
+    .open = async_open,
+    .submit = async_submit,
+    .cancel = async_cancel,
+    .stop = async_stop,
+    .close = async_close,
+    .doctor = async_doctor,
+};
+
+static __attribute__((constructor)) void register_async(void)
+{
+    yk_executor_register(&async_type);
+}
