@@ -93,8 +93,6 @@ void yk_resume(yk_park *p, int result);
 
 /* A new coroutine, not yet ready: fn(arg) on a stack of that size (0: the default). NULL: no memory. */
 yk_coroutine *yk_coroutine_new(yk_loop *loop, size_t stack, int (*fn)(void *arg), void *arg);
-/* It can go on; at the end of the queue. */
-void yk_make_ready(yk_coroutine *co);
 /* Runs it now; the running coroutine goes on right after it first waits. */
 void yk_run_now(yk_coroutine *co);
 /* The name for people: as given, else of the function, in buffer if it must be made. */
@@ -155,6 +153,15 @@ static inline yk_coroutine *yk_coroutine_here(void)
 void yk_loop_enter(yk_loop *loop);
 /* The loop itself, whose stack this is, lets the first that is ready run, and those that it goes on to. */
 void yk_run_ready(yk_loop *loop);
+/* It can go on; at the end of the queue. */
+static inline void yk_make_ready(yk_coroutine *co)
+{
+    yk_loop *loop = co->loop;
+    co->next = NULL;
+    *loop->ready_end = co;
+    loop->ready_end = &co->next;
+    loop->nready++;
+}
 /* A loop for this thread. 0 or a negative code with the reason in e. */
 int yk_loop_open(yk_loop **ret, yk_error *e);
 /* Runs coroutines until loop->stop. */
@@ -186,13 +193,17 @@ static inline bool yk_scope_stops(const yoke_scope *s)
 /* The wait of a coroutine has just been given up because of that. */
 void yk_scope_tell(yk_coroutine *co);
 /* Not cancelled here and now: 0, else -ECANCELED, which the caller returns. Every waiting call begins with it. */
-static inline int yk_cancel_point(void)
+static inline int yk_cancel_point_of(yk_coroutine *co)
 {
-    yk_coroutine *co = yk_coroutine_here();
-    if (YK_LIKELY(!co || !yk_scope_stops(co->scope)))
+    if (YK_LIKELY(!yk_scope_stops(co->scope)))
         return 0;
     yk_scope_tell(co);
     return -ECANCELED;
+}
+static inline int yk_cancel_point(void)
+{
+    yk_coroutine *co = yk_coroutine_here();
+    return co ? yk_cancel_point_of(co) : 0;
 }
 /* Ends the program when s is not the innermost scope here. */
 void yk_scope_check(const yoke_scope *s, const char *what);

@@ -9,7 +9,7 @@
 
 enum { RECORD_ROOM = YK_ALIGN_UP(sizeof(yk_coroutine), 64) };
 
-_Thread_local yk_loop *yk_loop_mine;
+_Thread_local yk_loop *yk_loop_mine __attribute__((tls_model("initial-exec")));
 
 /* Rounding, exception masks and the like: those of a coroutine that keeps its own; all others share the loop's. */
 static uint64_t fp_control(void)
@@ -91,27 +91,34 @@ static inline void arrive(yk_loop *loop, yk_fiber *mine)
 }
 
 /* to: NULL for the loop itself. */
-static inline void set_running(yk_loop *loop, yk_coroutine *to)
+static inline void set_running(yk_loop *loop, yk_coroutine *from, yk_coroutine *to)
 {
-    if (YK_UNLIKELY((loop->running && loop->running->keep_fp) || (to && to->keep_fp)))
-        change_fp_control(loop, loop->running, to);
+    if (YK_UNLIKELY((from && from->keep_fp) || (to && to->keep_fp)))
+        change_fp_control(loop, from, to);
     loop->running = to;
     loop->switches++;
-    yk_blocked_hook = to ? &loop->blocking : NULL;
+    if (!from || !to)
+        yk_blocked_hook = to ? &loop->blocking : NULL;
     load_context(to ? &to->context : &loop->context);
 }
 
-static void switch_to(yk_loop *loop, yk_coroutine *to)
+static inline __attribute__((always_inline)) void change(yk_loop *loop, yk_coroutine *from, yk_coroutine *to)
 {
-    yk_coroutine *from = loop->running;
     yk_fiber *mine = from ? &from->fiber : &loop->fiber;
-    if (from == to)
-        return;
     save_context(from ? &from->context : &loop->context);
-    set_running(loop, to);
+    set_running(loop, from, to);
     yk_fiber_leave(mine, to ? &to->fiber : &loop->fiber, false);
     yk_switch(from ? &from->at : &loop->at, to ? to->at : loop->at, loop);
     arrive(loop, mine);
+}
+
+/* Compiled twice, so that from coroutine to coroutine, which is what most switches are, nothing is asked. */
+static void switch_to(yk_loop *loop, yk_coroutine *from, yk_coroutine *to)
+{
+    if (YK_LIKELY(from && to && from != to))
+        change(loop, from, to);
+    else if (from != to)
+        change(loop, from, to);
 }
 
 static yk_coroutine *take_ready(yk_loop *loop)
@@ -137,16 +144,7 @@ static yk_coroutine *next_of(yk_loop *loop)
 
 void yk_run_ready(yk_loop *loop)
 {
-    switch_to(loop, take_ready(loop));
-}
-
-void yk_make_ready(yk_coroutine *co)
-{
-    yk_loop *loop = co->loop;
-    co->next = NULL;
-    *loop->ready_end = co;
-    loop->ready_end = &co->next;
-    loop->nready++;
+    switch_to(loop, NULL, take_ready(loop));
 }
 
 static void make_ready_first(yk_coroutine *co)
@@ -166,8 +164,9 @@ void yk_run_now(yk_coroutine *co)
         make_ready_first(co);
         return;
     }
-    make_ready_first(loop->running);
-    switch_to(loop, co);
+    yk_coroutine *from = loop->running;
+    make_ready_first(from);
+    switch_to(loop, from, co);
 }
 
 /* ---- Waiting ---- */
@@ -192,7 +191,7 @@ int yk_suspend(yk_park *p, int64_t deadline)
     if (deadline != YOKE_FOREVER)
         yk_alarm_set(loop, &p->alarm, deadline);
     co->park = p;
-    switch_to(loop, next_of(loop));
+    switch_to(loop, co, next_of(loop));
     if (co->result == -ECANCELED && p->late)
         return -ETIMEDOUT;
     if (co->result == -ECANCELED && p->asked)
@@ -212,9 +211,10 @@ void yk_resume(yk_park *p, int result)
 int yk_pass(void)
 {
     yk_loop *loop = yk_loop_mine;
-    yk_make_ready(loop->running);
-    switch_to(loop, next_of(loop));
-    return yk_cancel_point();
+    yk_coroutine *co = loop->running;
+    yk_make_ready(co);
+    switch_to(loop, co, next_of(loop));
+    return yk_cancel_point_of(co);
 }
 
 /* ---- Beginning and ending ---- */
@@ -249,7 +249,7 @@ static void entry(void *passed)
     end(loop, co, co->fn(co->arg));
     loop->ended = co;
     yk_coroutine *to = next_of(loop);
-    set_running(loop, to);
+    set_running(loop, co, to);
     yk_fiber_leave(&co->fiber, to ? &to->fiber : &loop->fiber, true);
     yk_switch(&co->at, to ? to->at : loop->at, loop);
     __builtin_unreachable();
