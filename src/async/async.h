@@ -78,6 +78,7 @@ struct yk_coroutine {
     yk_fiber fiber;
     const char *name;
     yk_coroutine *all_next, **all_link;
+    yk_coroutine *dump_first, *dump_next; /* dump.c: among its children, among its siblings */
     uint64_t number;              /* in order of starting, from 1 */
     uint64_t fp;                  /* control words, with keep_fp */
 };
@@ -133,6 +134,11 @@ struct yk_loop {
     uint64_t self;                /* the thread's id as holder of locks */
     yk_loop *next;                /* of all loops, under a lock of loop.c */
     pthread_t thread;
+    pid_t tid;
+    bool watched;                 /* waits tell since when; hog.c, as the next */
+    bool hog_told;
+    uint64_t hog_switches;
+    int64_t hog_since, longest;
     bool stop, draining;          /* stops now; stops when the last coroutine has ended */
 
     _Alignas(YK_CACHE_LINE) _Atomic(yk_post *) posted; /* newest first; anybody */

@@ -47,10 +47,19 @@ static void change_fp_control(yk_loop *loop, yk_coroutine *from, const yk_corout
         set_fp_control(then);
 }
 
+/* For the line of an overflow, in a signal handler. */
+static const char *name_of_stack(void *top)
+{
+    static char buffer[64];
+    return yk_coroutine_name((yk_coroutine *)(void *)((char *)top - RECORD_ROOM), buffer, sizeof buffer);
+}
+
 void yk_loop_enter(yk_loop *loop)
 {
-    if (loop)
+    if (loop) {
         loop->fp = fp_control();
+        yk_stack_name_hook = name_of_stack;
+    }
     yk_loop_mine = loop;
 }
 
@@ -95,8 +104,9 @@ static inline void set_running(yk_loop *loop, yk_coroutine *from, yk_coroutine *
 {
     if (YK_UNLIKELY((from && from->keep_fp) || (to && to->keep_fp)))
         change_fp_control(loop, from, to);
-    loop->running = to;
-    loop->switches++;
+    /* The watchdog looks at both: hog.c. */
+    __atomic_store_n(&loop->running, to, __ATOMIC_RELAXED);
+    __atomic_store_n(&loop->switches, loop->switches + 1, __ATOMIC_RELAXED);
     if (!from || !to)
         yk_blocked_hook = to ? &loop->blocking : NULL;
     load_context(to ? &to->context : &loop->context);
@@ -190,6 +200,7 @@ int yk_suspend(yk_park *p, int64_t deadline)
     p->alarm = (yk_alarm){.ring = too_late};
     if (deadline != YOKE_FOREVER)
         yk_alarm_set(loop, &p->alarm, deadline);
+    p->since = YK_UNLIKELY(loop->watched) ? yk_loop_now(loop) : 0;
     co->park = p;
     switch_to(loop, co, next_of(loop));
     if (co->result == -ECANCELED && p->late)

@@ -2,11 +2,12 @@
  *
  * An iteration: do what others have posted; ring the alarms that are due; let coroutines run, for a while (BUDGET switches) when
  * there are always more; then see what the kernel has, waiting for it only when no coroutine can go on. */
-#include "async/async.h"
+#include "async/hog.h"
 #include "async/offload.h"
 #include "sync/self.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Enough that a look at the kernel costs a switch a few nanoseconds; as rarely as tokio looks. */
 enum { BUDGET = 61 };
@@ -181,6 +182,7 @@ int yk_loop_open(yk_loop **ret, yk_error *e)
     memset(loop, 0, sizeof *loop);
     loop->ready_end = &loop->ready;
     loop->thread = pthread_self();
+    loop->tid = gettid();
     loop->blocking.wait = yk_wait_in_coroutine;
     loop->self = yk_self_id();
     yk_fiber_of_thread(&loop->fiber);
@@ -196,6 +198,8 @@ int yk_loop_open(yk_loop **ret, yk_error *e)
     enlist(loop);
     yk_wait_hook_up();
     yk_stack_watch(loop->stacks);
+    yk_hog_watch(loop);
+    yk_dump_on_signal();
     yk_loop_enter(loop);
     *ret = loop;
     return 0;
