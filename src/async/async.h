@@ -53,8 +53,7 @@ typedef struct yk_park {
 
 /* What is another for each coroutine, and thread-local while it runs. */
 typedef struct yk_context {
-    yk_run *run;
-    void *scope;            /* of arrays */
+    yk_running running;
     yk_self_of_thread self; /* as holder of locks */
     yk_who *who;
 } yk_context;
@@ -83,12 +82,8 @@ struct yk_coroutine {
     uint64_t fp;                  /* control words, with keep_fp */
 };
 
-/* Not cancelled here and now: 0, else -ECANCELED, which the caller returns. Every waiting call begins with it. */
-int yk_cancel_point(void);
 /* Lets all others that can go on do so first; then yk_cancel_point(). In a coroutine. */
 int yk_pass(void);
-/* The running coroutine, or NULL in a thread. */
-yk_coroutine *yk_coroutine_here(void);
 
 /* Suspends the running coroutine until yk_resume(), whose result it returns; or -ECANCELED, or, after the deadline,
  * -ETIMEDOUT. Does not look whether it is cancelled already: yk_cancel_point() first. */
@@ -147,7 +142,16 @@ struct yk_loop {
 };
 
 /* The loop of this thread, while it runs; or NULL. */
-yk_loop *yk_loop_here(void);
+extern _Thread_local yk_loop *yk_loop_mine __attribute__((tls_model("initial-exec")));
+static inline yk_loop *yk_loop_here(void)
+{
+    return yk_loop_mine;
+}
+/* The running coroutine, or NULL in a thread. */
+static inline yk_coroutine *yk_coroutine_here(void)
+{
+    return yk_loop_mine ? yk_loop_mine->running : NULL;
+}
 void yk_loop_enter(yk_loop *loop);
 /* The loop itself, whose stack this is, lets the first that is ready run, and those that it goes on to. */
 void yk_run_ready(yk_loop *loop);
@@ -181,6 +185,15 @@ static inline bool yk_scope_stops(const yoke_scope *s)
 }
 /* The wait of a coroutine has just been given up because of that. */
 void yk_scope_tell(yk_coroutine *co);
+/* Not cancelled here and now: 0, else -ECANCELED, which the caller returns. Every waiting call begins with it. */
+static inline int yk_cancel_point(void)
+{
+    yk_coroutine *co = yk_coroutine_here();
+    if (YK_LIKELY(!co || !yk_scope_stops(co->scope)))
+        return 0;
+    yk_scope_tell(co);
+    return -ECANCELED;
+}
 /* Ends the program when s is not the innermost scope here. */
 void yk_scope_check(const yoke_scope *s, const char *what);
 

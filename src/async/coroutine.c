@@ -9,7 +9,7 @@
 
 enum { RECORD_ROOM = YK_ALIGN_UP(sizeof(yk_coroutine), 64) };
 
-static _Thread_local yk_loop *loop_here __attribute__((tls_model("initial-exec")));
+_Thread_local yk_loop *yk_loop_mine;
 
 /* Rounding, exception masks and the like: those of a coroutine that keeps its own; all others share the loop's. */
 static uint64_t fp_control(void)
@@ -47,21 +47,11 @@ static void change_fp_control(yk_loop *loop, yk_coroutine *from, const yk_corout
         set_fp_control(then);
 }
 
-yk_loop *yk_loop_here(void)
-{
-    return loop_here;
-}
-
 void yk_loop_enter(yk_loop *loop)
 {
     if (loop)
         loop->fp = fp_control();
-    loop_here = loop;
-}
-
-yk_coroutine *yk_coroutine_here(void)
-{
-    return loop_here ? loop_here->running : NULL;
+    yk_loop_mine = loop;
 }
 
 bool yoke_in_coroutine(void)
@@ -71,18 +61,16 @@ bool yoke_in_coroutine(void)
 
 /* ---- Switching ---- */
 
-static void save_context(yk_context *c)
+static inline void save_context(yk_context *c)
 {
-    c->run = yk_run_enter(NULL);
-    c->scope = yk_scope_enter(NULL);
+    c->running = yk_running_here;
     c->self = yk_self;
     c->who = yk_who_mine;
 }
 
-static void load_context(const yk_context *c)
+static inline void load_context(const yk_context *c)
 {
-    yk_run_enter(c->run);
-    yk_scope_enter(c->scope);
+    yk_running_here = c->running;
     yk_self = c->self;
     yk_who_mine = c->who;
 }
@@ -95,7 +83,7 @@ static void bury(yk_loop *loop)
     yk_stack_give(loop->stacks, co->stack);
 }
 
-static void arrive(yk_loop *loop, yk_fiber *mine)
+static inline void arrive(yk_loop *loop, yk_fiber *mine)
 {
     yk_fiber_arrive(mine);
     if (loop->ended)
@@ -103,7 +91,7 @@ static void arrive(yk_loop *loop, yk_fiber *mine)
 }
 
 /* to: NULL for the loop itself. */
-static void set_running(yk_loop *loop, yk_coroutine *to)
+static inline void set_running(yk_loop *loop, yk_coroutine *to)
 {
     if (YK_UNLIKELY((loop->running && loop->running->keep_fp) || (to && to->keep_fp)))
         change_fp_control(loop, loop->running, to);
@@ -184,15 +172,6 @@ void yk_run_now(yk_coroutine *co)
 
 /* ---- Waiting ---- */
 
-int yk_cancel_point(void)
-{
-    yk_coroutine *co = yk_coroutine_here();
-    if (YK_LIKELY(!co || !yk_scope_stops(co->scope)))
-        return 0;
-    yk_scope_tell(co);
-    return -ECANCELED;
-}
-
 static void too_late(yk_alarm *a)
 {
     yk_park *p = (yk_park *)(void *)((char *)a - offsetof(yk_park, alarm));
@@ -205,7 +184,7 @@ static void too_late(yk_alarm *a)
 
 int yk_suspend(yk_park *p, int64_t deadline)
 {
-    yk_loop *loop = loop_here;
+    yk_loop *loop = yk_loop_mine;
     yk_coroutine *co = loop->running;
     p->coroutine = co;
     p->asked = p->late = false;
@@ -232,7 +211,7 @@ void yk_resume(yk_park *p, int result)
 
 int yk_pass(void)
 {
-    yk_loop *loop = loop_here;
+    yk_loop *loop = yk_loop_mine;
     yk_make_ready(loop->running);
     switch_to(loop, next_of(loop));
     return yk_cancel_point();
@@ -289,7 +268,7 @@ yk_coroutine *yk_coroutine_new(yk_loop *loop, size_t size, int (*fn)(void *arg),
         return NULL;
     yk_coroutine *co = (yk_coroutine *)(void *)(stack.top - RECORD_ROOM);
     *co = (yk_coroutine){.loop = loop, .fn = fn, .arg = arg, .stack = stack};
-    co->context.run = yk_current_run();
+    co->context.running.run = yk_current_run();
     co->fp = loop->fp;
     co->context.self.id = new_self(loop);
     co->number = loop->started;
