@@ -14,6 +14,7 @@
 
 /* What a thread that runs yoke's tasks wants to know about waits; it hangs its own into yk_blocked_hook. */
 struct yk_who;
+struct yk_who_loop;
 typedef struct yk_blocking {
     void (*begin)(struct yk_blocking *b); /* called before the thread blocks; NULL: nothing to do */
     void (*end)(struct yk_blocking *b);   /* and after it */
@@ -21,8 +22,9 @@ typedef struct yk_blocking {
     int (*wait)(struct yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how);
     /* With such a wait: when waits that are begun now will be given up by themselves; YOKE_FOREVER: not. */
     int64_t (*limit)(struct yk_blocking *b);
-    /* And: w (sync/who.h) is the new record of what runs now. */
-    void (*introduce)(struct yk_blocking *b, struct yk_who *w);
+    /* And what runs now gets a record (sync/who.h): whose it is, and its name, of size bytes with the end. */
+    struct yk_who_loop *(*introduce)(struct yk_blocking *b, char *name, size_t size);
+    struct yk_who *thread; /* the record of the thread itself; NULL: no memory */
 } yk_blocking;
 extern _Thread_local yk_blocking *yk_blocked_hook;
 
