@@ -14,6 +14,7 @@
 #include "async/switch.h"
 #include "async/wheel.h"
 #include "exec/exec.h"
+#include "sync/who.h"
 #include <yoke/async.h>
 #include <yoke/sync.h>
 
@@ -96,6 +97,8 @@ void yk_resume(yk_park *p, int result);
 yk_coroutine *yk_coroutine_new(yk_loop *loop, size_t stack, int (*fn)(void *arg), void *arg);
 /* Runs it now; the running coroutine goes on right after it first waits. */
 void yk_run_now(yk_coroutine *co);
+/* yk_blocking.introduce of a loop. */
+yk_who_loop *yk_coroutine_introduce(yk_blocking *b, char *name, size_t size);
 /* The name for people: as given, else of the function, in buffer if it must be made. */
 const char *yk_coroutine_name(const yk_coroutine *co, char *buffer, size_t size);
 
@@ -132,6 +135,7 @@ struct yk_loop {
     struct member *member;        /* of executor.c: what it is there; NULL: it is of yoke_async_run() */
     uint64_t started, ended_count, switches, polls;
     uint64_t self;                /* the thread's id as holder of locks */
+    yk_who_loop who;              /* what the search for deadlocks knows of it */
     yk_loop *next;                /* of all loops, under a lock of loop.c */
     pthread_t thread;
     pid_t tid;
@@ -143,6 +147,7 @@ struct yk_loop {
 
     _Alignas(YK_CACHE_LINE) _Atomic(yk_post *) posted; /* newest first; anybody */
     _Atomic bool sleeping;        /* in poll(), or about to: who posts wakes it. Written by the loop; read by who posts */
+    _Atomic uint32_t posting;     /* those who are in yk_loop_post() */
 };
 
 /* The loop of this thread, while it runs; or NULL. */
@@ -227,6 +232,8 @@ void yk_group_child_left(yoke_group *g);
 
 /* From now on yk_wake() finds coroutines. */
 void yk_wait_hook_up(void);
+/* The same for words that other processes change (wait_shared.c). */
+int yk_wait_shared(_Atomic uint32_t *word, uint32_t value, int64_t deadline, bool deaf);
 /* yk_blocking.wait of a loop. */
 int yk_wait_in_coroutine(yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how);
 

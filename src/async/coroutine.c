@@ -237,6 +237,13 @@ static void unlist(yk_coroutine *co)
         co->all_next->all_link = co->all_link;
 }
 
+/* Others may ask how many there are. */
+static void count(yk_loop *loop, int more)
+{
+    loop->coroutines += (size_t)more;
+    atomic_store_explicit(&loop->who.alive, loop->coroutines, memory_order_relaxed);
+}
+
 static void end(yk_loop *loop, yk_coroutine *co, int code)
 {
     yk_scope_inside(co, NULL);
@@ -246,7 +253,7 @@ static void end(yk_loop *loop, yk_coroutine *co, int code)
         yk_who_end(yk_who_mine);
     yk_who_mine = NULL;
     unlist(co);
-    loop->coroutines--;
+    count(loop, -1);
     loop->ended_count++;
     if (co->main || (loop->draining && loop->coroutines == 0))
         loop->stop = true;
@@ -266,10 +273,11 @@ static void entry(void *passed)
     __builtin_unreachable();
 }
 
-/* As holder of locks each coroutine is somebody of its own: ids of the thread that are younger than it; see sync/self.h. */
+/* As holder of locks each coroutine is somebody of its own: ids of the thread that are younger than it; see sync/self.h. Not so
+ * young that the thread would seem to be of another age: after a billion and a half of coroutines they begin again. */
 static uint64_t new_self(yk_loop *loop)
 {
-    return loop->self + (++loop->started << 32);
+    return loop->self + ((loop->started++ % 0x60000000 + 1) << 32);
 }
 
 yk_coroutine *yk_coroutine_new(yk_loop *loop, size_t size, int (*fn)(void *arg), void *arg)
@@ -290,7 +298,7 @@ yk_coroutine *yk_coroutine_new(yk_loop *loop, size_t size, int (*fn)(void *arg),
     if (co->all_next)
         co->all_next->all_link = &co->all_next;
     loop->all = co;
-    loop->coroutines++;
+    count(loop, 1);
     return co;
 }
 
@@ -303,4 +311,15 @@ const char *yk_coroutine_name(const yk_coroutine *co, char *buffer, size_t size)
         return about.dli_sname;
     snprintf(buffer, size, "coroutine %llu", (unsigned long long)co->number);
     return buffer;
+}
+
+yk_who_loop *yk_coroutine_introduce(yk_blocking *b, char *name, size_t size)
+{
+    yk_loop *loop = (yk_loop *)(void *)((char *)b - offsetof(yk_loop, blocking));
+    char made[32];
+    const char *is = yk_coroutine_name(loop->running, made, sizeof made);
+    size_t len = strnlen(is, size - 1);
+    memcpy(name, is, len);
+    name[len] = '\0';
+    return &loop->who;
 }

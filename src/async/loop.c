@@ -5,6 +5,7 @@
 #include "async/hog.h"
 #include "async/offload.h"
 #include "sync/self.h"
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -93,8 +94,10 @@ static void ring_alarms(yk_loop *loop)
 
 /* ---- What others hand it ---- */
 
+/* Once the post is there, the loop may do it, end, and close: `posting` keeps it until we have let go of it. */
 void yk_loop_post(yk_loop *loop, yk_post *p)
 {
+    atomic_fetch_add_explicit(&loop->posting, 1, memory_order_relaxed);
     yk_post *head = atomic_load_explicit(&loop->posted, memory_order_relaxed);
     do
         p->next = head;
@@ -103,6 +106,13 @@ void yk_loop_post(yk_loop *loop, yk_post *p)
     if (atomic_load_explicit(&loop->sleeping, memory_order_seq_cst) &&
         atomic_exchange_explicit(&loop->sleeping, false, memory_order_seq_cst))
         loop->io->wake(loop->backend);
+    atomic_fetch_sub_explicit(&loop->posting, 1, memory_order_release); /* pairs with wait_for_posters() */
+}
+
+static void wait_for_posters(yk_loop *loop)
+{
+    while (atomic_load_explicit(&loop->posting, memory_order_acquire) > 0)
+        sched_yield();
 }
 
 static void do_posted(yk_loop *loop)
@@ -119,6 +129,12 @@ static void do_posted(yk_loop *loop)
         next = in_order->next;
         in_order->fn(in_order);
     }
+}
+
+static bool is_handed_something(yk_who_loop *who)
+{
+    yk_loop *loop = (yk_loop *)(void *)((char *)who - offsetof(yk_loop, who));
+    return atomic_load_explicit(&loop->posted, memory_order_relaxed) != NULL;
 }
 
 static bool may_sleep(yk_loop *loop)
@@ -173,6 +189,11 @@ static int choose_backend(yk_loop *loop, yk_error *e)
     return err;
 }
 
+static int64_t limit_in_coroutine(yk_blocking *b)
+{
+    return yoke_effective_deadline();
+}
+
 int yk_loop_open(yk_loop **ret, yk_error *e)
 {
     void *memory;
@@ -183,7 +204,9 @@ int yk_loop_open(yk_loop **ret, yk_error *e)
     loop->ready_end = &loop->ready;
     loop->thread = pthread_self();
     loop->tid = gettid();
-    loop->blocking.wait = yk_wait_in_coroutine;
+    loop->blocking = (yk_blocking){.wait = yk_wait_in_coroutine, .limit = limit_in_coroutine,
+                                   .introduce = yk_coroutine_introduce, .thread = yk_who_self()};
+    loop->who.busy = is_handed_something;
     loop->self = yk_self_id();
     yk_fiber_of_thread(&loop->fiber);
     int err = yk_stack_pool_open(&loop->stacks);
@@ -196,6 +219,7 @@ int yk_loop_open(yk_loop **ret, yk_error *e)
         goto fail_stacks;
     yk_wheel_init(&loop->timers, yk_loop_now(loop));
     enlist(loop);
+    yk_who_loop_begin(&loop->who);
     yk_wait_hook_up();
     yk_stack_watch(loop->stacks);
     yk_hog_watch(loop);
@@ -221,6 +245,8 @@ void yk_loop_close(yk_loop *loop)
 {
     yk_loop_enter(NULL);
     unlist(loop);
+    yk_who_loop_end(&loop->who);
+    wait_for_posters(loop);
     do_posted(loop);
     yk_offload_leave(loop);
     loop->io->close(loop->backend);

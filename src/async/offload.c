@@ -18,7 +18,7 @@ void (*yk_offload_post)(struct yk_loop *loop, yk_post *p) = yk_loop_post;
 /* What an operation holds while it is here. */
 _Static_assert(sizeof(yk_post) <= sizeof((yk_op *)0)->post, "room for a post");
 
-enum { QUEUED = 1, RUNNING }; /* yk_op.state */
+enum { QUEUED = 1, WAIT_QUEUED, RUNNING }; /* yk_op.state */
 
 /* A thread. */
 typedef struct server {
@@ -32,6 +32,7 @@ static struct {
     yk_ops queue;
     server *servers;
     unsigned threads, idle, most, leaving;
+    unsigned waits; /* of yk_offload_wait() */
     bool ending;
 } set = {.lock = PTHREAD_MUTEX_INITIALIZER, .gone = PTHREAD_COND_INITIALIZER};
 
@@ -111,12 +112,14 @@ static void *serve(void *unused)
     set.servers = &own;
     while (wait_for_work()) {
         yk_op *op = yk_ops_pop(&set.queue);
+        bool waits = op->state == WAIT_QUEUED;
         op->state = RUNNING;
         own.loop = op->loop;
         pthread_mutex_unlock(&set.lock);
         run_one(op);
         pthread_mutex_lock(&set.lock);
         own.loop = NULL;
+        set.waits -= waits;
         if (set.leaving > 0)
             pthread_cond_broadcast(&set.gone);
     }
@@ -125,18 +128,20 @@ static void *serve(void *unused)
     return unused;
 }
 
-/* Under the lock. Signals are for the threads of the program. */
-static void start_thread(void)
+/* Under the lock. Signals are for the threads of the program. False: there is none to be had. */
+static bool start_thread(void)
 {
     pthread_t thread;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (yk_sys.pthread_create(&thread, NULL, serve, NULL) == 0) {
+    bool started = yk_sys.pthread_create(&thread, NULL, serve, NULL) == 0;
+    if (started) {
         pthread_detach(thread);
         set.threads++;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
 }
 
 static unsigned most_threads(void)
@@ -174,11 +179,29 @@ bool yk_offload(yk_op *op, void (*work)(yk_op *op))
     return here;
 }
 
+bool yk_offload_wait(yk_op *op, void (*work)(yk_op *op))
+{
+    op->loop = yk_offload_here();
+    op->work = work;
+    pthread_mutex_lock(&set.lock);
+    bool taken = set.waits < most_threads() / 2 &&
+                 (is_idle_thread_for_one_more() || (set.threads < most_threads() && start_thread()));
+    if (taken) {
+        op->state = WAIT_QUEUED;
+        set.waits++;
+        yk_ops_push(&set.queue, op);
+        pthread_cond_signal(&set.work);
+    }
+    pthread_mutex_unlock(&set.lock);
+    return taken;
+}
+
 bool yk_offload_cancel(yk_op *op)
 {
     pthread_mutex_lock(&set.lock);
-    bool taken = op->state == QUEUED;
+    bool taken = op->state == QUEUED || op->state == WAIT_QUEUED;
     if (taken) {
+        set.waits -= op->state == WAIT_QUEUED;
         yk_ops_remove(&set.queue, op);
         op->state = 0;
     }

@@ -12,6 +12,10 @@ void yk_offload_leave(const struct yk_loop *loop);
 void yk_offload_end(void);
 unsigned yk_offload_threads(void); /* how many there are */
 
+/* For what may last as long as a wait does: a thread begins it now, if one is to be had and more than half of them remain for other
+ * things. False: it is not taken. */
+bool yk_offload_wait(yk_op *op, void (*work)(yk_op *op));
+
 struct yk_post;
 /* For tests. */
 extern int64_t yk_offload_idle;

@@ -43,6 +43,12 @@ static int real_eventfd(unsigned value, int flags)
 }
 
 /* libc 2.36 has the first of these and none of the others. */
+static int real_futex_waitv(yk_futexv *words, unsigned n)
+{
+    enum { CALL = 449 }; /* on all processors */
+    return (int)syscall(CALL, words, n, 0, NULL, CLOCK_MONOTONIC);
+}
+
 static int real_epoll_pwait2(int fd, struct epoll_event *e, int n, const struct timespec *timeout, const sigset_t *mask)
 {
     return (int)syscall(SYS_epoll_pwait2, fd, e, n, timeout, mask, _NSIG / 8);
@@ -87,7 +93,7 @@ static int real_statx(int fd, const char *path, int flags, unsigned mask, struct
         .read = read, .write = write, .fsync = fsync, .fork = fork, .pipe2 = pipe2, .socketpair = socketpair,          \
         .sendmsg = sendmsg, .recvmsg = recvmsg, .pthread_create = pthread_create, .pidfd_open = real_pidfd_open,       \
         .pidfd_send_signal = real_pidfd_send_signal, .membarrier = real_membarrier, .eventfd = real_eventfd,       \
-        .signalfd = signalfd, .poll = poll, .epoll_create1 = epoll_create1, .epoll_ctl = epoll_ctl,                       \
+        .futex_waitv = real_futex_waitv, .signalfd = signalfd, .poll = poll, .epoll_create1 = epoll_create1, .epoll_ctl = epoll_ctl,                       \
         .epoll_pwait2 = real_epoll_pwait2, .epoll_wait = epoll_wait, .io_uring_setup = real_io_uring_setup,            \
         .io_uring_enter = real_io_uring_enter, .io_uring_register = real_io_uring_register, .accept4 = real_accept4,   \
         .connect = real_connect, .recv = recv, .send = send, .preadv2 = preadv2, .pwritev2 = pwritev2,                 \
@@ -141,6 +147,7 @@ TWIN(ssize_t, recvmsg, (int fd, struct msghdr *m, int flags), (fd, m, flags), -1
 TWIN(int, pthread_create, (pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg), (t, a, fn, arg),
      injected.error)
 TWIN(int, membarrier, (int command, unsigned flags, int cpu), (command, flags, cpu), -1)
+TWIN(int, futex_waitv, (yk_futexv *words, unsigned n), (words, n), -1)
 TWIN(int, pidfd_open, (pid_t pid, unsigned flags), (pid, flags), -1)
 TWIN(int, pidfd_send_signal, (int pidfd, int sig, siginfo_t *info, unsigned flags), (pidfd, sig, info, flags), -1)
 TWIN(int, eventfd, (unsigned value, int flags), (value, flags), -1)

@@ -3,6 +3,7 @@
 #ifndef YK_SYS_H
 #define YK_SYS_H
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,6 +17,13 @@
 struct epoll_event;
 struct io_uring_params;
 struct statx;
+
+/* One of the words of futex_waitv(2), of which older headers do not know. */
+typedef struct yk_futexv {
+    uint64_t value, word;
+    uint32_t flags, spare;
+} yk_futexv;
+enum { YK_FUTEXV_32 = 2, YK_FUTEXV_PRIVATE = 128 };
 
 /* X(result, name, parameters): one entry each. */
 #define YK_SYS_CALLS(X)                                                                                                \
@@ -42,6 +50,7 @@ struct statx;
     X(int, pidfd_open, (pid_t pid, unsigned flags))                                                                    \
     X(int, pidfd_send_signal, (int pidfd, int sig, siginfo_t *info, unsigned flags))                                   \
     X(int, membarrier, (int command, unsigned flags, int cpu))                                                         \
+    X(int, futex_waitv, (yk_futexv *words, unsigned n))                                                                \
     X(int, eventfd, (unsigned value, int flags))                                                                       \
     X(int, signalfd, (int fd, const sigset_t *mask, int flags))                                                        \
     X(int, poll, (struct pollfd *fds, nfds_t n, int timeout))                                                          \

@@ -193,7 +193,7 @@ static void leave_behind(yk_who *who, const yk_held *h, bool ended)
     if (l->passed_on || l->between || left->is)
         return;
     *left = (yk_left){.is = true, .shared = h->shared, .forked = !ended, .site = h->site};
-    yk_who_name(who, left->thread, sizeof left->thread);
+    yk_who_label(who, left->thread, sizeof left->thread);
 }
 
 /* A thread ends, or has stayed behind in the parent process. */
