@@ -69,6 +69,7 @@ static void set_running(yk_loop *loop, yk_coroutine *to)
 {
     loop->running = to;
     loop->switches++;
+    loop->in_a_row = 0;
     yk_blocked_hook = to ? &loop->blocking : NULL;
     load_context(to ? &to->context : &loop->context);
 }
@@ -151,6 +152,19 @@ int yk_cancel_point(void)
         return 0;
     yk_scope_tell(co);
     return -ECANCELED;
+}
+
+int yk_wait_point(void)
+{
+    enum { MOST_IN_A_ROW = 128 };
+    yk_loop *loop = loop_here;
+    if (!loop || !loop->running)
+        return 0;
+    if (loop->in_a_row++ < MOST_IN_A_ROW)
+        return yk_cancel_point();
+    loop->in_a_row = 0;
+    int err = yk_cancel_point();
+    return err < 0 ? err : yk_pass();
 }
 
 static void too_late(yk_alarm *a)

@@ -61,11 +61,16 @@ static void come_home(yk_post *p)
     op->done(op);
 }
 
+static char apart_mark; /* in op->post[0]: nobody is told */
+
 static void run_one(yk_op *op)
 {
     struct yk_loop *loop = op->loop;
+    bool apart = op->post[0] == &apart_mark;
     yk_post *post = (yk_post *)op->post;
     op->work(op);
+    if (apart)
+        return;
     post->fn = come_home;
     yk_offload_post(loop, post);
 }
@@ -130,9 +135,9 @@ static bool is_idle_thread_for_one_more(void)
     return queued < set.idle;
 }
 
-bool yk_offload(yk_op *op, void (*work)(yk_op *op))
+/* True: it could not be, and has been done here. */
+static bool offload(yk_op *op, void (*work)(yk_op *op))
 {
-    op->loop = yk_offload_here();
     op->work = work;
     pthread_mutex_lock(&set.lock);
     if (!is_idle_thread_for_one_more() && set.threads < most_threads())
@@ -149,6 +154,19 @@ bool yk_offload(yk_op *op, void (*work)(yk_op *op))
     return here;
 }
 
+bool yk_offload(yk_op *op, void (*work)(yk_op *op))
+{
+    op->loop = yk_offload_here();
+    op->post[0] = NULL;
+    return offload(op, work);
+}
+
+void yk_offload_apart(yk_op *op, void (*work)(yk_op *op))
+{
+    op->post[0] = &apart_mark;
+    offload(op, work);
+}
+
 bool yk_offload_cancel(yk_op *op)
 {
     pthread_mutex_lock(&set.lock);
@@ -159,6 +177,14 @@ bool yk_offload_cancel(yk_op *op)
     }
     pthread_mutex_unlock(&set.lock);
     return taken;
+}
+
+unsigned yk_offload_most(void)
+{
+    pthread_mutex_lock(&set.lock);
+    unsigned n = most_threads();
+    pthread_mutex_unlock(&set.lock);
+    return n;
 }
 
 void yk_offload_end(void)

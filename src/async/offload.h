@@ -5,6 +5,11 @@
 
 /* True: no thread had begun it, it is taken back and done() is not called. */
 bool yk_offload_cancel(yk_op *op);
+/* The same as yk_offload(), but nobody is told when work(op) has been done: op, of which nothing is looked at, is work's from then
+ * on, which may free it. Any thread. */
+void yk_offload_apart(yk_op *op, void (*work)(yk_op *op));
+/* How many threads there will be at most. */
+unsigned yk_offload_most(void);
 /* Lets all threads end after the work they have, and waits for that. More work may come later. */
 void yk_offload_end(void);
 unsigned yk_offload_threads(void); /* how many there are */
