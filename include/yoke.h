@@ -30,5 +30,6 @@
 #include <yoke/source.h>
 #undef YK_ALL_OF_YOKE
 #include <yoke/tls.h>
+#include <yoke/net.h>
 #include <yoke/trace.h>
 #endif

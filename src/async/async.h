@@ -84,6 +84,9 @@ struct yk_coroutine {
     uint64_t fp;                  /* control words, with keep_fp */
 };
 
+/* As yk_cancel_point(), for calls that often end without a wait: each 129th in a row lets others run first, so that one that always
+ * finds something to do does not keep the loop to itself. */
+int yk_wait_point(void);
 /* Lets all others that can go on do so first; then yk_cancel_point(). In a coroutine. */
 int yk_pass(void);
 
@@ -118,6 +121,7 @@ struct yk_loop {
     yk_coroutine *ready, **ready_end;
     size_t nready, coroutines;
     unsigned budget;              /* switches until the loop itself looks at the clock and the backend */
+    unsigned in_a_row;            /* calls of the running coroutine that could have waited and did not (yk_wait_point) */
     void *at;                     /* where the loop itself goes on */
     yk_fiber fiber;
     yk_coroutine *ended;          /* left its stack just now, which whoever arrives gives back */
@@ -247,5 +251,7 @@ typedef struct yk_io {
 /* Runs io->op, of which kind and what the kind uses are set, in a coroutine: its result; or -ECANCELED, and nothing happened; or
  * -ETIMEDOUT. */
 int64_t yk_operate(yk_io *io, const char *what, int64_t deadline);
+/* The same after a yk_cancel_point() of the caller's: no other coroutine runs before it has been started. */
+int64_t yk_operate_now(yk_io *io, const char *what, int64_t deadline);
 
 #endif

@@ -109,6 +109,7 @@ static inline void set_running(yk_loop *loop, yk_coroutine *from, yk_coroutine *
     __atomic_store_n(&loop->switches, loop->switches + 1, __ATOMIC_RELAXED);
     if (!from || !to)
         yk_blocked_hook = to ? &loop->blocking : NULL;
+    loop->in_a_row = 0;
     load_context(to ? &to->context : &loop->context);
 }
 
@@ -180,6 +181,19 @@ void yk_run_now(yk_coroutine *co)
 }
 
 /* ---- Waiting ---- */
+
+int yk_wait_point(void)
+{
+    enum { MOST_IN_A_ROW = 128 };
+    yk_coroutine *co = yk_coroutine_here();
+    if (!co)
+        return 0;
+    if (co->loop->in_a_row++ < MOST_IN_A_ROW)
+        return yk_cancel_point_of(co);
+    co->loop->in_a_row = 0;
+    int err = yk_cancel_point_of(co);
+    return err < 0 ? err : yk_pass();
+}
 
 static void too_late(yk_alarm *a)
 {

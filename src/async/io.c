@@ -14,16 +14,19 @@ static bool stop(yk_park *p)
     return loop->io->cancel(loop->backend, &io->op);
 }
 
-int64_t yk_operate(yk_io *io, const char *what, int64_t deadline)
+int64_t yk_operate_now(yk_io *io, const char *what, int64_t deadline)
 {
     yk_loop *loop = yk_loop_here();
-    int err = yk_cancel_point();
-    if (err < 0)
-        return err;
     io->op.done = ended;
     if (loop->io->start(loop->backend, &io->op))
         return io->op.result;
     io->park = (yk_park){.abort = stop, .what = what, .number = io->op.fd, .object = io};
-    err = yk_suspend(&io->park, deadline);
+    int err = yk_suspend(&io->park, deadline);
     return err < 0 ? err : io->op.result;
+}
+
+int64_t yk_operate(yk_io *io, const char *what, int64_t deadline)
+{
+    int err = yk_wait_point();
+    return err < 0 ? err : yk_operate_now(io, what, deadline);
 }
