@@ -66,6 +66,8 @@ static void run_one(yk_op *op)
     struct yk_loop *loop = op->loop;
     yk_post *post = (yk_post *)op->post;
     op->work(op);
+    if (!loop)
+        return;
     post->fn = come_home;
     yk_offload_post(loop, post);
 }
@@ -130,23 +132,35 @@ static bool is_idle_thread_for_one_more(void)
     return queued < set.idle;
 }
 
-bool yk_offload(yk_op *op, void (*work)(yk_op *op))
+/* False: there is no thread, and none can be had. */
+static bool hand_over(yk_op *op, struct yk_loop *loop, void (*work)(yk_op *op))
 {
-    op->loop = yk_offload_here();
+    op->loop = loop;
     op->work = work;
     pthread_mutex_lock(&set.lock);
     if (!is_idle_thread_for_one_more() && set.threads < most_threads())
         start_thread();
-    bool here = set.threads == 0;
-    if (!here) {
+    bool taken = set.threads > 0;
+    if (taken) {
         op->state = QUEUED;
         yk_ops_push(&set.queue, op);
         pthread_cond_signal(&set.work);
     }
     pthread_mutex_unlock(&set.lock);
-    if (here)
-        work(op);
-    return here;
+    return taken;
+}
+
+bool yk_offload(yk_op *op, void (*work)(yk_op *op))
+{
+    if (hand_over(op, yk_offload_here(), work))
+        return false;
+    work(op);
+    return true;
+}
+
+int yk_offload_only(yk_op *op, struct yk_loop *loop, void (*work)(yk_op *op))
+{
+    return hand_over(op, loop, work) ? 0 : -EAGAIN;
 }
 
 bool yk_offload_cancel(yk_op *op)
