@@ -9,21 +9,49 @@
 
 enum { RECORD_ROOM = YK_ALIGN_UP(sizeof(yk_coroutine), 64) };
 
-static _Thread_local yk_loop *loop_here __attribute__((tls_model("initial-exec")));
+_Thread_local yk_loop *yk_loop_mine __attribute__((tls_model("initial-exec")));
 
-yk_loop *yk_loop_here(void)
+/* Rounding, exception masks and the like: those of a coroutine that keeps its own; all others share the loop's. */
+static uint64_t fp_control(void)
 {
-    return loop_here;
+#if defined(__x86_64__)
+    uint32_t sse;
+    uint16_t x87;
+    __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(sse), "=m"(x87));
+    return (uint64_t)x87 << 32 | (sse & 0xffc0); /* without the flags of what has happened */
+#else
+    uint64_t control;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+    return control;
+#endif
+}
+
+static void set_fp_control(uint64_t control)
+{
+#if defined(__x86_64__)
+    uint32_t sse = (uint32_t)control;
+    uint16_t x87 = (uint16_t)(control >> 32);
+    __asm__ volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(sse), "m"(x87));
+#else
+    __asm__ volatile("msr fpcr, %0" : : "r"(control));
+#endif
+}
+
+/* from, to: NULL for the loop. */
+static void change_fp_control(yk_loop *loop, yk_coroutine *from, const yk_coroutine *to)
+{
+    uint64_t now = fp_control(), then = to && to->keep_fp ? to->fp : loop->fp;
+    if (from && from->keep_fp)
+        from->fp = now;
+    if (now != then)
+        set_fp_control(then);
 }
 
 void yk_loop_enter(yk_loop *loop)
 {
-    loop_here = loop;
-}
-
-yk_coroutine *yk_coroutine_here(void)
-{
-    return loop_here ? loop_here->running : NULL;
+    if (loop)
+        loop->fp = fp_control();
+    yk_loop_mine = loop;
 }
 
 bool yoke_in_coroutine(void)
@@ -33,18 +61,16 @@ bool yoke_in_coroutine(void)
 
 /* ---- Switching ---- */
 
-static void save_context(yk_context *c)
+static inline void save_context(yk_context *c)
 {
-    c->run = yk_run_enter(NULL);
-    c->scope = yk_scope_enter(NULL);
+    c->running = yk_running_here;
     c->self = yk_self;
     c->who = yk_who_mine;
 }
 
-static void load_context(const yk_context *c)
+static inline void load_context(const yk_context *c)
 {
-    yk_run_enter(c->run);
-    yk_scope_enter(c->scope);
+    yk_running_here = c->running;
     yk_self = c->self;
     yk_who_mine = c->who;
 }
@@ -57,7 +83,7 @@ static void bury(yk_loop *loop)
     yk_stack_give(loop->stacks, co->stack);
 }
 
-static void arrive(yk_loop *loop, yk_fiber *mine)
+static inline void arrive(yk_loop *loop, yk_fiber *mine)
 {
     yk_fiber_arrive(mine);
     if (loop->ended)
@@ -65,25 +91,34 @@ static void arrive(yk_loop *loop, yk_fiber *mine)
 }
 
 /* to: NULL for the loop itself. */
-static void set_running(yk_loop *loop, yk_coroutine *to)
+static inline void set_running(yk_loop *loop, yk_coroutine *from, yk_coroutine *to)
 {
+    if (YK_UNLIKELY((from && from->keep_fp) || (to && to->keep_fp)))
+        change_fp_control(loop, from, to);
     loop->running = to;
     loop->switches++;
-    yk_blocked_hook = to ? &loop->blocking : NULL;
+    if (!from || !to)
+        yk_blocked_hook = to ? &loop->blocking : NULL;
     load_context(to ? &to->context : &loop->context);
 }
 
-static void switch_to(yk_loop *loop, yk_coroutine *to)
+static inline __attribute__((always_inline)) void change(yk_loop *loop, yk_coroutine *from, yk_coroutine *to)
 {
-    yk_coroutine *from = loop->running;
     yk_fiber *mine = from ? &from->fiber : &loop->fiber;
-    if (from == to)
-        return;
     save_context(from ? &from->context : &loop->context);
-    set_running(loop, to);
+    set_running(loop, from, to);
     yk_fiber_leave(mine, to ? &to->fiber : &loop->fiber, false);
     yk_switch(from ? &from->at : &loop->at, to ? to->at : loop->at, loop);
     arrive(loop, mine);
+}
+
+/* Compiled twice, so that from coroutine to coroutine, which is what most switches are, nothing is asked. */
+static void switch_to(yk_loop *loop, yk_coroutine *from, yk_coroutine *to)
+{
+    if (YK_LIKELY(from && to && from != to))
+        change(loop, from, to);
+    else if (from != to)
+        change(loop, from, to);
 }
 
 static yk_coroutine *take_ready(yk_loop *loop)
@@ -109,16 +144,7 @@ static yk_coroutine *next_of(yk_loop *loop)
 
 void yk_run_ready(yk_loop *loop)
 {
-    switch_to(loop, take_ready(loop));
-}
-
-void yk_make_ready(yk_coroutine *co)
-{
-    yk_loop *loop = co->loop;
-    co->next = NULL;
-    *loop->ready_end = co;
-    loop->ready_end = &co->next;
-    loop->nready++;
+    switch_to(loop, NULL, take_ready(loop));
 }
 
 static void make_ready_first(yk_coroutine *co)
@@ -138,20 +164,12 @@ void yk_run_now(yk_coroutine *co)
         make_ready_first(co);
         return;
     }
-    make_ready_first(loop->running);
-    switch_to(loop, co);
+    yk_coroutine *from = loop->running;
+    make_ready_first(from);
+    switch_to(loop, from, co);
 }
 
 /* ---- Waiting ---- */
-
-int yk_cancel_point(void)
-{
-    yk_coroutine *co = yk_coroutine_here();
-    if (YK_LIKELY(!co || !yk_scope_stops(co->scope)))
-        return 0;
-    yk_scope_tell(co);
-    return -ECANCELED;
-}
 
 static void too_late(yk_alarm *a)
 {
@@ -165,7 +183,7 @@ static void too_late(yk_alarm *a)
 
 int yk_suspend(yk_park *p, int64_t deadline)
 {
-    yk_loop *loop = loop_here;
+    yk_loop *loop = yk_loop_mine;
     yk_coroutine *co = loop->running;
     p->coroutine = co;
     p->asked = p->late = false;
@@ -173,7 +191,7 @@ int yk_suspend(yk_park *p, int64_t deadline)
     if (deadline != YOKE_FOREVER)
         yk_alarm_set(loop, &p->alarm, deadline);
     co->park = p;
-    switch_to(loop, next_of(loop));
+    switch_to(loop, co, next_of(loop));
     if (co->result == -ECANCELED && p->late)
         return -ETIMEDOUT;
     if (co->result == -ECANCELED && p->asked)
@@ -192,10 +210,11 @@ void yk_resume(yk_park *p, int result)
 
 int yk_pass(void)
 {
-    yk_loop *loop = loop_here;
-    yk_make_ready(loop->running);
-    switch_to(loop, next_of(loop));
-    return yk_cancel_point();
+    yk_loop *loop = yk_loop_mine;
+    yk_coroutine *co = loop->running;
+    yk_make_ready(co);
+    switch_to(loop, co, next_of(loop));
+    return yk_cancel_point_of(co);
 }
 
 /* ---- Beginning and ending ---- */
@@ -230,7 +249,7 @@ static void entry(void *passed)
     end(loop, co, co->fn(co->arg));
     loop->ended = co;
     yk_coroutine *to = next_of(loop);
-    set_running(loop, to);
+    set_running(loop, co, to);
     yk_fiber_leave(&co->fiber, to ? &to->fiber : &loop->fiber, true);
     yk_switch(&co->at, to ? to->at : loop->at, loop);
     __builtin_unreachable();
@@ -249,7 +268,8 @@ yk_coroutine *yk_coroutine_new(yk_loop *loop, size_t size, int (*fn)(void *arg),
         return NULL;
     yk_coroutine *co = (yk_coroutine *)(void *)(stack.top - RECORD_ROOM);
     *co = (yk_coroutine){.loop = loop, .fn = fn, .arg = arg, .stack = stack};
-    co->context.run = yk_current_run();
+    co->context.running.run = yk_current_run();
+    co->fp = loop->fp;
     co->context.self.id = new_self(loop);
     co->number = loop->started;
     co->at = yk_switch_prepare(co, entry);

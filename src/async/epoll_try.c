@@ -116,12 +116,9 @@ static yk_attempt try_message(yk_watch *w, yk_op *op)
 
 static yk_attempt try_accept(yk_watch *w, yk_op *op)
 {
-    if (!w->nonblocking) {
-        int flags = fcntl(op->fd, F_GETFL);
-        if (flags < 0 || (!(flags & O_NONBLOCK) && fcntl(op->fd, F_SETFL, flags | O_NONBLOCK) < 0))
-            return fail(op);
-        w->nonblocking = true;
-    }
+    int flags = fcntl(op->fd, F_GETFL);
+    if (flags < 0 || (!(flags & O_NONBLOCK) && fcntl(op->fd, F_SETFL, flags | O_NONBLOCK) < 0))
+        return fail(op);
     int fd = yk_sys.accept4(op->fd, op->address, op->address_len, op->flags | SOCK_CLOEXEC);
     return fd < 0 ? wait_or_fail(w, op, YK_IN) : end_with(op, fd);
 }

@@ -3,6 +3,7 @@
  * An iteration: do what others have posted; ring the alarms that are due; let coroutines run, for a while (BUDGET switches) when
  * there are always more; then see what the kernel has, waiting for it only when no coroutine can go on. */
 #include "async/async.h"
+#include "async/offload.h"
 #include "sync/self.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -217,6 +218,7 @@ void yk_loop_close(yk_loop *loop)
     yk_loop_enter(NULL);
     unlist(loop);
     do_posted(loop);
+    yk_offload_leave(loop);
     loop->io->close(loop->backend);
     yk_stack_unwatch(loop->stacks);
     yk_stack_pool_close(loop->stacks);

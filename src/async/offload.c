@@ -20,11 +20,18 @@ _Static_assert(sizeof(yk_post) <= sizeof((yk_op *)0)->post, "room for a post");
 
 enum { QUEUED = 1, RUNNING }; /* yk_op.state */
 
+/* A thread. */
+typedef struct server {
+    struct server *next;
+    struct yk_loop *loop; /* whose work it does, until it has handed it over */
+} server;
+
 static struct {
     pthread_mutex_t lock;
-    pthread_cond_t work, gone;
+    pthread_cond_t work, gone; /* gone: a thread has, or from a loop */
     yk_ops queue;
-    unsigned threads, idle, most;
+    server *servers;
+    unsigned threads, idle, most, leaving;
     bool ending;
 } set = {.lock = PTHREAD_MUTEX_INITIALIZER, .gone = PTHREAD_COND_INITIALIZER};
 
@@ -44,7 +51,8 @@ static void begin_in_child(void)
     pthread_cond_init(&set.gone, NULL);
     begin();
     set.queue = (yk_ops){0};
-    set.threads = set.idle = 0;
+    set.servers = NULL;
+    set.threads = set.idle = set.leaving = 0;
     set.ending = false;
 }
 
@@ -85,19 +93,36 @@ static bool wait_for_work(void)
     return set.queue.head != NULL;
 }
 
+/* Under the lock. */
+static void forget_server(const server *s)
+{
+    server **at = &set.servers;
+    while (*at != s)
+        at = &(*at)->next;
+    *at = s->next;
+    set.threads--;
+    pthread_cond_broadcast(&set.gone);
+}
+
 static void *serve(void *unused)
 {
+    server own = {.next = NULL};
     pthread_setname_np(pthread_self(), "yoke-offload");
     pthread_mutex_lock(&set.lock);
+    own.next = set.servers;
+    set.servers = &own;
     while (wait_for_work()) {
         yk_op *op = yk_ops_pop(&set.queue);
         op->state = RUNNING;
+        own.loop = op->loop;
         pthread_mutex_unlock(&set.lock);
         run_one(op);
         pthread_mutex_lock(&set.lock);
+        own.loop = NULL;
+        if (set.leaving > 0)
+            pthread_cond_broadcast(&set.gone);
     }
-    set.threads--;
-    pthread_cond_broadcast(&set.gone);
+    forget_server(&own);
     pthread_mutex_unlock(&set.lock);
     return unused;
 }
@@ -173,6 +198,25 @@ bool yk_offload_cancel(yk_op *op)
     }
     pthread_mutex_unlock(&set.lock);
     return taken;
+}
+
+/* Under the lock. */
+static bool is_served(const struct yk_loop *loop)
+{
+    for (const server *s = set.servers; s; s = s->next)
+        if (s->loop == loop)
+            return true;
+    return false;
+}
+
+void yk_offload_leave(const struct yk_loop *loop)
+{
+    pthread_mutex_lock(&set.lock);
+    set.leaving++;
+    while (is_served(loop))
+        pthread_cond_wait(&set.gone, &set.lock);
+    set.leaving--;
+    pthread_mutex_unlock(&set.lock);
 }
 
 void yk_offload_end(void)

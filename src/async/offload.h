@@ -8,6 +8,9 @@
 int yk_offload_only(yk_op *op, struct yk_loop *loop, void (*work)(yk_op *op));
 /* True: no thread had begun it, it is taken back and done() is not called. */
 bool yk_offload_cancel(yk_op *op);
+/* The loop is about to be closed, and nothing of it is offloaded any more: waits until no thread refers to it, which those that
+ * have just handed it something may still do. */
+void yk_offload_leave(const struct yk_loop *loop);
 /* Lets all threads end after the work they have, and waits for that. More work may come later. */
 void yk_offload_end(void);
 unsigned yk_offload_threads(void); /* how many there are */

@@ -19,7 +19,7 @@ typedef struct yk_blocking {
     /* Waits instead of blocking the thread, as yk_wait(). NULL: the thread blocks. */
     int (*wait)(struct yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how);
 } yk_blocking;
-extern _Thread_local yk_blocking *yk_blocked_hook;
+extern _Thread_local yk_blocking *yk_blocked_hook __attribute__((tls_model("initial-exec")));
 
 /* Wakes up to n of those who wait on the word without being threads, and returns how many it woke. NULL as long as there can be
  * none. Set once, by the part that has such waiters. */

@@ -51,7 +51,7 @@ BOTH(recv_all)
     mop_wait(&m);
     for (int i = 0; i < 6; i++) {
         CHECK(!m.over);
-        CHECK_INT(write(fds[1], "abcdef" + i, 1), 1);
+        CHECK_INT(write(fds[1], &"abcdef"[i], 1), 1);
         for (int k = 0; k < 3; k++)
             mini_turn(0);
     }
