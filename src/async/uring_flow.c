@@ -1,13 +1,14 @@
-/* uring: flows. One multishot receive for each, into buffers that all share; what is sent goes out with the next poll(), one entry for
- * all that was given until then. So a server that answers small requests makes one call of the kernel for as many as have come.
+/* uring: flows. One multishot receive for each, into buffers that all share; what is sent goes out with the next poll(), one
+ * entry for all that was given until then. So a server that answers small requests makes one call of the kernel for as many as
+ * have come.
  *
- * Receiving. A flow that has CAP buffers unread, or that found none left, turns `direct`: a poll says when there is something, and
- * flow_recv() asks the socket itself, into the caller's memory; that suits who sends much, too. It is multishot again once so
- * little comes at a time that a buffer would hold it.
+ * Receiving. A flow that has CAP buffers unread, or that found none left, turns `direct`: a poll says when there is something,
+ * and flow_recv() asks the socket itself, into the caller's memory; that suits who sends much, too. It is multishot again once
+ * so little comes at a time that a buffer would hold it.
  *
- * Sending. The first attempt is hasty: it happens within the call that hands it over (MSG_DONTWAIT), and says something only if it
- * has failed, or if somebody waits for it. Only after that a send is patient: the kernel waits and completes it. While the kernel
- * may still look at what is in `out`, more goes into `more`.
+ * Sending. The first attempt is hasty: it happens within the call that hands it over (MSG_DONTWAIT), and says something only if
+ * it has failed, or if somebody waits for it. Only after that a send is patient: the kernel waits and completes it. While the
+ * kernel may still look at what is in `out`, more goes into `more`.
  *
  * The kernel refers to flows by address, so one that is closed lives until nothing of it is with the kernel. */
 #include "async/uring.h"
