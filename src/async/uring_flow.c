@@ -398,6 +398,8 @@ static ssize_t ask_socket(yk_flow *f, void *to, size_t n)
 
 ssize_t yk_uring_flow_recv(yk_flow *f, void *to, size_t n)
 {
+    if (yk_uring_is_parents(f->b))
+        return -ECHILD;
     if (f->count > 0)
         return copy_out(f, to, n);
     if (f->recv_error) {
@@ -487,9 +489,11 @@ void yk_uring_flow_close(yk_flow *f)
 {
     f->wants.data.fn = f->wants.room.fn = f->wants.empty.fn = NULL;
     yk_wants_leave(&f->wants);
+    f->closing = true;
+    if (yk_uring_is_parents(f->b)) /* the buffers are not here, and nothing of it is with the kernel */
+        f->count = f->armed = f->polling = f->sending = f->hasty = f->stopping = false;
     while (f->count > 0)
         give_first(f);
-    f->closing = true;
     if (is_with_kernel(f))
         set_dirty(f);
     release(f);
