@@ -113,6 +113,12 @@ typedef struct yk_post {
     void (*fn)(struct yk_post *p);
 } yk_post;
 
+/* SIGPIPE kept away from this thread; io_quiet.c. */
+typedef struct yk_quiet {
+    unsigned users;
+    bool was_blocked, was_pending, broken;
+} yk_quiet;
+
 /* What a test changes (testing.c); NULL in all but tests. */
 typedef struct yk_tested yk_tested;
 
@@ -130,6 +136,9 @@ struct yk_loop {
     int64_t now;                  /* of this iteration */
     const yk_backend_type *io;
     yk_backend *backend;
+    struct yk_io **waits;         /* by descriptor: what is under way on it */
+    size_t waits_size;
+    yk_quiet quiet;
     yk_stack_pool *stacks;
     yk_blocking blocking;         /* yk_blocked_hook while coroutines run */
     yk_context context;           /* the thread's own */
@@ -247,6 +256,8 @@ int yk_wait_in_coroutine(yk_blocking *b, _Atomic uint32_t *word, uint32_t value,
 typedef struct yk_io {
     yk_op op;
     yk_park park;
+    struct yk_io *next, **link;   /* among loop->waits[op.fd]; link NULL: not there */
+    struct yk_closing *closing;   /* who waits for it to end, to close the descriptor */
 } yk_io;
 /* Runs io->op, of which kind and what the kind uses are set, in a coroutine: its result; or -ECANCELED, and nothing happened; or
  * -ETIMEDOUT. */

@@ -252,5 +252,6 @@ void yk_loop_close(yk_loop *loop)
     loop->io->close(loop->backend);
     yk_stack_unwatch(loop->stacks);
     yk_stack_pool_close(loop->stacks);
+    free(loop->waits);
     free(loop);
 }

@@ -3,6 +3,9 @@
 #define YK_ASYNC_OFFLOAD_H
 #include "async/backend.h"
 
+/* The same, but never here: 0, or -EAGAIN when no thread could be had. loop: where done() is called; NULL: done() is not called,
+ * and `op` is work()'s to give back. */
+int yk_offload_only(yk_op *op, struct yk_loop *loop, void (*work)(yk_op *op));
 /* True: no thread had begun it, it is taken back and done() is not called. */
 bool yk_offload_cancel(yk_op *op);
 /* The same as yk_offload() for any loop, but not in this thread: -EAGAIN when no other can be had. loop NULL: nobody is told when

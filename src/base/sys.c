@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -96,6 +97,12 @@ static int real_statx(int fd, const char *path, int flags, unsigned mask, struct
     return statx(fd, path, flags, mask, ret);
 }
 
+/* libc takes more arguments, of which a pidfd is the first. */
+static int real_clone(int (*fn)(void *arg), void *stack, int flags, void *arg, int *pidfd)
+{
+    return clone(fn, stack, flags, arg, pidfd);
+}
+
 #define REAL                                                                                                           \
     {                                                                                                                  \
         .malloc = malloc, .calloc = calloc, .realloc = realloc, .posix_memalign = posix_memalign, .mmap = mmap,        \
@@ -108,8 +115,9 @@ static int real_statx(int fd, const char *path, int flags, unsigned mask, struct
         .epoll_pwait2 = real_epoll_pwait2, .epoll_wait = epoll_wait, .io_uring_setup = real_io_uring_setup,            \
         .io_uring_enter = real_io_uring_enter, .io_uring_register = real_io_uring_register, .accept4 = real_accept4,   \
         .connect = real_connect, .recv = recv, .send = send, .preadv2 = preadv2, .pwritev2 = pwritev2,                 \
-        .statx = real_statx, .waitid = waitid, .dlopen = dlopen, .socket = socket, .bind = real_bind, .listen = listen,       \
-        .setsockopt = setsockopt, .getsockname = real_getsockname, .getaddrinfo = getaddrinfo                          \
+        .statx = real_statx, .waitid = waitid, .rename = rename, .clone = real_clone, .dlopen = dlopen,                \
+        .socket = socket, .bind = real_bind, .listen = listen, .setsockopt = setsockopt,                               \
+        .getsockname = real_getsockname, .getaddrinfo = getaddrinfo                                                    \
     }
 static const yk_sys_table real = REAL;
 yk_sys_table yk_sys = REAL;
@@ -189,6 +197,8 @@ TWIN(ssize_t, preadv2, (int fd, const struct iovec *v, int n, off_t offset, int 
 TWIN(ssize_t, pwritev2, (int fd, const struct iovec *v, int n, off_t offset, int flags), (fd, v, n, offset, flags), -1)
 TWIN(int, statx, (int fd, const char *path, int flags, unsigned mask, struct statx *ret), (fd, path, flags, mask, ret), -1)
 TWIN(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int flags), (type, id, info, flags), -1)
+TWIN(int, rename, (const char *from, const char *to), (from, to), -1)
+TWIN(int, clone, (int (*fn)(void *arg), void *stack, int flags, void *arg, int *pidfd), (fn, stack, flags, arg, pidfd), -1)
 TWIN(void *, dlopen, (const char *path, int flags), (path, flags), FAIL_POINTER)
 
 /* Threads may be calling meanwhile: one entry is one store, and no race to report. */
