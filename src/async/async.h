@@ -47,6 +47,7 @@ typedef struct yk_park {
     bool asked;       /* abort() has been called */
     bool late;        /* by the deadline */
     bool deaf;        /* cancels do not reach it: the end of a group */
+    bool outside;     /* somebody else is at work on what it waits for, and will be done: a test's clock waits for that */
 } yk_park;
 
 /* ---- A coroutine ---- */
@@ -153,12 +154,16 @@ void yk_loop_enter(yk_loop *loop);
 void yk_run_ready(yk_loop *loop);
 /* A loop for this thread. 0 or a negative code with the reason in e. */
 int yk_loop_open(yk_loop **ret, yk_error *e);
+/* The same with a backend by name, as in YOKE_ASYNC_BACKEND; NULL: any. */
+int yk_loop_open_with(const char *backend, yk_loop **ret, yk_error *e);
 /* Runs coroutines until loop->stop. */
 void yk_loop_run(yk_loop *loop);
 /* It stops when its last coroutine has ended; in its thread. */
 void yk_loop_drain(yk_loop *loop);
 /* There are no coroutines. */
 void yk_loop_close(yk_loop *loop);
+/* There are some that cannot be ended: it never runs again, and all that it has stays as it is. */
+void yk_loop_abandon(yk_loop *loop);
 /* p->fn(p) is called in the loop's thread, between coroutines, in the order of posting. Any thread, while the loop lives. */
 void yk_loop_post(yk_loop *loop, yk_post *p);
 /* The clock of the loop: yoke_now(), or a test's. */
@@ -199,6 +204,18 @@ void yk_group_child_left(yoke_group *g);
 void yk_wait_hook_up(void);
 /* yk_blocking.wait of a loop. */
 int yk_wait_in_coroutine(yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how);
+
+/* ---- Tests (testing.c): what a loop with `tested` does otherwise ---- */
+
+/* How often coroutines may switch before the loop has its turn. */
+unsigned yk_tested_budget(const yk_loop *loop, unsigned usual);
+/* Before the first that is ready runs: the one that is to run goes to the head. */
+void yk_tested_choose(yk_loop *loop);
+/* A coroutine is about to ask whether it is cancelled; and it has just begun a wait. Either may be the moment of a cancel. */
+void yk_tested_point(yk_coroutine *co);
+void yk_tested_parked(yk_coroutine *co);
+/* In place of a look at the kernel. When nothing can go on, this moves the clock. */
+void yk_tested_look(yk_loop *loop);
 
 /* ---- Operations (io.c) ---- */
 

@@ -149,6 +149,8 @@ static yk_coroutine *next_of(yk_loop *loop)
 
 void yk_run_ready(yk_loop *loop)
 {
+    if (YK_UNLIKELY(loop->tested != NULL))
+        yk_tested_choose(loop);
     switch_to(loop, take_ready(loop));
 }
 
@@ -187,6 +189,8 @@ void yk_run_now(yk_coroutine *co)
 int yk_cancel_point(void)
 {
     yk_coroutine *co = yk_coroutine_here();
+    if (YK_UNLIKELY(co && co->loop->tested))
+        yk_tested_point(co);
     if (YK_LIKELY(!co || !yk_scope_stops(co->scope)))
         return 0;
     yk_scope_tell(co);
@@ -213,6 +217,8 @@ int yk_suspend(yk_park *p, int64_t deadline)
     if (deadline != YOKE_FOREVER)
         yk_alarm_set(loop, &p->alarm, deadline);
     co->park = p;
+    if (YK_UNLIKELY(loop->tested != NULL))
+        yk_tested_parked(co);
     switch_to(loop, next_of(loop));
     if (co->result == -ECANCELED && p->late)
         return -ETIMEDOUT;
