@@ -31,5 +31,6 @@
 #undef YK_ALL_OF_YOKE
 #include <yoke/testing.h>
 #include <yoke/tls.h>
+#include <yoke/net.h>
 #include <yoke/trace.h>
 #endif

@@ -9,7 +9,7 @@
 
 enum { RECORD_ROOM = YK_ALIGN_UP(sizeof(yk_coroutine), 64) };
 
-static _Thread_local yk_loop *loop_here __attribute__((tls_model("initial-exec")));
+_Thread_local yk_loop *yk_loop_mine __attribute__((tls_model("initial-exec")));
 
 /* Rounding, exception masks and the like: those of a coroutine that keeps its own; all others share the loop's. */
 static uint64_t fp_control(void)
@@ -47,21 +47,20 @@ static void change_fp_control(yk_loop *loop, yk_coroutine *from, const yk_corout
         set_fp_control(then);
 }
 
-yk_loop *yk_loop_here(void)
+/* For the line of an overflow, in a signal handler. */
+static const char *name_of_stack(void *top)
 {
-    return loop_here;
+    static char buffer[64];
+    return yk_coroutine_name((yk_coroutine *)(void *)((char *)top - RECORD_ROOM), buffer, sizeof buffer);
 }
 
 void yk_loop_enter(yk_loop *loop)
 {
-    if (loop)
+    if (loop) {
         loop->fp = fp_control();
-    loop_here = loop;
-}
-
-yk_coroutine *yk_coroutine_here(void)
-{
-    return loop_here ? loop_here->running : NULL;
+        yk_stack_name_hook = name_of_stack;
+    }
+    yk_loop_mine = loop;
 }
 
 bool yoke_in_coroutine(void)
@@ -71,18 +70,16 @@ bool yoke_in_coroutine(void)
 
 /* ---- Switching ---- */
 
-static void save_context(yk_context *c)
+static inline void save_context(yk_context *c)
 {
-    c->run = yk_run_enter(NULL);
-    c->scope = yk_scope_enter(NULL);
+    c->running = yk_running_here;
     c->self = yk_self;
     c->who = yk_who_mine;
 }
 
-static void load_context(const yk_context *c)
+static inline void load_context(const yk_context *c)
 {
-    yk_run_enter(c->run);
-    yk_scope_enter(c->scope);
+    yk_running_here = c->running;
     yk_self = c->self;
     yk_who_mine = c->who;
 }
@@ -95,7 +92,7 @@ static void bury(yk_loop *loop)
     yk_stack_give(loop->stacks, co->stack);
 }
 
-static void arrive(yk_loop *loop, yk_fiber *mine)
+static inline void arrive(yk_loop *loop, yk_fiber *mine)
 {
     yk_fiber_arrive(mine);
     if (loop->ended)
@@ -103,27 +100,36 @@ static void arrive(yk_loop *loop, yk_fiber *mine)
 }
 
 /* to: NULL for the loop itself. */
-static void set_running(yk_loop *loop, yk_coroutine *to)
+static inline void set_running(yk_loop *loop, yk_coroutine *from, yk_coroutine *to)
 {
-    if (YK_UNLIKELY((loop->running && loop->running->keep_fp) || (to && to->keep_fp)))
-        change_fp_control(loop, loop->running, to);
-    loop->running = to;
-    loop->switches++;
-    yk_blocked_hook = to ? &loop->blocking : NULL;
+    if (YK_UNLIKELY((from && from->keep_fp) || (to && to->keep_fp)))
+        change_fp_control(loop, from, to);
+    /* The watchdog looks at both: hog.c. */
+    __atomic_store_n(&loop->running, to, __ATOMIC_RELAXED);
+    __atomic_store_n(&loop->switches, loop->switches + 1, __ATOMIC_RELAXED);
+    if (!from || !to)
+        yk_blocked_hook = to ? &loop->blocking : NULL;
+    loop->in_a_row = 0;
     load_context(to ? &to->context : &loop->context);
 }
 
-static void switch_to(yk_loop *loop, yk_coroutine *to)
+static inline __attribute__((always_inline)) void change(yk_loop *loop, yk_coroutine *from, yk_coroutine *to)
 {
-    yk_coroutine *from = loop->running;
     yk_fiber *mine = from ? &from->fiber : &loop->fiber;
-    if (from == to)
-        return;
     save_context(from ? &from->context : &loop->context);
-    set_running(loop, to);
+    set_running(loop, from, to);
     yk_fiber_leave(mine, to ? &to->fiber : &loop->fiber, false);
     yk_switch(from ? &from->at : &loop->at, to ? to->at : loop->at, loop);
     arrive(loop, mine);
+}
+
+/* Compiled twice, so that from coroutine to coroutine, which is what most switches are, nothing is asked. */
+static void switch_to(yk_loop *loop, yk_coroutine *from, yk_coroutine *to)
+{
+    if (YK_LIKELY(from && to && from != to))
+        change(loop, from, to);
+    else if (from != to)
+        change(loop, from, to);
 }
 
 static yk_coroutine *take_ready(yk_loop *loop)
@@ -151,16 +157,7 @@ void yk_run_ready(yk_loop *loop)
 {
     if (YK_UNLIKELY(loop->tested != NULL))
         yk_tested_choose(loop);
-    switch_to(loop, take_ready(loop));
-}
-
-void yk_make_ready(yk_coroutine *co)
-{
-    yk_loop *loop = co->loop;
-    co->next = NULL;
-    *loop->ready_end = co;
-    loop->ready_end = &co->next;
-    loop->nready++;
+    switch_to(loop, NULL, take_ready(loop));
 }
 
 static void make_ready_first(yk_coroutine *co)
@@ -180,21 +177,24 @@ void yk_run_now(yk_coroutine *co)
         make_ready_first(co);
         return;
     }
-    make_ready_first(loop->running);
-    switch_to(loop, co);
+    yk_coroutine *from = loop->running;
+    make_ready_first(from);
+    switch_to(loop, from, co);
 }
 
 /* ---- Waiting ---- */
 
-int yk_cancel_point(void)
+int yk_wait_point(void)
 {
+    enum { MOST_IN_A_ROW = 128 };
     yk_coroutine *co = yk_coroutine_here();
-    if (YK_UNLIKELY(co && co->loop->tested))
-        yk_tested_point(co);
-    if (YK_LIKELY(!co || !yk_scope_stops(co->scope)))
+    if (!co)
         return 0;
-    yk_scope_tell(co);
-    return -ECANCELED;
+    if (co->loop->in_a_row++ < MOST_IN_A_ROW)
+        return yk_cancel_point_of(co);
+    co->loop->in_a_row = 0;
+    int err = yk_cancel_point_of(co);
+    return err < 0 ? err : yk_pass();
 }
 
 static void too_late(yk_alarm *a)
@@ -209,17 +209,18 @@ static void too_late(yk_alarm *a)
 
 int yk_suspend(yk_park *p, int64_t deadline)
 {
-    yk_loop *loop = loop_here;
+    yk_loop *loop = yk_loop_mine;
     yk_coroutine *co = loop->running;
     p->coroutine = co;
     p->asked = p->late = false;
     p->alarm = (yk_alarm){.ring = too_late};
     if (deadline != YOKE_FOREVER)
         yk_alarm_set(loop, &p->alarm, deadline);
+    p->since = YK_UNLIKELY(loop->watched) ? yk_loop_now(loop) : 0;
     co->park = p;
     if (YK_UNLIKELY(loop->tested != NULL))
         yk_tested_parked(co);
-    switch_to(loop, next_of(loop));
+    switch_to(loop, co, next_of(loop));
     if (co->result == -ECANCELED && p->late)
         return -ETIMEDOUT;
     if (co->result == -ECANCELED && p->asked)
@@ -238,10 +239,11 @@ void yk_resume(yk_park *p, int result)
 
 int yk_pass(void)
 {
-    yk_loop *loop = loop_here;
-    yk_make_ready(loop->running);
-    switch_to(loop, next_of(loop));
-    return yk_cancel_point();
+    yk_loop *loop = yk_loop_mine;
+    yk_coroutine *co = loop->running;
+    yk_make_ready(co);
+    switch_to(loop, co, next_of(loop));
+    return yk_cancel_point_of(co);
 }
 
 /* ---- Beginning and ending ---- */
@@ -253,6 +255,13 @@ static void unlist(yk_coroutine *co)
         co->all_next->all_link = co->all_link;
 }
 
+/* Others may ask how many there are. */
+static void count(yk_loop *loop, int more)
+{
+    loop->coroutines += (size_t)more;
+    atomic_store_explicit(&loop->who.alive, loop->coroutines, memory_order_relaxed);
+}
+
 static void end(yk_loop *loop, yk_coroutine *co, int code)
 {
     yk_scope_inside(co, NULL);
@@ -262,7 +271,7 @@ static void end(yk_loop *loop, yk_coroutine *co, int code)
         yk_who_end(yk_who_mine);
     yk_who_mine = NULL;
     unlist(co);
-    loop->coroutines--;
+    count(loop, -1);
     loop->ended_count++;
     if (co->main || (loop->draining && loop->coroutines == 0))
         loop->stop = true;
@@ -276,16 +285,17 @@ static void entry(void *passed)
     end(loop, co, co->fn(co->arg));
     loop->ended = co;
     yk_coroutine *to = next_of(loop);
-    set_running(loop, to);
+    set_running(loop, co, to);
     yk_fiber_leave(&co->fiber, to ? &to->fiber : &loop->fiber, true);
     yk_switch(&co->at, to ? to->at : loop->at, loop);
     __builtin_unreachable();
 }
 
-/* As holder of locks each coroutine is somebody of its own: ids of the thread that are younger than it; see sync/self.h. */
+/* As holder of locks each coroutine is somebody of its own: ids of the thread that are younger than it; see sync/self.h. Not so
+ * young that the thread would seem to be of another age: after a billion and a half of coroutines they begin again. */
 static uint64_t new_self(yk_loop *loop)
 {
-    return loop->self + (++loop->started << 32);
+    return loop->self + ((loop->started++ % 0x60000000 + 1) << 32);
 }
 
 yk_coroutine *yk_coroutine_new(yk_loop *loop, size_t size, int (*fn)(void *arg), void *arg)
@@ -295,7 +305,7 @@ yk_coroutine *yk_coroutine_new(yk_loop *loop, size_t size, int (*fn)(void *arg),
         return NULL;
     yk_coroutine *co = (yk_coroutine *)(void *)(stack.top - RECORD_ROOM);
     *co = (yk_coroutine){.loop = loop, .fn = fn, .arg = arg, .stack = stack};
-    co->context.run = yk_current_run();
+    co->context.running.run = yk_current_run();
     co->fp = loop->fp;
     co->context.self.id = new_self(loop);
     co->number = loop->started;
@@ -306,7 +316,7 @@ yk_coroutine *yk_coroutine_new(yk_loop *loop, size_t size, int (*fn)(void *arg),
     if (co->all_next)
         co->all_next->all_link = &co->all_next;
     loop->all = co;
-    loop->coroutines++;
+    count(loop, 1);
     return co;
 }
 
@@ -319,4 +329,15 @@ const char *yk_coroutine_name(const yk_coroutine *co, char *buffer, size_t size)
         return about.dli_sname;
     snprintf(buffer, size, "coroutine %llu", (unsigned long long)co->number);
     return buffer;
+}
+
+yk_who_loop *yk_coroutine_introduce(yk_blocking *b, char *name, size_t size)
+{
+    yk_loop *loop = (yk_loop *)(void *)((char *)b - offsetof(yk_loop, blocking));
+    char made[32];
+    const char *is = yk_coroutine_name(loop->running, made, sizeof made);
+    size_t len = strnlen(is, size - 1);
+    memcpy(name, is, len);
+    name[len] = '\0';
+    return &loop->who;
 }

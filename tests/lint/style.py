@@ -23,7 +23,8 @@ HEADER_PARTS = {"pp": "base", "json": "task", "module": "task", "executor": "exe
                 "fork": "threads", "loop": "threads", "thread": "threads", "queues": "sync", "channel": "sync", "sort": "threads",
                 "scan": "threads", "algorithm": "threads", "pipeline": "threads",
                 "pool": "threads", "sync": "sync", "kernel": "gpu", "dialect": "gpu", "program": "gpu",
-                "scan_kernel": "gpu", "source": "gpu", "array": "gpu", "primitive": "gpu", "tls": "async", "testing": "async"}
+                "scan_kernel": "gpu", "source": "gpu", "array": "gpu", "primitive": "gpu", "tls": "async", "net": "async",
+                "testing": "async"}
 # What other parts may include of a part, besides PART/PART.h.
 SHARED_HEADERS = {"base/line.h", "base/spin.h", "base/sys.h", "base/sha256.h", "sync/mutex.h", "sync/wait.h", "sync/who.h",
                   "topo/topo.h", "topo/distance.h", "trace/trace.h", "task/module.h", "threads/crash.h", "gpu/cuda.h",
