@@ -119,7 +119,7 @@ int yoke_to_thread_abandon(int (*fn)(void *arg), void *arg, void (*drop)(void *a
     loose *l = yk_sys.malloc(sizeof *l);
     if (!l)
         return -ENOMEM;
-    yk_park park = {.abort = abandon, .what = "another thread", .number = -1, .object = l};
+    yk_park park = {.abort = abandon, .what = "another thread", .number = -1, .object = l, .outside = true};
     *l = (loose){.loop = co->loop, .park = &park, .fn = fn, .arg = arg, .drop = drop};
     err = yk_offload_only(&l->op, NULL, work_loose);
     if (err < 0) {

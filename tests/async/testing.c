@@ -165,7 +165,7 @@ static int wait_for_thread(void *arg)
     yoke_event e = {0};
     pthread_t thread;
     CHECK_INT(pthread_create(&thread, NULL, call_late, &e), 0);
-    CHECK_INT(yoke_event_wait(&e), 0); /* without a deadline: for real */
+    CHECK(yoke_event_wait(&e) > 0); /* without a deadline: for real */
     CHECK_INT(pthread_join(thread, NULL), 0);
     return 0;
 }
@@ -191,7 +191,7 @@ static int wait_for_job(void *arg)
 BOTH(a_job_is_waited_for)
 {
     yoke_executor *ex;
-    CHECK_INT(yoke_open("threads:2", &ex), 0);
+    ex = yoke_open("threads:2");
     CHECK_INT(yoke_test_run(&opts, wait_for_job, ex), 0);
     yoke_close(ex);
 }
