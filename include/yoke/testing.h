@@ -67,16 +67,17 @@ YOKE_API int yoke_test_run(const yoke_test_opts *opts, int (*fn)(void *arg), voi
 typedef struct yoke_test_report {
     size_t points;   /* where fn could be cancelled, or calls that failed */
     size_t runs;     /* of fn, in all */
+    size_t missed;   /* of these ended before they came to their point, as fn did something else than in the first */
     size_t failures; /* of these went wrong */
     size_t first;    /* the point, from 1, of the first that did; 0: the run without a cancel or a failure */
-    int code;        /* of the first: what the call returned */
+    int code;        /* of that run: what the call returned */
 } yoke_test_report;
 
 /* Runs fn once to count its waiting points, and then once for each with a cancel there. A run goes wrong when it does not end
  * (-EDEADLK, -ELOOP), leaves descriptors open or memory behind (-ENOTEMPTY), check says so (with its code), or, without a check,
- * when it returns less than 0 other than -ECANCELED. fn is called with the same arg each time, and must do the same until the
- * cancel. The first run must not return less than 0. All points are tried. Returns 0, or the code of the first that went wrong.
- * report may be NULL. */
+ * when it returns less than 0 other than -ECANCELED (with `innermost` it may return anything). fn is called with the same arg each
+ * time, several times when it leaves something behind, and must do the same until the cancel. The first run must not return less
+ * than 0. All points are tried, until ten have gone wrong. Returns 0, or the code of the first that did. report may be NULL. */
 YOKE_API int yoke_test_cancels(const yoke_test_opts *opts, int (*fn)(void *arg), void *arg, yoke_test_report *report);
 
 /* ---- Calls that fail ---- */

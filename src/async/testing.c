@@ -193,7 +193,7 @@ static bool is_helped(const yk_loop *loop)
     return false;
 }
 
-static size_t entries_of(const char *folder)
+size_t yk_entries_of(const char *folder)
 {
     size_t n = 0;
     DIR *dir = opendir(folder);
@@ -208,7 +208,7 @@ static size_t entries_of(const char *folder)
 static bool is_alone(yk_loop *loop)
 {
     enum { ONE_THREAD = 3 }; /* with . and .. */
-    return loop->io->under_way(loop->backend) == 0 && entries_of("/proc/self/task") == ONE_THREAD;
+    return loop->io->under_way(loop->backend) == 0 && yk_entries_of("/proc/self/task") == ONE_THREAD;
 }
 
 void yk_tested_look(yk_loop *loop)

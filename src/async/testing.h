@@ -24,6 +24,9 @@ struct yk_tested {
     char place[160];     /* that point, for people */
     int code;            /* why it has failed; 0: not */
     bool abandoned;      /* some coroutines cannot be made to end */
+    size_t runs;
+    const yoke_test_fault *fault; /* what is to fail; NULL: nothing */
+    int fail_at, fault_calls;     /* which call of it, from 1; how many there were */
 };
 yoke_test_opts yk_test_defaults(const yoke_test_opts *opts);
 /* t: opts, text and cancel_at are set. */
@@ -35,8 +38,14 @@ typedef struct yk_belongings {
 } yk_belongings;
 yk_belongings yk_belongings_now(bool memory);
 
-/* fn once more: the code of the run, after all checks. usual: a code that is right although less than 0; 1: all are. */
-int yk_test_checked(yk_tested *t, int (*fn)(void *arg), void *arg, int usual);
-/* Enters the outcome of a run at a point. */
-void yk_test_note(yoke_test_report *r, size_t point, int code);
+/* fn once more, as t says, and all checks: 0, or what is wrong. */
+int yk_test_checked(yk_tested *t, int (*fn)(void *arg), void *arg);
+/* Enters the outcome of a run. False: that is enough. */
+bool yk_test_note(yoke_test_report *r, size_t point, int code);
+
+/* Every name in yk_sys. */
+extern const yoke_test_fault yk_test_all_faults[];
+
+/* How many names a folder has, with those of itself and the one above. */
+size_t yk_entries_of(const char *folder);
 #endif

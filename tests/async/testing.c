@@ -1,44 +1,14 @@
 /* testing.c - the clock of tests, their deadlocks, and their order; both backends. */
-#include "async/async.h"
 #include "child.h"
-#include "test.h"
+#include "testing_try.h"
 #include <unistd.h>
 #include <yoke/executor.h>
 #include <yoke/task.h>
-#include <yoke/testing.h>
 
 YOKE_TASK(int, works, (int, us))
 {
     usleep((unsigned)us);
     return us;
-}
-
-static char said[4096];
-
-/* BOTH(name) { ... } is the tests epoll_name and uring_name, with `opts` for that backend. */
-#define BOTH(name)                                                                                                     \
-    static void both_##name(yoke_test_opts opts);                                                                      \
-    TEST(epoll_##name)                                                                                                 \
-    {                                                                                                                  \
-        both_##name((yoke_test_opts){.backend = "epoll", .text = said, .text_size = sizeof said});                     \
-    }                                                                                                                  \
-    TEST(uring_##name)                                                                                                 \
-    {                                                                                                                  \
-        skip_without_rings();                                                                                          \
-        both_##name((yoke_test_opts){.backend = "io_uring", .text = said, .text_size = sizeof said});                  \
-    }                                                                                                                  \
-    static void both_##name(yoke_test_opts opts)
-
-static int nothing(void *arg)
-{
-    return 7;
-}
-
-static void skip_without_rings(void)
-{
-    yoke_test_opts opts = {.backend = "io_uring", .text = said, .text_size = sizeof said};
-    if (yoke_test_run(&opts, nothing, NULL) != 7)
-        SKIP("%s", said);
 }
 
 /* ---- The clock ---- */
@@ -80,13 +50,13 @@ TEST(all_is_by_default)
 TEST(an_unknown_backend_is_refused)
 {
     yoke_test_opts opts = {.backend = "kqueue", .text = said, .text_size = sizeof said};
-    CHECK_INT(yoke_test_run(&opts, nothing, NULL), -EINVAL);
+    CHECK_INT(yoke_test_run(&opts, give_seven, NULL), -EINVAL);
     CHECK_HAS(said, "kqueue");
 }
 
 static int run_another(void *arg)
 {
-    return yoke_test_run(NULL, nothing, NULL);
+    return yoke_test_run(NULL, give_seven, NULL);
 }
 
 TEST(not_in_a_coroutine)
@@ -254,7 +224,7 @@ BOTH(what_cannot_end_is_left_behind)
     opts.patience = 50 * YOKE_MS;
     CHECK_INT(yoke_test_run(&opts, hang_deaf, NULL), -EDEADLK);
     CHECK_HAS(said, "it does not end when it is told to\n");
-    CHECK_INT(yoke_test_run(&opts, nothing, NULL), 7);
+    CHECK_INT(yoke_test_run(&opts, give_seven, NULL), 7);
 }
 
 /* ---- Circles ---- */
