@@ -48,6 +48,7 @@ typedef struct yk_park {
     bool asked;       /* abort() has been called */
     bool late;        /* by the deadline */
     bool deaf;        /* cancels do not reach it: the end of a group */
+    bool outside;     /* somebody else is at work on what it waits for, and will be done: a test's clock waits for that */
 } yk_park;
 
 /* ---- A coroutine ---- */
@@ -188,18 +189,34 @@ static inline void yk_make_ready(yk_coroutine *co)
 }
 /* A loop for this thread. 0 or a negative code with the reason in e. */
 int yk_loop_open(yk_loop **ret, yk_error *e);
+/* The same with a backend by name, as in YOKE_ASYNC_BACKEND; NULL: any. */
+int yk_loop_open_with(const char *backend, yk_loop **ret, yk_error *e);
 /* Runs coroutines until loop->stop. */
 void yk_loop_run(yk_loop *loop);
 /* It stops when its last coroutine has ended; in its thread. */
 void yk_loop_drain(yk_loop *loop);
 /* There are no coroutines. */
 void yk_loop_close(yk_loop *loop);
+/* There are some that cannot be ended: it never runs again, and all that it has stays as it is. */
+void yk_loop_abandon(yk_loop *loop);
 /* p->fn(p) is called in the loop's thread, between coroutines, in the order of posting. Any thread, while the loop lives. */
 void yk_loop_post(yk_loop *loop, yk_post *p);
 /* The clock of the loop: yoke_now(), or a test's. */
 int64_t yk_loop_now(yk_loop *loop);
 /* For each loop of the process, under the lock that keeps them. */
 void yk_each_loop(void (*fn)(yk_loop *loop, void *arg), void *arg);
+
+/* ---- Tests (testing.c): what a loop with `tested` does otherwise ---- */
+
+/* How often coroutines may switch before the loop has its turn. */
+unsigned yk_tested_budget(const yk_loop *loop, unsigned usual);
+/* Before the first that is ready runs: the one that is to run goes to the head. */
+void yk_tested_choose(yk_loop *loop);
+/* A coroutine is about to ask whether it is cancelled; and it has just begun a wait. Either may be the moment of a cancel. */
+void yk_tested_point(yk_coroutine *co);
+void yk_tested_parked(yk_coroutine *co);
+/* In place of a look at the kernel. When nothing can go on, this moves the clock. */
+void yk_tested_look(yk_loop *loop);
 
 /* ---- Scopes (scope.c) ---- */
 
@@ -219,6 +236,8 @@ void yk_scope_tell(yk_coroutine *co);
 /* Not cancelled here and now: 0, else -ECANCELED, which the caller returns. Every waiting call begins with it. */
 static inline int yk_cancel_point_of(yk_coroutine *co)
 {
+    if (YK_UNLIKELY(co->loop->tested != NULL))
+        yk_tested_point(co);
     if (YK_LIKELY(!yk_scope_stops(co->scope)))
         return 0;
     yk_scope_tell(co);

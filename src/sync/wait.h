@@ -35,7 +35,8 @@ extern int (*yk_wake_hook)(_Atomic uint32_t *word, int n);
 /* How to wait. */
 enum {
     YK_WAIT_SHARED = 1, /* the word lies in memory shared with other processes */
-    YK_WAIT_DEAF = 2    /* a coroutine is not to be told to stop: whoever waits so has no way to say that it did not get it */
+    YK_WAIT_DEAF = 2,   /* a coroutine is not to be told to stop: whoever waits so has no way to say that it did not get it */
+    YK_WAIT_JOB = 4     /* an executor is at work on what changes the word */
 };
 
 /* Sleeps while *word == value, until the deadline (absolute; YOKE_FOREVER: none). 0 when woken, perhaps for no reason; -EAGAIN
