@@ -9,7 +9,7 @@
 
 enum { RECORD_ROOM = YK_ALIGN_UP(sizeof(yk_coroutine), 64) };
 
-_Thread_local yk_loop *yk_loop_mine;
+_Thread_local yk_loop *yk_loop_mine __attribute__((tls_model("initial-exec")));
 
 /* Rounding, exception masks and the like: those of a coroutine that keeps its own; all others share the loop's. */
 static uint64_t fp_control(void)
@@ -47,10 +47,19 @@ static void change_fp_control(yk_loop *loop, yk_coroutine *from, const yk_corout
         set_fp_control(then);
 }
 
+/* For the line of an overflow, in a signal handler. */
+static const char *name_of_stack(void *top)
+{
+    static char buffer[64];
+    return yk_coroutine_name((yk_coroutine *)(void *)((char *)top - RECORD_ROOM), buffer, sizeof buffer);
+}
+
 void yk_loop_enter(yk_loop *loop)
 {
-    if (loop)
+    if (loop) {
         loop->fp = fp_control();
+        yk_stack_name_hook = name_of_stack;
+    }
     yk_loop_mine = loop;
 }
 
@@ -91,27 +100,36 @@ static inline void arrive(yk_loop *loop, yk_fiber *mine)
 }
 
 /* to: NULL for the loop itself. */
-static inline void set_running(yk_loop *loop, yk_coroutine *to)
+static inline void set_running(yk_loop *loop, yk_coroutine *from, yk_coroutine *to)
 {
-    if (YK_UNLIKELY((loop->running && loop->running->keep_fp) || (to && to->keep_fp)))
-        change_fp_control(loop, loop->running, to);
-    loop->running = to;
-    loop->switches++;
-    yk_blocked_hook = to ? &loop->blocking : NULL;
+    if (YK_UNLIKELY((from && from->keep_fp) || (to && to->keep_fp)))
+        change_fp_control(loop, from, to);
+    /* The watchdog looks at both: hog.c. */
+    __atomic_store_n(&loop->running, to, __ATOMIC_RELAXED);
+    __atomic_store_n(&loop->switches, loop->switches + 1, __ATOMIC_RELAXED);
+    if (!from || !to)
+        yk_blocked_hook = to ? &loop->blocking : NULL;
+    loop->in_a_row = 0;
     load_context(to ? &to->context : &loop->context);
 }
 
-static void switch_to(yk_loop *loop, yk_coroutine *to)
+static inline __attribute__((always_inline)) void change(yk_loop *loop, yk_coroutine *from, yk_coroutine *to)
 {
-    yk_coroutine *from = loop->running;
     yk_fiber *mine = from ? &from->fiber : &loop->fiber;
-    if (from == to)
-        return;
     save_context(from ? &from->context : &loop->context);
-    set_running(loop, to);
+    set_running(loop, from, to);
     yk_fiber_leave(mine, to ? &to->fiber : &loop->fiber, false);
     yk_switch(from ? &from->at : &loop->at, to ? to->at : loop->at, loop);
     arrive(loop, mine);
+}
+
+/* Compiled twice, so that from coroutine to coroutine, which is what most switches are, nothing is asked. */
+static void switch_to(yk_loop *loop, yk_coroutine *from, yk_coroutine *to)
+{
+    if (YK_LIKELY(from && to && from != to))
+        change(loop, from, to);
+    else if (from != to)
+        change(loop, from, to);
 }
 
 static yk_coroutine *take_ready(yk_loop *loop)
@@ -137,16 +155,9 @@ static yk_coroutine *next_of(yk_loop *loop)
 
 void yk_run_ready(yk_loop *loop)
 {
-    switch_to(loop, take_ready(loop));
-}
-
-void yk_make_ready(yk_coroutine *co)
-{
-    yk_loop *loop = co->loop;
-    co->next = NULL;
-    *loop->ready_end = co;
-    loop->ready_end = &co->next;
-    loop->nready++;
+    if (YK_UNLIKELY(loop->tested != NULL))
+        yk_tested_choose(loop);
+    switch_to(loop, NULL, take_ready(loop));
 }
 
 static void make_ready_first(yk_coroutine *co)
@@ -166,11 +177,25 @@ void yk_run_now(yk_coroutine *co)
         make_ready_first(co);
         return;
     }
-    make_ready_first(loop->running);
-    switch_to(loop, co);
+    yk_coroutine *from = loop->running;
+    make_ready_first(from);
+    switch_to(loop, from, co);
 }
 
 /* ---- Waiting ---- */
+
+int yk_wait_point(void)
+{
+    enum { MOST_IN_A_ROW = 128 };
+    yk_coroutine *co = yk_coroutine_here();
+    if (!co)
+        return 0;
+    if (co->loop->in_a_row++ < MOST_IN_A_ROW)
+        return yk_cancel_point_of(co);
+    co->loop->in_a_row = 0;
+    int err = yk_cancel_point_of(co);
+    return err < 0 ? err : yk_pass();
+}
 
 static void too_late(yk_alarm *a)
 {
@@ -191,8 +216,11 @@ int yk_suspend(yk_park *p, int64_t deadline)
     p->alarm = (yk_alarm){.ring = too_late};
     if (deadline != YOKE_FOREVER)
         yk_alarm_set(loop, &p->alarm, deadline);
+    p->since = YK_UNLIKELY(loop->watched) ? yk_loop_now(loop) : 0;
     co->park = p;
-    switch_to(loop, next_of(loop));
+    if (YK_UNLIKELY(loop->tested != NULL))
+        yk_tested_parked(co);
+    switch_to(loop, co, next_of(loop));
     if (co->result == -ECANCELED && p->late)
         return -ETIMEDOUT;
     if (co->result == -ECANCELED && p->asked)
@@ -212,9 +240,10 @@ void yk_resume(yk_park *p, int result)
 int yk_pass(void)
 {
     yk_loop *loop = yk_loop_mine;
-    yk_make_ready(loop->running);
-    switch_to(loop, next_of(loop));
-    return yk_cancel_point();
+    yk_coroutine *co = loop->running;
+    yk_make_ready(co);
+    switch_to(loop, co, next_of(loop));
+    return yk_cancel_point_of(co);
 }
 
 /* ---- Beginning and ending ---- */
@@ -256,7 +285,7 @@ static void entry(void *passed)
     end(loop, co, co->fn(co->arg));
     loop->ended = co;
     yk_coroutine *to = next_of(loop);
-    set_running(loop, to);
+    set_running(loop, co, to);
     yk_fiber_leave(&co->fiber, to ? &to->fiber : &loop->fiber, true);
     yk_switch(&co->at, to ? to->at : loop->at, loop);
     __builtin_unreachable();

@@ -5,8 +5,8 @@
  * nothing (files) and still would block is done by other threads, offload.c.
  *
  * Programs close descriptors without forget(), and the kernel then takes the registration away silently. So the first to wait on
- * a descriptor asks the kernel to renew it, which costs a system call a wait and in return loses no event whatever happened before.
- * Flows are spared this: nobody else closes theirs. */
+ * a descriptor asks the kernel to renew it, which costs a system call a wait and in return loses no event whatever happened
+ * before. Flows are spared this: nobody else closes theirs. */
 #include "async/epoll.h"
 #include "async/offload.h"
 #include <limits.h>

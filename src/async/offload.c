@@ -75,6 +75,8 @@ static void run_one(yk_op *op)
     struct yk_loop *loop = op->loop;
     yk_post *post = (yk_post *)op->post;
     op->work(op);
+    if (!loop) /* nobody is told */
+        return;
     post->fn = come_home;
     yk_offload_post(loop, post);
 }
@@ -160,23 +162,41 @@ static bool is_idle_thread_for_one_more(void)
     return queued < set.idle;
 }
 
-bool yk_offload(yk_op *op, void (*work)(yk_op *op))
+/* False: there is no thread, and none can be had. */
+static bool hand_over(yk_op *op, struct yk_loop *loop, void (*work)(yk_op *op))
 {
-    op->loop = yk_offload_here();
+    op->loop = loop;
     op->work = work;
     pthread_mutex_lock(&set.lock);
     if (!is_idle_thread_for_one_more() && set.threads < most_threads())
         start_thread();
-    bool here = set.threads == 0;
-    if (!here) {
+    bool taken = set.threads > 0;
+    if (taken) {
         op->state = QUEUED;
         yk_ops_push(&set.queue, op);
         pthread_cond_signal(&set.work);
     }
     pthread_mutex_unlock(&set.lock);
-    if (here)
+    return taken;
+}
+
+bool yk_offload(yk_op *op, void (*work)(yk_op *op))
+{
+    if (hand_over(op, yk_offload_here(), work))
+        return false;
+    work(op);
+    return true;
+}
+
+int yk_offload_only(yk_op *op, struct yk_loop *loop, void (*work)(yk_op *op))
+{
+    return hand_over(op, loop, work) ? 0 : -EAGAIN;
+}
+
+void yk_offload_apart(yk_op *op, void (*work)(yk_op *op))
+{
+    if (!hand_over(op, NULL, work))
         work(op);
-    return here;
 }
 
 bool yk_offload_wait(yk_op *op, void (*work)(yk_op *op))
@@ -237,6 +257,14 @@ void yk_offload_end(void)
         pthread_cond_wait(&set.gone, &set.lock);
     set.ending = false;
     pthread_mutex_unlock(&set.lock);
+}
+
+unsigned yk_offload_most(void)
+{
+    pthread_mutex_lock(&set.lock);
+    unsigned n = most_threads();
+    pthread_mutex_unlock(&set.lock);
+    return n;
 }
 
 unsigned yk_offload_threads(void)

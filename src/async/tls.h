@@ -32,6 +32,9 @@ int yk_tls_open(yoke_tls *ctx, const char *server_name, yk_tls **ret);
 /* NULL is allowed. Returns NULL. */
 yk_tls *yk_tls_free(yk_tls *t);
 
+/* One more reference. */
+yoke_tls *yk_tls_ref(yoke_tls *t);
+
 /* ---- Bytes from and to the peer ---- */
 
 /* Takes all n bytes: returns n or -ENOMEM. Feed when a call has said -EAGAIN, so that what waits in here stays small. */

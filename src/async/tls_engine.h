@@ -41,7 +41,6 @@ struct yk_tls {
 
 /* ---- tls_context.c ---- */
 
-yoke_tls *yk_tls_ref(yoke_tls *t);
 /* The name agreed on as it stands in t; NULL: it is none of them. */
 const char *yk_tls_alpn_find(const yoke_tls *t, const unsigned char *name, size_t len);
 /* Takes the session of that host out (each is used once, so that watchers cannot tell that it is the same client), or NULL. */

@@ -163,8 +163,8 @@ static bool cancel(yk_backend *b, yk_op *op)
     }
 }
 
-/* The operation may be gone and its memory another's, so it is looked for before it is looked at. The kernel finds none also while
- * it moves one from waiting to doing: then it is asked again. */
+/* The operation may be gone and its memory another's, so it is looked for before it is looked at. The kernel finds none also
+ * while it moves one from waiting to doing: then it is asked again. */
 static void cancel_failed(yk_backend *b, const void *of, int result)
 {
     yk_op *op = b->asked.head;

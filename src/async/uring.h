@@ -6,7 +6,8 @@
 #include "async/uring_ring.h"
 
 /* The lowest bits of user_data say whose completion it is; the others are the address of the operation or flow. */
-enum { YK_TAG_OP, YK_TAG_CANCEL, YK_TAG_RECV, YK_TAG_SEND, YK_TAG_POLL, YK_TAG_STOP, YK_TAG_WAKER, YK_TAG_NOBODY, YK_TAG_BITS = 7 };
+enum { YK_TAG_OP, YK_TAG_CANCEL, YK_TAG_RECV, YK_TAG_SEND, YK_TAG_POLL, YK_TAG_STOP, YK_TAG_WAKER, YK_TAG_NOBODY };
+enum { YK_TAG_BITS = 7 };
 
 /* ---- Receive buffers (uring_buffers.c) ---- */
 

@@ -1,8 +1,8 @@
 /* uring_buffers: memory that the kernel receives into, shared by all flows of a loop, so that idle connections hold none.
  *
- * The kernel goes through the buffers that it is offered in a circle, all of them, so few are offered and stay in the cache; twice as
- * many each time it found none. They lie a cache line more than a page apart, since those at the same place of a page would push
- * one another out. */
+ * The kernel goes through the buffers that it is offered in a circle, all of them, so few are offered and stay in the cache;
+ * twice as many each time it found none. They lie a cache line more than a page apart, since those at the same place of a page
+ * would push one another out. */
 #include "async/uring.h"
 #include <sys/mman.h>
 
@@ -34,7 +34,7 @@ int yk_buffers_open(yk_buffers *s, yk_ring *r)
     void *p = yk_sys.mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
         return -errno;
-    madvise(p, mapped, MADV_DONTFORK); /* the kernel writes into the parent's */
+    yk_sys.madvise(p, mapped, MADV_DONTFORK); /* the kernel writes into the parent's */
     s->ring = p;
     s->store = (char *)p + RING_SIZE;
     struct io_uring_buf_reg reg = {.ring_addr = (uintptr_t)p, .ring_entries = YK_BUFFERS};

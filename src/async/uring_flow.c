@@ -1,13 +1,14 @@
-/* uring: flows. One multishot receive for each, into buffers that all share; what is sent goes out with the next poll(), one entry for
- * all that was given until then. So a server that answers small requests makes one call of the kernel for as many as have come.
+/* uring: flows. One multishot receive for each, into buffers that all share; what is sent goes out with the next poll(), one
+ * entry for all that was given until then. So a server that answers small requests makes one call of the kernel for as many as
+ * have come.
  *
- * Receiving. A flow that has CAP buffers unread, or that found none left, turns `direct`: a poll says when there is something, and
- * flow_recv() asks the socket itself, into the caller's memory; that suits who sends much, too. It is multishot again once so
- * little comes at a time that a buffer would hold it.
+ * Receiving. A flow that has CAP buffers unread, or that found none left, turns `direct`: a poll says when there is something,
+ * and flow_recv() asks the socket itself, into the caller's memory; that suits who sends much, too. It is multishot again once
+ * so little comes at a time that a buffer would hold it.
  *
- * Sending. The first attempt is hasty: it happens within the call that hands it over (MSG_DONTWAIT), and says something only if it
- * has failed, or if somebody waits for it. Only after that a send is patient: the kernel waits and completes it. While the kernel
- * may still look at what is in `out`, more goes into `more`.
+ * Sending. The first attempt is hasty: it happens within the call that hands it over (MSG_DONTWAIT), and says something only if
+ * it has failed, or if somebody waits for it. Only after that a send is patient: the kernel waits and completes it. While the
+ * kernel may still look at what is in `out`, more goes into `more`.
  *
  * The kernel refers to flows by address, so one that is closed lives until nothing of it is with the kernel. */
 #include "async/uring.h"
@@ -397,6 +398,8 @@ static ssize_t ask_socket(yk_flow *f, void *to, size_t n)
 
 ssize_t yk_uring_flow_recv(yk_flow *f, void *to, size_t n)
 {
+    if (yk_uring_is_parents(f->b))
+        return -ECHILD;
     if (f->count > 0)
         return copy_out(f, to, n);
     if (f->recv_error) {
@@ -486,9 +489,11 @@ void yk_uring_flow_close(yk_flow *f)
 {
     f->wants.data.fn = f->wants.room.fn = f->wants.empty.fn = NULL;
     yk_wants_leave(&f->wants);
+    f->closing = true;
+    if (yk_uring_is_parents(f->b)) /* the buffers are not here, and nothing of it is with the kernel */
+        f->count = f->armed = f->polling = f->sending = f->hasty = f->stopping = false;
     while (f->count > 0)
         give_first(f);
-    f->closing = true;
     if (is_with_kernel(f))
         set_dirty(f);
     release(f);

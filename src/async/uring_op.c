@@ -1,8 +1,8 @@
 /* uring: operations as entries of the ring, and what follows from their completions.
  *
- * An operation has one entry with the kernel at a time. Most end by its completion; the exceptions go on with another one: a write
- * that was cut short, what the kernel will not wait for by itself (-EAGAIN: first a poll, then the same again), and, on kernels
- * without WAITID, the end of a child (a poll of the pidfd). */
+ * An operation has one entry with the kernel at a time. Most end by its completion; the exceptions go on with another one: a
+ * write that was cut short, what the kernel will not wait for by itself (-EAGAIN: first a poll, then the same again), and, on
+ * kernels without WAITID, the end of a child (a poll of the pidfd). */
 #include "async/uring.h"
 #include <fcntl.h>
 #include <limits.h>
@@ -122,12 +122,18 @@ static void prepare_path(const yk_op *op, struct io_uring_sqe *s)
     }
 }
 
+static bool has_waitid(const yk_backend *b, const yk_op *op)
+{
+    return b->has & YK_URING_HAS_WAITID && op->info;
+}
+
 static void prepare_child(const yk_backend *b, const yk_op *op, struct io_uring_sqe *s)
 {
-    if (!(b->has & YK_URING_HAS_WAITID)) {
+    if (!has_waitid(b, op)) {
         prepare_poll(s, op->fd, POLLIN);
         return;
     }
+    ((siginfo_t *)op->info)->si_pid = 0;
     s->opcode = YK_URING_OP_WAITID;
     s->len = P_PIDFD;
     s->file_index = WEXITED;
@@ -177,12 +183,14 @@ static bool go_on(yk_op *op, uint32_t state)
     return false;
 }
 
-/* After a poll of the pidfd, or at once. */
+/* After a poll of the pidfd, or WAITID, which does not wait when the pidfd is non-blocking. */
 static bool step_child(const yk_backend *b, yk_op *op, int result)
 {
     siginfo_t own, *info = op->info ? op->info : &own;
-    if (result < 0 || b->has & YK_URING_HAS_WAITID)
-        return end_with(op, YK_MIN(result, 0));
+    if (result < 0)
+        return end_with(op, result);
+    if (has_waitid(b, op))
+        return info->si_pid != 0 ? end_with(op, 0) : go_on(op, POLLING);
     info->si_pid = 0;
     if (yk_sys.waitid(P_PIDFD, (id_t)op->fd, info, WEXITED | WNOHANG) < 0)
         return end_with(op, -errno);

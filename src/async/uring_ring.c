@@ -67,7 +67,7 @@ static void *map(const yk_ring *r, size_t size, off_t at)
     void *p = yk_sys.mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, r->fd, at);
     if (p == MAP_FAILED)
         return NULL;
-    madvise(p, size, MADV_DONTFORK); /* a child would use the parent's ring */
+    yk_sys.madvise(p, size, MADV_DONTFORK); /* a child would use the parent's ring */
     return p;
 }
 
@@ -151,8 +151,9 @@ void yk_ring_close(yk_ring *r, bool in_child)
 static bool has_operations(const struct io_uring_probe *p)
 {
     static const uint8_t needed[] = {
-        IORING_OP_POLL_ADD, IORING_OP_READ,   IORING_OP_WRITE, IORING_OP_RECV,  IORING_OP_SEND,  IORING_OP_RECVMSG,     IORING_OP_SENDMSG,
-        IORING_OP_ACCEPT,   IORING_OP_CONNECT, IORING_OP_OPENAT, IORING_OP_FSYNC, IORING_OP_STATX, IORING_OP_ASYNC_CANCEL};
+        IORING_OP_POLL_ADD, IORING_OP_READ,    IORING_OP_WRITE,  IORING_OP_RECV,  IORING_OP_SEND,
+        IORING_OP_RECVMSG,  IORING_OP_SENDMSG, IORING_OP_ACCEPT, IORING_OP_CONNECT, IORING_OP_OPENAT,
+        IORING_OP_FSYNC,    IORING_OP_STATX,   IORING_OP_ASYNC_CANCEL};
     for (size_t i = 0; i < YK_COUNT_OF(needed); i++)
         if (needed[i] >= p->ops_len || !(p->ops[needed[i]].flags & IO_URING_OP_SUPPORTED))
             return false;
@@ -176,7 +177,8 @@ static int probe_operations(const yk_ring *r, unsigned *ret, yk_error *e)
     return 0;
 }
 
-/* A multishot receive without any buffers, on a socket that has data: the kernel either has no buffers for it, or no such thing. */
+/* A multishot receive without any buffers, on a socket that has data: the kernel either has no buffers for it, or no such thing.
+ * */
 static int try_multishot(yk_ring *r, const int ends[2], yk_error *e)
 {
     struct io_uring_sqe *s = yk_ring_entry(r);

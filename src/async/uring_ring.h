@@ -36,8 +36,8 @@ int yk_ring_probe(yk_ring *r, unsigned *ret, yk_error *e);
 
 /* An empty entry, or NULL when the kernel takes no more for now. */
 struct io_uring_sqe *yk_ring_entry(yk_ring *r);
-/* Hands over what there is, lets the kernel make completions, and waits for one until ns have passed (0: not at all, less: for ever).
- * 0 or a negative code; -ETIME, -EINTR and -EBUSY are none. */
+/* Hands over what there is, lets the kernel make completions, and waits for one until ns have passed (0: not at all, less: for
+ * ever). 0 or a negative code; -ETIME, -EINTR and -EBUSY are none. */
 int yk_ring_enter(yk_ring *r, int64_t ns);
 /* There is something in the kernel that only yk_ring_enter() gets. */
 static inline bool yk_ring_has_more(const yk_ring *r)

@@ -5,6 +5,8 @@
 #include "base/base.h"
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <netdb.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -80,9 +82,25 @@ static int real_connect(int fd, const struct sockaddr *address, socklen_t len)
     return connect(fd, address, len);
 }
 
+static int real_bind(int fd, const struct sockaddr *address, socklen_t len)
+{
+    return bind(fd, address, len);
+}
+
+static int real_getsockname(int fd, struct sockaddr *address, socklen_t *len)
+{
+    return getsockname(fd, address, len);
+}
+
 static int real_statx(int fd, const char *path, int flags, unsigned mask, struct statx *ret)
 {
     return statx(fd, path, flags, mask, ret);
+}
+
+/* libc takes more arguments, of which a pidfd is the first. */
+static int real_clone(int (*fn)(void *arg), void *stack, int flags, void *arg, int *pidfd)
+{
+    return clone(fn, stack, flags, arg, pidfd);
 }
 
 #define REAL                                                                                                           \
@@ -97,7 +115,9 @@ static int real_statx(int fd, const char *path, int flags, unsigned mask, struct
         .epoll_pwait2 = real_epoll_pwait2, .epoll_wait = epoll_wait, .io_uring_setup = real_io_uring_setup,            \
         .io_uring_enter = real_io_uring_enter, .io_uring_register = real_io_uring_register, .accept4 = real_accept4,   \
         .connect = real_connect, .recv = recv, .send = send, .preadv2 = preadv2, .pwritev2 = pwritev2,                 \
-        .statx = real_statx, .waitid = waitid, .dlopen = dlopen                                                          \
+        .statx = real_statx, .waitid = waitid, .rename = rename, .clone = real_clone, .dlopen = dlopen,                \
+        .socket = socket, .bind = real_bind, .listen = listen, .setsockopt = setsockopt,                               \
+        .getsockname = real_getsockname, .getaddrinfo = getaddrinfo                                                    \
     }
 static const yk_sys_table real = REAL;
 yk_sys_table yk_sys = REAL;
@@ -162,6 +182,13 @@ TWIN(int, io_uring_setup, (unsigned entries, struct io_uring_params *p), (entrie
 TWIN(int, io_uring_enter, (int fd, unsigned n, unsigned wait, unsigned flags, const void *arg, size_t size),
      (fd, n, wait, flags, arg, size), -1)
 TWIN(int, io_uring_register, (int fd, unsigned op, const void *arg, unsigned n), (fd, op, arg, n), -1)
+TWIN(int, socket, (int domain, int type, int protocol), (domain, type, protocol), -1)
+TWIN(int, bind, (int fd, const struct sockaddr *address, socklen_t len), (fd, address, len), -1)
+TWIN(int, listen, (int fd, int backlog), (fd, backlog), -1)
+TWIN(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t len), (fd, level, name, value, len), -1)
+TWIN(int, getsockname, (int fd, struct sockaddr *address, socklen_t *len), (fd, address, len), -1)
+TWIN(int, getaddrinfo, (const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **ret),
+     (host, service, hints, ret), injected.error)
 TWIN(int, accept4, (int fd, struct sockaddr *address, socklen_t *len, int flags), (fd, address, len, flags), -1)
 TWIN(int, connect, (int fd, const struct sockaddr *address, socklen_t len), (fd, address, len), -1)
 TWIN(ssize_t, recv, (int fd, void *buf, size_t n, int flags), (fd, buf, n, flags), -1)
@@ -170,6 +197,8 @@ TWIN(ssize_t, preadv2, (int fd, const struct iovec *v, int n, off_t offset, int 
 TWIN(ssize_t, pwritev2, (int fd, const struct iovec *v, int n, off_t offset, int flags), (fd, v, n, offset, flags), -1)
 TWIN(int, statx, (int fd, const char *path, int flags, unsigned mask, struct statx *ret), (fd, path, flags, mask, ret), -1)
 TWIN(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int flags), (type, id, info, flags), -1)
+TWIN(int, rename, (const char *from, const char *to), (from, to), -1)
+TWIN(int, clone, (int (*fn)(void *arg), void *stack, int flags, void *arg, int *pidfd), (fn, stack, flags, arg, pidfd), -1)
 TWIN(void *, dlopen, (const char *path, int flags), (path, flags), FAIL_POINTER)
 
 /* Threads may be calling meanwhile: one entry is one store, and no race to report. */

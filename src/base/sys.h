@@ -14,6 +14,7 @@
 #include <time.h>
 #include <sys/uio.h>
 
+struct addrinfo;
 struct epoll_event;
 struct io_uring_params;
 struct statx;
@@ -61,6 +62,12 @@ enum { YK_FUTEXV_32 = 2, YK_FUTEXV_PRIVATE = 128 };
     X(int, io_uring_setup, (unsigned entries, struct io_uring_params *p))                                              \
     X(int, io_uring_enter, (int fd, unsigned n, unsigned wait, unsigned flags, const void *arg, size_t size))          \
     X(int, io_uring_register, (int fd, unsigned op, const void *arg, unsigned n))                                      \
+    X(int, socket, (int domain, int type, int protocol))                                                               \
+    X(int, bind, (int fd, const struct sockaddr *address, socklen_t len))                                              \
+    X(int, listen, (int fd, int backlog))                                                                              \
+    X(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t len))                                \
+    X(int, getsockname, (int fd, struct sockaddr *address, socklen_t *len))                                            \
+    X(int, getaddrinfo, (const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **ret))  \
     X(int, accept4, (int fd, struct sockaddr *address, socklen_t *len, int flags))                                     \
     X(int, connect, (int fd, const struct sockaddr *address, socklen_t len))                                           \
     X(ssize_t, recv, (int fd, void *buf, size_t n, int flags))                                                         \
@@ -69,6 +76,8 @@ enum { YK_FUTEXV_32 = 2, YK_FUTEXV_PRIVATE = 128 };
     X(ssize_t, pwritev2, (int fd, const struct iovec *v, int n, off_t offset, int flags))                              \
     X(int, statx, (int fd, const char *path, int flags, unsigned mask, struct statx *ret))                             \
     X(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int flags))                                               \
+    X(int, rename, (const char *from, const char *to))                                                                 \
+    X(int, clone, (int (*fn)(void *arg), void *stack, int flags, void *arg, int *pidfd))                               \
     X(void *, dlopen, (const char *path, int flags))
 
 #define YK_SYS_FIELD(result, name, parameters) result(*name) parameters;

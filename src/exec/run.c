@@ -5,7 +5,7 @@
 #include "exec/exec.h"
 #include <stdio.h>
 
-_Thread_local yk_running yk_running_here;
+_Thread_local yk_running yk_running_here __attribute__((tls_model("initial-exec")));
 #define current yk_running_here.run
 #define scope_now yk_running_here.scope
 void (*yk_run_failed_hook)(yk_run *run);

@@ -26,7 +26,7 @@ typedef struct yk_blocking {
     struct yk_who_loop *(*introduce)(struct yk_blocking *b, char *name, size_t size);
     struct yk_who *thread; /* the record of the thread itself; NULL: no memory */
 } yk_blocking;
-extern _Thread_local yk_blocking *yk_blocked_hook;
+extern _Thread_local yk_blocking *yk_blocked_hook __attribute__((tls_model("initial-exec")));
 
 /* Wakes up to n of those who wait on the word without being threads, and returns how many it woke. NULL as long as there can be
  * none. Set once, by the part that has such waiters. */
@@ -35,7 +35,8 @@ extern int (*yk_wake_hook)(_Atomic uint32_t *word, int n);
 /* How to wait. */
 enum {
     YK_WAIT_SHARED = 1, /* the word lies in memory shared with other processes */
-    YK_WAIT_DEAF = 2    /* a coroutine is not to be told to stop: whoever waits so has no way to say that it did not get it */
+    YK_WAIT_DEAF = 2,   /* a coroutine is not to be told to stop: whoever waits so has no way to say that it did not get it */
+    YK_WAIT_JOB = 4     /* an executor is at work on what changes the word */
 };
 
 /* Sleeps while *word == value, until the deadline (absolute; YOKE_FOREVER: none). 0 when woken, perhaps for no reason; -EAGAIN

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-_Thread_local yk_who *yk_who_mine;
+_Thread_local yk_who *yk_who_mine __attribute__((tls_model("initial-exec")));
 yk_mutex yk_who_lock;
 void (*yk_who_thread_end)(yk_who *w);
 void (*yk_who_held_end)(yk_who *w, bool ended);

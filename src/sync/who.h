@@ -82,6 +82,8 @@ static inline bool yk_is_isolated(void)
 extern void (*yk_who_report)(yk_who *const *way, unsigned count);
 /* YOKE_DEBUG has the word "forks": see src/threads/fork_match.c. Set before any worker begins, and never changed after. */
 extern bool yk_watching_forks;
+/* The word "async": src/async/hog.c. */
+extern bool yk_watching_loops;
 /* Under yk_who_lock: its name as given, else as the kernel has it; and for a text: thread "NAME", coroutine "NAME". */
 const char *yk_who_name(const yk_who *w, char *buffer, size_t size);
 const char *yk_who_label(const yk_who *w, char *buffer, size_t size);

@@ -208,6 +208,21 @@ BOTH(cancelled_while_it_waits)
     }
 }
 
+/* The same with O_NONBLOCK: it is the operation that waits, whatever the descriptor is. */
+BOTH(non_blocking_descriptors_wait_too)
+{
+    for (size_t i = 0; i < YK_COUNT_OF(kinds); i++) {
+        printf("# %s\n", kinds[i].name);
+        stuck_open(&all[i], i);
+        for (int k = 0; k < 3; k++)
+            if (all[i].fds[k] >= 0)
+                CHECK_INT(fcntl(all[i].fds[k], F_SETFL, fcntl(all[i].fds[k], F_GETFL) | O_NONBLOCK), 0);
+        mop_wait(&all[i].m);
+        CHECK_INT(mop_cancel(&all[i].m), -ECANCELED);
+        stuck_close(&all[i]);
+    }
+}
+
 BOTH(cancelled_all_at_once)
 {
     for (int round = 0; round < 5; round++) {

@@ -373,6 +373,31 @@ BOTH(calls_fail_in_turn)
         fails_in_turn(calls[i].call, calls[i].error);
 }
 
+/* The table of descriptors cannot grow. */
+BOTH(no_memory_for_high_numbers)
+{
+    int fds[2];
+    char byte;
+    yk_flow *f;
+    mini_pair(fds, SOCK_STREAM);
+    for (int high = 100; high < 1000; high += 300) {
+        int fd = fcntl(fds[0], F_DUPFD_CLOEXEC, high);
+        mop m = op_recv(fd, &byte, 1, 0);
+        yk_sys_fail("realloc", 1, ENOMEM);
+        CHECK(mop_start(&m));
+        yk_sys_fail("realloc", 0, 0);
+        CHECK_INT(m.op.result, -ENOMEM);
+        yk_sys_fail("calloc", 1, ENOMEM);
+        CHECK_INT(mini.t->flow_open(mini.b, fd, &f), -ENOMEM);
+        yk_sys_fail("calloc", 0, 0);
+        mop_wait(&m);
+        CHECK_INT(write(fds[1], "a", 1), 1);
+        CHECK_INT(mop_end(&m), 1);
+        close(fd);
+    }
+    mini_close_pair(fds);
+}
+
 /* ---- No more descriptors ---- */
 
 BOTH(accept_without_descriptors)

@@ -170,6 +170,11 @@ BOTH(interrupted)
 
 static int forked[2];
 static mop pending;
+static yk_flow *forked_flow;
+
+static void tell_nobody(void *unused)
+{
+}
 
 static void in_forked_child(void)
 {
@@ -180,6 +185,7 @@ static void in_forked_child(void)
     CHECK_INT(m.op.result, -ECHILD);
     mini.t->wake(mini.b);
     mini.t->forget(mini.b, forked[0]);
+    mini.t->flow_close(forked_flow);
     mini.t->close(mini.b);
     const yk_backend_type *t = mini.t;
     mini_open(t); /* one of its own works */
@@ -199,10 +205,6 @@ static void in_forked_child(void)
     _exit(33);
 }
 
-static void tell_nobody(void *unused)
-{
-}
-
 BOTH(forked_with_operations_pending)
 {
     int flow[2];
@@ -216,6 +218,10 @@ BOTH(forked_with_operations_pending)
     mop_run(&sync); /* there is a thread of yk_offload() */
     pending = op_recv(forked[0], &byte, 1, 0);
     mop_wait(&pending);
+    forked_flow = f;
+    mini.t->flow_want(f, tell_nobody, NULL);
+    CHECK_INT(write(flow[1], "before ", 7), 7);
+    mini_turn(YOKE_FOREVER);
     pid_t pid = fork();
     if (pid == 0)
         in_forked_child();
@@ -228,6 +234,7 @@ BOTH(forked_with_operations_pending)
     CHECK_INT(write(forked[1], "a", 1), 1);
     CHECK_INT(mop_end(&pending), 1);
     CHECK_INT(byte, 'a');
+    CHECK_INT(mini.t->flow_recv(f, buf, sizeof buf), 7);
     CHECK_INT(write(flow[1], "flow", 4), 4);
     ssize_t n;
     while ((n = mini.t->flow_recv(f, buf, sizeof buf)) == -EAGAIN) {

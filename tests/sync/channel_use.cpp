@@ -77,6 +77,6 @@ static int check_select(void)
 
 int main(void)
 {
-    int line = check_threads();
-    return line ? line : check_select();
+    int failed = check_threads();
+    return failed ? failed : check_select();
 }

@@ -1,0 +1,345 @@
+/* listener: accepting connections.
+ *
+ * A connection that the process has no descriptor for is turned away by one that is kept for that, since it would else stand in the
+ * kernel's queue and wake the loop again and again.
+ *
+ * The struct lives as long as the listener, calls in it, and connections that came from it, which count against `most`. */
+#include "async/net.h"
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+int64_t yk_accept_pause = YOKE_S;
+
+struct yoke_listener {
+    yk_socket s;
+    unsigned refs; /* itself, until it is closed and nobody is in a call; and each connection */
+    unsigned most, open;
+    int spare;     /* a descriptor that can be done without; or -1 */
+    yoke_tls *tls;
+    yoke_address address;
+    struct stat file; /* of a Unix socket, to know it again; st_nlink 0: none */
+    char text[160];
+    char path[sizeof ((struct sockaddr_un *)0)->sun_path + 1];
+};
+
+/* ---- Listening ---- */
+
+static int set(int fd, int level, int option, int value)
+{
+    return yk_sys.setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+static int set_options(int fd, const yoke_address *a, const yoke_listen_opts *o)
+{
+    int err = 0, family = yk_family(a);
+    if (family == AF_UNIX)
+        return 0;
+    err = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (err == 0 && o->reuseport)
+        err = set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (err == 0 && family == AF_INET6)
+        err = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, o->only_v6);
+    if (err == 0 && !o->delay)
+        err = set(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* accepted ones take it over */
+    return err;
+}
+
+/* Whether somebody listens at a Unix socket's file. */
+static bool is_alive(yoke_address *a)
+{
+    int fd = yk_sys.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool alive = fd < 0 || yk_sys.connect(fd, yk_sockaddr(a), a->len) == 0 || errno != ECONNREFUSED;
+    if (fd >= 0)
+        close(fd);
+    return alive;
+}
+
+/* umask(2) is the whole process's, and chmod(2) comes late: so the socket is given its mode before it is bound. */
+static int bind_file(int fd, yoke_address *a, const char *path, const yoke_listen_opts *o)
+{
+    struct stat about;
+    if (o->mode && fchmod(fd, o->mode & 0777) < 0)
+        return -errno;
+    if (yk_sys.bind(fd, yk_sockaddr(a), a->len) == 0)
+        return 0;
+    int err = -errno;
+    if (err != -EADDRINUSE || lstat(path, &about) < 0 || !S_ISSOCK(about.st_mode) || is_alive(a))
+        return err;
+    if (unlink(path) < 0 && errno != ENOENT)
+        return -errno;
+    return yk_sys.bind(fd, yk_sockaddr(a), a->len) < 0 ? -errno : 0;
+}
+
+static int bind_and_listen(yoke_listener *l, yoke_address *a, const yk_where *w, const yoke_listen_opts *o)
+{
+    bool file = w->kind == YK_UNIX && *w->host != '@';
+    int err = set_options(l->s.fd, a, o);
+    if (err < 0)
+        return err;
+    if (file)
+        err = bind_file(l->s.fd, a, w->host, o);
+    else if (yk_sys.bind(l->s.fd, yk_sockaddr(a), a->len) < 0)
+        err = -errno;
+    if (err < 0)
+        return err;
+    if (file) {
+        memcpy(l->path, w->host, strlen(w->host) + 1);
+        if (lstat(l->path, &l->file) < 0 || (o->mode && chmod(l->path, o->mode & 0777) < 0))
+            return -errno;
+    }
+    if (yk_sys.listen(l->s.fd, o->backlog > 0 ? o->backlog : 1024) < 0)
+        return -errno;
+    return yk_address_of(l->s.fd, false, true, &l->address);
+}
+
+static void remove_file(yoke_listener *l)
+{
+    struct stat now;
+    if (*l->path && lstat(l->path, &now) == 0 && now.st_ino == l->file.st_ino && now.st_dev == l->file.st_dev)
+        unlink(l->path);
+    *l->path = 0;
+}
+
+static int open_at(yoke_listener *l, yoke_address *a, const yk_where *w, const yoke_listen_opts *o)
+{
+    int err = yk_socket_open(&l->s, yk_family(a), SOCK_STREAM);
+    if (err < 0)
+        return err;
+    err = bind_and_listen(l, a, w, o);
+    if (err < 0) {
+        remove_file(l);
+        close(l->s.fd);
+    }
+    return err;
+}
+
+static int open_spare(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static int open_somewhere(yoke_listener *l, yoke_address *all, int n, const yk_where *w, const yoke_listen_opts *o)
+{
+    int err = -EADDRNOTAVAIL;
+    /* All addresses of the machine: where there is IPv6 that means both kinds. */
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < n; i++) {
+            bool first = *w->host || yk_family(&all[i]) == AF_INET6;
+            if (first != (pass == 0))
+                continue;
+            err = open_at(l, &all[i], w, o);
+            if (err == 0)
+                return 0;
+        }
+    return err;
+}
+
+int yoke_listen_with(const char *where, const yoke_listen_opts *opts, yoke_listener **ret)
+{
+    static const yoke_listen_opts defaults;
+    const yoke_listen_opts *o = opts ? opts : &defaults;
+    yk_where w;
+    yoke_address *all;
+    int n = yk_where_resolve(where, &w, true, &all);
+    if (n < 0)
+        return n;
+    yoke_listener *l = yk_sys.calloc(1, sizeof *l);
+    int err = !l ? -ENOMEM : w.kind == YK_UDP ? -EINVAL : open_somewhere(l, all, n, &w, o);
+    free(all);
+    if (err < 0) {
+        free(l);
+        return yk_net_fail(err, "listen at", where);
+    }
+    l->refs = 1;
+    l->most = o->most;
+    l->spare = open_spare();
+    l->tls = o->tls ? yk_tls_ref(o->tls) : NULL;
+    yoke_address_text(&l->address, l->text, sizeof l->text);
+    *ret = l;
+    return 0;
+}
+
+int yoke_listen(const char *where, yoke_listener **ret)
+{
+    return yoke_listen_with(where, NULL, ret);
+}
+
+/* ---- The end ---- */
+
+static void unref(yoke_listener *l)
+{
+    if (--l->refs > 0)
+        return;
+    if (l->spare >= 0)
+        close(l->spare);
+    yoke_tls_unref(l->tls);
+    free(l);
+}
+
+void yk_listener_conn_gone(yoke_listener *l)
+{
+    l->open--;
+    yk_socket_go_on(&l->s);
+    unref(l);
+}
+
+void yoke_listener_close(yoke_listener *l)
+{
+    if (!l || l->s.closed)
+        return;
+    remove_file(l);
+    if (yk_socket_close(&l->s))
+        unref(l);
+}
+
+/* ---- Accepting ---- */
+
+/* The connection was gone before it was accepted, or the network had something to say about it; accept(2) lists them. */
+static bool is_of_the_connection(int64_t err)
+{
+    switch (-err) {
+    case ECONNABORTED: case EINTR: case EPROTO: case ENETDOWN: case ENOPROTOOPT: case EHOSTDOWN: case ENONET: case EHOSTUNREACH:
+    case EOPNOTSUPP: case ENETUNREACH: case EPERM: case ETIMEDOUT:
+        return true;
+    default: return false;
+    }
+}
+
+static bool is_of_the_process(int64_t err)
+{
+    return err == -EMFILE || err == -ENFILE || err == -ENOBUFS || err == -ENOMEM;
+}
+
+/* What accept(2) makes of those that wait, with a listener that does not block. */
+static int accept_now(yoke_listener *l)
+{
+    struct sockaddr_storage unused;
+    socklen_t len = sizeof unused;
+    int flags = fcntl(l->s.fd, F_GETFL);
+    if (flags >= 0 && !(flags & O_NONBLOCK))
+        fcntl(l->s.fd, F_SETFL, flags | O_NONBLOCK);
+    int fd = yk_sys.accept4(l->s.fd, (struct sockaddr *)&unused, &len, SOCK_CLOEXEC), code = errno;
+    if (flags >= 0 && !(flags & O_NONBLOCK))
+        fcntl(l->s.fd, F_SETFL, flags);
+    return fd < 0 ? -code : fd;
+}
+
+static void turn_away(yoke_listener *l)
+{
+    enum { MOST = 1024 };
+    if (l->spare < 0)
+        return;
+    close(l->spare);
+    for (int i = 0; i < MOST; i++) {
+        int fd = accept_now(l);
+        if (fd < 0)
+            break;
+        close(fd);
+    }
+    l->spare = open_spare();
+}
+
+static int pause_accepting(yoke_listener *l, int64_t why)
+{
+    if (why == -EMFILE || why == -ENFILE)
+        turn_away(l);
+    int64_t until = yk_after(yk_accept_pause);
+    int err = l->s.loop ? yk_socket_pause(&l->s, "descriptors", until) : yoke_sleep_until(until);
+    return err == -ETIMEDOUT ? 0 : err;
+}
+
+static int make_conn(yoke_listener *l, int fd, yoke_conn **ret)
+{
+    yoke_conn *c;
+    int err = yk_conn_open(fd, &c);
+    if (err < 0) {
+        close(fd);
+        return err;
+    }
+    if (l->tls)
+        err = yk_conn_set_tls(c, l->tls, NULL);
+    if (err < 0) {
+        yoke_conn_abort(c);
+        return err;
+    }
+    c->listener = l;
+    l->refs++;
+    l->open++;
+    *ret = c;
+    return 0;
+}
+
+static int wait_for_place(yoke_listener *l)
+{
+    int err = 0;
+    while (err == 0 && l->most > 0 && l->open >= l->most)
+        err = l->s.loop ? yk_socket_pause(&l->s, "connections", YOKE_FOREVER) : -EAGAIN;
+    return err;
+}
+
+static int accept_one(yoke_listener *l, yoke_conn **ret)
+{
+    for (;;) {
+        int err = wait_for_place(l);
+        if (err < 0)
+            return err;
+        yk_io io = {.op = {.kind = YK_OP_ACCEPT}};
+        int64_t fd = yk_socket_operate(&l->s, &io, "accept");
+        if (fd >= 0) {
+            err = make_conn(l, (int)fd, ret);
+            if (!is_of_the_process(err))
+                return err;
+            fd = -ENOMEM;
+        }
+        if (is_of_the_process(fd))
+            err = pause_accepting(l, fd);
+        else if (!is_of_the_connection(fd))
+            err = (int)fd;
+        if (err < 0)
+            return err;
+    }
+}
+
+static int leave(yoke_listener *l, int code)
+{
+    if (yk_socket_leave(&l->s))
+        unref(l);
+    return code;
+}
+
+int yoke_accept(yoke_listener *l, yoke_conn **ret)
+{
+    int err = yk_socket_enter(&l->s);
+    return err < 0 ? err : leave(l, accept_one(l, ret));
+}
+
+int yk_accept_waiting(yoke_listener *l, yoke_conn **ret)
+{
+    int fd;
+    do
+        fd = l->s.closed ? -ESHUTDOWN : accept_now(l);
+    while (fd < 0 && is_of_the_connection(fd));
+    return fd < 0 ? fd : make_conn(l, fd, ret);
+}
+
+/* ---- What it is ---- */
+
+int yoke_listener_port(const yoke_listener *l)
+{
+    return yoke_address_port(&l->address);
+}
+
+const char *yoke_listener_address(const yoke_listener *l)
+{
+    return l->text;
+}
+
+int yoke_listener_fd(const yoke_listener *l)
+{
+    return l->s.fd;
+}
