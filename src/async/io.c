@@ -80,6 +80,20 @@ static bool stop(yk_park *p)
     return take_back((yk_io *)(void *)((char *)p - offsetof(yk_io, park)));
 }
 
+/* What will end, whatever others do: files, children, what is done by a thread. */
+static bool ends_by_itself(const yk_op *op)
+{
+    switch (op->kind) {
+    case YK_OP_OPENAT:
+    case YK_OP_FSYNC:
+    case YK_OP_STATX:
+    case YK_OP_WAIT_CHILD: return true;
+    case YK_OP_READ:
+    case YK_OP_WRITE: return op->offset >= 0 || op->work;
+    default: return op->work != NULL;
+    }
+}
+
 int64_t yk_operate_now(yk_io *io, const char *what, int64_t deadline)
 {
     yk_loop *loop = yk_loop_here();
@@ -92,7 +106,8 @@ int64_t yk_operate_now(yk_io *io, const char *what, int64_t deadline)
     io->link = NULL;
     if (io->op.fd >= 0)
         link_in(loop, io);
-    io->park = (yk_park){.abort = stop, .what = what, .number = io->op.fd, .object = io};
+    io->park = (yk_park){.abort = stop, .what = what, .number = io->op.fd, .object = io,
+                         .outside = ends_by_itself(&io->op)};
     int err = yk_suspend(&io->park, deadline);
     return err < 0 ? err : io->op.result;
 }

@@ -36,7 +36,7 @@ int yoke_to_thread(int (*fn)(void *arg), void *arg)
     yk_coroutine *co = yk_coroutine_here();
     if (!co)
         return fn(arg);
-    call c = {.op.done = back, .park = {.abort = not_begun, .what = "another thread", .number = -1}, .fn = fn, .arg = arg};
+    call c = {.op.done = back, .park = {.abort = not_begun, .what = "another thread", .number = -1, .outside = true}, .fn = fn, .arg = arg};
     int err = yk_cancel_point();
     if (err == 0)
         err = yk_offload_only(&c.op, co->loop, work);
@@ -119,7 +119,7 @@ int yoke_to_thread_abandon(int (*fn)(void *arg), void *arg, void (*drop)(void *a
     loose *l = yk_sys.malloc(sizeof *l);
     if (!l)
         return -ENOMEM;
-    yk_park park = {.abort = abandon, .what = "another thread", .number = -1, .object = l};
+    yk_park park = {.abort = abandon, .what = "another thread", .number = -1, .object = l, .outside = true};
     *l = (loose){.loop = co->loop, .park = &park, .fn = fn, .arg = arg, .drop = drop};
     err = yk_offload_only(&l->op, NULL, work_loose);
     if (err < 0) {
