@@ -230,9 +230,9 @@ ALL(surroundings)
     CHECK_STR(buf, "a\nb\n");
     ask((yoke_child_opts){SHELL("cat"), .in = YOKE_CHILD_NULL}, buf, sizeof buf);
     CHECK_STR(buf, "");
-    ask((yoke_child_opts){SHELL("ps -o pgid= -p $$ >/dev/null; echo $(ps -o pgid= -p $$) $$"), .new_group = true}, buf, sizeof buf);
+    ask((yoke_child_opts){SHELL("cat /proc/$$/stat"), .new_group = true}, buf, sizeof buf);
     int group = 0, pid = 1;
-    CHECK_INT(sscanf(buf, "%d %d", &group, &pid), 2);
+    CHECK_INT(sscanf(buf, "%d (%*[^)]) %*c %*d %d", &pid, &group), 2);
     CHECK_INT(group, pid);
 }
 
@@ -289,7 +289,8 @@ ALL(signals_as_at_first)
     signal(SIGHUP, SIG_IGN);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    ask((yoke_child_opts){.argv = (const char *[]){"grep", "-E", "Sig(Blk|Ign|Cgt)", "/proc/self/status", NULL}}, buf, sizeof buf);
+    ask((yoke_child_opts){.argv = (const char *[]){"grep", "-E", "Sig(Blk|Ign|Cgt)", "/proc/self/status", NULL}}, buf,
+        sizeof buf);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     CHECK_INT(sscanf(buf, "SigBlk: %llx SigIgn: %llx SigCgt: %llx", &blocked, &ignored, &caught), 3);
     CHECK_INT(blocked, 0);
@@ -309,7 +310,8 @@ TEST(die_with_parent)
     pid_t pid = fork();
     if (pid == 0) {
         yoke_child *child;
-        if (yoke_child_spawn(&(yoke_child_opts){SHELL("echo; exec sleep 1000"), .out = fds[1], .die_with_parent = true}, &child) < 0)
+        yoke_child_opts opts = {SHELL("echo; exec sleep 1000"), .out = fds[1], .die_with_parent = true};
+        if (yoke_child_spawn(&opts, &child) < 0)
             _exit(1);
         pause();
     }
@@ -358,8 +360,8 @@ ALL(refused)
     snprintf(path, sizeof path, "%s/x", folder);
     refuse(&(yoke_child_opts){.argv = (const char *[]){"no-such-program", NULL}}, -ENOENT,
            "no-such-program: No such file or directory");
-    refuse(&(yoke_child_opts){.argv = (const char *[]){"./no/such", NULL}, .in = YOKE_CHILD_PIPE, .out = YOKE_CHILD_PIPE}, -ENOENT,
-           "./no/such: No such file or directory");
+    refuse(&(yoke_child_opts){.argv = (const char *[]){"./no/such", NULL}, .in = YOKE_CHILD_PIPE, .out = YOKE_CHILD_PIPE},
+           -ENOENT, "./no/such: No such file or directory");
     refuse(&(yoke_child_opts){.argv = (const char *[]){"", NULL}}, -ENOENT, ": No such file or directory");
     refuse(&(yoke_child_opts){.argv = (const char *[]){"cat", NULL}, .cwd = "/nowhere"}, -ENOENT,
            "/nowhere: No such file or directory (working directory of cat)");

@@ -230,7 +230,7 @@ ALL(replaced)
 /* Whatever fails, the file is what it was or what it is to be, and nothing lies beside it. */
 ALL(replacing_fails)
 {
-    static const char *const names[] = {"malloc", "openat", "pwritev2", "fsync", "rename", "pthread_create"};
+    static const char *const names[] = {"malloc", "openat", "pwritev2", "fsync", "renameat", "pthread_create"};
     make_folder();
     for (unsigned i = 0; i < YK_COUNT_OF(names); i++) {
         int err = -1;

@@ -1,4 +1,4 @@
-/* signal.c - signals that are waited for: numbers and senders, threads from before, cancels, several readers, and what is left. */
+/* signal.c - signals that are waited for: numbers and senders, threads from before, cancels, several readers, what is left. */
 #include "loops.h"
 #include <sys/signalfd.h>
 #include <yoke/child.h>
@@ -242,7 +242,8 @@ ALL(children_are_as_at_first)
 {
     yoke_child_output o;
     yoke_signals *s = keep(SIGTERM, SIGINT);
-    CHECK_INT(yoke_child_run(&(yoke_child_opts){.argv = (const char *[]){"sh", "-c", "kill -TERM $$; sleep 1000", NULL}}, NULL, 0, &o), 0);
+    const char *const argv[] = {"sh", "-c", "kill -TERM $$; sleep 1000", NULL};
+    CHECK_INT(yoke_child_run(&(yoke_child_opts){.argv = argv}, NULL, 0, &o), 0);
     CHECK(WIFSIGNALED(o.status));
     CHECK_INT(WTERMSIG(o.status), SIGTERM);
     yoke_child_output_done(&o);

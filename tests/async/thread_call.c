@@ -1,4 +1,4 @@
-/* thread_call.c - functions in other threads: results, cancels before, while and after, what is dropped, and loops that are gone. */
+/* thread_call.c - functions in other threads: results, cancels before, while and after, what is dropped, loops that are gone. */
 #include "loops.h"
 #include <stdatomic.h>
 #include <yoke/sync.h>
