@@ -392,8 +392,7 @@ NET_ALSO(ends_have_names)
     ends e = tcp_pair(), u = unix_pair();
     char local[100];
     CHECK_HAS(yoke_conn_peer(e.a), "tcp:127.0.0.1:");
-    strncpy(local, yoke_conn_local(e.a), sizeof local - 1);
-    local[sizeof local - 1] = 0;
+    snprintf(local, sizeof local, "%s", yoke_conn_local(e.a));
     CHECK_STR(yoke_conn_peer(e.b), local);
     CHECK_STR(yoke_conn_local(e.b), yoke_conn_peer(e.a));
     CHECK_STR(yoke_conn_peer(u.a), "unix:");
