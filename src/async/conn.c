@@ -276,11 +276,15 @@ static int drain(yoke_conn *c)
     return err;
 }
 
+/* A peer that has gone after it got all that was written misses nothing by the good-bye. */
 static int say_good_bye(yoke_conn *c)
 {
-    if (c->tls && !c->shut)
-        yk_tls_close(c->tls);
-    return yk_conn_flush(c);
+    int err = yk_conn_flush(c);
+    if (err < 0 || !c->tls || c->shut || c->closed)
+        return err;
+    yk_tls_close(c->tls);
+    err = yk_conn_flush(c);
+    return err == -EPIPE || err == -ECONNRESET ? 0 : err;
 }
 
 static int close_in_loop(yoke_conn *c)
