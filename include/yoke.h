@@ -10,6 +10,7 @@
 #include <yoke/loop.h>
 #include <yoke/thread.h>
 #include <yoke/queues.h>
+#include <yoke/async.h>
 #include <yoke/channel.h>
 #include <yoke/scan.h>
 #include <yoke/sort.h>

@@ -271,19 +271,17 @@ static double run_replays_put(void)
 
 static float *hx, *hy, *hz;
 static yoke_executor *ex;
-static size_t hn;
 
 static void make_host(void)
 {
     if (hx)
         return;
-    hn = n > (size_t)1 << 26 ? (size_t)1 << 26 : n;
-    hx = yoke_pinned_alloc(dev, hn * sizeof *hx);
-    hy = yoke_pinned_alloc(dev, hn * sizeof *hy);
-    hz = yoke_pinned_alloc(dev, hn * sizeof *hz);
+    hx = yoke_pinned_alloc(dev, n * sizeof *hx);
+    hy = yoke_pinned_alloc(dev, n * sizeof *hy);
+    hz = yoke_pinned_alloc(dev, n * sizeof *hz);
     ex = yoke_open(yoke_device_about(dev)->uri);
     CHECK(hx && hy && hz && yoke_executor_status(ex) == 0);
-    for (size_t i = 0; i < hn; i++) {
+    for (size_t i = 0; i < n; i++) {
         hx[i] = (float)(i % 1000);
         hy[i] = 1;
     }
@@ -309,13 +307,13 @@ static double run_jobs(void)
 static double run_up(void)
 {
     make_host();
-    return TIMED(yoke_stream_copy(s, x, hx, hn * sizeof *x) < 0 ? -1 : yoke_stream_copy(s, y, hy, hn * sizeof *y));
+    return TIMED(yoke_stream_copy(s, x, hx, n * sizeof *x) < 0 ? -1 : yoke_stream_copy(s, y, hy, n * sizeof *y));
 }
 
 static double run_down(void)
 {
     make_host();
-    double ns = TIMED(yoke_stream_copy(s, hz, z, hn * sizeof *z));
+    double ns = TIMED(yoke_stream_copy(s, hz, z, n * sizeof *z));
     CHECK(yoke_stream_fill(s, y, &(float){0.5f}, 4, n) == 0); /* as the others expect them */
     CHECK(yoke_enqueue(s, ramp, n, x, keys) == 0 && yoke_stream_wait(s) == 0);
     return ns;
@@ -329,8 +327,8 @@ static double run_both(void)
     CHECK(other && yoke_stream_wait(s) == 0);
     int64_t start = yoke_now();
     for (int r = 0; r < reps; r++) {
-        CHECK(yoke_stream_copy(s, x, hx, hn * sizeof *x) == 0 && yoke_stream_copy(s, y, hy, hn * sizeof *y) == 0);
-        CHECK(yoke_stream_copy(other, hz, z, hn * sizeof *z) == 0);
+        CHECK(yoke_stream_copy(s, x, hx, n * sizeof *x) == 0 && yoke_stream_copy(s, y, hy, n * sizeof *y) == 0);
+        CHECK(yoke_stream_copy(other, hz, z, n * sizeof *z) == 0);
         CHECK(yoke_stream_wait(s) == 0 && yoke_stream_wait(other) == 0);
     }
     double ns = (double)(yoke_now() - start) / reps;
@@ -342,17 +340,17 @@ static double run_both(void)
 
 static double launch_over(const float *from, const float *other, float *to)
 {
-    yoke_future *first = yoke_launch(ex, triad, hn, 2, from, other, to); /* wakes the device up, and has its memory */
+    yoke_future *first = yoke_launch(ex, triad, n, 2, from, other, to); /* wakes the device up, and has its memory */
     CHECK(yoke_wait(first) == 0);
     yoke_release(first);
-    for (size_t i = 0; i < hn; i++)
+    for (size_t i = 0; i < n; i++)
         to[i] = -1;
     int64_t start = yoke_now();
-    yoke_future *f = yoke_launch(ex, triad, hn, 2, from, other, to);
+    yoke_future *f = yoke_launch(ex, triad, n, 2, from, other, to);
     CHECK(yoke_wait(f) == 0);
     double ns = (double)(yoke_now() - start);
     yoke_release(f);
-    for (size_t i = 0; i < hn; i++)
+    for (size_t i = 0; i < n; i++)
         CHECK(to[i] == 2 * (float)(i % 1000) + 1);
     return ns;
 }
@@ -366,10 +364,10 @@ static double run_over(void)
 static double run_pageable(void)
 {
     make_host();
-    float *from = malloc(hn * sizeof *from), *other = malloc(hn * sizeof *other), *to = malloc(hn * sizeof *to);
+    float *from = malloc(n * sizeof *from), *other = malloc(n * sizeof *other), *to = malloc(n * sizeof *to);
     CHECK(from && other && to);
-    memcpy(from, hx, hn * sizeof *from);
-    memcpy(other, hy, hn * sizeof *other);
+    memcpy(from, hx, n * sizeof *from);
+    memcpy(other, hy, n * sizeof *other);
     double ns = launch_over(from, other, to);
     free(from);
     free(other);

@@ -206,9 +206,13 @@ YOKE_API int yoke_gather(yoke_future *const *fs, size_t n);
  * n = 0. */
 YOKE_API int yoke_wait_any(yoke_future *const *fs, size_t n, size_t *ret);
 
-/* Runs fn(arg) in a thread, and waits for it: for what blocks. Returns what fn returned. When the wait is cancelled fn goes on,
- * and so does the wait, for fn may use what lies on this stack; yoke_to_thread_abandon() returns -ECANCELED at once instead, and
- * calls drop(arg) when fn has returned (NULL: nothing). Threads: up to the CPUs and 4 more, and 32 at most; they end when idle. */
+/* Runs fn(arg) in a thread, and waits for it: for what blocks. Returns what fn returned; or -EAGAIN when there can be no thread
+ * (or -ENOMEM). A cancel that comes before fn has begun takes it back; else fn goes on, and so does the wait, for fn may use what
+ * lies on this stack. yoke_to_thread_abandon() returns -ECANCELED at once instead; when it returns that, be it what fn returned,
+ * drop(arg) is called, in some thread, as soon as fn has returned or is sure never to begin (NULL: nothing is); with any other code
+ * arg is still the caller's. Threads: up to the CPUs and 4 more, and 32 at most; they end when idle; more calls wait for one of
+ * them, so that fn should not itself wait for another such call. fn runs outside of the task that calls: yoke_fail() in it only
+ * returns the code, scopes and groups do nothing, and the calls that wait block the thread. In a thread fn is called right here. */
 YOKE_API int yoke_to_thread(int (*fn)(void *arg), void *arg);
 YOKE_API int yoke_to_thread_abandon(int (*fn)(void *arg), void *arg, void (*drop)(void *arg));
 

@@ -38,7 +38,7 @@
  * Select does one of several sends and receives, whichever can go first:
  *
  *     yoke_case cases[] = {line_case_receive(in, &p), numbers_case_send(out, &next)};
- *     switch (yoke_select_timed(cases, 2, YOKE_S)) {
+ *     switch (yoke_channel_select_timed(cases, 2, YOKE_S)) {
  *     case 0: if (cases[0].err == 0) deliver(&p); break;             // else: in has ended
  *     case 1: next++; break;
  *     default: ...                                                   // -ETIMEDOUT
@@ -121,13 +121,13 @@ typedef struct yoke_case {
  * each of them has the same chance, by random numbers that are the same for each run of the n-th thread of the process that
  * selects. A case that finds its channel ended has happened, too, with that error.
  *
- * Returns the index of the case that happened. Negative: none did, and cases[...].err says nothing. -EAGAIN of the try form;
- * -ETIMEDOUT; -ECANCELED; -EDEADLK: every channel is NULL and there is no time limit; -EINVAL: more than INT_MAX cases, or one
- * without a value or a direction. Takes no memory, so n costs only time. */
-YOKE_API int yoke_select(yoke_case *cases, size_t n);
-YOKE_API int yoke_select_try(yoke_case *cases, size_t n);
-YOKE_API int yoke_select_timed(yoke_case *cases, size_t n, int64_t ns);
-YOKE_API int yoke_select_until(yoke_case *cases, size_t n, int64_t deadline);
+ * Returns the index of the case that happened. Negative: none did, and cases[...].err says nothing. -EAGAIN of the try form: each
+ * was impossible at one moment during the call. -ETIMEDOUT; -ECANCELED; -EDEADLK: every channel is NULL and there is no time
+ * limit; -EINVAL: more than INT_MAX cases, or one without a value or a direction. Takes no memory, so n costs only time. */
+YOKE_API int yoke_channel_select(yoke_case *cases, size_t n);
+YOKE_API int yoke_channel_select_try(yoke_case *cases, size_t n);
+YOKE_API int yoke_channel_select_timed(yoke_case *cases, size_t n, int64_t ns);
+YOKE_API int yoke_channel_select_until(yoke_case *cases, size_t n, int64_t deadline);
 
 #define YK_CHANNEL_FN static inline __attribute__((unused))
 

@@ -116,7 +116,7 @@ typedef struct yk_lock_core {
 } yk_lock_core;
 
 /* How a lock is wanted. */
-enum { YK_LOCK_PLAIN = 0, YK_LOCK_AGAIN = 1, YK_LOCK_TRY = 2, YK_LOCK_TIMED = 4, YK_LOCK_WRITE = 8 };
+enum { YK_LOCK_PLAIN = 0, YK_LOCK_AGAIN = 1, YK_LOCK_TRY = 2, YK_LOCK_TIMED = 4, YK_LOCK_WRITE = 8, YK_LOCK_UNTIL = 16 };
 
 /* The calling thread. id: what it is in a lock's word, 0 until it first needs that; held: how many locks it has
  * taken and not given back, and the like (yoke_isolate_begin). Only the thread itself reads and writes. */
@@ -181,7 +181,7 @@ static inline int yoke_lock_done(yoke_lock *l) { return yk_lock_done(&l->core); 
 #define yoke_lock_acquire(l) yk_lock_acquire_at((l), YK_LOCK_PLAIN, YOKE_FOREVER, __FILE__, __LINE__)
 #define yoke_lock_try(l) yk_lock_acquire_at((l), YK_LOCK_TRY, 0, __FILE__, __LINE__)
 #define yoke_lock_timed(l, ns) yk_lock_acquire_timed((l), (ns), __FILE__, __LINE__)
-#define yoke_lock_until(l, deadline) yk_lock_acquire_at((l), YK_LOCK_PLAIN, (deadline), __FILE__, __LINE__)
+#define yoke_lock_until(l, deadline) yk_lock_acquire_at((l), YK_LOCK_UNTIL, (deadline), __FILE__, __LINE__)
 static inline int yk_lock_acquire_at(yoke_lock *l, unsigned how, int64_t limit, const char *file, int line)
 {
     return yk_lock_take(&l->core, how, limit, file, line);
@@ -225,7 +225,7 @@ static inline int yoke_rlock_done(yoke_rlock *l) { return yk_lock_done(&l->core)
 #define yoke_rlock_acquire(l) yk_rlock_acquire_at((l), YK_LOCK_AGAIN, YOKE_FOREVER, __FILE__, __LINE__)
 #define yoke_rlock_try(l) yk_rlock_acquire_at((l), YK_LOCK_AGAIN | YK_LOCK_TRY, 0, __FILE__, __LINE__)
 #define yoke_rlock_timed(l, ns) yk_rlock_acquire_timed((l), (ns), __FILE__, __LINE__)
-#define yoke_rlock_until(l, deadline) yk_rlock_acquire_at((l), YK_LOCK_AGAIN, (deadline), __FILE__, __LINE__)
+#define yoke_rlock_until(l, deadline) yk_rlock_acquire_at((l), YK_LOCK_AGAIN | YK_LOCK_UNTIL, (deadline), __FILE__, __LINE__)
 static inline int yk_rlock_acquire_at(yoke_rlock *l, unsigned how, int64_t limit, const char *file, int line)
 {
     return yk_lock_take(&l->core, how, limit, file, line);
@@ -488,11 +488,11 @@ YOKE_API int yoke_rwlock_done(yoke_rwlock *l);
 #define yoke_rwlock_read(l) yk_rwlock_read((l), YK_LOCK_PLAIN, YOKE_FOREVER, __FILE__, __LINE__)
 #define yoke_rwlock_read_try(l) yk_rwlock_read((l), YK_LOCK_TRY, 0, __FILE__, __LINE__)
 #define yoke_rwlock_read_timed(l, ns) yk_rwlock_read((l), YK_LOCK_TIMED, (ns), __FILE__, __LINE__)
-#define yoke_rwlock_read_until(l, deadline) yk_rwlock_read((l), YK_LOCK_PLAIN, (deadline), __FILE__, __LINE__)
+#define yoke_rwlock_read_until(l, deadline) yk_rwlock_read((l), YK_LOCK_UNTIL, (deadline), __FILE__, __LINE__)
 #define yoke_rwlock_write(l) yk_rwlock_write((l), YK_LOCK_PLAIN, YOKE_FOREVER, __FILE__, __LINE__)
 #define yoke_rwlock_write_try(l) yk_rwlock_write((l), YK_LOCK_TRY, 0, __FILE__, __LINE__)
 #define yoke_rwlock_write_timed(l, ns) yk_rwlock_write((l), YK_LOCK_TIMED, (ns), __FILE__, __LINE__)
-#define yoke_rwlock_write_until(l, deadline) yk_rwlock_write((l), YK_LOCK_PLAIN, (deadline), __FILE__, __LINE__)
+#define yoke_rwlock_write_until(l, deadline) yk_rwlock_write((l), YK_LOCK_UNTIL, (deadline), __FILE__, __LINE__)
 /* Behind the macros. */
 YOKE_API int yk_rwlock_read(yoke_rwlock *l, unsigned how, int64_t limit, const char *file, int line);
 YOKE_API int yk_rwlock_write(yoke_rwlock *l, unsigned how, int64_t limit, const char *file, int line);

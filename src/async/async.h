@@ -14,11 +14,13 @@
 #include "async/switch.h"
 #include "async/wheel.h"
 #include "exec/exec.h"
+#include "sync/who.h"
 #include <yoke/async.h>
 #include <yoke/sync.h>
 
 typedef struct yk_loop yk_loop;
 typedef struct yk_coroutine yk_coroutine;
+typedef struct yk_starting yk_starting; /* start.c */
 
 /* A timer that calls ring(alarm), in the thread of its loop, between coroutines. {.ring} at first. */
 typedef struct yk_alarm {
@@ -52,8 +54,7 @@ typedef struct yk_park {
 
 /* What is another for each coroutine, and thread-local while it runs. */
 typedef struct yk_context {
-    yk_run *run;
-    void *scope;            /* of arrays */
+    yk_running running;
     yk_self_of_thread self; /* as holder of locks */
     yk_who *who;
 } yk_context;
@@ -72,25 +73,22 @@ struct yk_coroutine {
     yoke_group *group;            /* NULL: the loop's first, and jobs */
     int (*fn)(void *arg);
     void *arg;
-    struct yk_starting *starting; /* of yoke_start() */
+    yk_starting *starting;        /* somebody waits for its yoke_started() */
     yk_context context;
     yk_stack stack;
     yk_fiber fiber;
     const char *name;
     yk_coroutine *all_next, **all_link;
+    yk_coroutine *dump_first, *dump_next; /* dump.c: among its children, among its siblings */
     uint64_t number;              /* in order of starting, from 1 */
-    uint32_t fp;                  /* control words, with keep_fp */
+    uint64_t fp;                  /* control words, with keep_fp */
 };
 
-/* Not cancelled here and now: 0, else -ECANCELED, which the caller returns. Every waiting call begins with it. */
-int yk_cancel_point(void);
-/* The same for calls that often end without a wait: each 129th in a row lets others run first, so that one that always finds
- * something to do does not keep the loop to itself. */
+/* As yk_cancel_point(), for calls that often end without a wait: each 129th in a row lets others run first, so that one that always
+ * finds something to do does not keep the loop to itself. */
 int yk_wait_point(void);
 /* Lets all others that can go on do so first; then yk_cancel_point(). In a coroutine. */
 int yk_pass(void);
-/* The running coroutine, or NULL in a thread. */
-yk_coroutine *yk_coroutine_here(void);
 
 /* Suspends the running coroutine until yk_resume(), whose result it returns; or -ECANCELED, or, after the deadline,
  * -ETIMEDOUT. Does not look whether it is cancelled already: yk_cancel_point() first. */
@@ -100,10 +98,10 @@ void yk_resume(yk_park *p, int result);
 
 /* A new coroutine, not yet ready: fn(arg) on a stack of that size (0: the default). NULL: no memory. */
 yk_coroutine *yk_coroutine_new(yk_loop *loop, size_t stack, int (*fn)(void *arg), void *arg);
-/* It can go on; at the end of the queue. */
-void yk_make_ready(yk_coroutine *co);
 /* Runs it now; the running coroutine goes on right after it first waits. */
 void yk_run_now(yk_coroutine *co);
+/* yk_blocking.introduce of a loop. */
+yk_who_loop *yk_coroutine_introduce(yk_blocking *b, char *name, size_t size);
 /* The name for people: as given, else of the function, in buffer if it must be made. */
 const char *yk_coroutine_name(const yk_coroutine *co, char *buffer, size_t size);
 
@@ -114,6 +112,12 @@ typedef struct yk_post {
     struct yk_post *next;
     void (*fn)(struct yk_post *p);
 } yk_post;
+
+/* SIGPIPE kept away from this thread; io_quiet.c. */
+typedef struct yk_quiet {
+    unsigned users;
+    bool was_blocked, was_pending, broken;
+} yk_quiet;
 
 /* What a test changes (testing.c); NULL in all but tests. */
 typedef struct yk_tested yk_tested;
@@ -132,27 +136,56 @@ struct yk_loop {
     int64_t now;                  /* of this iteration */
     const yk_backend_type *io;
     yk_backend *backend;
+    struct yk_io **waits;         /* by descriptor: what is under way on it */
+    size_t waits_size;
+    yk_quiet quiet;
     yk_stack_pool *stacks;
     yk_blocking blocking;         /* yk_blocked_hook while coroutines run */
     yk_context context;           /* the thread's own */
+    uint64_t fp;                  /* control words of all that have none of their own */
     yk_tested *tested;
     yk_coroutine *all;            /* every coroutine, newest first */
     struct member *member;        /* of executor.c: what it is there; NULL: it is of yoke_async_run() */
     uint64_t started, ended_count, switches, polls;
     uint64_t self;                /* the thread's id as holder of locks */
+    yk_who_loop who;              /* what the search for deadlocks knows of it */
     yk_loop *next;                /* of all loops, under a lock of loop.c */
     pthread_t thread;
+    pid_t tid;
+    bool watched;                 /* waits tell since when; hog.c, as the next */
+    bool hog_told;
+    uint64_t hog_switches;
+    int64_t hog_since, longest;
     bool stop, draining;          /* stops now; stops when the last coroutine has ended */
 
     _Alignas(YK_CACHE_LINE) _Atomic(yk_post *) posted; /* newest first; anybody */
     _Atomic bool sleeping;        /* in poll(), or about to: who posts wakes it. Written by the loop; read by who posts */
+    _Atomic uint32_t posting;     /* those who are in yk_loop_post() */
 };
 
 /* The loop of this thread, while it runs; or NULL. */
-yk_loop *yk_loop_here(void);
+extern _Thread_local yk_loop *yk_loop_mine __attribute__((tls_model("initial-exec")));
+static inline yk_loop *yk_loop_here(void)
+{
+    return yk_loop_mine;
+}
+/* The running coroutine, or NULL in a thread. */
+static inline yk_coroutine *yk_coroutine_here(void)
+{
+    return yk_loop_mine ? yk_loop_mine->running : NULL;
+}
 void yk_loop_enter(yk_loop *loop);
 /* The loop itself, whose stack this is, lets the first that is ready run, and those that it goes on to. */
 void yk_run_ready(yk_loop *loop);
+/* It can go on; at the end of the queue. */
+static inline void yk_make_ready(yk_coroutine *co)
+{
+    yk_loop *loop = co->loop;
+    co->next = NULL;
+    *loop->ready_end = co;
+    loop->ready_end = &co->next;
+    loop->nready++;
+}
 /* A loop for this thread. 0 or a negative code with the reason in e. */
 int yk_loop_open(yk_loop **ret, yk_error *e);
 /* Runs coroutines until loop->stop. */
@@ -172,6 +205,7 @@ void yk_each_loop(void (*fn)(yk_loop *loop, void *arg), void *arg);
 
 /* The innermost scope of the running coroutine is `scope` from now on. */
 void yk_scope_inside(yk_coroutine *co, yoke_scope *scope);
+void yk_scope_move_children(yoke_scope *from, yoke_scope *to);
 void yk_scope_open(yoke_scope *s, yoke_scope *parent, yk_coroutine *owner, yk_loop *loop, int64_t deadline, bool shield);
 /* Takes it out of the tree. True: it is cancelled, told so, and nothing around it is: it ends here. */
 bool yk_scope_close(yoke_scope *s);
@@ -182,6 +216,19 @@ static inline bool yk_scope_stops(const yoke_scope *s)
 }
 /* The wait of a coroutine has just been given up because of that. */
 void yk_scope_tell(yk_coroutine *co);
+/* Not cancelled here and now: 0, else -ECANCELED, which the caller returns. Every waiting call begins with it. */
+static inline int yk_cancel_point_of(yk_coroutine *co)
+{
+    if (YK_LIKELY(!yk_scope_stops(co->scope)))
+        return 0;
+    yk_scope_tell(co);
+    return -ECANCELED;
+}
+static inline int yk_cancel_point(void)
+{
+    yk_coroutine *co = yk_coroutine_here();
+    return co ? yk_cancel_point_of(co) : 0;
+}
 /* Ends the program when s is not the innermost scope here. */
 void yk_scope_check(const yoke_scope *s, const char *what);
 
@@ -191,11 +238,15 @@ void yk_scope_check(const yoke_scope *s, const char *what);
 yk_coroutine *yk_group_new(yoke_group *g, const yoke_go_opts *opts, int (*fn)(void *arg), void *arg);
 /* A coroutine of the group has returned this. */
 void yk_group_child_ended(yoke_group *g, yk_coroutine *co, int code);
+/* It has gone to another group. */
+void yk_group_child_left(yoke_group *g);
 
 /* ---- Waits for words (wait.c) ---- */
 
 /* From now on yk_wake() finds coroutines. */
 void yk_wait_hook_up(void);
+/* The same for words that other processes change (wait_shared.c). */
+int yk_wait_shared(_Atomic uint32_t *word, uint32_t value, int64_t deadline, bool deaf);
 /* yk_blocking.wait of a loop. */
 int yk_wait_in_coroutine(yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how);
 
@@ -205,6 +256,8 @@ int yk_wait_in_coroutine(yk_blocking *b, _Atomic uint32_t *word, uint32_t value,
 typedef struct yk_io {
     yk_op op;
     yk_park park;
+    struct yk_io *next, **link;   /* among loop->waits[op.fd]; link NULL: not there */
+    struct yk_closing *closing;   /* who waits for it to end, to close the descriptor */
 } yk_io;
 /* Runs io->op, of which kind and what the kind uses are set, in a coroutine: its result; or -ECANCELED, and nothing happened; or
  * -ETIMEDOUT. */

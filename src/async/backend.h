@@ -1,9 +1,9 @@
 /* backend: what a loop waits with. One struct of functions for each kind (epoll.c, uring.c); the rest of the part does not know
  * which it has.
  *
- * An operation is asked for by start(), and has ended when its `done` is called, from poll(), in the thread of the loop; or at once,
- * when start() says so. Until then the backend owns it and what it points to. Descriptors may be blocking or not; the backend
- * sees to it that the loop's thread never blocks in one.
+ * An operation is asked for by start(), and has ended when its `done` is called, from poll(), in the thread of the loop; or at
+ * once, when start() says so. Until then the backend owns it and what it points to. Descriptors may be blocking or not; the
+ * backend sees to it that the loop's thread never blocks in one.
  *
  * What an operation on a socket does is what the call of the same name does on a blocking descriptor: receives what there is,
  * sends all or, after an error, what it could. */

@@ -9,21 +9,58 @@
 
 enum { RECORD_ROOM = YK_ALIGN_UP(sizeof(yk_coroutine), 64) };
 
-static _Thread_local yk_loop *loop_here __attribute__((tls_model("initial-exec")));
+_Thread_local yk_loop *yk_loop_mine __attribute__((tls_model("initial-exec")));
 
-yk_loop *yk_loop_here(void)
+/* Rounding, exception masks and the like: those of a coroutine that keeps its own; all others share the loop's. */
+static uint64_t fp_control(void)
 {
-    return loop_here;
+#if defined(__x86_64__)
+    uint32_t sse;
+    uint16_t x87;
+    __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(sse), "=m"(x87));
+    return (uint64_t)x87 << 32 | (sse & 0xffc0); /* without the flags of what has happened */
+#else
+    uint64_t control;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+    return control;
+#endif
+}
+
+static void set_fp_control(uint64_t control)
+{
+#if defined(__x86_64__)
+    uint32_t sse = (uint32_t)control;
+    uint16_t x87 = (uint16_t)(control >> 32);
+    __asm__ volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(sse), "m"(x87));
+#else
+    __asm__ volatile("msr fpcr, %0" : : "r"(control));
+#endif
+}
+
+/* from, to: NULL for the loop. */
+static void change_fp_control(yk_loop *loop, yk_coroutine *from, const yk_coroutine *to)
+{
+    uint64_t now = fp_control(), then = to && to->keep_fp ? to->fp : loop->fp;
+    if (from && from->keep_fp)
+        from->fp = now;
+    if (now != then)
+        set_fp_control(then);
+}
+
+/* For the line of an overflow, in a signal handler. */
+static const char *name_of_stack(void *top)
+{
+    static char buffer[64];
+    return yk_coroutine_name((yk_coroutine *)(void *)((char *)top - RECORD_ROOM), buffer, sizeof buffer);
 }
 
 void yk_loop_enter(yk_loop *loop)
 {
-    loop_here = loop;
-}
-
-yk_coroutine *yk_coroutine_here(void)
-{
-    return loop_here ? loop_here->running : NULL;
+    if (loop) {
+        loop->fp = fp_control();
+        yk_stack_name_hook = name_of_stack;
+    }
+    yk_loop_mine = loop;
 }
 
 bool yoke_in_coroutine(void)
@@ -33,18 +70,16 @@ bool yoke_in_coroutine(void)
 
 /* ---- Switching ---- */
 
-static void save_context(yk_context *c)
+static inline void save_context(yk_context *c)
 {
-    c->run = yk_run_enter(NULL);
-    c->scope = yk_scope_enter(NULL);
+    c->running = yk_running_here;
     c->self = yk_self;
     c->who = yk_who_mine;
 }
 
-static void load_context(const yk_context *c)
+static inline void load_context(const yk_context *c)
 {
-    yk_run_enter(c->run);
-    yk_scope_enter(c->scope);
+    yk_running_here = c->running;
     yk_self = c->self;
     yk_who_mine = c->who;
 }
@@ -57,7 +92,7 @@ static void bury(yk_loop *loop)
     yk_stack_give(loop->stacks, co->stack);
 }
 
-static void arrive(yk_loop *loop, yk_fiber *mine)
+static inline void arrive(yk_loop *loop, yk_fiber *mine)
 {
     yk_fiber_arrive(mine);
     if (loop->ended)
@@ -65,26 +100,36 @@ static void arrive(yk_loop *loop, yk_fiber *mine)
 }
 
 /* to: NULL for the loop itself. */
-static void set_running(yk_loop *loop, yk_coroutine *to)
+static inline void set_running(yk_loop *loop, yk_coroutine *from, yk_coroutine *to)
 {
-    loop->running = to;
-    loop->switches++;
+    if (YK_UNLIKELY((from && from->keep_fp) || (to && to->keep_fp)))
+        change_fp_control(loop, from, to);
+    /* The watchdog looks at both: hog.c. */
+    __atomic_store_n(&loop->running, to, __ATOMIC_RELAXED);
+    __atomic_store_n(&loop->switches, loop->switches + 1, __ATOMIC_RELAXED);
+    if (!from || !to)
+        yk_blocked_hook = to ? &loop->blocking : NULL;
     loop->in_a_row = 0;
-    yk_blocked_hook = to ? &loop->blocking : NULL;
     load_context(to ? &to->context : &loop->context);
 }
 
-static void switch_to(yk_loop *loop, yk_coroutine *to)
+static inline __attribute__((always_inline)) void change(yk_loop *loop, yk_coroutine *from, yk_coroutine *to)
 {
-    yk_coroutine *from = loop->running;
     yk_fiber *mine = from ? &from->fiber : &loop->fiber;
-    if (from == to)
-        return;
     save_context(from ? &from->context : &loop->context);
-    set_running(loop, to);
+    set_running(loop, from, to);
     yk_fiber_leave(mine, to ? &to->fiber : &loop->fiber, false);
     yk_switch(from ? &from->at : &loop->at, to ? to->at : loop->at, loop);
     arrive(loop, mine);
+}
+
+/* Compiled twice, so that from coroutine to coroutine, which is what most switches are, nothing is asked. */
+static void switch_to(yk_loop *loop, yk_coroutine *from, yk_coroutine *to)
+{
+    if (YK_LIKELY(from && to && from != to))
+        change(loop, from, to);
+    else if (from != to)
+        change(loop, from, to);
 }
 
 static yk_coroutine *take_ready(yk_loop *loop)
@@ -110,16 +155,7 @@ static yk_coroutine *next_of(yk_loop *loop)
 
 void yk_run_ready(yk_loop *loop)
 {
-    switch_to(loop, take_ready(loop));
-}
-
-void yk_make_ready(yk_coroutine *co)
-{
-    yk_loop *loop = co->loop;
-    co->next = NULL;
-    *loop->ready_end = co;
-    loop->ready_end = &co->next;
-    loop->nready++;
+    switch_to(loop, NULL, take_ready(loop));
 }
 
 static void make_ready_first(yk_coroutine *co)
@@ -139,31 +175,23 @@ void yk_run_now(yk_coroutine *co)
         make_ready_first(co);
         return;
     }
-    make_ready_first(loop->running);
-    switch_to(loop, co);
+    yk_coroutine *from = loop->running;
+    make_ready_first(from);
+    switch_to(loop, from, co);
 }
 
 /* ---- Waiting ---- */
 
-int yk_cancel_point(void)
-{
-    yk_coroutine *co = yk_coroutine_here();
-    if (YK_LIKELY(!co || !yk_scope_stops(co->scope)))
-        return 0;
-    yk_scope_tell(co);
-    return -ECANCELED;
-}
-
 int yk_wait_point(void)
 {
     enum { MOST_IN_A_ROW = 128 };
-    yk_loop *loop = loop_here;
-    if (!loop || !loop->running)
+    yk_coroutine *co = yk_coroutine_here();
+    if (!co)
         return 0;
-    if (loop->in_a_row++ < MOST_IN_A_ROW)
-        return yk_cancel_point();
-    loop->in_a_row = 0;
-    int err = yk_cancel_point();
+    if (co->loop->in_a_row++ < MOST_IN_A_ROW)
+        return yk_cancel_point_of(co);
+    co->loop->in_a_row = 0;
+    int err = yk_cancel_point_of(co);
     return err < 0 ? err : yk_pass();
 }
 
@@ -179,15 +207,16 @@ static void too_late(yk_alarm *a)
 
 int yk_suspend(yk_park *p, int64_t deadline)
 {
-    yk_loop *loop = loop_here;
+    yk_loop *loop = yk_loop_mine;
     yk_coroutine *co = loop->running;
     p->coroutine = co;
     p->asked = p->late = false;
     p->alarm = (yk_alarm){.ring = too_late};
     if (deadline != YOKE_FOREVER)
         yk_alarm_set(loop, &p->alarm, deadline);
+    p->since = YK_UNLIKELY(loop->watched) ? yk_loop_now(loop) : 0;
     co->park = p;
-    switch_to(loop, next_of(loop));
+    switch_to(loop, co, next_of(loop));
     if (co->result == -ECANCELED && p->late)
         return -ETIMEDOUT;
     if (co->result == -ECANCELED && p->asked)
@@ -206,10 +235,11 @@ void yk_resume(yk_park *p, int result)
 
 int yk_pass(void)
 {
-    yk_loop *loop = loop_here;
-    yk_make_ready(loop->running);
-    switch_to(loop, next_of(loop));
-    return yk_cancel_point();
+    yk_loop *loop = yk_loop_mine;
+    yk_coroutine *co = loop->running;
+    yk_make_ready(co);
+    switch_to(loop, co, next_of(loop));
+    return yk_cancel_point_of(co);
 }
 
 /* ---- Beginning and ending ---- */
@@ -221,6 +251,13 @@ static void unlist(yk_coroutine *co)
         co->all_next->all_link = co->all_link;
 }
 
+/* Others may ask how many there are. */
+static void count(yk_loop *loop, int more)
+{
+    loop->coroutines += (size_t)more;
+    atomic_store_explicit(&loop->who.alive, loop->coroutines, memory_order_relaxed);
+}
+
 static void end(yk_loop *loop, yk_coroutine *co, int code)
 {
     yk_scope_inside(co, NULL);
@@ -230,7 +267,7 @@ static void end(yk_loop *loop, yk_coroutine *co, int code)
         yk_who_end(yk_who_mine);
     yk_who_mine = NULL;
     unlist(co);
-    loop->coroutines--;
+    count(loop, -1);
     loop->ended_count++;
     if (co->main || (loop->draining && loop->coroutines == 0))
         loop->stop = true;
@@ -244,16 +281,17 @@ static void entry(void *passed)
     end(loop, co, co->fn(co->arg));
     loop->ended = co;
     yk_coroutine *to = next_of(loop);
-    set_running(loop, to);
+    set_running(loop, co, to);
     yk_fiber_leave(&co->fiber, to ? &to->fiber : &loop->fiber, true);
     yk_switch(&co->at, to ? to->at : loop->at, loop);
     __builtin_unreachable();
 }
 
-/* As holder of locks each coroutine is somebody of its own: ids of the thread that are younger than it; see sync/self.h. */
+/* As holder of locks each coroutine is somebody of its own: ids of the thread that are younger than it; see sync/self.h. Not so
+ * young that the thread would seem to be of another age: after a billion and a half of coroutines they begin again. */
 static uint64_t new_self(yk_loop *loop)
 {
-    return loop->self + (++loop->started << 32);
+    return loop->self + ((loop->started++ % 0x60000000 + 1) << 32);
 }
 
 yk_coroutine *yk_coroutine_new(yk_loop *loop, size_t size, int (*fn)(void *arg), void *arg)
@@ -263,7 +301,8 @@ yk_coroutine *yk_coroutine_new(yk_loop *loop, size_t size, int (*fn)(void *arg),
         return NULL;
     yk_coroutine *co = (yk_coroutine *)(void *)(stack.top - RECORD_ROOM);
     *co = (yk_coroutine){.loop = loop, .fn = fn, .arg = arg, .stack = stack};
-    co->context.run = yk_current_run();
+    co->context.running.run = yk_current_run();
+    co->fp = loop->fp;
     co->context.self.id = new_self(loop);
     co->number = loop->started;
     co->at = yk_switch_prepare(co, entry);
@@ -273,7 +312,7 @@ yk_coroutine *yk_coroutine_new(yk_loop *loop, size_t size, int (*fn)(void *arg),
     if (co->all_next)
         co->all_next->all_link = &co->all_next;
     loop->all = co;
-    loop->coroutines++;
+    count(loop, 1);
     return co;
 }
 
@@ -286,4 +325,15 @@ const char *yk_coroutine_name(const yk_coroutine *co, char *buffer, size_t size)
         return about.dli_sname;
     snprintf(buffer, size, "coroutine %llu", (unsigned long long)co->number);
     return buffer;
+}
+
+yk_who_loop *yk_coroutine_introduce(yk_blocking *b, char *name, size_t size)
+{
+    yk_loop *loop = (yk_loop *)(void *)((char *)b - offsetof(yk_loop, blocking));
+    char made[32];
+    const char *is = yk_coroutine_name(loop->running, made, sizeof made);
+    size_t len = strnlen(is, size - 1);
+    memcpy(name, is, len);
+    name[len] = '\0';
+    return &loop->who;
 }

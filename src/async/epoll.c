@@ -5,8 +5,8 @@
  * nothing (files) and still would block is done by other threads, offload.c.
  *
  * Programs close descriptors without forget(), and the kernel then takes the registration away silently. So the first to wait on
- * a descriptor asks the kernel to renew it, which costs a system call a wait and in return loses no event whatever happened before.
- * Flows are spared this: nobody else closes theirs. */
+ * a descriptor asks the kernel to renew it, which costs a system call a wait and in return loses no event whatever happened
+ * before. Flows are spared this: nobody else closes theirs. */
 #include "async/epoll.h"
 #include "async/offload.h"
 #include <limits.h>
@@ -46,7 +46,7 @@ static void clean(yk_watch *w)
 {
     w->generation++;
     w->class = YK_FD_NEW;
-    w->registered = w->hung_up = w->no_nowait = w->nonblocking = false;
+    w->registered = w->hung_up = w->no_nowait = false;
     w->may[YK_IN] = w->may[YK_OUT] = true;
 }
 
@@ -186,6 +186,8 @@ static bool start(yk_backend *b, yk_op *op)
     }
     int queue = queue_of(op);
     yk_attempt a = YK_WAITS;
+    if ((op->kind == YK_OP_READ || op->kind == YK_OP_WRITE) && nobody_waits(w) && !w->flow)
+        w->class = YK_FD_NEW; /* it may be another than last time, and a pipe is not to be read like a file */
     if (queue == YK_POLLS || (!w->waiting[queue].head && (w->may[queue] || !w->registered || w->class == YK_FD_NEW)))
         a = yk_epoll_try(w, op);
     if (a == YK_OFFLOADS)

@@ -25,7 +25,6 @@ typedef struct yk_watch {
     bool registered;  /* in the epoll set, as far as we know: who closes a descriptor without forget() takes it out */
     bool hung_up;     /* the peer was reported to have gone: a short read says nothing any more */
     bool no_nowait;   /* RWF_NOWAIT is not for this one */
-    bool nonblocking; /* a listener that was made so */
     bool may[2];      /* there has been no EAGAIN since the last event */
     yk_ops waiting[3];
     yk_flow *flow;

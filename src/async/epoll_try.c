@@ -2,9 +2,9 @@
  *
  * Sockets are asked with MSG_DONTWAIT, everything else with RWF_NOWAIT: both are of the call alone. O_NONBLOCK would be of the
  * open file, which the terminal or pipe that a program is handed shares with whoever handed it over; a shell whose terminal
- * turns non-blocking misbehaves. What knows no RWF_NOWAIT (terminals, older pipes) is asked by poll(2) first, and written to in pieces
- * so small that being writable at all means room for them. Only listeners are made O_NONBLOCK, since accept4(2) has no flag, and a
- * socket that connects, for the time of the call. */
+ * turns non-blocking misbehaves. What knows no RWF_NOWAIT (terminals, older pipes) is asked by poll(2) first, and written to in
+ * pieces so small that being writable at all means room for them. Only listeners are made O_NONBLOCK, since accept4(2) has no
+ * flag, and a socket that connects, for the time of the call. */
 #include "async/epoll.h"
 #include <fcntl.h>
 #include <limits.h>
@@ -116,12 +116,9 @@ static yk_attempt try_message(yk_watch *w, yk_op *op)
 
 static yk_attempt try_accept(yk_watch *w, yk_op *op)
 {
-    if (!w->nonblocking) {
-        int flags = fcntl(op->fd, F_GETFL);
-        if (flags < 0 || (!(flags & O_NONBLOCK) && fcntl(op->fd, F_SETFL, flags | O_NONBLOCK) < 0))
-            return fail(op);
-        w->nonblocking = true;
-    }
+    int flags = fcntl(op->fd, F_GETFL);
+    if (flags < 0 || (!(flags & O_NONBLOCK) && fcntl(op->fd, F_SETFL, flags | O_NONBLOCK) < 0))
+        return fail(op);
     int fd = yk_sys.accept4(op->fd, op->address, op->address_len, op->flags | SOCK_CLOEXEC);
     return fd < 0 ? wait_or_fail(w, op, YK_IN) : end_with(op, fd);
 }

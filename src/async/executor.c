@@ -217,7 +217,7 @@ static void start_some(member *m)
         yk_coroutine *co = yk_coroutine_new(m->loop, 0, run, m);
         m->starved = !co;
         if (co) {
-            co->context.run = NULL;
+            co->context.running.run = NULL;
             yk_make_ready(co);
         }
     }

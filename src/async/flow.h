@@ -1,4 +1,5 @@
-/* flow: what flows of both backends are made of: bytes to send that the kernel has not taken yet, and who wants to be told what. */
+/* flow: what flows of both backends are made of: bytes to send that the kernel has not taken yet, and who wants to be told what.
+ * */
 #ifndef YK_ASYNC_FLOW_H
 #define YK_ASYNC_FLOW_H
 #include "async/backend.h"

@@ -55,14 +55,19 @@ void yoke_group_collect(yoke_group *g, int *codes, size_t most)
     g->cap = most;
 }
 
+void yk_group_child_left(yoke_group *g)
+{
+    if (--g->children == 0 && g->joiner)
+        yk_resume(g->joiner->park, 0);
+}
+
 void yk_group_child_ended(yoke_group *g, yk_coroutine *co, int code)
 {
     if (code == -ECANCELED && co->told)
         note_cancel(g);
     else if (code < 0)
         note_failure(g, code);
-    if (--g->children == 0 && g->joiner)
-        yk_resume(g->joiner->park, 0);
+    yk_group_child_left(g);
 }
 
 int yoke_go(yoke_group *g, int (*fn)(void *arg), void *arg)

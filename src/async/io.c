@@ -1,25 +1,97 @@
-/* io: one operation of a backend, waited for by a coroutine. */
-#include "async/async.h"
+/* io: one operation of a backend, waited for by a coroutine; and the end of all that wait on a descriptor.
+ *
+ * The loop has a list for each descriptor of what is under way on it: the kernel does not end a wait when its descriptor is closed,
+ * and io_uring even takes data for it (yoke_close_fd). Operations that end at once, which most do, are never in one. */
+#include "async/io.h"
+#include <stdlib.h>
+#include <unistd.h>
 
+/* A coroutine that is about to close a descriptor. */
+typedef struct yk_closing {
+    yk_park park;
+    size_t left;
+} yk_closing;
+
+static bool has_list(yk_loop *loop, int fd)
+{
+    if (fd < 0 || (size_t)fd < loop->waits_size)
+        return true;
+    size_t size = YK_MAX(loop->waits_size, (size_t)64);
+    while (size <= (size_t)fd)
+        size *= 2;
+    yk_io **lists = yk_sys.calloc(size, sizeof(yk_io *));
+    if (!lists)
+        return false;
+    for (size_t i = 0; i < loop->waits_size; i++) {
+        lists[i] = loop->waits[i];
+        if (lists[i])
+            lists[i]->link = &lists[i];
+    }
+    free(loop->waits);
+    loop->waits = lists;
+    loop->waits_size = size;
+    return true;
+}
+
+static void link_in(yk_loop *loop, yk_io *io)
+{
+    yk_io **list = &loop->waits[io->op.fd];
+    io->next = *list;
+    io->link = list;
+    if (io->next)
+        io->next->link = &io->next;
+    *list = io;
+}
+
+static void link_out(yk_io *io)
+{
+    if (!io->link)
+        return;
+    *io->link = io->next;
+    if (io->next)
+        io->next->link = io->link;
+    io->link = NULL;
+}
+
+/* -ECANCELED is for whoever was told to stop; whose descriptor was closed hears of that. */
 static void ended(yk_op *op)
 {
     yk_io *io = (yk_io *)(void *)op;
-    yk_resume(&io->park, op->result == -ECANCELED ? -ECANCELED : 0);
+    bool cancelled = op->result == -ECANCELED && (io->park.asked || !io->closing);
+    if (op->result == -ECANCELED && !cancelled)
+        op->result = -EBADF;
+    link_out(io);
+    if (io->closing && --io->closing->left == 0)
+        yk_resume(&io->closing->park, 0);
+    yk_resume(&io->park, cancelled ? -ECANCELED : 0);
+}
+
+static bool take_back(yk_io *io)
+{
+    yk_loop *loop = io->park.coroutine->loop;
+    if (!loop->io->cancel(loop->backend, &io->op))
+        return false;
+    link_out(io);
+    return true;
 }
 
 static bool stop(yk_park *p)
 {
-    yk_io *io = (yk_io *)(void *)((char *)p - offsetof(yk_io, park));
-    yk_loop *loop = p->coroutine->loop;
-    return loop->io->cancel(loop->backend, &io->op);
+    return take_back((yk_io *)(void *)((char *)p - offsetof(yk_io, park)));
 }
 
 int64_t yk_operate_now(yk_io *io, const char *what, int64_t deadline)
 {
     yk_loop *loop = yk_loop_here();
+    if (!has_list(loop, io->op.fd))
+        return -ENOMEM;
     io->op.done = ended;
     if (loop->io->start(loop->backend, &io->op))
         return io->op.result;
+    io->closing = NULL;
+    io->link = NULL;
+    if (io->op.fd >= 0)
+        link_in(loop, io);
     io->park = (yk_park){.abort = stop, .what = what, .number = io->op.fd, .object = io};
     int err = yk_suspend(&io->park, deadline);
     return err < 0 ? err : io->op.result;
@@ -29,4 +101,57 @@ int64_t yk_operate(yk_io *io, const char *what, int64_t deadline)
 {
     int err = yk_wait_point();
     return err < 0 ? err : yk_operate_now(io, what, deadline);
+}
+
+int64_t yk_do(yk_op *op, const char *what, int64_t deadline)
+{
+    if (!yk_coroutine_here())
+        return yk_block(op, deadline);
+    yk_io io = {.op = *op};
+    return yk_operate(&io, what, deadline);
+}
+
+/* ---- Closing ---- */
+
+/* Each that waits on fd is told. False: somebody else is at that already. */
+static bool tell_waiting(yk_loop *loop, int fd, yk_closing *c)
+{
+    yk_io *io = loop->waits[fd], *next;
+    if (io && io->closing)
+        return false;
+    for (; io; io = next) {
+        next = io->next;
+        io->closing = c;
+        c->left++;
+        if (take_back(io)) {
+            c->left--;
+            io->op.result = -EBADF;
+            yk_resume(&io->park, 0);
+        }
+    }
+    return true;
+}
+
+/* False: somebody else closes it. */
+static bool end_waits(yk_loop *loop, int fd)
+{
+    while (fd >= 0 && (size_t)fd < loop->waits_size && loop->waits[fd]) {
+        yk_closing c = {.park = {.what = "close", .number = fd, .deaf = true}};
+        if (!tell_waiting(loop, fd, &c))
+            return false;
+        if (c.left > 0)
+            yk_suspend(&c.park, YOKE_FOREVER);
+    }
+    return true;
+}
+
+int yoke_close_fd(int fd)
+{
+    yk_coroutine *co = yk_coroutine_here();
+    if (co) {
+        if (!end_waits(co->loop, fd))
+            return -EBADF;
+        co->loop->io->forget(co->loop->backend, fd);
+    }
+    return close(fd) == 0 || errno == EINTR ? 0 : -errno;
 }

@@ -2,10 +2,13 @@
  *
  * An iteration: do what others have posted; ring the alarms that are due; let coroutines run, for a while (BUDGET switches) when
  * there are always more; then see what the kernel has, waiting for it only when no coroutine can go on. */
-#include "async/async.h"
+#include "async/hog.h"
+#include "async/offload.h"
 #include "sync/self.h"
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Enough that a look at the kernel costs a switch a few nanoseconds; as rarely as tokio looks. */
 enum { BUDGET = 61 };
@@ -91,8 +94,10 @@ static void ring_alarms(yk_loop *loop)
 
 /* ---- What others hand it ---- */
 
+/* Once the post is there, the loop may do it, end, and close: `posting` keeps it until we have let go of it. */
 void yk_loop_post(yk_loop *loop, yk_post *p)
 {
+    atomic_fetch_add_explicit(&loop->posting, 1, memory_order_relaxed);
     yk_post *head = atomic_load_explicit(&loop->posted, memory_order_relaxed);
     do
         p->next = head;
@@ -101,6 +106,13 @@ void yk_loop_post(yk_loop *loop, yk_post *p)
     if (atomic_load_explicit(&loop->sleeping, memory_order_seq_cst) &&
         atomic_exchange_explicit(&loop->sleeping, false, memory_order_seq_cst))
         loop->io->wake(loop->backend);
+    atomic_fetch_sub_explicit(&loop->posting, 1, memory_order_release); /* pairs with wait_for_posters() */
+}
+
+static void wait_for_posters(yk_loop *loop)
+{
+    while (atomic_load_explicit(&loop->posting, memory_order_acquire) > 0)
+        sched_yield();
 }
 
 static void do_posted(yk_loop *loop)
@@ -117,6 +129,12 @@ static void do_posted(yk_loop *loop)
         next = in_order->next;
         in_order->fn(in_order);
     }
+}
+
+static bool is_handed_something(yk_who_loop *who)
+{
+    yk_loop *loop = (yk_loop *)(void *)((char *)who - offsetof(yk_loop, who));
+    return atomic_load_explicit(&loop->posted, memory_order_relaxed) != NULL;
 }
 
 static bool may_sleep(yk_loop *loop)
@@ -171,6 +189,11 @@ static int choose_backend(yk_loop *loop, yk_error *e)
     return err;
 }
 
+static int64_t limit_in_coroutine(yk_blocking *b)
+{
+    return yoke_effective_deadline();
+}
+
 int yk_loop_open(yk_loop **ret, yk_error *e)
 {
     void *memory;
@@ -180,7 +203,10 @@ int yk_loop_open(yk_loop **ret, yk_error *e)
     memset(loop, 0, sizeof *loop);
     loop->ready_end = &loop->ready;
     loop->thread = pthread_self();
-    loop->blocking.wait = yk_wait_in_coroutine;
+    loop->tid = gettid();
+    loop->blocking = (yk_blocking){.wait = yk_wait_in_coroutine, .limit = limit_in_coroutine,
+                                   .introduce = yk_coroutine_introduce, .thread = yk_who_self()};
+    loop->who.busy = is_handed_something;
     loop->self = yk_self_id();
     yk_fiber_of_thread(&loop->fiber);
     int err = yk_stack_pool_open(&loop->stacks);
@@ -193,8 +219,11 @@ int yk_loop_open(yk_loop **ret, yk_error *e)
         goto fail_stacks;
     yk_wheel_init(&loop->timers, yk_loop_now(loop));
     enlist(loop);
+    yk_who_loop_begin(&loop->who);
     yk_wait_hook_up();
     yk_stack_watch(loop->stacks);
+    yk_hog_watch(loop);
+    yk_dump_on_signal();
     yk_loop_enter(loop);
     *ret = loop;
     return 0;
@@ -216,9 +245,13 @@ void yk_loop_close(yk_loop *loop)
 {
     yk_loop_enter(NULL);
     unlist(loop);
+    yk_who_loop_end(&loop->who);
+    wait_for_posters(loop);
     do_posted(loop);
+    yk_offload_leave(loop);
     loop->io->close(loop->backend);
     yk_stack_unwatch(loop->stacks);
     yk_stack_pool_close(loop->stacks);
+    free(loop->waits);
     free(loop);
 }

@@ -18,13 +18,21 @@ void (*yk_offload_post)(struct yk_loop *loop, yk_post *p) = yk_loop_post;
 /* What an operation holds while it is here. */
 _Static_assert(sizeof(yk_post) <= sizeof((yk_op *)0)->post, "room for a post");
 
-enum { QUEUED = 1, RUNNING }; /* yk_op.state */
+enum { QUEUED = 1, WAIT_QUEUED, RUNNING }; /* yk_op.state */
+
+/* A thread. */
+typedef struct server {
+    struct server *next;
+    struct yk_loop *loop; /* whose work it does, until it has handed it over */
+} server;
 
 static struct {
     pthread_mutex_t lock;
-    pthread_cond_t work, gone;
+    pthread_cond_t work, gone; /* gone: a thread has, or from a loop */
     yk_ops queue;
-    unsigned threads, idle, most;
+    server *servers;
+    unsigned threads, idle, most, leaving;
+    unsigned waits; /* of yk_offload_wait() */
     bool ending;
 } set = {.lock = PTHREAD_MUTEX_INITIALIZER, .gone = PTHREAD_COND_INITIALIZER};
 
@@ -44,7 +52,8 @@ static void begin_in_child(void)
     pthread_cond_init(&set.gone, NULL);
     begin();
     set.queue = (yk_ops){0};
-    set.threads = set.idle = 0;
+    set.servers = NULL;
+    set.threads = set.idle = set.leaving = 0;
     set.ending = false;
 }
 
@@ -61,15 +70,12 @@ static void come_home(yk_post *p)
     op->done(op);
 }
 
-static char apart_mark; /* in op->post[0]: nobody is told */
-
 static void run_one(yk_op *op)
 {
     struct yk_loop *loop = op->loop;
-    bool apart = op->post[0] == &apart_mark;
     yk_post *post = (yk_post *)op->post;
     op->work(op);
-    if (apart)
+    if (!loop) /* nobody is told */
         return;
     post->fn = come_home;
     yk_offload_post(loop, post);
@@ -88,35 +94,56 @@ static bool wait_for_work(void)
     return set.queue.head != NULL;
 }
 
+/* Under the lock. */
+static void forget_server(const server *s)
+{
+    server **at = &set.servers;
+    while (*at != s)
+        at = &(*at)->next;
+    *at = s->next;
+    set.threads--;
+    pthread_cond_broadcast(&set.gone);
+}
+
 static void *serve(void *unused)
 {
+    server own = {.next = NULL};
     pthread_setname_np(pthread_self(), "yoke-offload");
     pthread_mutex_lock(&set.lock);
+    own.next = set.servers;
+    set.servers = &own;
     while (wait_for_work()) {
         yk_op *op = yk_ops_pop(&set.queue);
+        bool waits = op->state == WAIT_QUEUED;
         op->state = RUNNING;
+        own.loop = op->loop;
         pthread_mutex_unlock(&set.lock);
         run_one(op);
         pthread_mutex_lock(&set.lock);
+        own.loop = NULL;
+        set.waits -= waits;
+        if (set.leaving > 0)
+            pthread_cond_broadcast(&set.gone);
     }
-    set.threads--;
-    pthread_cond_broadcast(&set.gone);
+    forget_server(&own);
     pthread_mutex_unlock(&set.lock);
     return unused;
 }
 
-/* Under the lock. Signals are for the threads of the program. */
-static void start_thread(void)
+/* Under the lock. Signals are for the threads of the program. False: there is none to be had. */
+static bool start_thread(void)
 {
     pthread_t thread;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (yk_sys.pthread_create(&thread, NULL, serve, NULL) == 0) {
+    bool started = yk_sys.pthread_create(&thread, NULL, serve, NULL) == 0;
+    if (started) {
         pthread_detach(thread);
         set.threads++;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
 }
 
 static unsigned most_threads(void)
@@ -135,43 +162,66 @@ static bool is_idle_thread_for_one_more(void)
     return queued < set.idle;
 }
 
-/* True: it could not be, and has been done here. */
-static bool offload(yk_op *op, void (*work)(yk_op *op))
+/* False: there is no thread, and none can be had. */
+static bool hand_over(yk_op *op, struct yk_loop *loop, void (*work)(yk_op *op))
 {
+    op->loop = loop;
     op->work = work;
     pthread_mutex_lock(&set.lock);
     if (!is_idle_thread_for_one_more() && set.threads < most_threads())
         start_thread();
-    bool here = set.threads == 0;
-    if (!here) {
+    bool taken = set.threads > 0;
+    if (taken) {
         op->state = QUEUED;
         yk_ops_push(&set.queue, op);
         pthread_cond_signal(&set.work);
     }
     pthread_mutex_unlock(&set.lock);
-    if (here)
-        work(op);
-    return here;
+    return taken;
 }
 
 bool yk_offload(yk_op *op, void (*work)(yk_op *op))
 {
-    op->loop = yk_offload_here();
-    op->post[0] = NULL;
-    return offload(op, work);
+    if (hand_over(op, yk_offload_here(), work))
+        return false;
+    work(op);
+    return true;
+}
+
+int yk_offload_only(yk_op *op, struct yk_loop *loop, void (*work)(yk_op *op))
+{
+    return hand_over(op, loop, work) ? 0 : -EAGAIN;
 }
 
 void yk_offload_apart(yk_op *op, void (*work)(yk_op *op))
 {
-    op->post[0] = &apart_mark;
-    offload(op, work);
+    if (!hand_over(op, NULL, work))
+        work(op);
+}
+
+bool yk_offload_wait(yk_op *op, void (*work)(yk_op *op))
+{
+    op->loop = yk_offload_here();
+    op->work = work;
+    pthread_mutex_lock(&set.lock);
+    bool taken = set.waits < most_threads() / 2 &&
+                 (is_idle_thread_for_one_more() || (set.threads < most_threads() && start_thread()));
+    if (taken) {
+        op->state = WAIT_QUEUED;
+        set.waits++;
+        yk_ops_push(&set.queue, op);
+        pthread_cond_signal(&set.work);
+    }
+    pthread_mutex_unlock(&set.lock);
+    return taken;
 }
 
 bool yk_offload_cancel(yk_op *op)
 {
     pthread_mutex_lock(&set.lock);
-    bool taken = op->state == QUEUED;
+    bool taken = op->state == QUEUED || op->state == WAIT_QUEUED;
     if (taken) {
+        set.waits -= op->state == WAIT_QUEUED;
         yk_ops_remove(&set.queue, op);
         op->state = 0;
     }
@@ -179,12 +229,23 @@ bool yk_offload_cancel(yk_op *op)
     return taken;
 }
 
-unsigned yk_offload_most(void)
+/* Under the lock. */
+static bool is_served(const struct yk_loop *loop)
+{
+    for (const server *s = set.servers; s; s = s->next)
+        if (s->loop == loop)
+            return true;
+    return false;
+}
+
+void yk_offload_leave(const struct yk_loop *loop)
 {
     pthread_mutex_lock(&set.lock);
-    unsigned n = most_threads();
+    set.leaving++;
+    while (is_served(loop))
+        pthread_cond_wait(&set.gone, &set.lock);
+    set.leaving--;
     pthread_mutex_unlock(&set.lock);
-    return n;
 }
 
 void yk_offload_end(void)
@@ -196,6 +257,14 @@ void yk_offload_end(void)
         pthread_cond_wait(&set.gone, &set.lock);
     set.ending = false;
     pthread_mutex_unlock(&set.lock);
+}
+
+unsigned yk_offload_most(void)
+{
+    pthread_mutex_lock(&set.lock);
+    unsigned n = most_threads();
+    pthread_mutex_unlock(&set.lock);
+    return n;
 }
 
 unsigned yk_offload_threads(void)

@@ -51,6 +51,25 @@ static void give_up(yk_park *p)
         yk_resume(p, -ECANCELED);
 }
 
+/* The coroutine that came into the scope after this one; NULL: none. The list has the newest first. */
+static yk_coroutine *newer(const yoke_scope *s, const yk_coroutine *co)
+{
+    if (co->scope_link == &s->inside)
+        return NULL;
+    return (yk_coroutine *)(void *)((char *)co->scope_link - offsetof(yk_coroutine, scope_next));
+}
+
+/* In the order in which they came. */
+static void give_up_all(yoke_scope *s)
+{
+    yk_coroutine *co = s->inside;
+    while (co && co->scope_next)
+        co = co->scope_next;
+    for (; co; co = newer(s, co))
+        if (co->park)
+            give_up(co->park);
+}
+
 /* One scope. True: those below it are to be looked at too. */
 static bool refresh_one(yoke_scope *s)
 {
@@ -59,9 +78,7 @@ static bool refresh_one(yoke_scope *s)
         return false;
     s->effective = effective;
     if (effective)
-        for (yk_coroutine *co = s->inside; co; co = co->scope_next)
-            if (co->park)
-                give_up(co->park);
+        give_up_all(s);
     return true;
 }
 
@@ -130,6 +147,18 @@ void yk_scope_inside(yk_coroutine *co, yoke_scope *scope)
     if (co->scope_next)
         co->scope_next->scope_link = &co->scope_next;
     scope->inside = co;
+}
+
+/* What is open in `from` is open in `to` from now on. */
+void yk_scope_move_children(yoke_scope *from, yoke_scope *to)
+{
+    for (yoke_scope *s = from->first, *next; s; s = next) {
+        next = s->next;
+        link_out(s);
+        s->parent = to;
+        link_in(s);
+        refresh(s);
+    }
 }
 
 /* The innermost scope of a coroutine that has just been told to stop. */

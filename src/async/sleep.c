@@ -38,10 +38,9 @@ int yoke_sleep(int64_t ns)
 
 int yoke_yield(void)
 {
-    if (yk_coroutine_here()) {
-        int err = yk_cancel_point();
-        return err < 0 ? err : yk_pass();
-    }
+    yk_coroutine *co = yk_coroutine_here();
+    if (co)
+        return yk_cancel_point_of(co) < 0 ? -ECANCELED : yk_pass();
     sched_yield();
     return 0;
 }

@@ -410,7 +410,7 @@ const char *yk_tls_server_name(yk_tls *t)
 {
     const char *asked = t->done && t->ctx->server && !t->server_name ? yk_ssl_lib.SSL_get_servername(t->ssl, 0) : NULL;
     if (asked && (t->server_name = plain_name(asked)))
-        yk_plain(t->server_name, strlen(t->server_name), true);
+        yk_tls_ascii(t->server_name, strlen(t->server_name));
     return t->server_name ? t->server_name : "";
 }
 

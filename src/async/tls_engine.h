@@ -56,6 +56,8 @@ int yk_tls_failf(yk_tls *t, int code, const char *format, ...) __attribute__((fo
 int yk_tls_fail(yk_tls *t);
 /* Called by OpenSSL for each certificate of a chain and each fault of it: records the fault in words. */
 int yk_tls_check(int good, yk_x509_checking *c);
+/* Names of hosts are ASCII; from a peer come any bytes: the others become "?". */
+void yk_tls_ascii(char *text, size_t len);
 /* The subject (or the issuer) as of RFC 2253, at most size bytes with the NUL. */
 void yk_tls_name(const yk_x509_name *name, char *to, size_t size);
 

@@ -26,6 +26,13 @@ int yk_tls_failf(yk_tls *t, int code, const char *format, ...)
 
 /* ---- Certificates ---- */
 
+void yk_tls_ascii(char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (text[i] < ' ' || text[i] > '~')
+            text[i] = '?';
+}
+
 void yk_tls_name(const yk_x509_name *name, char *to, size_t size)
 {
     int n = 0;
@@ -34,7 +41,7 @@ void yk_tls_name(const yk_x509_name *name, char *to, size_t size)
         n = yk_ssl_lib.BIO_read(b, to, (int)size - 1);
     yk_ssl_lib.BIO_free(b);
     to[n > 0 ? n : 0] = 0;
-    yk_plain(to, strlen(to), true);
+    yk_tls_ascii(to, strlen(to));
 }
 
 static void put_address(yk_buf *b, const unsigned char *p, int len)
@@ -80,6 +87,8 @@ static void put_hosts(yk_buf *b, const yk_x509 *x)
         yk_buf_text(b, common);
     if (b->len == 0)
         yk_buf_text(b, "no host");
+    if (!b->failed)
+        yk_tls_ascii(b->ptr, b->len);
 }
 
 static int wrong_host(yk_tls *t, const char *what, const yk_x509 *x)

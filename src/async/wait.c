@@ -8,7 +8,7 @@
  * the word looks at the count after a fence. */
 #include "async/async.h"
 
-enum { PLACES = 256, LOOK_FIRST = 20 * 1000, LOOK_MOST = 5 * 1000 * 1000 };
+enum { PLACES = 256 };
 
 typedef struct sleeper {
     yk_park park;
@@ -87,24 +87,11 @@ static bool begin_sleep(sleeper *s, uint32_t value)
     return same;
 }
 
-/* Words that other processes change: nobody of theirs finds a coroutine. It looks again and again, more and more seldom. */
-static int look_again(const _Atomic uint32_t *word, uint32_t value, int64_t deadline)
-{
-    for (int64_t pause = LOOK_FIRST; atomic_load_explicit(word, memory_order_acquire) == value; pause = YK_MIN(pause * 2, LOOK_MOST)) {
-        if (yoke_now() >= deadline)
-            return -ETIMEDOUT;
-        int err = yoke_sleep_until(YK_MIN(yk_after(pause), deadline));
-        if (err < 0)
-            return err;
-    }
-    return 0;
-}
-
 int yk_wait_in_coroutine(yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how)
 {
-    if (how & YK_WAIT_SHARED)
-        return look_again(word, value, deadline);
     bool deaf = how & YK_WAIT_DEAF;
+    if (how & YK_WAIT_SHARED)
+        return yk_wait_shared(word, value, deadline, deaf);
     int err = deaf ? 0 : yk_cancel_point();
     if (err < 0)
         return err;

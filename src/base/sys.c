@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -44,6 +45,12 @@ static int real_eventfd(unsigned value, int flags)
 }
 
 /* libc 2.36 has the first of these and none of the others. */
+static int real_futex_waitv(yk_futexv *words, unsigned n)
+{
+    enum { CALL = 449 }; /* on all processors */
+    return (int)syscall(CALL, words, n, 0, NULL, CLOCK_MONOTONIC);
+}
+
 static int real_epoll_pwait2(int fd, struct epoll_event *e, int n, const struct timespec *timeout, const sigset_t *mask)
 {
     return (int)syscall(SYS_epoll_pwait2, fd, e, n, timeout, mask, _NSIG / 8);
@@ -90,6 +97,12 @@ static int real_statx(int fd, const char *path, int flags, unsigned mask, struct
     return statx(fd, path, flags, mask, ret);
 }
 
+/* libc takes more arguments, of which a pidfd is the first. */
+static int real_clone(int (*fn)(void *arg), void *stack, int flags, void *arg, int *pidfd)
+{
+    return clone(fn, stack, flags, arg, pidfd);
+}
+
 #define REAL                                                                                                           \
     {                                                                                                                  \
         .malloc = malloc, .calloc = calloc, .realloc = realloc, .posix_memalign = posix_memalign, .mmap = mmap,        \
@@ -98,12 +111,13 @@ static int real_statx(int fd, const char *path, int flags, unsigned mask, struct
         .read = read, .write = write, .fsync = fsync, .fork = fork, .pipe2 = pipe2, .socketpair = socketpair,          \
         .sendmsg = sendmsg, .recvmsg = recvmsg, .pthread_create = pthread_create, .pidfd_open = real_pidfd_open,       \
         .pidfd_send_signal = real_pidfd_send_signal, .membarrier = real_membarrier, .eventfd = real_eventfd,       \
-        .signalfd = signalfd, .poll = poll, .epoll_create1 = epoll_create1, .epoll_ctl = epoll_ctl,                       \
+        .futex_waitv = real_futex_waitv, .signalfd = signalfd, .poll = poll, .epoll_create1 = epoll_create1, .epoll_ctl = epoll_ctl,                       \
         .epoll_pwait2 = real_epoll_pwait2, .epoll_wait = epoll_wait, .io_uring_setup = real_io_uring_setup,            \
         .io_uring_enter = real_io_uring_enter, .io_uring_register = real_io_uring_register, .accept4 = real_accept4,   \
         .connect = real_connect, .recv = recv, .send = send, .preadv2 = preadv2, .pwritev2 = pwritev2,                 \
-        .statx = real_statx, .waitid = waitid, .dlopen = dlopen, .socket = socket, .bind = real_bind, .listen = listen,       \
-        .setsockopt = setsockopt, .getsockname = real_getsockname, .getaddrinfo = getaddrinfo                          \
+        .statx = real_statx, .waitid = waitid, .rename = rename, .clone = real_clone, .dlopen = dlopen,                \
+        .socket = socket, .bind = real_bind, .listen = listen, .setsockopt = setsockopt,                               \
+        .getsockname = real_getsockname, .getaddrinfo = getaddrinfo                                                    \
     }
 static const yk_sys_table real = REAL;
 yk_sys_table yk_sys = REAL;
@@ -153,6 +167,7 @@ TWIN(ssize_t, recvmsg, (int fd, struct msghdr *m, int flags), (fd, m, flags), -1
 TWIN(int, pthread_create, (pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg), (t, a, fn, arg),
      injected.error)
 TWIN(int, membarrier, (int command, unsigned flags, int cpu), (command, flags, cpu), -1)
+TWIN(int, futex_waitv, (yk_futexv *words, unsigned n), (words, n), -1)
 TWIN(int, pidfd_open, (pid_t pid, unsigned flags), (pid, flags), -1)
 TWIN(int, pidfd_send_signal, (int pidfd, int sig, siginfo_t *info, unsigned flags), (pidfd, sig, info, flags), -1)
 TWIN(int, eventfd, (unsigned value, int flags), (value, flags), -1)
@@ -182,6 +197,8 @@ TWIN(ssize_t, preadv2, (int fd, const struct iovec *v, int n, off_t offset, int 
 TWIN(ssize_t, pwritev2, (int fd, const struct iovec *v, int n, off_t offset, int flags), (fd, v, n, offset, flags), -1)
 TWIN(int, statx, (int fd, const char *path, int flags, unsigned mask, struct statx *ret), (fd, path, flags, mask, ret), -1)
 TWIN(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int flags), (type, id, info, flags), -1)
+TWIN(int, rename, (const char *from, const char *to), (from, to), -1)
+TWIN(int, clone, (int (*fn)(void *arg), void *stack, int flags, void *arg, int *pidfd), (fn, stack, flags, arg, pidfd), -1)
 TWIN(void *, dlopen, (const char *path, int flags), (path, flags), FAIL_POINTER)
 
 /* Threads may be calling meanwhile: one entry is one store, and no race to report. */

@@ -3,6 +3,7 @@
 #ifndef YK_SYS_H
 #define YK_SYS_H
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,6 +18,13 @@ struct addrinfo;
 struct epoll_event;
 struct io_uring_params;
 struct statx;
+
+/* One of the words of futex_waitv(2), of which older headers do not know. */
+typedef struct yk_futexv {
+    uint64_t value, word;
+    uint32_t flags, spare;
+} yk_futexv;
+enum { YK_FUTEXV_32 = 2, YK_FUTEXV_PRIVATE = 128 };
 
 /* X(result, name, parameters): one entry each. */
 #define YK_SYS_CALLS(X)                                                                                                \
@@ -43,6 +51,7 @@ struct statx;
     X(int, pidfd_open, (pid_t pid, unsigned flags))                                                                    \
     X(int, pidfd_send_signal, (int pidfd, int sig, siginfo_t *info, unsigned flags))                                   \
     X(int, membarrier, (int command, unsigned flags, int cpu))                                                         \
+    X(int, futex_waitv, (yk_futexv *words, unsigned n))                                                                \
     X(int, eventfd, (unsigned value, int flags))                                                                       \
     X(int, signalfd, (int fd, const sigset_t *mask, int flags))                                                        \
     X(int, poll, (struct pollfd *fds, nfds_t n, int timeout))                                                          \
@@ -67,6 +76,8 @@ struct statx;
     X(ssize_t, pwritev2, (int fd, const struct iovec *v, int n, off_t offset, int flags))                              \
     X(int, statx, (int fd, const char *path, int flags, unsigned mask, struct statx *ret))                             \
     X(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int flags))                                               \
+    X(int, rename, (const char *from, const char *to))                                                                 \
+    X(int, clone, (int (*fn)(void *arg), void *stack, int flags, void *arg, int *pidfd))                               \
     X(void *, dlopen, (const char *path, int flags))
 
 #define YK_SYS_FIELD(result, name, parameters) result(*name) parameters;

@@ -297,12 +297,12 @@ int yoke_next_completed_until(yoke_completion *c, int64_t deadline, yoke_future 
     yoke_future *f;
     for (;;) {
         uint32_t seen = atomic_load_explicit(&c->word, memory_order_acquire);
-        if ((f = take_arrival(c)) || err == -ETIMEDOUT)
+        if ((f = take_arrival(c)) || yk_wait_is_over(err))
             break;
         err = yk_wait(&c->word, seen, deadline, false);
     }
     if (!f)
-        return -ETIMEDOUT;
+        return err;
     c->expected--;
     *ret = f;
     yoke_release(f); /* the caller's own reference remains */

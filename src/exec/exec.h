@@ -42,6 +42,14 @@ typedef struct yk_run {
     yk_mutex lock;
 } yk_run;
 
+/* What this thread runs; each coroutine of a thread has its own. Through the functions below; as a whole only by who changes from
+ * one coroutine to another. */
+typedef struct yk_running {
+    yk_run *run;
+    void *scope;
+} yk_running;
+extern _Thread_local yk_running yk_running_here __attribute__((tls_model("initial-exec")));
+
 /* Calls the task; returns run->code. */
 int yk_job_run(yk_run *run);
 /* For a task's thunk: the current run has failed with exactly this text, and another attempt would fare no better. */

@@ -80,7 +80,7 @@ static int sleep_with_care(yk_job *job, int64_t deadline)
     if (spins(job))
         return 0;
     yk_wish w;
-    int err = yk_wish_begin(&w, &yk_job_wish, job, deadline);
+    int err = yk_wish_begin(&w, &yk_job_wish, job, yk_wait_limit(deadline));
     if (err < 0)
         return err;
     err = sleep_on(job, deadline, 0);
@@ -238,10 +238,13 @@ int yk_result(yoke_future *f, unsigned code, void *ret, size_t size)
 
 void yk_must(yoke_future *f, int err, const char *file, int line)
 {
-    if (err == 0)
-        return;
+    bool told = err == -ECANCELED && f && !yk_job_ended(f); /* to stop, in a coroutine */
+    if (err == 0 || (told && !yk_current_run()))
+        return; /* the next wait says so again */
     char text[700];
-    if (f && yk_job_ended(f) && f->code == 0)
+    if (told)
+        snprintf(text, sizeof text, "told to stop while it waited for %s", f->task->name);
+    else if (f && yk_job_ended(f) && f->code == 0)
         snprintf(text, sizeof text, "%s returns %s (%s), which is not the type asked for", f->task->name, f->task->ret,
                  yk_code_name(f->task->ret_code));
     else

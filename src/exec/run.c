@@ -1,13 +1,13 @@
 /* run: one attempt at one job, the only place where tasks are called; and what a task can ask while it runs.
  *
- * The run lies on the runner's stack; a thread-local pointer leads to it. All access goes through the functions here, never
- * through an inlined thread-local, so that a coroutine may move between threads later. Runs nest when an inline executor runs
- * a job inside a task. */
+ * The run lies on the runner's stack; a thread-local pointer leads to it, which coroutines of a thread change when they take
+ * turns (async/coroutine.c). Runs nest when an inline executor runs a job inside a task. */
 #include "exec/exec.h"
 #include <stdio.h>
 
-static _Thread_local yk_run *current;
-static _Thread_local void *scope_now;
+_Thread_local yk_running yk_running_here __attribute__((tls_model("initial-exec")));
+#define current yk_running_here.run
+#define scope_now yk_running_here.scope
 void (*yk_run_failed_hook)(yk_run *run);
 
 yk_run *yk_current_run(void)

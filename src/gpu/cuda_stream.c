@@ -1,12 +1,17 @@
 /* cuda_stream: memory, streams, events and copies of a CUDA device. A stream is a CUstream that does not wait for the
- * legacy one, with an event to sleep on: a wait asks for a short while, since most that is waited for is nearly done,
- * and then blocks in the kernel, whatever way of waiting the context was made with. */
+ * legacy one, with an event to sleep on. A wait asks without a pause for a short while, since most that is waited for is nearly
+ * done, then with pauses, and at last blocks in the kernel, whatever way of waiting the context was made with. */
 #include "gpu/cuda.h"
 #include "sync/wait.h"
 #include <stdlib.h>
+#include <time.h>
 
 enum { STREAM_NON_BLOCKING = 1, EVENT_BLOCKING_SYNC = 1, EVENT_DISABLE_TIMING = 2, HOST_PORTABLE = 1 };
-#define SPIN_NS 30000 /* to be woken takes about as long */
+#define SPIN_NS 30000
+/* The kernel wakes a virtual machine late: one with an H200 60 us after the end of 0.25 ms of work, 240 us after that of 15 ms.
+ * Naps are late by half of one, and take some hundredths of a CPU; once they have lasted this long, 240 us are a hundredth. */
+#define NAPS_NS 25000000
+enum { NAP_SHARE = 32, NAP_LEAST_NS = 20000, NAP_MOST_NS = 100000 }; /* a nap is so small a share of what has been waited */
 
 static yk_cu_address address(const void *p)
 {
@@ -96,11 +101,30 @@ void yk_cuda_stream_close(yoke_stream *s)
     s->native = NULL;
 }
 
-/* A worker of a pool lends its place meanwhile. */
-static int sleep_on(struct yk_cu_event *v)
+/* Asks, naps and asks again until it is done, has failed, or takes too long to go on so. */
+static int event_nap(struct yk_cu_event *v)
+{
+    const int64_t begin = yoke_now();
+    int64_t waited = 0;
+    int result;
+    while ((result = yk_cuda.cuEventQuery(v)) == YK_CUDA_NOT_READY && waited < NAPS_NS) {
+        const int64_t nap = YK_MIN(YK_MAX(waited / NAP_SHARE, (int64_t)NAP_LEAST_NS), (int64_t)NAP_MOST_NS);
+        nanosleep(&(struct timespec){.tv_nsec = nap}, NULL); /* a signal ends it early, and does no harm */
+        waited = yoke_now() - begin;
+    }
+    return result;
+}
+
+/* A worker of a pool lends its place meanwhile. *call: the driver's call that the result is of. */
+static int sleep_on(struct yk_cu_event *v, const char **call)
 {
     yk_blocking *b = yk_block_begin();
-    int result = yk_cuda.cuEventSynchronize(v);
+    *call = "cuEventQuery";
+    int result = event_nap(v);
+    if (result == YK_CUDA_NOT_READY) {
+        *call = "cuEventSynchronize";
+        result = yk_cuda.cuEventSynchronize(v);
+    }
     yk_block_end(b);
     return result;
 }
@@ -126,10 +150,8 @@ int yk_cuda_stream_wait(yoke_stream *s, yk_error *e)
     if (result == YK_CUDA_NOT_READY) {
         call = "cuEventRecord";
         result = yk_cuda.cuEventRecord(c->pause, c->stream);
-        if (result == YK_CUDA_OK) {
-            call = "cuEventSynchronize";
-            result = sleep_on(c->pause);
-        }
+        if (result == YK_CUDA_OK)
+            result = sleep_on(c->pause, &call);
     }
     return result == YK_CUDA_OK ? 0 : yk_cuda_fail(e, result, call, "waiting for a stream");
 }
@@ -195,10 +217,8 @@ static int event_sync(const yoke_stream_event *v, yk_error *e)
     for (int64_t end = yoke_now() + SPIN_NS;
          (result = yk_cuda.cuEventQuery(v->native)) == YK_CUDA_NOT_READY && yoke_now() < end;)
         yk_pause();
-    if (result == YK_CUDA_NOT_READY) {
-        call = "cuEventSynchronize";
-        result = sleep_on(v->native);
-    }
+    if (result == YK_CUDA_NOT_READY)
+        result = sleep_on(v->native, &call);
     return result == YK_CUDA_OK ? 0 : yk_cuda_fail(e, result, call, "waiting for an event");
 }
 

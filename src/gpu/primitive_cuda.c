@@ -110,8 +110,9 @@ static int cuda_reduce(yk_primitive_call *c, yk_operator op, yk_number type, siz
 
 /* ---- What looks back ---- */
 
-/* Nanoseconds until what stands before a tile is looked for, and from one look to the next: looking is not free. */
-#define LOOK_BACK " -DYK_DELAY=2000 -DYK_BACK_OFF=200"
+/* Nanoseconds until what stands before a tile is looked for, and from one look to the next: looking is not free, and large tiles
+ * take longer to come. */
+#define LOOK_BACK(delay) " -DYK_DELAY=" delay " -DYK_BACK_OFF=200"
 
 /* Words of tiles, groups and ranges of look_back.cuda; value_size as its yk_t. */
 static void *look_back_words(yk_primitive_call *c, size_t tiles, size_t value_size)
@@ -139,8 +140,8 @@ static int cuda_scan(yk_primitive_call *c, yk_operator op, bool before, yk_numbe
     if (tiles > INT32_MAX)
         return too_many(c);
     const yk_built *b = yk_program_build(
-        c, &scan_program, CPP "-DYK_T=%s -DYK_OP=%d -DYK_THREADS=%u -DYK_ROWS=%u -DYK_BLOCKS=%u" LOOK_BACK, type_name(type),
-        op, threads, rows, resident);
+        c, &scan_program, CPP "-DYK_T=%s -DYK_OP=%d -DYK_THREADS=%u -DYK_ROWS=%u -DYK_BLOCKS=%u" LOOK_BACK("3000"),
+        type_name(type), op, threads, rows, resident);
     void *const words = b ? look_back_words(c, tiles, size) : NULL;
     if (!words)
         return c->e.code;
@@ -163,7 +164,7 @@ static int cuda_select(yk_primitive_call *c, const yk_selecting *a)
         return too_many(c);
     const yk_built *b =
         yk_program_build(c, &select_program,
-                         CPP "-DYK_E=%s -DYK_T=%s -DYK_UNIQUE=%d -DYK_THREADS=%u -DYK_ITEMS=%u -DYK_BLOCKS=3" LOOK_BACK,
+                         CPP "-DYK_E=%s -DYK_T=%s -DYK_UNIQUE=%d -DYK_THREADS=%u -DYK_ITEMS=%u -DYK_BLOCKS=3" LOOK_BACK("2000"),
                          !a->flags      ? type_name(a->type)
                          : a->size == 4 ? "yk_u32"
                                         : "yk_u64",

@@ -89,16 +89,37 @@ static int outcome(uint64_t mine, uint64_t word)
     return (int)arrived(mine);
 }
 
+/* Takes the lock that whoever runs an action has, and breaks the barrier if one has died in it. 0, or the lock's error. */
+static int enter_acting(yoke_barrier *b, unsigned how, int64_t deadline)
+{
+    int err = yk_lock_enter(&b->acting, how, deadline);
+    if (err != -EOWNERDEAD)
+        return err;
+    yoke_barrier_abort(b);
+    yk_lock_consistent(&b->acting);
+    return 0;
+}
+
 /* After a nap: has whoever runs the action died? */
 static void look_around(yoke_barrier *b)
 {
-    int err = yk_lock_enter(&b->acting, YK_LOCK_TRY, 0);
-    if (err == -EOWNERDEAD) {
-        yoke_barrier_abort(b);
-        yk_lock_consistent(&b->acting);
-    }
-    if (err == 0 || err == -EOWNERDEAD)
+    if (enter_acting(b, YK_LOCK_TRY, 0) == 0)
         yk_lock_leave(&b->acting);
+}
+
+/* One that has arrived and was told to stop leaves again. Not while an action runs, since then all have arrived: hence the lock.
+ * If the generation has ended meanwhile, that is the outcome. */
+static int leave(yoke_barrier *b, uint64_t mine)
+{
+    int err = enter_acting(b, 0, YOKE_FOREVER);
+    if (err < 0)
+        return err;
+    uint64_t word = load(b);
+    do
+        err = outcome(mine, word);
+    while (err == AGAIN && !step(b, &word, word - ((uint64_t)1 << ARRIVED_SHIFT)));
+    yk_lock_leave(&b->acting);
+    return err == AGAIN ? -ECANCELED : err;
 }
 
 /* Has arrived, as `mine` tells, and waits for the end of the generation. */
@@ -115,6 +136,8 @@ static int wait_for_end(yoke_barrier *b, uint64_t mine, int64_t deadline)
                 return -ETIMEDOUT;
             continue;
         }
+        if (slept == -ECANCELED)
+            return leave(b, mine);
         if (yk_nap_awake(&nap, low_half(b), ~(uint32_t)ASLEEP, (uint32_t)word & ~(uint32_t)ASLEEP)) {
             word = load(b);
         } else if (word & ASLEEP || step(b, &word, word | ASLEEP)) {
@@ -147,15 +170,9 @@ static int end_generation(yoke_barrier *b, uint64_t word, yoke_barrier_action ac
 /* Lets nobody else be the last while the action runs. */
 static int act(yoke_barrier *b, yoke_barrier_action action, void *arg, unsigned how, int64_t deadline)
 {
-    int err = yk_lock_enter(&b->acting, how, deadline);
-    if (err == -EOWNERDEAD) {
-        yoke_barrier_abort(b);
-        yk_lock_consistent(&b->acting);
-    } else if (err == -ETIMEDOUT) { /* in the queue for the next generation: no part of any, and breaks none */
-        return -ETIMEDOUT;
-    } else if (err < 0) {
+    int err = enter_acting(b, how, deadline);
+    if (err < 0) /* also -ETIMEDOUT: in the queue for the next generation: no part of any, and breaks none */
         return err;
-    }
     uint64_t word = load(b);
     bool last = !(word & BROKEN) && arrived(word) + 1 == b->parties;
     err = last ? end_generation(b, word, action, arg) : AGAIN;
@@ -171,7 +188,8 @@ static int arrive(yoke_barrier *b, yoke_barrier_action action, void *arg, bool t
         if (word & BROKEN)
             return -EPIPE;
         if (arrived(word) + 1 == b->parties) {
-            int index = action ? act(b, action, arg, try ? YK_LOCK_TRY : 0, deadline) : end_generation(b, word, NULL, NULL);
+            unsigned how = try ? YK_LOCK_TRY : YK_LOCK_UNTIL;
+            int index = action ? act(b, action, arg, how, deadline) : end_generation(b, word, NULL, NULL);
             if (index != AGAIN)
                 return index;
             if (try && action) /* another runs its action, or has */

@@ -228,29 +228,47 @@ static inline int attempt_receive(yoke_channel *c, yoke_case *k, yk_sleeper *wak
     return k->err < 0 ? 0 : -EAGAIN;
 }
 
-int yk_channel_attempt(yoke_case *k, yk_sleeper *wake)
+static inline int attempt(yoke_case *k, yk_sleeper *wake)
 {
     yoke_channel *c = k->channel;
     return k->direction == YOKE_SEND ? attempt_send(c, k, wake) : attempt_receive(c, k, wake);
 }
 
-int yk_channel_do(yoke_case *k, bool wait, int64_t deadline)
+int yk_channel_attempt(yoke_case *k, yk_sleeper *wake)
 {
-    yoke_channel *c = k->channel;
+    return attempt(k, wake);
+}
+
+/* The lock is held, and the case must wait. */
+static __attribute__((noinline)) int unlock_and_wait(yoke_case *k, int64_t deadline)
+{
     yk_party p;
-    yk_sleeper wake = NULL;
-    yk_mutex_lock(&c->lock);
-    int err = yk_channel_attempt(k, &wake);
-    bool waits = err == -EAGAIN && wait && !yk_has_passed(deadline);
+    yk_mutex *lock = &k->channel->lock;
+    bool waits = !yk_has_passed(deadline);
     if (waits) {
         yk_party_begin(&p);
         yk_channel_enter(k, &p);
     }
+    yk_mutex_unlock(lock);
+    return waits ? yk_party_wait(&p, k, 1, deadline) : -ETIMEDOUT;
+}
+
+static inline int do_case(yoke_case *k, bool wait, int64_t deadline)
+{
+    yoke_channel *c = k->channel;
+    yk_sleeper wake = NULL;
+    yk_mutex_lock(&c->lock);
+    int err = attempt(k, &wake);
+    if (YK_UNLIKELY(err == -EAGAIN) && wait)
+        return unlock_and_wait(k, deadline);
     yk_mutex_unlock(&c->lock);
     yk_channel_wake(wake);
-    if (waits)
-        return yk_party_wait(&p, k, 1, deadline);
-    return err == -EAGAIN && wait ? -ETIMEDOUT : err;
+    return err;
+}
+
+int yk_channel_do(yoke_case *k, bool wait, int64_t deadline)
+{
+    return do_case(k, wait, deadline);
 }
 
 /* ---- Sending and receiving ---- */
@@ -260,7 +278,7 @@ static inline int send_value(yoke_channel *c, const void *value, bool wait, int6
     if (YK_UNLIKELY(!c || !value))
         return -EINVAL;
     yoke_case k = yoke_case_send(c, value);
-    int err = yk_channel_do(&k, wait, deadline);
+    int err = do_case(&k, wait, deadline);
     return err < 0 ? err : k.err;
 }
 
@@ -269,7 +287,7 @@ static inline int receive_value(yoke_channel *c, void *ret, bool wait, int64_t d
     if (YK_UNLIKELY(!c || !ret))
         return -EINVAL;
     yoke_case k = yoke_case_receive(c, ret);
-    int err = yk_channel_do(&k, wait, deadline);
+    int err = do_case(&k, wait, deadline);
     return err < 0 ? err : k.err;
 }
 

@@ -152,7 +152,7 @@ static uint32_t give_up(yk_lock_core *l)
     return depth;
 }
 
-/* Without a time limit, whatever the wait had. An error means that the lock is not held: it has been ended meanwhile, or while it
+/* Without a time limit, whatever the wait had, and deaf to cancels. An error means that the lock is not held: it has been ended meanwhile, or while it
  * is watched its holder waits for this thread. That one sleeps, so the condition is not looked at by anyone. */
 static int take_back(yk_lock_core *l, uint32_t depth, yk_place place)
 {
@@ -170,19 +170,26 @@ static int take_back(yk_lock_core *l, uint32_t depth, yk_place place)
     return err;
 }
 
+/* What a wait returns that has the lock again. One that was notified before, or after, it was given up was notified. */
+static int ending(bool notified, int slept)
+{
+    return notified ? 1 : slept == -ECANCELED ? -ECANCELED : 0;
+}
+
 static int wait_in_list(yoke_condition *c, yk_lock_core *l, int64_t deadline, yk_place place)
 {
     yk_waiter w = {NULL, AWAKE};
     yk_nap nap = yk_nap_begin(deadline, false);
     append(c, &w);
     uint32_t depth = give_up(l);
-    while (!is_notified(&w.word) && sleep_on(&nap, &w.word) != -ETIMEDOUT)
-        ;
+    int slept = 0;
+    while (!is_notified(&w.word) && !yk_wait_is_over(slept))
+        slept = sleep_on(&nap, &w.word);
     int err = take_back(l, depth, place);
     bool notified = is_notified(&w.word);
     if (!notified)
         take_out(c, &w);
-    return err < 0 ? err : notified;
+    return err < 0 ? err : ending(notified, slept);
 }
 
 /* After a nap: whoever gets the lock at once looks after the dead. */
@@ -211,17 +218,16 @@ static int wait_in_table(yoke_condition *c, yk_lock_core *l, int64_t deadline, y
     __atomic_store_n(&w->word, AWAKE, __ATOMIC_RELAXED);
     __atomic_store_n(&w->who, yk_self_id(), __ATOMIC_RELEASE); /* last: from here on the entry is taken; sees_dead() */
     uint32_t depth = give_up(l);
-    while (!is_notified(&w->word)) {
-        int err = sleep_on(&nap, &w->word);
-        if (err == -ETIMEDOUT)
-            break;
-        if (err == -EAGAIN)
+    int slept = 0;
+    while (!is_notified(&w->word) && !yk_wait_is_over(slept)) {
+        slept = sleep_on(&nap, &w->word);
+        if (slept == -EAGAIN)
             look_around(c, l);
     }
     int err = take_back(l, depth, place);
-    int notified = is_notified(&w->word);
+    bool notified = is_notified(&w->word);
     __atomic_store_n(&w->who, 0, __ATOMIC_RELAXED);
-    return err < 0 ? err : notified;
+    return err < 0 ? err : ending(notified, slept);
 }
 
 static int check(const yoke_condition *c, const yk_lock_core *l)

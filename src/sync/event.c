@@ -68,8 +68,8 @@ static int event_wait_slow(yoke_event *e, int64_t deadline)
     for (int slept = 0; !(word & FLAG) && (word & ~(uint32_t)(GENERATION - 1)) == first;) {
         if (yk_is_ended(&e->flags))
             return -EINVAL;
-        if (slept == -ETIMEDOUT)
-            return 0;
+        if (yk_wait_is_over(slept))
+            return slept == -ETIMEDOUT ? 0 : slept;
         if (!yk_nap_awake(&nap, &e->word, ~(uint32_t)ASLEEP, word & ~(uint32_t)ASLEEP)
             && (word & ASLEEP
                 || __atomic_compare_exchange_n(&e->word, &word, word | ASLEEP, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
@@ -148,8 +148,8 @@ static int latch_wait_slow(yoke_latch *l, int64_t deadline)
     for (int slept = 0; word != 0;) {
         if (yk_is_ended(&l->flags))
             return -EINVAL;
-        if (slept == -ETIMEDOUT)
-            return -ETIMEDOUT;
+        if (yk_wait_is_over(slept))
+            return slept;
         if (!yk_nap_awake(&nap, &l->word, ~(uint32_t)LATCH_ASLEEP, word & ~(uint32_t)LATCH_ASLEEP)
             && (word & LATCH_ASLEEP
                 || __atomic_compare_exchange_n(&l->word, &word, word | LATCH_ASLEEP, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))

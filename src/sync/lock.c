@@ -61,6 +61,8 @@ static int inherit(yk_lock_core *l, uint64_t me, bool closely)
 
 static int spin(yk_lock_core *l, uint64_t me)
 {
+    if (yk_is_coroutine())
+        return -EAGAIN;
     static _Atomic unsigned cpus;
     if (YK_UNLIKELY(atomic_load_explicit(&cpus, memory_order_relaxed) == 0))
         atomic_store_explicit(&cpus, yk_cpu_budget(), memory_order_relaxed);
@@ -72,9 +74,10 @@ static int spin(yk_lock_core *l, uint64_t me)
     return err;
 }
 
-static int sleep_for(yk_lock_core *l, uint64_t me, int64_t deadline)
+static int sleep_for(yk_lock_core *l, uint64_t me, unsigned how, int64_t deadline)
 {
     yk_nap nap = yk_nap_begin(deadline, yk_is_shared(l->flags));
+    nap.deaf = yk_lock_is_deaf(how, deadline);
     for (int slept = 0;;) {
         /* All in order: `sleepers`, the fence, the try; pairs with yk_lock_give(). */
         __atomic_exchange_n(&l->sleepers, 1, __ATOMIC_SEQ_CST);
@@ -84,9 +87,9 @@ static int sleep_for(yk_lock_core *l, uint64_t me, int64_t deadline)
             err = -EOWNERDEAD;
         if (err != -EAGAIN)
             return err;
-        if (slept == -ETIMEDOUT)
-            return -ETIMEDOUT;
-        if (yoke_watching_locks && (err = yk_watch_blocked_until(l, deadline)) < 0)
+        if (yk_wait_is_over(slept))
+            return slept;
+        if (yoke_watching_locks && (err = yk_watch_blocked_until(l, nap.deaf ? deadline : yk_wait_limit(deadline))) < 0)
             return err;
         slept = yk_nap_more(&nap, &l->sleepers, 1);
     }
@@ -101,7 +104,7 @@ static int enter(yk_lock_core *l, unsigned how, int64_t deadline)
     if (how & YK_LOCK_TRY)
         return inherit(l, me, true) ? -EOWNERDEAD : -EAGAIN;
     err = spin(l, me);
-    return err != -EAGAIN ? err : sleep_for(l, me, deadline);
+    return err != -EAGAIN ? err : sleep_for(l, me, how, deadline);
 }
 
 int yk_lock_enter(yk_lock_core *l, unsigned how, int64_t deadline)

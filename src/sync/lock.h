@@ -32,7 +32,13 @@ static inline bool yk_flags_fine(unsigned flags)
     return (flags & ~(unsigned)YOKE_SHARED) == 0;
 }
 
-/* Acquire, beneath the diagnosis: how is YK_LOCK_TRY or 0. */
+/* Whether a coroutine that wants a lock so is not told to stop: who writes yoke_lock_acquire() does not ask whether he has it. */
+static inline bool yk_lock_is_deaf(unsigned how, int64_t deadline)
+{
+    return deadline == YOKE_FOREVER && !(how & (YK_LOCK_TIMED | YK_LOCK_UNTIL));
+}
+
+/* Acquire, beneath the diagnosis: how is YK_LOCK_TRY, YK_LOCK_UNTIL or 0. */
 int yk_lock_enter(yk_lock_core *l, unsigned how, int64_t deadline);
 /* -EDEADLK, and yoke_deadlock() says that the caller is the writer. */
 int yk_lock_own(void);

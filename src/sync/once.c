@@ -80,8 +80,8 @@ int yk_once_run(yoke_once *o, int (*fn)(void *arg), void *arg, int64_t deadline)
             return 0;
         if (claim(o, me, slept != 0))
             return run(o, fn, arg);
-        if (slept == -ETIMEDOUT)
-            return -ETIMEDOUT;
+        if (yk_wait_is_over(slept))
+            return slept;
     }
     return err;
 }

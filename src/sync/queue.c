@@ -114,10 +114,11 @@ int yoke_queue_join_until(yoke_queue *q, int64_t deadline)
             yk_waiters_leave(&q->joiners, &w);
             break;
         }
-        if (yk_waiters_sleep(&q->joiners, &w, deadline))
+        int woken = yk_waiters_sleep(&q->joiners, &w, deadline, 0);
+        if (woken > 0)
             break; /* nothing was left to do, at one moment while we waited */
-        if (yk_has_passed(deadline))
-            return yoke_queue_unfinished(q) > 0 ? -ETIMEDOUT : 0;
+        if (woken < 0)
+            return yoke_queue_unfinished(q) > 0 ? woken : 0;
     }
     return 0;
 }
@@ -164,9 +165,11 @@ static inline ptrdiff_t attempt(yoke_queue *q, side s, void *items, size_t n)
 }
 
 /* Waits awake, for about as long as it would take to be woken. Not when that has been in vain several times in a row, except
- * now and then; and with no CPU to spare just lets others run. */
+ * now and then; and with no CPU to spare just lets others run. A coroutine does so by going to sleep. */
 static ptrdiff_t spin(yoke_queue *q, side s, void *items, size_t n)
 {
+    if (yk_is_coroutine())
+        return -EAGAIN;
     _Atomic uint32_t *misses = s == PUT ? &q->put_misses : &q->get_misses;
     uint32_t missed = atomic_load_explicit(misses, memory_order_relaxed);
     ptrdiff_t k = -EAGAIN;
@@ -185,8 +188,9 @@ static ptrdiff_t spin(yoke_queue *q, side s, void *items, size_t n)
     return k;
 }
 
-/* Until the first item can be moved. */
-static __attribute__((noinline)) ptrdiff_t wait_and_move(yoke_queue *q, side s, void *items, size_t n, int64_t deadline)
+/* Until the first item can be moved. how: as for yk_wait(). */
+static __attribute__((noinline)) ptrdiff_t wait_and_move(yoke_queue *q, side s, void *items, size_t n, int64_t deadline,
+                                                         unsigned how)
 {
     if (yk_has_passed(deadline))
         return -ETIMEDOUT;
@@ -201,18 +205,19 @@ static __attribute__((noinline)) ptrdiff_t wait_and_move(yoke_queue *q, side s, 
                 yk_waiters_wake(l, 1); /* for another item than the one we have */
             break;
         }
-        again = yk_waiters_sleep(l, &w, deadline);
+        int woken = yk_waiters_sleep(l, &w, deadline, how);
+        again = woken > 0;
         k = attempt(q, s, items, n);
-        if (k == -EAGAIN && yk_has_passed(deadline))
-            k = -ETIMEDOUT;
+        if (k == -EAGAIN && woken < 0)
+            k = woken;
     }
     return k;
 }
 
-static inline ptrdiff_t move_until(yoke_queue *q, side s, void *items, size_t n, int64_t deadline)
+static inline ptrdiff_t move_until(yoke_queue *q, side s, void *items, size_t n, int64_t deadline, unsigned how)
 {
     ptrdiff_t k = attempt(q, s, items, n);
-    return YK_LIKELY(k != -EAGAIN) ? k : wait_and_move(q, s, items, n, deadline);
+    return YK_LIKELY(k != -EAGAIN) ? k : wait_and_move(q, s, items, n, deadline, how);
 }
 
 /* Without waiting. An item that has its place but is not complete yet, because its putter was interrupted, hides those behind
@@ -262,7 +267,7 @@ int yoke_queue_put_timed(yoke_queue *q, const void *item, int64_t ns)
 
 int yoke_queue_put_until(yoke_queue *q, const void *item, int64_t deadline)
 {
-    return q && item ? as_error(move_until(q, PUT, unconst(item), 1, deadline)) : -EINVAL;
+    return q && item ? as_error(move_until(q, PUT, unconst(item), 1, deadline, 0)) : -EINVAL;
 }
 
 ptrdiff_t yoke_queue_put_many(yoke_queue *q, const void *items, size_t n)
@@ -292,7 +297,7 @@ ptrdiff_t yoke_queue_put_many_until(yoke_queue *q, const void *items, size_t n, 
         return -EINVAL;
     size_t k = 0;
     ptrdiff_t more = 0;
-    for (; k < n && (more = move_until(q, PUT, (char *)unconst(items) + k * q->item_size, n - k, deadline)) > 0;
+    for (; k < n && (more = move_until(q, PUT, (char *)unconst(items) + k * q->item_size, n - k, deadline, 0)) > 0;
          k += (size_t)more)
         ;
     return k > 0 ? (ptrdiff_t)k : more;
@@ -317,7 +322,7 @@ int yoke_queue_get_timed(yoke_queue *q, void *ret, int64_t ns)
 
 int yoke_queue_get_until(yoke_queue *q, void *ret, int64_t deadline)
 {
-    return q && ret ? as_error(move_until(q, GET, ret, 1, deadline)) : -EINVAL;
+    return q && ret ? as_error(move_until(q, GET, ret, 1, deadline, 0)) : -EINVAL;
 }
 
 ptrdiff_t yoke_queue_get_many(yoke_queue *q, void *ret, size_t n)
@@ -341,7 +346,7 @@ ptrdiff_t yoke_queue_get_many_until(yoke_queue *q, void *ret, size_t n, int64_t 
 {
     if (!q || (!ret && n > 0))
         return -EINVAL;
-    return n == 0 ? 0 : move_until(q, GET, ret, n, deadline);
+    return n == 0 ? 0 : move_until(q, GET, ret, n, deadline, 0);
 }
 
 /* ---- Shutting ---- */
@@ -350,7 +355,7 @@ ptrdiff_t yoke_queue_get_many_until(yoke_queue *q, void *ret, size_t n, int64_t 
 static uint64_t drop_rest(yoke_queue *q)
 {
     uint64_t dropped = 0;
-    for (ptrdiff_t k; (k = move_until(q, GET, NULL, SIZE_MAX / 2, YOKE_FOREVER)) > 0;)
+    for (ptrdiff_t k; (k = move_until(q, GET, NULL, SIZE_MAX / 2, YOKE_FOREVER, YK_WAIT_DEAF)) > 0;)
         dropped += (uint64_t)k;
     return dropped;
 }

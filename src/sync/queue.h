@@ -42,8 +42,9 @@ bool yk_heavy_barrier(void);
 void yk_waiters_enter(yk_waiters *l, yk_waiter *w, bool front);
 /* Leaves it. False when somebody woke the waiter before it left: the wake-up is the caller's to use, or to pass on. */
 bool yk_waiters_leave(yk_waiters *l, yk_waiter *w);
-/* Sleeps until woken or the deadline; the waiter is then out of the list. False when nobody woke it. */
-bool yk_waiters_sleep(yk_waiters *l, yk_waiter *w, int64_t deadline);
+/* Sleeps until woken or the deadline; the waiter is then out of the list. 1: somebody woke it; else -ETIMEDOUT or -ECANCELED; or
+ * 0, for one that is unsure: it looks again. how: as for yk_wait(). */
+int yk_waiters_sleep(yk_waiters *l, yk_waiter *w, int64_t deadline, unsigned how);
 /* Wakes the n who have waited longest. */
 void yk_waiters_wake(yk_waiters *l, size_t n);
 

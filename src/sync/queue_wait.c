@@ -82,18 +82,20 @@ bool yk_waiters_leave(yk_waiters *l, yk_waiter *w)
         link_out(l, w);
     yk_mutex_unlock(&l->lock);
     while (!in_time && !is_woken(w)) /* whoever took it out still holds it, for a moment */
-        yk_wait(&w->word, 0, YOKE_FOREVER, false);
+        yk_wait(&w->word, 0, YOKE_FOREVER, YK_WAIT_DEAF);
     return in_time;
 }
 
-bool yk_waiters_sleep(yk_waiters *l, yk_waiter *w, int64_t deadline)
+int yk_waiters_sleep(yk_waiters *l, yk_waiter *w, int64_t deadline, unsigned how)
 {
     int64_t soon = w->unsure ? yoke_now() + YOKE_MS : YOKE_FOREVER;
-    deadline = YK_MIN(deadline, soon);
-    while (!is_woken(w))
-        if (yk_wait(&w->word, 0, deadline, false) == -ETIMEDOUT)
-            return !yk_waiters_leave(l, w);
-    return true;
+    bool early = soon < deadline;
+    int err = 0;
+    while (!is_woken(w) && !yk_wait_is_over(err))
+        err = yk_wait(&w->word, 0, early ? soon : deadline, how);
+    if (is_woken(w) || !yk_waiters_leave(l, w))
+        return 1;
+    return early && err == -ETIMEDOUT ? 0 : err;
 }
 
 void yk_waiters_wake(yk_waiters *l, size_t n)

@@ -142,6 +142,7 @@ static int wait_at_gate(yoke_rwlock *l, yk_nap *nap)
     uint32_t gate = __atomic_load_n(&l->gate, __ATOMIC_RELAXED);
     if (!(gate & WRITER)) { /* the table is full: nobody wakes for that, so a short nap */
         yk_nap piece = yk_nap_begin(YK_MIN(nap->deadline, yk_after(YOKE_MS)), true);
+        piece.deaf = nap->deaf;
         int slept = yk_nap_more(&piece, &l->gate, gate);
         return slept == -ETIMEDOUT && piece.deadline < nap->deadline ? -EAGAIN : slept;
     }
@@ -155,6 +156,7 @@ static int read_enter(yoke_rwlock *l, unsigned how, int64_t deadline)
 {
     int err = enter(l);
     yk_nap nap = yk_nap_begin(deadline, shared(l));
+    nap.deaf = yk_lock_is_deaf(how, deadline);
     if (err == -EAGAIN && yk_lock_mine(&l->writer))
         return yk_lock_own();
     if (err == -EAGAIN && how & YK_LOCK_TRY && nap.shared) {
@@ -162,9 +164,10 @@ static int read_enter(yoke_rwlock *l, unsigned how, int64_t deadline)
         return enter(l);
     }
     for (int slept = 0; err == -EAGAIN && !(how & YK_LOCK_TRY); err = enter(l)) {
-        if (slept == -ETIMEDOUT)
-            return -ETIMEDOUT;
-        if (yoke_watching_locks && (err = yk_watch_blocked_until(&l->writer, deadline)) < 0)
+        if (yk_wait_is_over(slept))
+            return slept;
+        if (yoke_watching_locks
+            && (err = yk_watch_blocked_until(&l->writer, nap.deaf ? deadline : yk_wait_limit(deadline))) < 0)
             return err;
         if (nap.shared && (slept == -EAGAIN || yk_self_dead(__atomic_load_n(&l->writer.word, __ATOMIC_RELAXED), false)))
             look_around(l);
@@ -284,6 +287,8 @@ static bool is_drained(yoke_rwlock *l)
 static int drain(yoke_rwlock *l, unsigned how, int64_t deadline)
 {
     yk_nap nap = yk_nap_begin(deadline, shared(l));
+    nap.deaf = yk_lock_is_deaf(how, deadline);
+    int64_t limit = nap.deaf ? deadline : yk_wait_limit(deadline);
     for (int slept = 0;;) {
         uint32_t seen = __atomic_load_n(&l->drained, __ATOMIC_SEQ_CST); /* before the look; pairs with tell_writer() */
         if (is_drained(l))
@@ -295,9 +300,9 @@ static int drain(yoke_rwlock *l, unsigned how, int64_t deadline)
         }
         if (how & YK_LOCK_TRY)
             return -EAGAIN;
-        if (slept == -ETIMEDOUT)
-            return -ETIMEDOUT;
-        int err = yoke_watching_locks ? yk_watch_blocked_until(&l->writer, deadline) : 0;
+        if (yk_wait_is_over(slept))
+            return slept;
+        int err = yoke_watching_locks ? yk_watch_blocked_until(&l->writer, limit) : 0;
         if (err < 0)
             return err;
         slept = yk_nap_more(&nap, &l->drained, seen);
@@ -325,7 +330,7 @@ static __attribute__((noinline)) int write_slowly(yoke_rwlock *l, unsigned how, 
     if (how & YK_LOCK_TIMED && limit < 0)
         return -EINVAL;
     int64_t deadline = how & YK_LOCK_TIMED ? yk_after(limit) : limit;
-    how = (how & YK_LOCK_TRY) | YK_LOCK_WRITE;
+    how = (how & YK_LOCK_TRY) | (how & (YK_LOCK_TIMED | YK_LOCK_UNTIL) ? YK_LOCK_UNTIL : 0) | YK_LOCK_WRITE;
     int err = yk_lock_take(&l->writer, how, deadline, file, line);
     return err < 0 && err != -EOWNERDEAD ? err : keep_out(l, how, deadline, file, line, err);
 }
@@ -341,7 +346,7 @@ int yk_rwlock_write(yoke_rwlock *l, unsigned how, int64_t limit, const char *fil
     yk_self.held++;
     if (YK_LIKELY(__atomic_compare_exchange_n(&l->gate, &open, WRITER, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
         return 0;
-    return keep_out(l, (how & YK_LOCK_TRY) | YK_LOCK_WRITE, limit, file, line, 0);
+    return keep_out(l, (how & (YK_LOCK_TRY | YK_LOCK_UNTIL)) | YK_LOCK_WRITE, limit, file, line, 0);
 }
 
 static __attribute__((noinline)) int release_slowly(yoke_rwlock *l)

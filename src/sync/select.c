@@ -216,22 +216,22 @@ static int select_case(yoke_case *cases, size_t count, bool wait, int64_t deadli
     return done >= 0 ? done : yk_party_wait(&p, cases, n, deadline);
 }
 
-int yoke_select(yoke_case *cases, size_t n)
+int yoke_channel_select(yoke_case *cases, size_t n)
 {
     return select_case(cases, n, true, YOKE_FOREVER);
 }
 
-int yoke_select_try(yoke_case *cases, size_t n)
+int yoke_channel_select_try(yoke_case *cases, size_t n)
 {
     return select_case(cases, n, false, 0);
 }
 
-int yoke_select_timed(yoke_case *cases, size_t n, int64_t ns)
+int yoke_channel_select_timed(yoke_case *cases, size_t n, int64_t ns)
 {
     return ns < 0 ? -EINVAL : select_case(cases, n, true, yk_after(ns));
 }
 
-int yoke_select_until(yoke_case *cases, size_t n, int64_t deadline)
+int yoke_channel_select_until(yoke_case *cases, size_t n, int64_t deadline)
 {
     return select_case(cases, n, true, deadline);
 }

@@ -142,7 +142,7 @@ static _Thread_local unsigned missed;
 /* Who has done so in vain several times does it only now and then. */
 static bool may_wait_awake(void)
 {
-    return (missed < 4 || missed % 16 == 0) && yk_cpus_to_spare() && !(yk_blocked_hook && yk_blocked_hook->wait);
+    return (missed < 4 || missed % 16 == 0) && yk_cpus_to_spare() && !yk_is_coroutine();
 }
 
 /* False when the deadline has passed. */
@@ -187,7 +187,10 @@ int yk_nap_more(yk_nap *n, uint32_t *word, uint32_t value)
         until = YK_MIN(until, yk_after(n->piece));
         n->piece = YK_MIN(n->piece * 2, YK_NAP_MAX);
     }
-    if (yk_wait((_Atomic uint32_t *)word, value, until, n->shared) != -ETIMEDOUT)
+    int err = yk_wait((_Atomic uint32_t *)word, value, until, n->deaf ? n->shared | YK_WAIT_DEAF : n->shared);
+    if (!yk_wait_is_over(err))
         return 0;
+    if (err == -ECANCELED)
+        return err;
     return until < n->deadline ? -EAGAIN : -ETIMEDOUT;
 }

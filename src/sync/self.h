@@ -43,6 +43,7 @@ typedef struct yk_nap {
     int64_t awake_until; /* 0: it does not wait awake */
     unsigned missed;     /* how often in a row its thread will have waited awake in vain if it sleeps now */
     bool shared, plain, begun;
+    bool deaf; /* YK_WAIT_DEAF */
 } yk_nap;
 
 static inline yk_nap yk_nap_begin(int64_t deadline, bool shared)
@@ -54,7 +55,7 @@ static inline yk_nap yk_nap_begin(int64_t deadline, bool shared)
  * lately. True: it has changed. */
 bool yk_nap_awake(yk_nap *n, const uint32_t *word, uint32_t mask, uint32_t value);
 /* Sleeps while *word == value. 0: woken, or for no reason, look again. -EAGAIN: a piece is over, look closer,
- * at the dead too. -ETIMEDOUT: the deadline has passed. */
+ * at the dead too. -ETIMEDOUT: the deadline has passed. -ECANCELED: as yk_wait(). */
 int yk_nap_more(yk_nap *n, uint32_t *word, uint32_t value);
 
 static inline void yk_wake_word(uint32_t *word, int n, bool shared)

@@ -65,8 +65,8 @@ static int acquire_slow(yoke_semaphore *s, int64_t deadline)
         }
         if (yk_is_ended(&s->flags))
             return -EINVAL;
-        if (slept == -ETIMEDOUT)
-            return -ETIMEDOUT;
+        if (yk_wait_is_over(slept))
+            return slept;
         if (yk_nap_awake(&nap, &s->word, ~(uint32_t)ASLEEP, 0))
             continue;
         uint32_t none = 0;

@@ -1,7 +1,7 @@
 /* wait: who sleeps on a word, and who is woken; see wait.h. */
 #include "sync/wait.h"
 
-_Thread_local yk_blocking *yk_blocked_hook;
+_Thread_local yk_blocking *yk_blocked_hook __attribute__((tls_model("initial-exec")));
 int (*yk_wake_hook)(_Atomic uint32_t *word, int n);
 
 int64_t yk_after(int64_t ns)

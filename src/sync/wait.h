@@ -13,13 +13,20 @@
 #include "base/base.h"
 
 /* What a thread that runs yoke's tasks wants to know about waits; it hangs its own into yk_blocked_hook. */
+struct yk_who;
+struct yk_who_loop;
 typedef struct yk_blocking {
     void (*begin)(struct yk_blocking *b); /* called before the thread blocks; NULL: nothing to do */
     void (*end)(struct yk_blocking *b);   /* and after it */
     /* Waits instead of blocking the thread, as yk_wait(). NULL: the thread blocks. */
     int (*wait)(struct yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how);
+    /* With such a wait: when waits that are begun now will be given up by themselves; YOKE_FOREVER: not. */
+    int64_t (*limit)(struct yk_blocking *b);
+    /* And what runs now gets a record (sync/who.h): whose it is, and its name, of size bytes with the end. */
+    struct yk_who_loop *(*introduce)(struct yk_blocking *b, char *name, size_t size);
+    struct yk_who *thread; /* the record of the thread itself; NULL: no memory */
 } yk_blocking;
-extern _Thread_local yk_blocking *yk_blocked_hook;
+extern _Thread_local yk_blocking *yk_blocked_hook __attribute__((tls_model("initial-exec")));
 
 /* Wakes up to n of those who wait on the word without being threads, and returns how many it woke. NULL as long as there can be
  * none. Set once, by the part that has such waiters. */
@@ -35,7 +42,8 @@ enum {
  * when the value differed; -ETIMEDOUT; -EINTR; -ECANCELED: the coroutine that waits has been told to stop, and nobody has woken
  * it. how: YK_WAIT_ flags; `true` is shared. */
 int yk_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how);
-/* Whether such a wait, or a nap, is not to be begun again. */
+/* Whether such a wait, or a nap, is not to be begun again. A loop that sleeps without YK_WAIT_DEAF asks this, or it would never
+ * end: in a coroutine that has been told to stop each wait returns -ECANCELED at once. */
 static inline bool yk_wait_is_over(int err)
 {
     return err == -ETIMEDOUT || err == -ECANCELED;
@@ -50,6 +58,12 @@ int64_t yk_after(int64_t ns);
 static inline bool yk_is_coroutine(void)
 {
     return yk_blocked_hook && yk_blocked_hook->wait;
+}
+
+/* The deadline, or when a coroutine's wait would be given up before it. */
+static inline int64_t yk_wait_limit(int64_t deadline)
+{
+    return yk_is_coroutine() ? YK_MIN(deadline, yk_blocked_hook->limit(yk_blocked_hook)) : deadline;
 }
 
 static inline bool yk_has_passed(int64_t deadline)

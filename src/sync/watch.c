@@ -193,7 +193,7 @@ static void leave_behind(yk_who *who, const yk_held *h, bool ended)
     if (l->passed_on || l->between || left->is)
         return;
     *left = (yk_left){.is = true, .shared = h->shared, .forked = !ended, .site = h->site};
-    yk_who_name(who, left->thread, sizeof left->thread);
+    yk_who_label(who, left->thread, sizeof left->thread);
 }
 
 /* A thread ends, or has stayed behind in the parent process. */
@@ -530,10 +530,11 @@ void yk_watch_forget(const void *lock)
 /* ---- YOKE_DEBUG ---- */
 
 bool yk_watching_forks;
+bool yk_watching_loops;
 
 static const char *word_at(void *ctx, size_t i)
 {
-    static const char *const words[] = {"locks", "forks"};
+    static const char *const words[] = {"locks", "forks", "async"};
     return i < YK_COUNT_OF(words) ? words[i] : NULL;
 }
 
@@ -549,9 +550,13 @@ static void read_word(const char *word, size_t len)
         yk_watching_forks = true;
         return;
     }
+    if (strcmp(copy, "async") == 0) {
+        yk_watching_loops = true;
+        return;
+    }
     const char *near = yk_nearest(copy, word_at, NULL);
     int n = near ? snprintf(line, sizeof line, "yoke: YOKE_DEBUG: no word \"%s\"; did you mean \"%s\"?\n", copy, near)
-                 : snprintf(line, sizeof line, "yoke: YOKE_DEBUG: no word \"%s\"; there are: locks, forks\n", copy);
+                 : snprintf(line, sizeof line, "yoke: YOKE_DEBUG: no word \"%s\"; there are: locks, forks, async\n", copy);
     ssize_t written = yk_sys.write(STDERR_FILENO, line, (size_t)n);
     (void)written;
 }

@@ -150,7 +150,7 @@ static void note_one(const yk_keeper *k, const yk_held *h, yk_who *me)
         e = make_edge(h->lock, to);
     if (!e || e->count == YK_VARIANTS)
         return;
-    yk_who_name(me, v.thread, sizeof v.thread);
+    yk_who_label(me, v.thread, sizeof v.thread);
     e->variants[e->count++] = v;
     yk_step steps[YK_CHAIN + 1] = {{e, &e->variants[e->count - 1]}};
     searches++;

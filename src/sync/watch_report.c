@@ -98,7 +98,7 @@ void yk_report_order(const yk_step *steps, unsigned count, bool now)
     for (unsigned i = 0; i < count; i++) {
         const yk_variant *v = steps[i].variant;
         const yk_edge *e = steps[i].edge;
-        put("  thread \"%s\" %s %s%s at %s\n", v->thread, now && i == 0 ? "acquires" : "acquired",
+        put("  %s %s %s%s at %s\n", v->thread, now && i == 0 ? "acquires" : "acquired",
             yk_lock_label(e->to, label, sizeof label), side(v->to_shared, e->to),
             yk_site_label(v->to_site, place, sizeof place));
         put("    while it %s %s, acquired%s at %s\n", now && i == 0 ? "holds" : "held",
@@ -132,7 +132,7 @@ static const char doubt[] = ", unless another thread releases the lock";
 
 void yk_report_deadlock(yk_who *const *way, unsigned count, bool certain)
 {
-    char name[YK_WHO_NAME], wish[300];
+    char name[YK_WHO_LABEL], wish[300];
     uint64_t what = 77 + certain;
     for (unsigned i = 0; i < count; i++)
         what += hash_wish(way[i]->wish);
@@ -146,9 +146,9 @@ void yk_report_deadlock(yk_who *const *way, unsigned count, bool certain)
     put("%s\n", certain ? "" : doubt);
     for (unsigned i = 0; i < count; i++) {
         way[i]->wish->kind->tell(way[i]->wish->object, wish, sizeof wish);
-        put("  thread \"%s\" %s", yk_who_name(way[i], name, sizeof name), wish);
+        put("  %s %s", yk_who_label(way[i], name, sizeof name), wish);
         if (way[i]->wish->kind->by)
-            put(", %s thread \"%s\"", way[i]->wish->kind->by, yk_who_name(way[(i + 1) % count], name, sizeof name));
+            put(", %s %s", way[i]->wish->kind->by, yk_who_label(way[(i + 1) % count], name, sizeof name));
         put("\n");
         put_held(way[i]);
     }
@@ -157,8 +157,8 @@ void yk_report_deadlock(yk_who *const *way, unsigned count, bool certain)
 
 static void put_again(const yk_keeper *k, const yk_held *held)
 {
-    char name[YK_WHO_NAME], label[160], place[100];
-    put("  thread \"%s\" acquires %s%s at %s\n", yk_who_name(held->who, name, sizeof name),
+    char name[YK_WHO_LABEL], label[160], place[100];
+    put("  %s acquires %s%s at %s\n", yk_who_label(held->who, name, sizeof name),
         yk_lock_label(held->lock, label, sizeof label), side(k->want.shared, held->lock),
         yk_site_label(k->want.site, place, sizeof place));
     put("    and holds it already, acquired%s at %s\n", side(held->shared, held->lock),
@@ -187,20 +187,20 @@ void yk_report_read_again(const yk_keeper *k, const yk_held *held)
 static void put_ended(const yk_left *left, const yk_watched *lock)
 {
     char place[100];
-    put("    which thread \"%s\" held when it %s, acquired%s at %s\n", left->thread,
+    put("    which %s held when it %s, acquired%s at %s\n", left->thread,
         left->forked ? "stayed behind in the parent process" : "ended", side(left->shared, lock),
         yk_site_label(left->site, place, sizeof place));
 }
 
 void yk_report_orphan(const yk_keeper *k, bool certain)
 {
-    char name[YK_WHO_NAME], label[160], place[100];
+    char name[YK_WHO_LABEL], label[160], place[100];
     const yk_watched *l = k->want.lock;
     if (!is_new(hash_site(k->want.site) + 31 * hash_site(l->left.site) + 11 + certain))
         return;
     put("yoke: %sdeadlock: a thread waits for a lock that nobody is left to release%s\n", certain ? "" : "likely ",
         certain ? "" : doubt);
-    put("  thread \"%s\" waits for %s at %s\n", yk_who_name(k->want.who, name, sizeof name),
+    put("  %s waits for %s at %s\n", yk_who_label(k->want.who, name, sizeof name),
         yk_lock_label(l, label, sizeof label), yk_site_label(k->want.site, place, sizeof place));
     put_ended(&l->left, l);
     write_out();
@@ -208,20 +208,20 @@ void yk_report_orphan(const yk_keeper *k, bool certain)
 
 void yk_tell_orphan(const yk_want *want, char *out, size_t size)
 {
-    char name[YK_WHO_NAME], label[160], place[100];
+    char name[YK_WHO_LABEL], label[160], place[100];
     const yk_left *left = &want->lock->left;
-    snprintf(out, size, "deadlock: thread \"%s\" waits for %s at %s, which thread \"%s\" held when it %s",
-             yk_who_name(want->who, name, sizeof name), yk_lock_label(want->lock, label, sizeof label),
+    snprintf(out, size, "deadlock: %s waits for %s at %s, which %s held when it %s",
+             yk_who_label(want->who, name, sizeof name), yk_lock_label(want->lock, label, sizeof label),
              yk_site_label(want->site, place, sizeof place), left->thread,
              left->forked ? "stayed behind in the parent process" : "ended");
 }
 
 void yk_report_left(yk_who *who, const yk_held *held)
 {
-    char name[YK_WHO_NAME], label[160], place[100];
+    char name[YK_WHO_LABEL], label[160], place[100];
     if (!is_new(hash_site(held->site) + 9))
         return;
-    put("yoke: thread \"%s\" ended holding %s, acquired%s at %s\n", yk_who_name(who, name, sizeof name),
+    put("yoke: %s ended holding %s, acquired%s at %s\n", yk_who_label(who, name, sizeof name),
         yk_lock_label(held->lock, label, sizeof label), side(held->shared, held->lock),
         yk_site_label(held->site, place, sizeof place));
     put(held->lock->between ? "  The next to acquire it is given it, with -EOWNERDEAD.\n"

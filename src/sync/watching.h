@@ -23,7 +23,7 @@ struct yk_edge;
 typedef struct yk_left {
     bool is, shared, forked;
     yk_site site;
-    char thread[YK_WHO_NAME];
+    char thread[YK_WHO_LABEL];
 } yk_left;
 
 /* A lock, found by its address. */
@@ -80,7 +80,7 @@ typedef struct yk_keeper {
 typedef struct yk_variant {
     bool from_shared, to_shared;
     yk_site from_site, to_site;
-    char thread[YK_WHO_NAME];
+    char thread[YK_WHO_LABEL];
     unsigned gate_count;
     uint64_t gates[YK_GATES]; /* serials of the other locks that were held, exclusively */
 } yk_variant;

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-_Thread_local yk_who *yk_who_mine;
+_Thread_local yk_who *yk_who_mine __attribute__((tls_model("initial-exec")));
 yk_mutex yk_who_lock;
 void (*yk_who_thread_end)(yk_who *w);
 void (*yk_who_held_end)(yk_who *w, bool ended);
@@ -16,7 +16,9 @@ void (*yk_who_report)(yk_who *const *way, unsigned count);
 
 static _Atomic(yk_who *) records;
 static yk_who *unused; /* of them; linked by `free`, guarded by yk_who_lock */
-static uint64_t searches; /* guarded by yk_who_lock */
+static uint64_t searches; /* guarded by yk_who_lock, as are the loops */
+static yk_who_loop *loops;
+static pid_t forking; /* the thread that is in fork() */
 static pthread_key_t thread_end;
 static bool has_thread_end;
 
@@ -35,6 +37,7 @@ static void give_up(yk_who *w, bool ended)
     free(w->told);
     w->told = NULL;
     w->thread = NULL;
+    w->loop = NULL;
     atomic_store_explicit(&w->tid, 0, memory_order_relaxed);
     w->free = unused;
     unused = w;
@@ -53,9 +56,42 @@ static void thread_ended(void *w)
     yk_who_mine = NULL;
 }
 
+/* ---- Loops ---- */
+
+void yk_who_loop_begin(yk_who_loop *loop)
+{
+    loop->tid = gettid();
+    yk_mutex_lock(&yk_who_lock);
+    loop->next = loops;
+    loops = loop;
+    yk_mutex_unlock(&yk_who_lock);
+}
+
+void yk_who_loop_end(yk_who_loop *loop)
+{
+    yk_mutex_lock(&yk_who_lock);
+    yk_who_loop **at = &loops;
+    while (*at && *at != loop)
+        at = &(*at)->next;
+    if (*at)
+        *at = loop->next;
+    yk_mutex_unlock(&yk_who_lock);
+}
+
+static yk_who_loop *loop_of(pid_t tid)
+{
+    yk_who_loop *l = loops;
+    while (l && l->tid != tid)
+        l = l->next;
+    return l;
+}
+
+/* ---- After a fork ---- */
+
 static void before_fork(void)
 {
     yk_mutex_lock(&yk_who_lock);
+    forking = gettid();
 }
 
 static void in_parent(void)
@@ -63,17 +99,25 @@ static void in_parent(void)
     yk_mutex_unlock(&yk_who_lock);
 }
 
-/* In a child made by fork() there is this thread alone. */
+/* In a child made by fork() there is this thread alone, with its coroutines. */
 static void in_child(void)
 {
+    pid_t tid = gettid();
     yk_who_lock = (yk_mutex){0};
-    for (yk_who *w = yk_who_first(); w; w = w->next)
-        if (w != yk_who_mine && atomic_load_explicit(&w->tid, memory_order_relaxed) != 0)
-            give_up(w, false);
-    if (yk_who_mine) {
-        yk_who_mine->wish = NULL; /* it is another thread now, and goes on holding what it held; its id: renew_id() */
-        atomic_store_explicit(&yk_who_mine->tid, gettid(), memory_order_relaxed);
+    loops = loop_of(forking);
+    if (loops) {
+        loops->next = NULL;
+        loops->tid = tid;
     }
+    for (yk_who *w = yk_who_first(); w; w = w->next) {
+        pid_t was = atomic_load_explicit(&w->tid, memory_order_relaxed);
+        if (w == yk_who_mine || (loops && was == forking))
+            atomic_store_explicit(&w->tid, tid, memory_order_relaxed);
+        else if (was != 0)
+            give_up(w, false);
+    }
+    if (yk_who_mine)
+        yk_who_mine->wish = NULL; /* it is another thread now, and goes on holding what it held; its id: renew_id() */
 }
 
 /* self.c has a handler of its own, and which of the two runs first is the linker's affair; so that one calls this. */
@@ -124,13 +168,18 @@ static yk_who *make(pid_t tid)
 yk_who *yk_who_new(void)
 {
     pid_t tid = gettid();
+    char name[YK_WHO_NAME] = "";
     yk_who *w = reuse(tid);
     if (!w)
         w = make(tid);
-    if (w && has_thread_end && !yk_is_coroutine()) /* whose loop gives it up */
+    yk_who_loop *loop = w && yk_is_coroutine() ? yk_blocked_hook->introduce(yk_blocked_hook, name, sizeof name) : NULL;
+    if (w && has_thread_end && !loop) /* else its loop gives it up */
         pthread_setspecific(thread_end, w); /* at worst the record is not used again */
     if (w) {
         yk_mutex_lock(&yk_who_lock);
+        w->loop = loop;
+        if (loop)
+            memcpy(w->name, name, sizeof name);
         w->id = yk_self_id();
         atomic_store_explicit(&w->returned, 0, memory_order_relaxed);
         yk_mutex_unlock(&yk_who_lock);
@@ -191,6 +240,13 @@ const char *yk_who_name(const yk_who *w, char *buffer, size_t size)
     return buffer;
 }
 
+const char *yk_who_label(const yk_who *w, char *buffer, size_t size)
+{
+    char name[YK_WHO_NAME];
+    snprintf(buffer, size, "%s \"%s\"", w->loop ? "coroutine" : "thread", yk_who_name(w, name, sizeof name));
+    return buffer;
+}
+
 /* ---- The search ---- */
 
 /* Depth first, each thread once. way[0..depth] are the threads so far; the last one's wish is looked at. */
@@ -230,19 +286,33 @@ static bool is_pending(const yk_wish *w)
     return w->kind->pending ? w->kind->pending(w->object) : w->kind->holder(w->object, 0) != NULL;
 }
 
+/* How many loops there are, if all wait: that is, all of their coroutines. Else -1. */
+static int waiting_loops(void)
+{
+    int n = 0;
+    for (yk_who_loop *l = loops; l; l = l->next, n++)
+        if (l->waiting != atomic_load_explicit(&l->alive, memory_order_relaxed) || l->busy(l))
+            return -1;
+    return n;
+}
+
 /* The kernel counts the threads as links of a folder. */
 bool yk_wish_all(void)
 {
     struct stat s;
     nlink_t waiting = 0;
+    for (yk_who_loop *l = loops; l; l = l->next)
+        l->waiting = 0;
     for (const yk_who *w = yk_who_first(); w; w = w->next) {
-        if (atomic_load_explicit(&w->tid, memory_order_relaxed) == 0)
+        pid_t tid = atomic_load_explicit(&w->tid, memory_order_relaxed);
+        if (tid == 0 || (!w->loop && loop_of(tid)))
             continue;
         if (!w->wish || !w->wish->forever || !is_pending(w->wish))
             return false;
-        waiting++;
+        *(w->loop ? &w->loop->waiting : &waiting) += 1;
     }
-    return stat("/proc/self/task", &s) == 0 && s.st_nlink == waiting + 2;
+    int n = waiting_loops();
+    return n >= 0 && stat("/proc/self/task", &s) == 0 && s.st_nlink == waiting + (nlink_t)n + 2;
 }
 
 unsigned yk_wish_cycle(const yk_wish *w, yk_who *way[YK_WHO_WAY], bool *certain)
@@ -263,17 +333,17 @@ static char *room_for_text(yk_who *me)
 
 void yk_wish_tell(yk_who *const *way, unsigned count)
 {
-    char *text = room_for_text(way[0]), name[YK_WHO_NAME], wish[256];
+    char *text = room_for_text(way[0]), name[YK_WHO_LABEL], wish[256];
     if (!text)
         return;
-    int at = snprintf(text, YK_WHO_TOLD, "deadlock: thread \"%s\"", yk_who_name(way[0], name, sizeof name));
+    int at = snprintf(text, YK_WHO_TOLD, "deadlock: %s", yk_who_label(way[0], name, sizeof name));
     for (unsigned i = 0; i < count && at < YK_WHO_TOLD; i++) {
         const yk_wish *w = way[i]->wish;
         w->kind->tell(w->object, wish, sizeof wish);
         at += snprintf(text + at, (size_t)(YK_WHO_TOLD - at), "%s %s", i > 0 ? ", which" : "", wish);
         if (w->kind->by && at < YK_WHO_TOLD)
-            at += snprintf(text + at, (size_t)(YK_WHO_TOLD - at), ", %s thread \"%s\"", w->kind->by,
-                           yk_who_name(way[(i + 1) % count], name, sizeof name));
+            at += snprintf(text + at, (size_t)(YK_WHO_TOLD - at), ", %s %s", w->kind->by,
+                           yk_who_label(way[(i + 1) % count], name, sizeof name));
     }
 }
 
@@ -286,12 +356,12 @@ void yk_wish_say(yk_who *me, const char *text)
 
 int yk_wish_refuse(const char *what)
 {
-    char text[300], name[YK_WHO_NAME];
+    char text[300], name[YK_WHO_LABEL];
     yk_who *me = yk_who_self();
     if (!me)
         return -EDEADLK;
     yk_mutex_lock(&yk_who_lock);
-    snprintf(text, sizeof text, "deadlock: thread \"%s\" %s", yk_who_name(me, name, sizeof name), what);
+    snprintf(text, sizeof text, "deadlock: %s %s", yk_who_label(me, name, sizeof name), what);
     yk_wish_say(me, text);
     yk_mutex_unlock(&yk_who_lock);
     return -EDEADLK;

@@ -15,6 +15,7 @@
 
 enum {
     YK_WHO_NAME = 64,
+    YK_WHO_LABEL = YK_WHO_NAME + 12,
     YK_WHO_TOLD = 800,
     YK_WHO_WAY = 32 /* threads in a cycle; longer ones are not found */
 };
@@ -32,10 +33,23 @@ typedef struct yk_who {
     void *thread;         /* of threads/thread.c */
     char *told;           /* the text of the last deadlock that it was told of, YK_WHO_TOLD bytes; NULL: none yet */
     char name[YK_WHO_NAME];     /* "" until somebody gives one; guarded by yk_who_lock, as are the rest */
+    struct yk_who_loop *loop;   /* NULL: it is a thread, not a coroutine */
     const struct yk_wish *wish; /* the newest */
     struct yk_held *held;       /* of watch.c */
     uint64_t mark;              /* the last search that came by */
 } yk_who;
+
+/* A thread that runs coroutines. It waits when all of them do and nobody has handed it anything. Guarded by yk_who_lock, but for
+ * what is atomic. */
+typedef struct yk_who_loop {
+    struct yk_who_loop *next;
+    pid_t tid;
+    _Atomic size_t alive;                   /* coroutines, those without a record too; written by its thread */
+    bool (*busy)(struct yk_who_loop *loop); /* something was handed to it */
+    size_t waiting;                         /* of yk_wish_all() */
+} yk_who_loop;
+void yk_who_loop_begin(yk_who_loop *loop);
+void yk_who_loop_end(yk_who_loop *loop);
 
 extern _Thread_local yk_who *yk_who_mine __attribute__((tls_model("initial-exec")));
 yk_who *yk_who_new(void);
@@ -68,8 +82,11 @@ static inline bool yk_is_isolated(void)
 extern void (*yk_who_report)(yk_who *const *way, unsigned count);
 /* YOKE_DEBUG has the word "forks": see src/threads/fork_match.c. Set before any worker begins, and never changed after. */
 extern bool yk_watching_forks;
-/* Under yk_who_lock: its name as given, else as the kernel has it. */
+/* The word "async": src/async/hog.c. */
+extern bool yk_watching_loops;
+/* Under yk_who_lock: its name as given, else as the kernel has it; and for a text: thread "NAME", coroutine "NAME". */
 const char *yk_who_name(const yk_who *w, char *buffer, size_t size);
+const char *yk_who_label(const yk_who *w, char *buffer, size_t size);
 
 /* A kind of thing that threads wait for. Both functions are called under yk_who_lock and take no lock above it. */
 typedef struct yk_wish_kind {

@@ -137,7 +137,7 @@ static __attribute__((constructor)) void watch_threads(void)
 
 static yoke_thread *introduce(void)
 {
-    yk_who *who = yk_who_self();
+    yk_who *who = yk_is_coroutine() ? yk_blocked_hook->thread : yk_who_self();
     char name[YK_WHO_NAME];
     if (!who)
         return NULL;

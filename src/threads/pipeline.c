@@ -197,7 +197,7 @@ typedef _Atomic uint32_t state; /* of a member, where its parent sees it */
 static void sleep_for_work(pipe_line *p, uint32_t seen)
 {
     atomic_fetch_add_explicit(&p->sleepers, 1, memory_order_seq_cst);
-    yk_wait(&p->bell, seen, YOKE_FOREVER, false);
+    yk_wait(&p->bell, seen, YOKE_FOREVER, YK_WAIT_DEAF);
     atomic_fetch_sub_explicit(&p->sleepers, 1, memory_order_relaxed);
 }
 

@@ -287,19 +287,19 @@ static bool is_over(uint32_t state)
 }
 
 /* Sleeps until the thread has finished and the last of it can be, or has been, reaped. */
-static int sleep_until_over(yoke_thread *t, int64_t deadline)
+static int sleep_until_over(yoke_thread *t, int64_t deadline, unsigned how)
 {
     uint32_t state = atomic_load_explicit(&t->state, memory_order_acquire);
     if (is_over(state))
         return 0;
     yk_wish w;
-    int err = yk_wish_begin(&w, &join_wish, t, deadline);
+    int err = yk_wish_begin(&w, &join_wish, t, yk_wait_limit(deadline));
     if (err < 0)
         return err;
-    while (!is_over(state = atomic_load_explicit(&t->state, memory_order_acquire)) && err != -ETIMEDOUT)
-        err = yk_wait(&t->state, state, deadline, false);
+    while (!is_over(state = atomic_load_explicit(&t->state, memory_order_acquire)) && !yk_wait_is_over(err))
+        err = yk_wait(&t->state, state, deadline, how);
     yk_wish_end(&w);
-    return is_over(state) ? 0 : -ETIMEDOUT;
+    return is_over(state) ? 0 : err;
 }
 
 /* There is a join with a deadline, but not one that all sanitizers know of. */
@@ -333,8 +333,8 @@ static int reap(yoke_thread *t, int64_t deadline)
     return -ETIMEDOUT;
 }
 
-/* Until nothing of it is left. */
-static int wait_until_gone(yoke_thread *t, int64_t deadline)
+/* Until nothing of it is left. how: as for yk_wait(). */
+static int wait_until_gone(yoke_thread *t, int64_t deadline, unsigned how)
 {
     if (!t || !t->job)
         return -EINVAL;
@@ -343,7 +343,7 @@ static int wait_until_gone(yoke_thread *t, int64_t deadline)
     if (t == yk_thread_mine())
         return yk_wish_own(&join_wish, t);
     while (atomic_load_explicit(&t->state, memory_order_acquire) != YK_THREAD_GONE) {
-        int err = sleep_until_over(t, deadline);
+        int err = sleep_until_over(t, deadline, how);
         if (err == 0)
             err = reap(t, deadline);
         if (err < 0)
@@ -354,7 +354,7 @@ static int wait_until_gone(yoke_thread *t, int64_t deadline)
 
 int yoke_thread_join_until(yoke_thread *t, int64_t deadline)
 {
-    int err = wait_until_gone(t, deadline);
+    int err = wait_until_gone(t, deadline, 0);
     return err < 0 ? err : yoke_code(t->job);
 }
 
@@ -422,7 +422,7 @@ void yk_threads_finish(void)
 {
     yoke_thread *t;
     while ((t = yk_thread_to_wait_for(yk_thread_mine()))) {
-        if (wait_until_gone(t, YOKE_FOREVER) < 0)
+        if (wait_until_gone(t, YOKE_FOREVER, YK_WAIT_DEAF) < 0)
             atomic_store(&t->background, true); /* it waits for this one, which is ending the program */
         yk_thread_unref(t);
     }

@@ -264,7 +264,7 @@ static void wait_for_call(yoke_timer *t)
     while (t->calling) {
         uint32_t seen = atomic_load_explicit(&t->ended, memory_order_acquire);
         yk_mutex_unlock(&t->lock);
-        yk_wait(&t->ended, seen, YOKE_FOREVER, false);
+        yk_wait(&t->ended, seen, YOKE_FOREVER, YK_WAIT_DEAF);
         yk_mutex_lock(&t->lock);
     }
     yk_mutex_unlock(&t->lock);

@@ -51,7 +51,7 @@ BOTH(recv_all)
     mop_wait(&m);
     for (int i = 0; i < 6; i++) {
         CHECK(!m.over);
-        CHECK_INT(write(fds[1], "abcdef" + i, 1), 1);
+        CHECK_INT(write(fds[1], &"abcdef"[i], 1), 1);
         for (int k = 0; k < 3; k++)
             mini_turn(0);
     }
@@ -549,16 +549,28 @@ BOTH(children)
     close(fd);
 }
 
-BOTH(children_that_have_ended)
+/* It is known already, or not; the pidfd is non-blocking, or not; somebody asks how it ended, or not. */
+BOTH(children_of_all_sorts)
 {
-    int end;
-    siginfo_t info = {0};
-    pid_t pid = child_that_waits(&end);
-    int fd = pidfd_open(pid, 0);
-    close(end);
-    CHECK_INT(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
-    mop m = {.op = {.kind = YK_OP_WAIT_CHILD, .fd = fd, .info = &info}};
-    CHECK_INT(mop_run(&m), 0);
-    CHECK_INT(info.si_status, 7);
-    close(fd);
+    for (int sort = 0; sort < 8; sort++) {
+        int end;
+        siginfo_t info = {0};
+        pid_t pid = child_that_waits(&end);
+        int fd = pidfd_open(pid, sort & 1 ? O_NONBLOCK : 0);
+        CHECK(fd >= 0);
+        mop m = {.op = {.kind = YK_OP_WAIT_CHILD, .fd = fd, .info = sort & 2 ? &info : NULL}};
+        if (sort & 4) {
+            close(end);
+            CHECK_INT(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+            CHECK_INT(mop_run(&m), 0);
+        } else {
+            mop_wait(&m);
+            close(end);
+            CHECK_INT(mop_end(&m), 0);
+        }
+        if (sort & 2)
+            CHECK_INT(info.si_status, 7);
+        CHECK_INT(waitpid(pid, NULL, 0), -1);
+        close(fd);
+    }
 }

@@ -185,7 +185,7 @@ static void *read_pattern(void *arg)
 }
 
 /* A thread writes it, a flow echoes it, a thread reads it. */
-static void echo_much(size_t n)
+static void echo_much(size_t n, int flags)
 {
     int fds[2];
     void *wrong;
@@ -193,6 +193,7 @@ static void echo_much(size_t n)
     static char buf[100000];
     amount = n;
     mini_tcp(fds);
+    CHECK_INT(fcntl(fds[0], F_SETFL, flags), 0);
     side s = side_open(fds[0]);
     CHECK_INT(pthread_create(&writer, NULL, write_pattern, &fds[1]), 0);
     CHECK_INT(pthread_create(&reader, NULL, read_pattern, &fds[1]), 0);
@@ -213,7 +214,54 @@ static void echo_much(size_t n)
 
 BOTH_LIMIT(flow_100_MiB, 300)
 {
-    echo_much((size_t)100 << 20);
+    echo_much((size_t)100 << 20, 0);
+}
+
+BOTH(flow_of_a_non_blocking_socket)
+{
+    echo_much(5 << 20, O_NONBLOCK);
+}
+
+/* Requests, much, and requests again: how bytes are received changes on the way. */
+BOTH(flow_changes_its_ways)
+{
+    enum { BULK = 3 << 20 };
+    int fds[2];
+    static char buf[BULK];
+    mini_pair(fds, SOCK_STREAM);
+    side s = side_open(fds[0]);
+    size_t at = 0;
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 100; i++, at++) {
+            CHECK_INT(write(fds[1], &(char){pattern(at)}, 1), 1);
+            CHECK_INT(side_recv(&s, buf, sizeof buf), 1);
+            CHECK_INT(buf[0], pattern(at));
+        }
+        for (size_t sent = 0, got = 0; got < BULK;) {
+            char some[30000];
+            size_t n = YK_MIN(sizeof some, BULK - sent);
+            for (size_t i = 0; i < n; i++)
+                some[i] = pattern(at + sent + i);
+            ssize_t m = send(fds[1], some, n, MSG_DONTWAIT);
+            sent += m > 0 ? (size_t)m : 0;
+            mini_turn(0);
+            if (m > 0 && test_random() % 4)
+                continue;
+            ssize_t k = mini.t->flow_recv(s.f, buf + got, BULK - got);
+            if (k == -EAGAIN) {
+                mini.t->flow_want(s.f, told_data, &s);
+                continue;
+            }
+            CHECK(k > 0);
+            for (ssize_t i = 0; i < k; i++)
+                CHECK_INT(buf[got + (size_t)i], pattern(at + got + (size_t)i));
+            got += (size_t)k;
+        }
+        mini.t->flow_unwant(s.f);
+        at += BULK;
+    }
+    side_close(&s);
+    close(fds[1]);
 }
 
 /* ---- Backpressure ---- */

@@ -6,6 +6,7 @@
  *     b.pem         for b.test and www.b.test; many.pem for twelve hosts; common.pem for c.test, in its common name alone
  *     expired.pem, early.pem (from 2050 on), self.pem (self-signed), stranger.pem (by other.pem): for localhost
  *     alice.pem     of a client, CN=alice,O=yoke; mallory.pem the same by other.pem
+ *     odd.pem       for a host with bytes in its name that no host has
  *     locked.pem    the key, encrypted with "sesame"; wrong.pem another key; empty.pem is empty
  *     all.pem       server.pem and its key in one file
  */
@@ -40,6 +41,7 @@
     "by ca b /CN=b subjectAltName=DNS:b.test,DNS:www.b.test key.pem\n"                                                 \
     "by ca common /CN=c.test basicConstraints=CA:FALSE key.pem\n"                                                      \
     "by ca many /CN=many subjectAltName=$(printf 'DNS:m%d.test,' 1 2 3 4 5 6 7 8 9 10 11)DNS:m12.test key.pem\n"       \
+    "by ca odd /CN=odd subjectAltName=$(printf 'DNS:x\\377\\033y.test') key.pem\n"                                    \
     "by ca expired /CN=old subjectAltName=$hosts key.pem 20200101000000Z 20210203040506Z\n"                            \
     "by ca early /CN=early subjectAltName=$hosts key.pem 20500101000000Z\n"                                            \
     "by other stranger /CN=stranger subjectAltName=$hosts key.pem\n"                                                   \

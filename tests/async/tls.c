@@ -285,6 +285,7 @@ static const struct verified {
     {"b.pem", "localhost", "wanted localhost, certificate is for b.test, www.b.test", "does not accept"},
     {"common.pem", "d.test", "wanted d.test, certificate is for c.test", "does not accept"},
     {"many.pem", "localhost", "m7.test, m8.test and 4 more", "does not accept"},
+    {"odd.pem", "localhost", "wanted localhost, certificate is for x??y.test", "does not accept"},
     {"expired.pem", "localhost", "TLS: certificate has expired: it was valid until 2021-02-03 04:05:06 UTC",
      "TLS: the peer does not accept our certificate: it has expired"},
     {"early.pem", "localhost", "TLS: certificate is not valid yet, but from 2050-01-01 00:00:00 UTC", "does not accept"},
@@ -377,6 +378,16 @@ TEST(a_client_says_whom_it_wants)
         CHECK_STR(yk_tls_server_name(p.server), seen[i][1]);
         pair_done(&p);
     }
+}
+
+TEST(a_client_may_ask_for_any_bytes)
+{
+    need_certificates();
+    yoke_tls_opts c = {.insecure = true}, s = {.cert_file = certificate("all.pem")};
+    pair p = pair_of(client_of(&c), server_of(&s), "x\377\033\ny");
+    connect_pair(&p);
+    CHECK_STR(yk_tls_server_name(p.server), "x???y");
+    pair_done(&p);
 }
 
 /* ---- Certificates of clients ---- */

@@ -50,8 +50,10 @@ static void check(yk_tls *t)
     REQUIRE((t->code < 0) == (*text != 0));
     REQUIRE(!strchr(text, '\n') && fuzz_utf8(text, strlen(text)) == strlen(text));
     REQUIRE(t->code == 0 || (yk_tls_read(t, &byte, 1) == t->code && yk_tls_write(t, &byte, 1) == t->code));
-    yk_tls_server_name(t);
-    yk_tls_peer_name(t);
+    const char *names[] = {yk_tls_server_name(t), yk_tls_peer_name(t)};
+    for (int i = 0; i < 2; i++)
+        for (const char *p = names[i]; *p; p++)
+            REQUIRE(*p >= ' ' && *p <= '~');
 }
 
 /* Feeds in pieces; the code of the last call. */

@@ -340,6 +340,27 @@ TEST(a_long_wait_sleeps)
     check_nothing_left(f);
 }
 
+TEST(a_wait_naps_before_it_sleeps)
+{
+    yk_blocking worker = {.begin = lend, .end = take_back};
+    fake_cuda *f = fake_use("fake-cuda");
+    run r;
+    open_held(f, &r);
+    const int before = lent;
+    CHECK_INT(C.copy(&r.s, r.a.base, &r.a, r.pinned, NULL, 4, &r.e), 0);
+    f->fail("cuEventQuery", 2, 999); /* after the first nap */
+    yk_blocked_hook = &worker;
+    CHECK_INT(C.stream_wait(&r.s, &r.e), -EIO);
+    CHECK_HAS(r.e.text, "cuda: waiting for a stream: cuEventQuery: ");
+    CHECK_INT(f->calls("cuEventSynchronize"), 0);
+    CHECK_INT(lent, before + 1);
+    CHECK_INT(taken, lent);
+    yk_blocked_hook = NULL;
+    f->hold(false);
+    run_close(&r);
+    check_nothing_left(f);
+}
+
 TEST(elapsed_waits_for_both_ends)
 {
     fake_cuda *f = fake_use("fake-cuda");

@@ -79,7 +79,10 @@ def on_each_device(function, also=()):
         more = [d for d in also if "ARRAY_DEVICES" not in os.environ and (d != "opencl" or has_opencl())]
         for device in DEVICES + more:
             tool = Tool(device)
-            function(tool)
+            try:
+                function(tool)
+            except AssertionError as e:
+                raise AssertionError(f"{device}: {e}") from e
             tool.close()
     all_devices.__name__ = function.__name__
     return test(all_devices)
@@ -118,8 +121,10 @@ def same(got, expected, what, tolerance=0):
     else:
         good = (got == expected) | ((got != got) & (expected != expected))
     if not np.all(good):
-        at = tuple(i[0] for i in np.nonzero(~np.atleast_1d(good)))
-        check(False, f"{what}: at {at} {np.atleast_1d(got)[at]!r}, expected {np.atleast_1d(expected)[at]!r}")
+        bad = np.nonzero(~np.atleast_1d(good))
+        at, last = (tuple(int(i[k]) for i in bad) for k in (0, -1))
+        check(False, f"{what}: {len(bad[0])} of {good.size} differ, from {at} to {last}: {np.atleast_1d(got)[at]!r}, expected "
+                     f"{np.atleast_1d(expected)[at]!r}")
 
 
 BINARY = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "true_divide", "floor_div": "floor_divide",

@@ -419,6 +419,7 @@ static void freed_arrays(try *t)
     REFUSED(t, -EFAULT, why, yoke_stream_sum(t->s, 4, x, y));
     REFUSED(t, -EFAULT, "sort: values is memory of", yoke_stream_sort_by(t->s, 4, y, x));
     GOES(t, yoke_stream_sum(t->s, 0, x, y)); /* no elements: nobody looks */
+    CHECK_INT(yoke_stream_wait(t->s), 0); /* its partial results may lie where x was */
     CHECK(on_device(t, NULL, 64, 0) == (void *)x); /* somebody else's now */
     GOES(t, yoke_stream_sum(t->s, 4, x, y));
     CHECK_INT(yoke_stream_wait(t->s), 0);

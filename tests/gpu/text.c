@@ -160,6 +160,7 @@ YOKE_KERNEL(filled, ((out, float, y)), y[i] = 1;)
 YOKE_KERNEL(scattered, ((in, int, to), (inout, float, y)), y[to[i]] = 2;)
 YOKE_KERNEL(nothing_of_elements, ((inout, float, y, 2 * n)), y[2 * i] = 2;)
 struct three { float x, y, z; };
+YOKE_REDUCTION(float, all_of, (0), a + b, x[i], ((in, float, x)));
 YOKE_KERNEL(threes, ((inout, struct three, p)), p[i].x = 1;)
 
 static const yk_machine cuda = {.is_cuda = true, .is_gpu = true, .units = 132}, cpu = {.units = 4},
@@ -178,14 +179,15 @@ static void check_plan(const yoke_kernel *k, unsigned items, unsigned run, unsig
 
 TEST(plans)
 {
-    check_plan(&yoke_kernel_copy_f32, 8, 4, 2);
+    check_plan(&yoke_kernel_copy_f32, 4, 4, 2);
     check_plan(&yoke_kernel_triad_f64, 2, 2, 3);
-    check_plan(&yoke_kernel_bytes, 32, 16, 2);
+    check_plan(&yoke_kernel_bytes, 16, 16, 2);
     check_plan(&yoke_kernel_widen, 16, 8, 2);
-    check_plan(&yoke_kernel_filled, 8, 4, 1);
-    check_plan(&yoke_kernel_scattered, 8, 4, 1);
+    check_plan(&yoke_kernel_filled, 4, 4, 1);
+    check_plan(&yoke_kernel_scattered, 4, 4, 1);
     check_plan(&yoke_kernel_nothing_of_elements, 4, 1, 0);
     check_plan(&yoke_kernel_threes, 4, 1, 0);
+    check_plan(&yoke_kernel_all_of, 8, 4, 1); /* more, for its loop takes block after block */
     yk_plan p;
     yk_plan_make(&yoke_kernel_copy_f32, &cpu, &p);
     CHECK_INT(p.group, 1);
@@ -231,7 +233,7 @@ TEST(vectors_in_cuda)
                "extern \"C\" __global__ void __launch_bounds__(256) kernel_copy_f32(const long yk_begin, "
                "const long yk_end, "
                "const long n, const float *__restrict__ x, float *__restrict__ y)");
-    check_text(k, &cuda, "union { float e[8]; uint4 v[2]; } yk_r_x;");
+    check_text(k, &cuda, "union { float e[4]; uint4 v[1]; } yk_r_x;");
     check_text(k, &cuda, "yk_r_x.v[yk_r * 1 + yk_w] = ((const uint4 *)(x + yk_at + yk_r * 1024))[yk_w];");
     check_text(k, &cuda, "((uint4 *)(y + yk_at + yk_r * 1024))[yk_w] = yk_r_y.v[yk_r * 1 + yk_w];");
     check_text(k, &cuda, "yk_r_y.e[yk_k] = yk_r_x.e[yk_k];");

@@ -104,9 +104,9 @@ TEST(without_memory)
         uint64_t value = 1;
         yoke_case cases[] = {yoke_case_receive(c, &value), yoke_case_receive(c, &value)};
         yk_sys_fail(calls[i], 1, ENOMEM);
-        CHECK_INT(yoke_select_timed(cases, 2, YOKE_MS), -ETIMEDOUT);
+        CHECK_INT(yoke_channel_select_timed(cases, 2, YOKE_MS), -ETIMEDOUT);
         CHECK_INT(yoke_channel_send(c, &value), 0);
-        CHECK(yoke_select(cases, 2) >= 0);
+        CHECK(yoke_channel_select(cases, 2) >= 0);
         CHECK_INT(yk_sys_fail(calls[i], 0, 0), 0);
     }
     CHECK_INT(yoke_channel_close(c), 0);
@@ -127,10 +127,10 @@ TEST(values_of_a_type)
     CHECK_INT(p.weight, 1);
     CHECK_STR(p.to, "Oslo");
     yoke_case k = line_case_receive(l, &p);
-    CHECK_INT(yoke_select(&k, 1), 0);
+    CHECK_INT(yoke_channel_select(&k, 1), 0);
     CHECK_STR(p.to, "Rome");
     k = line_case_send(l, &p);
-    CHECK_INT(yoke_select(&k, 1), 0);
+    CHECK_INT(yoke_channel_select(&k, 1), 0);
     CHECK_INT(line_receive_try(l, &p) + line_sender_ref(l) + line_receiver_ref(l), 0);
     CHECK_INT(line_receive_timed(l, &p, 0), -ETIMEDOUT);
     CHECK_INT(line_receive_until(l, &p, 0), -ETIMEDOUT);

@@ -66,9 +66,9 @@ static int ended(const model *m)
 
 static bool can_go(const party *p, int i)
 {
-    const model *m = &channels[p->channel[i]];
     if (p->channel[i] < 0)
         return false;
+    const model *m = &channels[p->channel[i]];
     if (p->direction[i] == YOKE_SEND)
         return ended(m) || m->waiting[YOKE_RECEIVE] > 0 || m->len < (int)m->capacity;
     return m->len > 0 || m->waiting[YOKE_SEND] > 0 || ended(m);
@@ -221,7 +221,9 @@ static int call_plain(party *p, form how)
 static int call_select(party *p, form how)
 {
     size_t n = (size_t)p->n;
-    return how == TRY ? yoke_select_try(p->cases, n) : how == PAST ? yoke_select_until(p->cases, n, -5) : yoke_select(p->cases, n);
+    return how == TRY    ? yoke_channel_select_try(p->cases, n)
+           : how == PAST ? yoke_channel_select_until(p->cases, n, -5)
+                         : yoke_channel_select(p->cases, n);
 }
 
 /* Nothing was written but what was received, and that is right. */

@@ -31,19 +31,19 @@ TEST(the_one_that_can_go)
     open_some(3, 1);
     int got = -1, out = 7;
     yoke_case cases[] = {yoke_case_receive(c[0], &got), yoke_case_send(c[1], &out), yoke_case_receive(c[2], &got)};
-    CHECK_INT(yoke_select(cases, 3), 1);
+    CHECK_INT(yoke_channel_select(cases, 3), 1);
     CHECK_INT(cases[1].err, 0);
-    CHECK_INT(yoke_select_try(cases, 3), -EAGAIN); /* a default */
-    CHECK_INT(yoke_select_timed(cases, 3, 0), -ETIMEDOUT);
-    CHECK_INT(yoke_select_timed(cases, 3, YOKE_MS), -ETIMEDOUT);
-    CHECK_INT(yoke_select_until(cases, 3, yoke_now() + YOKE_MS), -ETIMEDOUT);
-    CHECK_INT(yoke_select_until(cases, 3, -5), -ETIMEDOUT);
+    CHECK_INT(yoke_channel_select_try(cases, 3), -EAGAIN); /* a default */
+    CHECK_INT(yoke_channel_select_timed(cases, 3, 0), -ETIMEDOUT);
+    CHECK_INT(yoke_channel_select_timed(cases, 3, YOKE_MS), -ETIMEDOUT);
+    CHECK_INT(yoke_channel_select_until(cases, 3, yoke_now() + YOKE_MS), -ETIMEDOUT);
+    CHECK_INT(yoke_channel_select_until(cases, 3, -5), -ETIMEDOUT);
     CHECK_INT(got, -1);
     send_int(c[2], 5);
-    CHECK_INT(yoke_select_until(cases, 3, -5), 2); /* what can be done at once is done */
+    CHECK_INT(yoke_channel_select_until(cases, 3, -5), 2); /* what can be done at once is done */
     CHECK_INT(got, 5);
     send_int(c[0], 6);
-    CHECK_INT(yoke_select_timed(cases, 3, 0), 0);
+    CHECK_INT(yoke_channel_select_timed(cases, 3, 0), 0);
     CHECK_INT(got, 6);
     CHECK_INT(yoke_channel_receive(c[1], &got), 0);
     CHECK_INT(got, 7);
@@ -55,20 +55,20 @@ TEST(wrong_arguments)
     open_some(1, 1);
     int v = 0;
     yoke_case none = yoke_case_receive(NULL, &v), bad[] = {yoke_case_receive(c[0], NULL), yoke_case_send(c[0], &v)};
-    CHECK_INT(yoke_select(NULL, 1), -EINVAL);
-    CHECK_INT(yoke_select(NULL, 0), -EDEADLK);
-    CHECK_INT(yoke_select_try(NULL, 0), -EAGAIN);
-    CHECK_INT(yoke_select_timed(NULL, 0, YOKE_MS), -ETIMEDOUT);
-    CHECK_INT(yoke_select(&none, 1), -EDEADLK);
-    CHECK_INT(yoke_select_try(&none, 1), -EAGAIN);
-    CHECK_INT(yoke_select_timed(&none, 1, YOKE_MS), -ETIMEDOUT);
-    CHECK_INT(yoke_select_timed(&none, 1, -1), -EINVAL);
-    CHECK_INT(yoke_select(bad, 2), -EINVAL);
-    CHECK_INT(yoke_select(bad, 1), -EINVAL);
+    CHECK_INT(yoke_channel_select(NULL, 1), -EINVAL);
+    CHECK_INT(yoke_channel_select(NULL, 0), -EDEADLK);
+    CHECK_INT(yoke_channel_select_try(NULL, 0), -EAGAIN);
+    CHECK_INT(yoke_channel_select_timed(NULL, 0, YOKE_MS), -ETIMEDOUT);
+    CHECK_INT(yoke_channel_select(&none, 1), -EDEADLK);
+    CHECK_INT(yoke_channel_select_try(&none, 1), -EAGAIN);
+    CHECK_INT(yoke_channel_select_timed(&none, 1, YOKE_MS), -ETIMEDOUT);
+    CHECK_INT(yoke_channel_select_timed(&none, 1, -1), -EINVAL);
+    CHECK_INT(yoke_channel_select(bad, 2), -EINVAL);
+    CHECK_INT(yoke_channel_select(bad, 1), -EINVAL);
     bad[0] = bad[1];
     bad[1].direction = (yoke_direction)2;
-    CHECK_INT(yoke_select_try(bad, 2), -EINVAL);
-    CHECK_INT(yoke_select(bad, (size_t)INT_MAX + 1), -EINVAL);
+    CHECK_INT(yoke_channel_select_try(bad, 2), -EINVAL);
+    CHECK_INT(yoke_channel_select(bad, (size_t)INT_MAX + 1), -EINVAL);
     CHECK_INT(yoke_channel_size(c[0]), 0);
     close_some(1);
 }
@@ -78,9 +78,9 @@ TEST(no_channel_never_happens)
     open_some(1, 1);
     int got = -1;
     yoke_case cases[] = {yoke_case_receive(NULL, &got), yoke_case_receive(NULL, NULL), yoke_case_receive(c[0], &got)};
-    CHECK_INT(yoke_select_timed(cases, 3, YOKE_MS), -ETIMEDOUT);
+    CHECK_INT(yoke_channel_select_timed(cases, 3, YOKE_MS), -ETIMEDOUT);
     send_int(c[0], 4);
-    CHECK_INT(yoke_select(cases, 3), 2);
+    CHECK_INT(yoke_channel_select(cases, 3), 2);
     CHECK_INT(got, 4);
     close_some(1);
 }
@@ -91,8 +91,8 @@ TEST(both_directions_of_one_channel)
     open_some(1, 0);
     int out = 1, in = 2;
     yoke_case cases[] = {yoke_case_send(c[0], &out), yoke_case_receive(c[0], &in), yoke_case_send(c[0], &out)};
-    CHECK_INT(yoke_select_try(cases, 3), -EAGAIN);
-    CHECK_INT(yoke_select_timed(cases, 3, YOKE_MS), -ETIMEDOUT);
+    CHECK_INT(yoke_channel_select_try(cases, 3), -EAGAIN);
+    CHECK_INT(yoke_channel_select_timed(cases, 3, YOKE_MS), -ETIMEDOUT);
     CHECK_INT(in, 2);
     close_some(1);
 }
@@ -104,14 +104,14 @@ TEST(an_end_is_told_by_its_case)
     yoke_case cases[] = {yoke_case_receive(c[0], &got), yoke_case_receive(c[1], &got), yoke_case_send(c[2], &out)};
     send_int(c[2], 0);
     CHECK_INT(yoke_channel_sender_unref(c[1]), 0);
-    CHECK_INT(yoke_select(cases, 3), 1);
+    CHECK_INT(yoke_channel_select(cases, 3), 1);
     CHECK_INT(cases[1].err, -ESHUTDOWN);
     cases[1].channel = NULL; /* so the others go on */
-    CHECK_INT(yoke_select_try(cases, 3), -EAGAIN);
+    CHECK_INT(yoke_channel_select_try(cases, 3), -EAGAIN);
     CHECK_INT(yoke_channel_receiver_unref(c[2]), 0);
-    CHECK_INT(yoke_select(cases, 3), 2);
+    CHECK_INT(yoke_channel_select(cases, 3), 2);
     CHECK_INT(cases[2].err, -EPIPE);
-    CHECK_INT(yoke_select(&cases[2], 1), 0); /* alone, too */
+    CHECK_INT(yoke_channel_select(&cases[2], 1), 0); /* alone, too */
     CHECK_INT(cases[2].err, -EPIPE);
     CHECK_INT(got, -1);
     CHECK_INT(yoke_channel_receiver_unref(c[1]) + yoke_channel_sender_unref(c[2]), 0);
@@ -131,7 +131,7 @@ static void count_chances(int n, const int *ready, int some, int tries)
     for (int i = 0; i < some; i++)
         send_int(c[ready[i]], 0);
     for (int i = 0; i < tries; i++) {
-        int which = yoke_select(cases, (size_t)n);
+        int which = yoke_channel_select(cases, (size_t)n);
         CHECK(which >= 0);
         counts[which]++;
         send_int(c[which], 0);
@@ -163,7 +163,7 @@ static void *throw_dice(void *ret)
     send_int(d[0], 0);
     send_int(d[1], 0);
     for (int i = 0; i < 64; i++) {
-        int which = yoke_select(cases, 2);
+        int which = yoke_channel_select(cases, 2);
         bits = bits << 1 | (uint64_t)which;
         send_int(d[which], 0);
     }
@@ -199,7 +199,7 @@ typedef struct wide {
 static void *select_wide(void *arg)
 {
     wide *w = arg;
-    w->result = yoke_select(w->cases, (size_t)w->n);
+    w->result = yoke_channel_select(w->cases, (size_t)w->n);
     return NULL;
 }
 

@@ -62,9 +62,9 @@ static int do_plain(caller *who, yoke_case *k, int form)
 static int do_select(caller *who, int form, int *ret_err)
 {
     size_t n = (size_t)s.channels;
-    int which = form == 0   ? yoke_select(who->cases, n)
-                : form == 1 ? yoke_select_try(who->cases, n)
-                            : yoke_select_timed(who->cases, n, next_random(who, 30000));
+    int which = form == 0   ? yoke_channel_select(who->cases, n)
+                : form == 1 ? yoke_channel_select_try(who->cases, n)
+                            : yoke_channel_select_timed(who->cases, n, next_random(who, 30000));
     *ret_err = which < 0 ? which : who->cases[which].err;
     return which;
 }
@@ -302,7 +302,7 @@ static void *trader(void *arg)
         cases[2 * i + 1] = yoke_case_receive(swap.c[i], &in);
     }
     while (atomic_load(&swap.sends) < swap.enough) {
-        int which = yoke_select_timed(cases, 2 * (size_t)swap.channels, YOKE_MS);
+        int which = yoke_channel_select_timed(cases, 2 * (size_t)swap.channels, YOKE_MS);
         if (which == -ETIMEDOUT)
             continue;
         CHECK(which >= 0 && cases[which].err == 0);

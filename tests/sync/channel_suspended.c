@@ -142,7 +142,7 @@ static void selecting_sender(int me)
     for (int i = 0; i < ROUNDS; i++) {
         int value = me * 10000 + i, which;
         yoke_case cases[] = {yoke_case_send(there, &value), yoke_case_send(back, &value)};
-        while ((which = yoke_select(cases, 2)) == -ECANCELED)
+        while ((which = yoke_channel_select(cases, 2)) == -ECANCELED)
             ;
         CHECK(which >= 0 && cases[which].err == 0);
         atomic_fetch_add(&sent, value);
@@ -155,7 +155,7 @@ static void selecting_receiver(int me)
     int got;
     yoke_case cases[] = {yoke_case_receive(there, &got), yoke_case_receive(back, &got)};
     while (cases[0].channel || cases[1].channel) {
-        int which = yoke_select(cases, 2);
+        int which = yoke_channel_select(cases, 2);
         CHECK(which >= 0 || which == -ECANCELED);
         if (which >= 0 && cases[which].err == 0)
             atomic_fetch_add(&received, got);
@@ -277,7 +277,7 @@ TEST(a_cancelled_wait_leaves_nothing_behind)
     CHECK_INT(yoke_channel_send(a, &value), -ECANCELED);
     CHECK_INT(yoke_channel_receive(a, &value), -ECANCELED);
     CHECK_INT(yoke_channel_receive_timed(b, &value, YOKE_S), -ECANCELED);
-    CHECK_INT(yoke_select(cases, 3), -ECANCELED);
+    CHECK_INT(yoke_channel_select(cases, 3), -ECANCELED);
     CHECK_INT(yoke_channel_send(b, &value), 0); /* what need not wait is done */
     CHECK_INT(yoke_channel_send(b, &value), -ECANCELED);
     yk_blocked_hook = NULL;

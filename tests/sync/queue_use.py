@@ -1,13 +1,13 @@
 #!/usr/bin/python3
-"""Programs with typed queues and with locks held for blocks compile in C and C++, with each compiler and without a warning, and
-give the same answers."""
+"""Programs with typed queues and channels, and with locks held for blocks, compile in C and C++, with each compiler and without a
+warning, and give the same answers."""
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
 from tap import *
 
-PROGRAMS = {"queues": "queue_use.cpp", "with": "with_use.cpp"}
+PROGRAMS = {"queues": "queue_use.cpp", "channels": "channel_use.cpp", "with": "with_use.cpp"}
 WARNINGS = "-Wall -Wextra -Wpedantic -Wshadow -Wcast-qual -Wundef -Werror".split()
 LANGUAGES = [("gcc", "c11"), ("gcc", "gnu17"), ("clang", "c11"), ("g++", "c++11"), ("g++", "c++20"), ("clang++", "c++11"),
              ("clang++", "c++20")]

@@ -780,7 +780,7 @@ TEST(words_of_yoke_debug)
 {
     yoke_watching_locks = false; /* whatever the environment says */
     check_says(misspelt, "yoke: YOKE_DEBUG: no word \"lokcs\"; did you mean \"locks\"?\n"
-                         "yoke: YOKE_DEBUG: no word \"nothing\"; there are: locks, forks\n");
+                         "yoke: YOKE_DEBUG: no word \"nothing\"; there are: locks, forks, async\n");
     yk_watch_read_debug(NULL);
     yk_watch_read_debug("");
     yk_watch_read_debug(" , ");
