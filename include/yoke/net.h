@@ -109,8 +109,8 @@ YOKE_API void yoke_conn_consume(yoke_conn *c, size_t n);
 
 /* ---- Writing ---- */
 
-/* Writes all n bytes: n. They are sent at once as far as the kernel takes them, and kept and sent behind the caller's back as far
- * as there are no more than 64 KiB of those; else it waits until there are less than 16 KiB. When it is told to stop: -ECANCELED
+/* Writes all n bytes: n. They are sent, at once or when the loop next looks at the kernel, and kept and sent behind the caller's
+ * back as far as there are no more than 64 KiB of those; else it waits until there are less than 16 KiB. When it is told to stop: -ECANCELED
  * if nothing was taken yet, else how many bytes were, less than n (and the next wait says -ECANCELED). -EPIPE, -ECONNRESET: the
  * peer has gone, which may also be said of what was written before. */
 YOKE_API ssize_t yoke_conn_write(yoke_conn *c, const void *buf, size_t n);

@@ -24,6 +24,14 @@ static inline int descriptors(void)
     return n - 1;
 }
 
+/* As many as before, once the kernel has let go of those that were closed. */
+static inline void check_descriptors(int before)
+{
+    for (int i = 0; i < 1000 && descriptors() != before; i++)
+        yoke_sleep(YOKE_MS);
+    CHECK_INT(descriptors(), before);
+}
+
 static void (*net_body)(void);
 
 static inline int net_main(void *arg)
