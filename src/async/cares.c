@@ -1,8 +1,8 @@
 /* cares: look-ups by c-ares.
  *
- * The library says which sockets it waits for and until when; they are in an epoll set of the look-up's own, so that one operation
- * of the loop, or one poll(2) in a thread, waits for all of them. Each look-up has a channel of its own, which it takes with it
- * when it is told to stop.
+ * The library says which sockets it waits for and until when; they are in an epoll set of the look-up's own, so that one
+ * operation of the loop, or one poll(2) in a thread, waits for all of them. Each look-up has a channel of its own, which it takes
+ * with it when it is told to stop.
  *
  * libcares.so.2 is opened when it is first needed, as of version 1.16; YOKE_CARES_LIBRARY names another file. What is declared
  * here of it is part of its ABI. */

@@ -550,7 +550,8 @@ static void with_server(const char *version)
     CHECK_INT(yoke_listen("tcp:127.0.0.1:0", &l), 0);
     int port = yoke_listener_port(l);
     yoke_listener_close(l);
-    snprintf(command, sizeof command, "exec openssl s_server -accept 127.0.0.1:%d -cert %s -key %s -alpn http/1.1 -rev -naccept 1 %s",
+    snprintf(command, sizeof command,
+             "exec openssl s_server -accept 127.0.0.1:%d -cert %s -key %s -alpn http/1.1 -rev -naccept 1 %s",
              port, certificate("server.pem"), certificate("key.pem"), version);
     program p = run(command);
     read_until_text(&p, "ACCEPT");

@@ -1,5 +1,5 @@
-/* net_try.h - tests of yoke/net.h: each in coroutines over epoll and over io_uring, and what makes sense in a thread too; and looks
- * whether descriptors are left over. */
+/* net_try.h - tests of yoke/net.h: each in coroutines over epoll and over io_uring, and what makes sense in a thread too; and
+ * looks whether descriptors are left over. */
 #ifndef YK_TESTS_NET_TRY_H
 #define YK_TESTS_NET_TRY_H
 #include "async/net.h"
