@@ -24,8 +24,8 @@
  * block a thread, and are the same between the two. What blocks in the kernel without yoke (a read(2) from a socket, sleep(3), a
  * long computation) holds up every coroutine of the loop: that belongs into yoke_to_thread(), or on another executor.
  *
- * The executor `async` runs tasks (yoke/task.h) as coroutines, on as many loops as it has threads; yoke_async_run() is one loop in
- * the thread that calls it. Outside of coroutines the waiting calls below block their thread, so that a function that uses them
+ * The executor `async` runs tasks (yoke/task.h) as coroutines, on as many loops as it has threads; yoke_async_run() is one loop
+ * in the thread that calls it. Outside of coroutines the waiting calls below block their thread, so that a function that uses them
  * can be called from anywhere.
  *
  * Groups. A coroutine is always started in a group, and yoke_group_end() returns when all of its coroutines have ended: nothing

@@ -1,7 +1,7 @@
 /* async: coroutines and the loops that run them. Floor 3.
  *
- * The idea: a loop is one thread's list of coroutines that can go on. Whoever waits takes himself off that list by yk_suspend(), and
- * whoever has what he waits for puts him back by yk_resume(). All waits of the part, for time, for input and output, for words of
+ * The idea: a loop is one thread's list of coroutines that can go on. Whoever waits takes himself off that list by yk_suspend(),
+ * and whoever has what he waits for puts him back by yk_resume(). All waits of the part, for time, for input and output, for words of
  * memory (wait.c), are these two calls, so that cancelling, deadlines and dumps are written once.
  *
  * Invariants: what belongs to a loop is touched by its thread alone, but for `posted` and `sleeping`, which others use to hand it
@@ -37,8 +37,8 @@ void yk_alarm_clear(yk_loop *loop, yk_alarm *a);
 typedef struct yk_park {
     yk_coroutine *coroutine; /* set by yk_suspend() */
     /* Gives the wait up: the coroutine has been told to stop, or its deadline has passed. True: nothing has happened, and nobody
-     * will resume it any more. False: who would resume it does so soon, with -ECANCELED or with what happened after all. Called at
-     * most once for each wait, in the loop's thread. NULL: cannot be given up. */
+     * will resume it any more. False: who would resume it does so soon, with -ECANCELED or with what happened after all. Called
+     * at most once for each wait, in the loop's thread. NULL: cannot be given up. */
     bool (*abort)(struct yk_park *p);
     const char *what; /* for dumps: "sleep", "recv" */
     long number;      /* and of what: a descriptor; -1: none */
@@ -85,8 +85,8 @@ struct yk_coroutine {
     uint64_t fp;                  /* control words, with keep_fp */
 };
 
-/* As yk_cancel_point(), for calls that often end without a wait: each 129th in a row lets others run first, so that one that always
- * finds something to do does not keep the loop to itself. */
+/* As yk_cancel_point(), for calls that often end without a wait: each 129th in a row lets others run first, so that one that
+ * always finds something to do does not keep the loop to itself. */
 int yk_wait_point(void);
 /* Lets all others that can go on do so first; then yk_cancel_point(). In a coroutine. */
 int yk_pass(void);
