@@ -29,6 +29,7 @@
 #include <yoke/scan_kernel.h>
 #include <yoke/source.h>
 #undef YK_ALL_OF_YOKE
+#include <yoke/testing.h>
 #include <yoke/tls.h>
 #include <yoke/net.h>
 #include <yoke/trace.h>

@@ -7,7 +7,7 @@
 static int serve(void *arg)
 {
     yoke_conn *c = arg;
-    char buf[4096];
+    char buf[1024];
     ssize_t n;
     while ((n = yoke_conn_read(c, buf, sizeof buf)) > 0)
         if (yoke_conn_write(c, buf, (size_t)n) < 0)

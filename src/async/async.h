@@ -1,7 +1,7 @@
 /* async: coroutines and the loops that run them. Floor 3.
  *
- * The idea: a loop is one thread's list of coroutines that can go on. Whoever waits takes himself off that list by yk_suspend(), and
- * whoever has what he waits for puts him back by yk_resume(). All waits of the part, for time, for input and output, for words of
+ * The idea: a loop is one thread's list of coroutines that can go on. Whoever waits takes himself off that list by yk_suspend(),
+ * and whoever has what he waits for puts him back by yk_resume(). All waits of the part, for time, for input and output, for words of
  * memory (wait.c), are these two calls, so that cancelling, deadlines and dumps are written once.
  *
  * Invariants: what belongs to a loop is touched by its thread alone, but for `posted` and `sleeping`, which others use to hand it
@@ -37,8 +37,8 @@ void yk_alarm_clear(yk_loop *loop, yk_alarm *a);
 typedef struct yk_park {
     yk_coroutine *coroutine; /* set by yk_suspend() */
     /* Gives the wait up: the coroutine has been told to stop, or its deadline has passed. True: nothing has happened, and nobody
-     * will resume it any more. False: who would resume it does so soon, with -ECANCELED or with what happened after all. Called at
-     * most once for each wait, in the loop's thread. NULL: cannot be given up. */
+     * will resume it any more. False: who would resume it does so soon, with -ECANCELED or with what happened after all. Called
+     * at most once for each wait, in the loop's thread. NULL: cannot be given up. */
     bool (*abort)(struct yk_park *p);
     const char *what; /* for dumps: "sleep", "recv" */
     long number;      /* and of what: a descriptor; -1: none */
@@ -48,6 +48,7 @@ typedef struct yk_park {
     bool asked;       /* abort() has been called */
     bool late;        /* by the deadline */
     bool deaf;        /* cancels do not reach it: the end of a group */
+    bool outside;     /* somebody else is at work on what it waits for, and will be done: a test's clock waits for that */
 } yk_park;
 
 /* ---- A coroutine ---- */
@@ -84,8 +85,8 @@ struct yk_coroutine {
     uint64_t fp;                  /* control words, with keep_fp */
 };
 
-/* As yk_cancel_point(), for calls that often end without a wait: each 129th in a row lets others run first, so that one that always
- * finds something to do does not keep the loop to itself. */
+/* As yk_cancel_point(), for calls that often end without a wait: each 129th in a row lets others run first, so that one that
+ * always finds something to do does not keep the loop to itself. */
 int yk_wait_point(void);
 /* Lets all others that can go on do so first; then yk_cancel_point(). In a coroutine. */
 int yk_pass(void);
@@ -188,18 +189,34 @@ static inline void yk_make_ready(yk_coroutine *co)
 }
 /* A loop for this thread. 0 or a negative code with the reason in e. */
 int yk_loop_open(yk_loop **ret, yk_error *e);
+/* The same with a backend by name, as in YOKE_ASYNC_BACKEND; NULL: any. */
+int yk_loop_open_with(const char *backend, yk_loop **ret, yk_error *e);
 /* Runs coroutines until loop->stop. */
 void yk_loop_run(yk_loop *loop);
 /* It stops when its last coroutine has ended; in its thread. */
 void yk_loop_drain(yk_loop *loop);
 /* There are no coroutines. */
 void yk_loop_close(yk_loop *loop);
+/* There are some that cannot be ended: it never runs again, and all that it has stays as it is. */
+void yk_loop_abandon(yk_loop *loop);
 /* p->fn(p) is called in the loop's thread, between coroutines, in the order of posting. Any thread, while the loop lives. */
 void yk_loop_post(yk_loop *loop, yk_post *p);
 /* The clock of the loop: yoke_now(), or a test's. */
 int64_t yk_loop_now(yk_loop *loop);
 /* For each loop of the process, under the lock that keeps them. */
 void yk_each_loop(void (*fn)(yk_loop *loop, void *arg), void *arg);
+
+/* ---- Tests (testing.c): what a loop with `tested` does otherwise ---- */
+
+/* How often coroutines may switch before the loop has its turn. */
+unsigned yk_tested_budget(const yk_loop *loop, unsigned usual);
+/* Before the first that is ready runs: the one that is to run goes to the head. */
+void yk_tested_choose(yk_loop *loop);
+/* A coroutine is about to ask whether it is cancelled; and it has just begun a wait. Either may be the moment of a cancel. */
+void yk_tested_point(yk_coroutine *co);
+void yk_tested_parked(yk_coroutine *co);
+/* In place of a look at the kernel. When nothing can go on, this moves the clock. */
+void yk_tested_look(yk_loop *loop);
 
 /* ---- Scopes (scope.c) ---- */
 
@@ -219,6 +236,8 @@ void yk_scope_tell(yk_coroutine *co);
 /* Not cancelled here and now: 0, else -ECANCELED, which the caller returns. Every waiting call begins with it. */
 static inline int yk_cancel_point_of(yk_coroutine *co)
 {
+    if (YK_UNLIKELY(co->loop->tested != NULL))
+        yk_tested_point(co);
     if (YK_LIKELY(!yk_scope_stops(co->scope)))
         return 0;
     yk_scope_tell(co);

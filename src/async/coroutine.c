@@ -155,6 +155,8 @@ static yk_coroutine *next_of(yk_loop *loop)
 
 void yk_run_ready(yk_loop *loop)
 {
+    if (YK_UNLIKELY(loop->tested != NULL))
+        yk_tested_choose(loop);
     switch_to(loop, NULL, take_ready(loop));
 }
 
@@ -216,6 +218,8 @@ int yk_suspend(yk_park *p, int64_t deadline)
         yk_alarm_set(loop, &p->alarm, deadline);
     p->since = YK_UNLIKELY(loop->watched) ? yk_loop_now(loop) : 0;
     co->park = p;
+    if (YK_UNLIKELY(loop->tested != NULL))
+        yk_tested_parked(co);
     switch_to(loop, co, next_of(loop));
     if (co->result == -ECANCELED && p->late)
         return -ETIMEDOUT;

@@ -347,7 +347,8 @@ static int async_doctor(yk_buf *out, yk_error *e)
         int err = types[i]->open(&b, &why);
         if (err == 0)
             types[i]->close(b);
-        yk_buf_printf(out, "  %s: %s\n", types[i]->name, err == 0 ? best == 0 ? "works as well" : "works, and is used" : why.text);
+        const char *how = err < 0 ? why.text : best == 0 ? "works as well" : "works, and is used";
+        yk_buf_printf(out, "  %s: %s\n", types[i]->name, how);
         best = err == 0 ? 0 : best;
     }
     return best == 0 ? 0 : yk_errorf(e, ENOSYS, "neither io_uring nor epoll works here");

@@ -1,8 +1,8 @@
 /* group: coroutines that are begun together and end before their group does.
  *
- * A group is a scope with a count of children. Its body, which is whoever began it, and its coroutines are in the scope, so that a
- * cancel from outside reaches all, and the first that fails cancels all. The end waits for the count to become 0, and cannot be
- * told to stop itself: what it waits for is told. */
+ * A group is a scope with a count of children. Its body, which is whoever began it, and its coroutines are in the scope, so that
+ * a cancel from outside reaches all, and the first that fails cancels all. The end waits for the count to become 0, and cannot
+ * be told to stop itself: what it waits for is told. */
 #include "async/async.h"
 
 void yoke_group_begin(yoke_group *g)

@@ -1,7 +1,8 @@
-/* hog: with the word "async" in YOKE_DEBUG, a coroutine that runs for 100 ms without a wait is reported on stderr, with its stack.
+/* hog: with the word "async" in YOKE_DEBUG, a coroutine that runs for 100 ms without a wait is reported on stderr, with its
+ * stack.
  *
- * One thread looks at all loops, 20 times a second: a loop that runs a coroutine and has not switched since the last looks is held
- * up. The stack can be seen only from the loop's own thread, so that one is sent a signal whose handler writes it down. */
+ * One thread looks at all loops, 20 times a second: a loop that runs a coroutine and has not switched since the last looks is
+ * held up. The stack can be seen only from the loop's own thread, so that one is sent a signal whose handler writes it down. */
 #include "async/hog.h"
 #include "sync/who.h"
 #include <execinfo.h>

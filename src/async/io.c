@@ -1,7 +1,7 @@
 /* io: one operation of a backend, waited for by a coroutine; and the end of all that wait on a descriptor.
  *
- * The loop has a list for each descriptor of what is under way on it: the kernel does not end a wait when its descriptor is closed,
- * and io_uring even takes data for it (yoke_close_fd). Operations that end at once, which most do, are never in one. */
+ * The loop has a list for each descriptor of what is under way on it: the kernel does not end a wait when its descriptor is
+ * closed, and io_uring even takes data for it (yoke_close_fd). Operations that end at once, which most do, are never in one. */
 #include "async/io.h"
 #include <stdlib.h>
 #include <unistd.h>
@@ -80,6 +80,20 @@ static bool stop(yk_park *p)
     return take_back((yk_io *)(void *)((char *)p - offsetof(yk_io, park)));
 }
 
+/* What will end, whatever others do: files, children, what is done by a thread. */
+static bool ends_by_itself(const yk_op *op)
+{
+    switch (op->kind) {
+    case YK_OP_OPENAT:
+    case YK_OP_FSYNC:
+    case YK_OP_STATX:
+    case YK_OP_WAIT_CHILD: return true;
+    case YK_OP_READ:
+    case YK_OP_WRITE: return op->offset >= 0 || op->work;
+    default: return op->work != NULL;
+    }
+}
+
 int64_t yk_operate_now(yk_io *io, const char *what, int64_t deadline)
 {
     yk_loop *loop = yk_loop_here();
@@ -92,7 +106,8 @@ int64_t yk_operate_now(yk_io *io, const char *what, int64_t deadline)
     io->link = NULL;
     if (io->op.fd >= 0)
         link_in(loop, io);
-    io->park = (yk_park){.abort = stop, .what = what, .number = io->op.fd, .object = io};
+    io->park = (yk_park){.abort = stop, .what = what, .number = io->op.fd, .object = io,
+                         .outside = ends_by_itself(&io->op)};
     int err = yk_suspend(&io->park, deadline);
     return err < 0 ? err : io->op.result;
 }

@@ -162,19 +162,20 @@ void yk_loop_run(yk_loop *loop)
         do_posted(loop);
         ring_alarms(loop);
         if (loop->ready) {
-            loop->budget = BUDGET;
+            loop->budget = YK_LIKELY(!loop->tested) ? BUDGET : yk_tested_budget(loop, BUDGET);
             yk_run_ready(loop);
         }
-        if (!loop->ready || loop->io->under_way(loop->backend) > 0)
+        if (YK_UNLIKELY(loop->tested != NULL))
+            yk_tested_look(loop);
+        else if (!loop->ready || loop->io->under_way(loop->backend) > 0)
             look(loop);
     }
 }
 
 /* ---- Beginning and ending ---- */
 
-static int choose_backend(yk_loop *loop, yk_error *e)
+static int choose_backend(yk_loop *loop, const char *wanted, yk_error *e)
 {
-    const char *wanted = getenv("YOKE_ASYNC_BACKEND");
     bool any = !wanted || !*wanted || strcmp(wanted, "auto") == 0;
     const yk_backend_type *const types[] = {&yk_uring_backend, &yk_epoll_backend};
     int err = yk_errorf(e, EINVAL, "YOKE_ASYNC_BACKEND is \"%s\"; it can be io_uring, epoll or auto", any ? "" : wanted);
@@ -196,6 +197,11 @@ static int64_t limit_in_coroutine(yk_blocking *b)
 
 int yk_loop_open(yk_loop **ret, yk_error *e)
 {
+    return yk_loop_open_with(getenv("YOKE_ASYNC_BACKEND"), ret, e);
+}
+
+int yk_loop_open_with(const char *backend, yk_loop **ret, yk_error *e)
+{
     void *memory;
     if (yk_sys.posix_memalign(&memory, YK_CACHE_LINE, sizeof(yk_loop)) != 0)
         return yk_errorf(e, ENOMEM, "out of memory");
@@ -214,7 +220,7 @@ int yk_loop_open(yk_loop **ret, yk_error *e)
         yk_errorf(e, err, "no memory for stacks");
         goto fail_loop;
     }
-    err = choose_backend(loop, e);
+    err = choose_backend(loop, backend, e);
     if (err < 0)
         goto fail_stacks;
     yk_wheel_init(&loop->timers, yk_loop_now(loop));
@@ -251,17 +257,32 @@ static void let_go(yk_loop *loop)
             return;
 }
 
-void yk_loop_close(yk_loop *loop)
+static void leave(yk_loop *loop)
 {
     yk_loop_enter(NULL);
     unlist(loop);
     yk_who_loop_end(&loop->who);
+    yk_stack_unwatch(loop->stacks);
+}
+
+void yk_loop_abandon(yk_loop *loop)
+{
+    static yk_loop *abandoned;
+    leave(loop);
+    yk_mutex_lock(&loops.lock);
+    loop->next = abandoned;
+    abandoned = loop;
+    yk_mutex_unlock(&loops.lock);
+}
+
+void yk_loop_close(yk_loop *loop)
+{
+    leave(loop);
     wait_for_posters(loop);
     do_posted(loop);
     yk_offload_leave(loop);
     let_go(loop);
     loop->io->close(loop->backend);
-    yk_stack_unwatch(loop->stacks);
     yk_stack_pool_close(loop->stacks);
     free(loop->waits);
     free(loop);

@@ -75,7 +75,8 @@ int yoke_async_stats(yoke_async_counts *ret)
     *ret = (yoke_async_counts){
         .coroutines = loop->coroutines, .ready = loop->nready, .parked = loop->coroutines - loop->nready - 1,
         .timers = loop->ntimers, .operations = loop->io->under_way(loop->backend),
-        .started = loop->started, .ended = loop->ended_count, .switches = loop->switches, .polls = loop->polls, .longest = __atomic_load_n(&loop->longest, __ATOMIC_RELAXED)};
+        .started = loop->started, .ended = loop->ended_count, .switches = loop->switches, .polls = loop->polls,
+        .longest = __atomic_load_n(&loop->longest, __ATOMIC_RELAXED)};
     yk_stack_stats stacks;
     yk_stack_pool_stats(loop->stacks, &stacks);
     ret->stacks = stacks.warm;

@@ -1,7 +1,8 @@
 /* start: coroutines whose beginning somebody waits for.
  *
- * Until it calls yoke_started() the coroutine is of a group that lasts as long as the wait; then it moves to the group that it was
- * started for, with the scopes that it has open by then. The first group, with nobody left in it, ends, and with it the wait. */
+ * Until it calls yoke_started() the coroutine is of a group that lasts as long as the wait; then it moves to the group that it
+ * was started for, with the scopes that it has open by then. The first group, with nobody left in it, ends, and with it the
+ * wait. */
 #include "async/async.h"
 
 struct yk_starting {

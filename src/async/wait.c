@@ -95,7 +95,8 @@ int yk_wait_in_coroutine(yk_blocking *b, _Atomic uint32_t *word, uint32_t value,
     int err = deaf ? 0 : yk_cancel_point();
     if (err < 0)
         return err;
-    sleeper s = {.park = {.abort = abort_sleep, .deaf = deaf, .what = "a word", .number = -1, .object = (const void *)(uintptr_t)word},
+    sleeper s = {.park = {.abort = abort_sleep, .deaf = deaf, .what = "a word", .number = -1, .object = (const void *)(uintptr_t)word,
+                          .outside = how & YK_WAIT_JOB},
                  .post = {.fn = wake_here}, .word = word, .loop = yk_loop_here()};
     if (!begin_sleep(&s, value))
         return -EAGAIN;

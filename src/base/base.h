@@ -99,6 +99,15 @@ void yk_region_done(yk_region *r);
  * takes it back. */
 void *yk_large(size_t alignment, size_t size);
 
+/* ---- Time (futex.c) ---- */
+
+/* In a test (yoke/testing.h): the time that yoke_now() tells in this thread. NULL: the real one. */
+extern _Thread_local const int64_t *yk_virtual_now __attribute__((tls_model("initial-exec")));
+/* The time of CLOCK_MONOTONIC, also in a test: for what spins, and for what other threads will look at. */
+int64_t yk_real_now(void);
+/* A deadline of this thread's as one of other threads and of the kernel: as far from now. */
+int64_t yk_real_deadline(int64_t deadline);
+
 /* ---- Futexes (futex.c) ---- */
 
 /* Sleeps while *word == value, until the deadline (YOKE_FOREVER: none). 0 when woken (perhaps for no reason), -EAGAIN

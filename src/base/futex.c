@@ -1,20 +1,39 @@
-/* futex: sleeping on a word, time, and the fork generation. Source: futex(2). */
+/* futex: sleeping on a word, time, and the fork generation. Source: futex(2).
+ *
+ * In a test (yoke/testing.h) yoke_now() of one thread is a virtual time, which stands still while that thread blocks. So what
+ * blocks it, and what it leaves to other threads, goes by the real one: yk_real_deadline(). */
 #include "base/base.h"
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-int64_t yoke_now(void)
+_Thread_local const int64_t *yk_virtual_now __attribute__((tls_model("initial-exec")));
+
+int64_t yk_real_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * YOKE_S + t.tv_nsec;
 }
 
+int64_t yoke_now(void)
+{
+    return YK_LIKELY(!yk_virtual_now) ? yk_real_now() : *yk_virtual_now;
+}
+
+int64_t yk_real_deadline(int64_t deadline)
+{
+    int64_t real;
+    if (YK_LIKELY(!yk_virtual_now) || deadline == YOKE_FOREVER)
+        return deadline;
+    return __builtin_add_overflow(yk_real_now() - *yk_virtual_now, deadline, &real) ? YOKE_FOREVER : real;
+}
+
 int yk_futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline, bool shared)
 {
     struct timespec until, *timeout = NULL;
+    deadline = yk_real_deadline(deadline);
     if (deadline != YOKE_FOREVER) {
         until.tv_sec = deadline > 0 ? deadline / YOKE_S : 0;
         until.tv_nsec = deadline > 0 ? deadline % YOKE_S : 0;

@@ -27,7 +27,7 @@ static inline bool yk_spin_more(yk_spin *s)
     for (int i = 0; i < 4; i++)
         yk_pause();
     sched_yield();
-    int64_t now = yoke_now();
+    int64_t now = yk_real_now();
     if (s->end == 0)
         s->end = now + YK_SPIN_NS;
     return now < s->end;

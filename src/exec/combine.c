@@ -299,7 +299,7 @@ int yoke_next_completed_until(yoke_completion *c, int64_t deadline, yoke_future 
         uint32_t seen = atomic_load_explicit(&c->word, memory_order_acquire);
         if ((f = take_arrival(c)) || yk_wait_is_over(err))
             break;
-        err = yk_wait(&c->word, seen, deadline, false);
+        err = yk_wait(&c->word, seen, deadline, YK_WAIT_JOB);
     }
     if (!f)
         return err;

@@ -20,7 +20,7 @@ static bool spin(yk_job *job)
             return true;
         yk_pause();
     }
-    int64_t end = yoke_now() + SPIN_NS;
+    int64_t end = yk_real_now() + SPIN_NS;
     do {
         for (int i = 0; i < SPINS_PER_LOOK; i++) {
             if (yk_job_ended(job))
@@ -28,7 +28,7 @@ static bool spin(yk_job *job)
             yk_pause();
         }
         sched_yield(); /* the worker may have been woken on this very CPU */
-    } while (yoke_now() < end);
+    } while (yk_real_now() < end);
     return false;
 }
 
@@ -52,7 +52,7 @@ static bool spins(yk_job *job)
 
 int yk_job_sleep(yk_job *job, int64_t deadline)
 {
-    return spins(job) ? 0 : sleep_on(job, deadline, YK_WAIT_DEAF);
+    return spins(job) ? 0 : sleep_on(job, deadline, YK_WAIT_DEAF | YK_WAIT_JOB);
 }
 
 /* ---- Waits that would never be over ---- */
@@ -83,7 +83,7 @@ static int sleep_with_care(yk_job *job, int64_t deadline)
     int err = yk_wish_begin(&w, &yk_job_wish, job, yk_wait_limit(deadline));
     if (err < 0)
         return err;
-    err = sleep_on(job, deadline, 0);
+    err = sleep_on(job, deadline, YK_WAIT_JOB);
     yk_wish_end(&w);
     return err;
 }

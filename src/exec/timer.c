@@ -137,7 +137,7 @@ static __attribute__((constructor)) void watch_forks(void)
 
 int yk_timer_start(yk_timer *t, int64_t when, void (*fn)(void *arg), void *arg)
 {
-    *t = (yk_timer){.when = when, .fn = fn, .arg = arg, .at = YK_TIMER_OFF};
+    *t = (yk_timer){.when = yk_real_deadline(when), .fn = fn, .arg = arg, .at = YK_TIMER_OFF};
     yk_mutex_lock(&timers.lock);
     int err = 0;
     if (timers.count + timers.kept == timers.cap) {

@@ -20,9 +20,9 @@ typedef struct yk_blocking {
     void (*end)(struct yk_blocking *b);   /* and after it */
     /* Waits instead of blocking the thread, as yk_wait(). NULL: the thread blocks. */
     int (*wait)(struct yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how);
-    /* With such a wait: when waits that are begun now will be given up by themselves; YOKE_FOREVER: not. */
+    /* With such a wait: when waits that are begun now will be given up by themselves; YOKE_FOREVER: not. NULL: never. */
     int64_t (*limit)(struct yk_blocking *b);
-    /* And what runs now gets a record (sync/who.h): whose it is, and its name, of size bytes with the end. */
+    /* And what runs now gets a record (sync/who.h): whose it is, and its name, of size bytes with the end. NULL: as a thread does. */
     struct yk_who_loop *(*introduce)(struct yk_blocking *b, char *name, size_t size);
     struct yk_who *thread; /* the record of the thread itself; NULL: no memory */
 } yk_blocking;
@@ -35,7 +35,8 @@ extern int (*yk_wake_hook)(_Atomic uint32_t *word, int n);
 /* How to wait. */
 enum {
     YK_WAIT_SHARED = 1, /* the word lies in memory shared with other processes */
-    YK_WAIT_DEAF = 2    /* a coroutine is not to be told to stop: whoever waits so has no way to say that it did not get it */
+    YK_WAIT_DEAF = 2,   /* a coroutine is not to be told to stop: whoever waits so has no way to say that it did not get it */
+    YK_WAIT_JOB = 4     /* an executor is at work on what changes the word */
 };
 
 /* Sleeps while *word == value, until the deadline (absolute; YOKE_FOREVER: none). 0 when woken, perhaps for no reason; -EAGAIN
@@ -63,7 +64,8 @@ static inline bool yk_is_coroutine(void)
 /* The deadline, or when a coroutine's wait would be given up before it. */
 static inline int64_t yk_wait_limit(int64_t deadline)
 {
-    return yk_is_coroutine() ? YK_MIN(deadline, yk_blocked_hook->limit(yk_blocked_hook)) : deadline;
+    yk_blocking *b = yk_blocked_hook;
+    return b && b->limit ? YK_MIN(deadline, b->limit(b)) : deadline;
 }
 
 static inline bool yk_has_passed(int64_t deadline)

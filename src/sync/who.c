@@ -172,7 +172,8 @@ yk_who *yk_who_new(void)
     yk_who *w = reuse(tid);
     if (!w)
         w = make(tid);
-    yk_who_loop *loop = w && yk_is_coroutine() ? yk_blocked_hook->introduce(yk_blocked_hook, name, sizeof name) : NULL;
+    yk_blocking *b = yk_blocked_hook;
+    yk_who_loop *loop = w && b && b->introduce ? b->introduce(b, name, sizeof name) : NULL;
     if (w && has_thread_end && !loop) /* else its loop gives it up */
         pthread_setspecific(thread_end, w); /* at worst the record is not used again */
     if (w) {

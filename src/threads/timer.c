@@ -215,10 +215,11 @@ int yoke_timer_start(const yoke_timer_opts *how, void (*fn)(void *arg), void *ar
     t->arg = arg;
     t->on = how->on;
     t->period = how->period;
-    t->due = delay > YOKE_FOREVER - now ? YOKE_FOREVER : now + delay;
+    int64_t due = delay > YOKE_FOREVER - now ? YOKE_FOREVER : now + delay;
+    t->due = yk_real_deadline(due);
     yk_timer_enter();
     yk_mutex_lock(&t->lock);
-    int err = yk_timer_start(&t->heap, t->due, fire, t);
+    int err = yk_timer_start(&t->heap, due, fire, t);
     if (err == 0)
         *ret = t; /* before the first call, which waits for the lock */
     yk_mutex_unlock(&t->lock);

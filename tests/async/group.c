@@ -1,5 +1,6 @@
 /* group.c - groups and what they are made of: coroutines that are begun, wait, fail, are cancelled, and end together. */
 #include "test.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yoke/async.h>
@@ -9,7 +10,8 @@ static char said[200];
 
 static void say(const char *word)
 {
-    strcpy(said + strlen(said), word);
+    size_t len = strlen(said);
+    snprintf(said + len, sizeof said - len, "%s", word);
 }
 
 static void *text(const char *of)

@@ -23,11 +23,12 @@ HEADER_PARTS = {"pp": "base", "json": "task", "module": "task", "executor": "exe
                 "fork": "threads", "loop": "threads", "thread": "threads", "queues": "sync", "channel": "sync", "sort": "threads",
                 "scan": "threads", "algorithm": "threads", "pipeline": "threads",
                 "pool": "threads", "sync": "sync", "kernel": "gpu", "dialect": "gpu", "program": "gpu",
-                "scan_kernel": "gpu", "source": "gpu", "array": "gpu", "primitive": "gpu", "tls": "async", "net": "async"}
+                "scan_kernel": "gpu", "source": "gpu", "array": "gpu", "primitive": "gpu", "tls": "async", "net": "async",
+                "child": "async", "io": "async", "signal": "async", "testing": "async"}
 # What other parts may include of a part, besides PART/PART.h.
-SHARED_HEADERS = {"base/line.h", "base/spin.h", "base/sys.h", "base/sha256.h", "sync/mutex.h", "sync/wait.h", "sync/who.h",
-                  "topo/topo.h", "topo/distance.h", "trace/trace.h", "task/module.h", "threads/crash.h", "gpu/cuda.h",
-                  "gpu/kernel.h"}
+SHARED_HEADERS = {"base/line.h", "base/spin.h", "base/sys.h", "base/sha256.h", "sync/mutex.h", "sync/self.h", "sync/wait.h",
+                  "sync/who.h", "topo/topo.h", "topo/distance.h", "trace/trace.h", "task/module.h", "threads/crash.h",
+                  "gpu/cuda.h", "gpu/kernel.h"}
 
 BANNED_CALLS = "strcpy strcat sprintf vsprintf gets strtok atoi atol atoll atof strncpy strncat tmpnam mktemp".split()
 # Words that must not be in the tree. Put together here so that this file does not hold them.

@@ -82,7 +82,7 @@ TEST(only_what_is_waited_for_ends_it)
     in_thread(notice);
 }
 
-static int no_wait(yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline)
+static int no_wait(yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how)
 {
     return 0;
 }

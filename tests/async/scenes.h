@@ -1,0 +1,82 @@
+/* scenes.h - every waiting call of yoke, told to stop at each point where it can be.
+ *
+ * SCENE(name) { ... } is a function of the first coroutine of a loop that uses some waiting calls, checks what holds whatever
+ * happens, and returns 0, or -ECANCELED when it was told to stop. It becomes tests over epoll and over io_uring that repeat it
+ * with a cancel of all of it, and of the innermost scope, at each waiting point (yoke_test_cancels), in turn and in drawn orders;
+ * none may hang, or leave a descriptor or a block of memory behind. For a new call add a scene to the file of its kind; time is
+ * virtual.
+ *
+ * SCENE_OF_THREADS(name): other threads take part, so that not every run has the same points. */
+#ifndef YK_TESTS_SCENES_H
+#define YK_TESTS_SCENES_H
+#include "testing_try.h"
+#include "async/offload.h"
+#include <malloc.h>
+
+#define SCENE_OF(name, exact)                                                                                          \
+    static int scene_##name(void *arg);                                                                                \
+    TEST(epoll_##name)                                                                                                 \
+    {                                                                                                                  \
+        play("epoll", #name, scene_##name, exact);                                                                     \
+    }                                                                                                                  \
+    TEST(uring_##name)                                                                                                 \
+    {                                                                                                                  \
+        play("io_uring", #name, scene_##name, exact);                                                                  \
+    }                                                                                                                  \
+    static int scene_##name(void *arg)
+#define SCENE(name) SCENE_OF(name, true)
+#define SCENE_OF_THREADS(name) SCENE_OF(name, false)
+
+/* Only that it ends well is known. */
+static inline int any_end(void *arg, int code)
+{
+    return 0;
+}
+
+static inline void play_as(const yoke_test_opts *opts, const char *name, int (*scene)(void *arg), bool exact)
+{
+    yoke_test_report r;
+    if (yoke_test_cancels(opts, scene, NULL, &r) < 0)
+        test_fail(__FILE__, __LINE__, "%s, %zu of %zu points went wrong:\n%s", name, r.failures, r.points, said);
+    CHECK(r.points > 0);
+    if (exact)
+        CHECK_INT(r.missed, 0);
+    printf("# %s, %s, seed %llu: %zu waiting points, %zu runs, %zu missed\n", name, opts->innermost ? "the innermost" : "all",
+           (unsigned long long)opts->seed, r.points, r.runs, r.missed);
+}
+
+static inline void play(const char *backend, const char *name, int (*scene)(void *arg), bool exact)
+{
+    yoke_test_opts opts = opts_for(backend);
+    opts.memory = exact;
+    opts.steps = 100000;
+    play_as(&opts, name, scene, exact);
+    opts.seed = test_random() | 1;
+    play_as(&opts, name, scene, exact);
+    opts.innermost = true;
+    play_as(&opts, name, scene, exact);
+    opts.seed = 0;
+    play_as(&opts, name, scene, exact);
+    yk_offload_end();
+}
+
+/* Runs all n as coroutines of a group with the same argument. */
+static inline int run_all(int (*const *fns)(void *arg), size_t n, void *arg)
+{
+    yoke_group g;
+    yoke_group_begin(&g);
+    for (size_t i = 0; i < n; i++)
+        yoke_go(&g, fns[i], arg);
+    return yoke_group_end(&g);
+}
+#define RUN_ALL(arg, ...)                                                                                              \
+    run_all((int (*const[])(void *)){__VA_ARGS__}, YK_COUNT_OF(((int (*const[])(void *)){__VA_ARGS__})), (arg))
+
+/* Returns what is an error. */
+#define TRY(call)                                                                                                      \
+    do {                                                                                                               \
+        int64_t try_code = (call);                                                                                     \
+        if (try_code < 0)                                                                                              \
+            return (int)try_code;                                                                                      \
+    } while (0)
+#endif
