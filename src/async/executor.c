@@ -32,7 +32,6 @@ struct member {
     yk_loop *loop;
     yk_post post;          /* there is something to look at */
     _Atomic bool posted;
-    bool ending;           /* guarded by all->lock */
     bool starved;          /* there was no stack for a job; when a coroutine ends there is */
     running *cancels;      /* as well */
     yk_error error;        /* why it has no loop */
@@ -45,6 +44,8 @@ struct async {
     yk_job *first[CLASSES], **end[CLASSES]; /* by priority: above 0, 0, below */
     size_t waiting;
     unsigned turn;         /* the loop that is told next */
+    bool ending;           /* every job has ended; guarded by lock */
+    _Atomic uint32_t tellers; /* threads that may tell a loop something: those of the loops that run, and who ends them */
     unsigned members;
     member *member;
 };
@@ -111,18 +112,29 @@ static void async_submit(yoke_executor *ex, yk_job *job)
 
 /* ---- One job ---- */
 
+/* A cancel since the claim has set its flag, and perhaps has not found r yet. */
 static void begin(running *r)
 {
     yoke_scope_begin(&r->scope);
     yk_mutex_lock(&r->on->all->lock);
     r->job->owner.data = r;
     yk_mutex_unlock(&r->on->all->lock);
+    if (atomic_load_explicit(&r->job->state, memory_order_acquire) & YK_CANCEL)
+        yoke_scope_cancel(&r->scope);
+}
+
+/* When it has gone another coroutine may have its stack. */
+static void leave(member *m)
+{
+    if (m->starved)
+        tell(m);
 }
 
 static void end(running *r)
 {
     yk_mutex_lock(&r->on->all->lock);
-    r->job->owner.data = NULL;
+    if (r->job->owner.data == r) /* else its next attempt has begun already */
+        r->job->owner.data = NULL;
     if (r->link) {
         *r->link = r->next;
         if (r->next)
@@ -130,28 +142,25 @@ static void end(running *r)
     }
     yk_mutex_unlock(&r->on->all->lock);
     yoke_scope_end(&r->scope);
-    if (r->on->starved)
-        tell(r->on);
 }
 
 /* The coroutine of a job. Which one it is, is decided only now that it runs: until then another loop may take it. */
 static int run(void *arg)
 {
     member *m = arg;
-    yk_job *job = take(m->all);
-    running r = {.job = job, .on = m};
-    if (!job)
-        return 0;
-    if (!yk_job_claim(job)) {
+    yk_job *job;
+    while ((job = take(m->all)) && !yk_job_claim(job))
         yk_job_drop(job);
-        return 0;
+    if (job) {
+        running r = {.job = job, .on = m};
+        yk_coroutine_here()->name = job->task->name;
+        yoke_ref(job);
+        begin(&r);
+        yk_job_execute(job, m->number);
+        end(&r);
+        yoke_release(job);
     }
-    yk_coroutine_here()->name = job->task->name;
-    yoke_ref(job);
-    begin(&r);
-    yk_job_execute(job, m->number);
-    end(&r);
-    yoke_release(job);
+    leave(m);
     return 0;
 }
 
@@ -205,12 +214,9 @@ static void fail_one(member *m)
 }
 
 /* As many coroutines as there are jobs, and as make it busy for a while. */
-static void start_some(member *m)
+static void start_some(member *m, size_t waiting)
 {
     async *a = m->all;
-    yk_mutex_lock(&a->lock);
-    size_t waiting = a->waiting;
-    yk_mutex_unlock(&a->lock);
     size_t n = m->loop->nready < ENOUGH ? YK_MIN(waiting, ENOUGH - m->loop->nready) : 0;
     m->starved = false;
     for (size_t i = 0; i < n && !m->starved; i++) {
@@ -229,17 +235,43 @@ static void start_some(member *m)
         tell(m); /* again, when these have run for a while */
 }
 
+/* What is in the queue was cancelled there. */
+static void end_loop(member *m)
+{
+    for (yk_job *job; (job = take(m->all));)
+        yk_job_drop(job);
+    yk_loop_drain(m->loop);
+}
+
 static void look(yk_post *p)
 {
     member *m = (member *)(void *)((char *)p - offsetof(member, post));
     atomic_store_explicit(&m->posted, false, memory_order_release);
     do_cancels(m);
-    start_some(m);
     yk_mutex_lock(&m->all->lock);
-    bool ending = m->ending;
+    size_t waiting = m->all->waiting;
+    bool ending = m->all->ending;
     yk_mutex_unlock(&m->all->lock);
     if (ending)
-        yk_loop_drain(m->loop);
+        end_loop(m);
+    else
+        start_some(m, waiting);
+}
+
+/* The caller tells nobody any more. How many still may. */
+static uint32_t fall_silent(async *a)
+{
+    uint32_t left = atomic_fetch_sub_explicit(&a->tellers, 1, memory_order_acq_rel) - 1;
+    if (left == 0)
+        yk_futex_wake(&a->tellers, INT_MAX, false);
+    return left;
+}
+
+/* Loops tell each other that there are jobs: so none is closed before all have stopped. */
+static void wait_for_others(async *a)
+{
+    for (uint32_t left = fall_silent(a); left > 0; left = atomic_load_explicit(&a->tellers, memory_order_acquire))
+        yk_futex_wait(&a->tellers, left, YOKE_FOREVER, false);
 }
 
 static void *member_thread(void *arg)
@@ -249,31 +281,34 @@ static void *member_thread(void *arg)
     snprintf(name, sizeof name, "yoke-async-%u", m->number % 1000);
     pthread_setname_np(pthread_self(), name);
     bool opened = yk_loop_open(&m->loop, &m->error) == 0;
-    if (opened)
+    if (opened) {
         m->loop->member = m;
+        atomic_fetch_add_explicit(&m->all->tellers, 1, memory_order_relaxed);
+    }
     atomic_store_explicit(&m->state, opened ? 1 : 2, memory_order_release);
     yk_futex_wake(&m->state, 1, false);
     if (!opened)
         return NULL;
     yk_loop_run(m->loop);
+    wait_for_others(m->all);
     yk_loop_close(m->loop);
     return NULL;
 }
 
 /* ---- Opening and closing ---- */
 
+/* The first n, all of which have loops. */
 static void stop_members(async *a, unsigned n)
 {
-    for (unsigned i = 0; i < n; i++) {
-        member *m = &a->member[i];
-        if (atomic_load_explicit(&m->state, memory_order_acquire) == 1) {
-            yk_mutex_lock(&a->lock);
-            m->ending = true;
-            yk_mutex_unlock(&a->lock);
-            tell(m);
-        }
-        pthread_join(m->thread, NULL);
-    }
+    atomic_fetch_add_explicit(&a->tellers, 1, memory_order_relaxed);
+    yk_mutex_lock(&a->lock);
+    a->ending = true;
+    yk_mutex_unlock(&a->lock);
+    for (unsigned i = 0; i < n; i++)
+        tell(&a->member[i]);
+    fall_silent(a);
+    for (unsigned i = 0; i < n; i++)
+        pthread_join(a->member[i].thread, NULL);
 }
 
 static int start_member(async *a, unsigned i, yk_error *e)
