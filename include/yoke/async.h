@@ -143,6 +143,7 @@ YOKE_API int64_t yoke_effective_deadline(void);
 typedef struct yoke_group {
     yoke_scope scope;
     struct yk_coroutine *joiner;
+    struct yk_run *run; /* the task around it */
     size_t children, failures, cap;
     int *codes; /* of the caller's: where the codes of those that fail go */
     int first;

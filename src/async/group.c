@@ -8,7 +8,7 @@
 void yoke_group_begin(yoke_group *g)
 {
     yk_coroutine *co = yk_coroutine_here();
-    *g = (yoke_group){.closed = !co};
+    *g = (yoke_group){.closed = !co, .run = yk_current_run()};
     if (!co)
         return;
     yk_scope_open(&g->scope, co->scope, co, co->loop, YOKE_FOREVER, false);
@@ -57,8 +57,11 @@ void yoke_group_collect(yoke_group *g, int *codes, size_t most)
 
 void yk_group_child_left(yoke_group *g)
 {
-    if (--g->children == 0 && g->joiner)
-        yk_resume(g->joiner->park, 0);
+    yk_coroutine *joiner = g->joiner;
+    if (--g->children > 0 || !joiner)
+        return;
+    g->joiner = NULL; /* it goes on later; until then more may come and end */
+    yk_resume(joiner->park, 0);
 }
 
 void yk_group_child_ended(yoke_group *g, yk_coroutine *co, int code)
@@ -88,6 +91,7 @@ yk_coroutine *yk_group_new(yoke_group *g, const yoke_go_opts *opts, int (*fn)(vo
     co->name = opts->name;
     co->keep_fp = opts->keep_fp;
     co->group = g;
+    co->context.running.run = g->run; /* the task of whoever begins it may end before it does */
     yk_scope_inside(co, &g->scope);
     g->children++;
     return co;
@@ -113,7 +117,6 @@ static void wait_for_children(yoke_group *g, yk_coroutine *co)
         yk_park park = {.what = "end of a group", .number = -1, .object = g, .deaf = true};
         g->joiner = co;
         yk_suspend(&park, YOKE_FOREVER);
-        g->joiner = NULL;
     }
 }
 

@@ -60,7 +60,7 @@ static int wait_for_job(void *arg)
         yoke_shield_begin_timed(&shield, YOKE_FOREVER);
         yoke_wait(f);
         yoke_scope_end(&shield);
-        err = yoke_code(f) < 0 ? -ECANCELED : 0;
+        err = yoke_code(f); /* it may have ended, or failed, in another way than by being told */
     }
     yoke_release(f);
     return err;

@@ -2,7 +2,7 @@
  *
  * Until it calls yoke_started() the coroutine is of a group that lasts as long as the wait; then it moves to the group that it
  * was started for, with the scopes that it has open by then. The first group, with nobody left in it, ends, and with it the
- * wait. */
+ * wait. The other group counts whoever waits among its coroutines, so that it is still there then. */
 #include "async/async.h"
 
 struct yk_starting {
@@ -17,6 +17,8 @@ static void move(yk_coroutine *co, yk_starting *s)
     if (co->scope == &s->own.scope)
         yk_scope_inside(co, &s->to->scope);
     co->group = s->to;
+    if (yk_current_run() == s->own.run)
+        yk_run_enter(s->to->run);
     s->to->children++;
     yk_group_child_left(&s->own);
 }
@@ -48,7 +50,9 @@ int yoke_start(yoke_group *g, int (*fn)(void *arg), void *arg, void **ret)
         co->starting = &s;
         yk_make_ready(co);
     }
+    g->children++;
     int err = yoke_group_end(&s.own);
+    yk_group_child_left(g);
     if (!s.called)
         return err < 0 ? err : -EPROTO;
     if (ret)
