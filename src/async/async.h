@@ -248,6 +248,8 @@ static inline int yk_cancel_point(void)
     yk_coroutine *co = yk_coroutine_here();
     return co ? yk_cancel_point_of(co) : 0;
 }
+/* Ends the program: the coroutine has returned with a scope or a group that it did not end, and that lies on its stack. */
+void yk_scope_left_open(const yk_coroutine *co) __attribute__((noreturn));
 /* Ends the program when s is not the innermost scope here. */
 void yk_scope_check(const yoke_scope *s, const char *what);
 

@@ -264,6 +264,8 @@ static void count(yk_loop *loop, int more)
 
 static void end(yk_loop *loop, yk_coroutine *co, int code)
 {
+    if (YK_UNLIKELY(co->scope != (co->group ? &co->group->scope : NULL)))
+        yk_scope_left_open(co);
     yk_scope_inside(co, NULL);
     if (co->group)
         yk_group_child_ended(co->group, co, code);

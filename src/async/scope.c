@@ -284,6 +284,13 @@ void yk_scope_check(const yoke_scope *s, const char *what)
     abort();
 }
 
+void yk_scope_left_open(const yk_coroutine *co)
+{
+    char name[64];
+    fprintf(stderr, "yoke: %s returned with a scope or a group that it had not ended\n", yk_coroutine_name(co, name, sizeof name));
+    abort();
+}
+
 int yoke_scope_end(yoke_scope *s)
 {
     if (!s->loop)
