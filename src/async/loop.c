@@ -38,9 +38,10 @@ static void unlist(yk_loop *loop)
 {
     yk_mutex_lock(&loops.lock);
     yk_loop **at = &loops.first;
-    while (*at != loop)
+    while (*at && *at != loop)
         at = &(*at)->next;
-    *at = loop->next;
+    if (*at)
+        *at = loop->next;
     yk_mutex_unlock(&loops.lock);
 }
 
@@ -48,7 +49,12 @@ static void unlist(yk_loop *loop)
 static void forget_parent(void)
 {
     loops.lock = (yk_mutex){0};
-    loops.first = NULL;
+    loops.first = yk_loop_mine;
+    if (yk_loop_mine) {
+        yk_loop_mine->next = NULL;
+        yk_loop_mine->thread = pthread_self();
+        yk_loop_mine->tid = gettid();
+    }
 }
 
 static __attribute__((constructor)) void watch_forks(void)
@@ -147,12 +153,22 @@ static bool may_sleep(yk_loop *loop)
 
 /* ---- Iterations ---- */
 
+/* The backend cannot wait: in a child made by fork(), where it is the parent's, or because somebody has closed its descriptor. So
+ * as not to go round without a pause, a short one instead. */
+static void nap(int64_t until)
+{
+    enum { NAP = 1000 * 1000 };
+    static _Atomic uint32_t never; /* nobody wakes */
+    yk_futex_wait(&never, 0, YK_MIN(until, yk_after(NAP)), false);
+}
+
 static void look(yk_loop *loop)
 {
     bool sleep = may_sleep(loop);
     int64_t until = sleep ? yk_wheel_next(&loop->timers) : 0;
     loop->polls++;
-    loop->io->poll(loop->backend, until);
+    if (YK_UNLIKELY(loop->io->poll(loop->backend, until) < 0) && sleep)
+        nap(until);
     atomic_store_explicit(&loop->sleeping, false, memory_order_relaxed);
 }
 
