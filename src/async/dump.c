@@ -1,8 +1,11 @@
 /* dump: what every coroutine of every loop waits for, as text.
  *
- * A loop's coroutines are looked at by its own thread, between two of them: whoever dumps posts a question to the loop and waits
- * for the answer. A loop that does not answer within a second is held up by a coroutine; then it is told which, and with
- * YOKE_DEBUG=async with its stack (hog.c). */
+ * A loop's coroutines are looked at by its own thread, between two of them: whoever dumps posts a question to each loop, and then
+ * waits for the answers. A loop that does not answer within a second is held up by a coroutine; then it is told which, and with
+ * YOKE_DEBUG=async with its stack (hog.c).
+ *
+ * The lock that keeps the loops is held while questions are posted, but not while they are waited for: loops begin and end
+ * meanwhile. One that ends does first what was posted, so whose question has no answer has not been freed. */
 #include "async/hog.h"
 #include <signal.h>
 #include <stdio.h>
@@ -107,6 +110,7 @@ typedef struct question {
     size_t coroutines;
     _Atomic uint32_t answered;
     _Atomic int holders;
+    struct question *next; /* of the dump */
 } question;
 
 static void drop(question *q)
@@ -128,6 +132,8 @@ static void answer(yk_post *p)
 }
 
 typedef struct dump {
+    question *first, **end;
+    int64_t until;
     int fd;
     size_t coroutines;
     bool failed;
@@ -152,6 +158,11 @@ static void tell_silent(dump *d, yk_loop *loop)
     yk_hog_tell(loop, d->fd);
 }
 
+static bool is_answered(question *q)
+{
+    return atomic_load_explicit(&q->answered, memory_order_acquire);
+}
+
 static void ask(yk_loop *loop, void *arg)
 {
     dump *d = arg;
@@ -161,26 +172,45 @@ static void ask(yk_loop *loop, void *arg)
         return;
     }
     *q = (question){.post.fn = answer, .loop = loop, .holders = 2};
+    *d->end = q;
+    d->end = &q->next;
     if (loop == yk_loop_here())
         answer(&q->post);
     else
         yk_loop_post(loop, &q->post);
-    int64_t end = yk_after(ANSWER);
-    while (!atomic_load_explicit(&q->answered, memory_order_acquire) && yoke_now() < end)
-        yk_futex_wait(&q->answered, 0, end, false);
-    if (atomic_load_explicit(&q->answered, memory_order_acquire)) {
+}
+
+static void tell_if_silent(yk_loop *loop, void *arg)
+{
+    dump *d = arg;
+    if (loop == d->first->loop && !is_answered(d->first))
+        tell_silent(d, loop);
+}
+
+/* The first question. */
+static void wait_for_answer(dump *d)
+{
+    question *q = d->first;
+    while (!is_answered(q) && yoke_now() < d->until)
+        yk_futex_wait(&q->answered, 0, d->until, false);
+    if (!is_answered(q))
+        yk_each_loop(tell_if_silent, d);
+    if (is_answered(q)) {
         put(d, &q->text);
         d->coroutines += q->coroutines;
-    } else {
-        tell_silent(d, loop);
     }
+    d->first = q->next;
     drop(q);
 }
 
 int yoke_dump(int fd)
 {
     dump d = {.fd = fd};
+    d.end = &d.first;
     yk_each_loop(ask, &d);
+    d.until = yk_after(ANSWER);
+    while (d.first)
+        wait_for_answer(&d);
     return d.failed ? -EIO : (int)YK_MIN(d.coroutines, (size_t)INT32_MAX);
 }
 
