@@ -53,7 +53,7 @@ static void begin_in_child(void)
     begin();
     set.queue = (yk_ops){0};
     set.servers = NULL;
-    set.threads = set.idle = set.leaving = 0;
+    set.threads = set.idle = set.leaving = set.waits = 0;
     set.ending = false;
 }
 

@@ -89,13 +89,14 @@ static void work_loose(yk_op *op)
     yk_loop_post(l->loop, &l->post);
 }
 
-/* The park is also given up for good when the function has not begun: then nobody else has the call. */
+/* The park is also given up for good when the function has not begun: then nobody else has the call, and whoever waits lets go of
+ * it. Not here, where a scope is just telling its coroutines: drop() may be long, and may wait. */
 static bool abandon(yk_park *p)
 {
     loose *l = (loose *)(uintptr_t)p->object;
     int before = WAITED_FOR;
     if (yk_offload_cancel(&l->op)) {
-        let_go(l);
+        p->object = NULL;
         return true;
     }
     return atomic_compare_exchange_strong_explicit(&l->state, &before, ABANDONED, memory_order_acq_rel, memory_order_acquire);
@@ -128,8 +129,11 @@ int yoke_to_thread_abandon(int (*fn)(void *arg), void *arg, void (*drop)(void *a
         return err;
     }
     err = yk_suspend(&park, YOKE_FOREVER);
-    if (err < 0)
+    if (err < 0) {
+        if (!park.object)
+            let_go(l);
         return err;
+    }
     int code = l->code;
     free(l);
     return dropped(drop, arg, code);
