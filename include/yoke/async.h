@@ -37,7 +37,8 @@
  * scope has ended. A wait that returns -ECANCELED has not happened: nothing was read, sent, taken. Whoever gets it cleans up and
  * returns; what must wait while it cleans up does so in a scope of its own with a shield and a deadline (YOKE_SHIELD). The code
  * -ECANCELED ends at the scope that was cancelled: its end returns -ETIMEDOUT (its deadline had passed) or -ECANCELED (by hand)
- * if some wait in it was told so, and otherwise 0: then all that was in it happened.
+ * if some wait in it was told so, and otherwise 0: then all that was in it happened. A coroutine of a group in it that was told
+ * so counts when it returns -ECANCELED; one that returns something else has made up its mind.
  *
  * These are the rules of Python's trio (https://trio.readthedocs.io), where exceptions carry what codes carry here.
  *
@@ -238,7 +239,8 @@ YOKE_API int yoke_async_stats(yoke_async_counts *ret);
 
 /* Writes to fd what every coroutine of every loop in the process waits for, and since when, as text: one line for each, with
  * its group's tree as indentation. Any thread; also with YOKE_DUMP=USR1 in the environment: on that signal, to stderr. A loop
- * that does not answer within a second is shown with the stack of what holds it up. Returns the number of coroutines. */
+ * that does not answer within a second is shown with the name of the coroutine that holds it up, and with YOKE_DEBUG=async with
+ * its stack. Returns the number of coroutines. */
 YOKE_API int yoke_dump(int fd);
 
 /* ---- Behind the macros ---- */

@@ -52,6 +52,7 @@ static void forget_parent(void)
     loops.first = yk_loop_mine;
     if (yk_loop_mine) {
         yk_loop_mine->next = NULL;
+        atomic_store_explicit(&yk_loop_mine->posting, 0, memory_order_relaxed); /* they stayed behind */
         yk_loop_mine->thread = pthread_self();
         yk_loop_mine->tid = gettid();
     }
@@ -83,7 +84,8 @@ void yk_alarm_clear(yk_loop *loop, yk_alarm *a)
     loop->ntimers--;
 }
 
-/* One alarm may clear another that is due as well: so one at a time, each still set until its turn. */
+/* All that are due are off by now. One may clear another, which rings all the same: so each looks whether it is still wanted.
+ * None sets another, nor does any coroutine run meanwhile. */
 static void ring_alarms(yk_loop *loop)
 {
     if (loop->ntimers == 0)

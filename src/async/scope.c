@@ -287,7 +287,8 @@ void yk_scope_check(const yoke_scope *s, const char *what)
 void yk_scope_left_open(const yk_coroutine *co)
 {
     char name[64];
-    fprintf(stderr, "yoke: %s returned with a scope or a group that it had not ended\n", yk_coroutine_name(co, name, sizeof name));
+    const char *who = yk_coroutine_name(co, name, sizeof name);
+    fprintf(stderr, "yoke: %s returned with a scope or a group that it had not ended\n", who);
     abort();
 }
 

@@ -1,5 +1,6 @@
 /* group_edge.c - groups where their rules meet: who comes while the end is on its way, starts that nobody has answered yet, whose
  * task a coroutine is of, processes that are made by fork() in the middle. */
+#include "async/async.h"
 #include "test.h"
 #include <errno.h>
 #include <signal.h>
@@ -222,6 +223,7 @@ static bool in_child;
 static int forks(void *arg)
 {
     yoke_async_counts before, after;
+    yk_loop_here()->posting++; /* a thread that is about to hand it something, and is not in the child */
     pid_t pid = fork();
     in_child = pid == 0;
     if (in_child) {
@@ -232,6 +234,7 @@ static int forks(void *arg)
         return RAN;
     }
     int status;
+    yk_loop_here()->posting--;
     CHECK(waitpid(pid, &status, 0) == pid);
     CHECK(WIFEXITED(status));
     CHECK_INT(WEXITSTATUS(status), RAN);
