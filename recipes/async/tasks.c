@@ -1,6 +1,6 @@
 /* Three computations take turns on one thread, each step by step: a factorial, a Fibonacci number, a binomial coefficient.
  *
- * Use coroutines for things that go on at the same time and mostly wait. They need no locks among themselves, since another runs
+ * Use it for things that go on at the same time and mostly wait. They need no locks among themselves, since another runs
  * only where one waits, and the group ends when all three have. */
 #include <stdio.h>
 #include <yoke.h>
