@@ -25,8 +25,8 @@
  * long computation) holds up every coroutine of the loop: that belongs into yoke_to_thread(), or on another executor.
  *
  * The executor `async` runs tasks (yoke/task.h) as coroutines, on as many loops as it has threads; yoke_async_run() is one loop
- * in the thread that calls it. Outside of coroutines the waiting calls below block their thread, so that a function that uses them
- * can be called from anywhere.
+ * in the thread that calls it. Outside of coroutines the waiting calls below block their thread, so that a function that uses
+ * them can be called from anywhere.
  *
  * Groups. A coroutine is always started in a group, and yoke_group_end() returns when all of its coroutines have ended: nothing
  * is left running behind. The first that fails (returns less than 0) cancels the others and the body of the group, and the end
@@ -207,12 +207,13 @@ YOKE_API int yoke_gather(yoke_future *const *fs, size_t n);
 YOKE_API int yoke_wait_any(yoke_future *const *fs, size_t n, size_t *ret);
 
 /* Runs fn(arg) in a thread, and waits for it: for what blocks. Returns what fn returned; or -EAGAIN when there can be no thread
- * (or -ENOMEM). A cancel that comes before fn has begun takes it back; else fn goes on, and so does the wait, for fn may use what
- * lies on this stack. yoke_to_thread_abandon() returns -ECANCELED at once instead; when it returns that, be it what fn returned,
- * drop(arg) is called, in some thread, as soon as fn has returned or is sure never to begin (NULL: nothing is); with any other code
- * arg is still the caller's. Threads: up to the CPUs and 4 more, and 32 at most; they end when idle; more calls wait for one of
- * them, so that fn should not itself wait for another such call. fn runs outside of the task that calls: yoke_fail() in it only
- * returns the code, scopes and groups do nothing, and the calls that wait block the thread. In a thread fn is called right here. */
+ * (or -ENOMEM). A cancel that comes before fn has begun takes it back; else fn goes on, and so does the wait, for fn may use
+ * what lies on this stack. yoke_to_thread_abandon() returns -ECANCELED at once instead; when it returns that, be it what fn
+ * returned, drop(arg) is called, in some thread, as soon as fn has returned or is sure never to begin (NULL: nothing is); with
+ * any other code arg is still the caller's. Threads: up to the CPUs and 4 more, and 32 at most; they end when idle; more calls
+ * wait for one of them, so that fn should not itself wait for another such call. fn runs outside of the task that calls:
+ * yoke_fail() in it only returns the code, scopes and groups do nothing, and the calls that wait block the thread. In a thread
+ * fn is called right here. */
 YOKE_API int yoke_to_thread(int (*fn)(void *arg), void *arg);
 YOKE_API int yoke_to_thread_abandon(int (*fn)(void *arg), void *arg, void (*drop)(void *arg));
 

@@ -8,12 +8,12 @@
  *         printf("%d: %s", WEXITSTATUS(o.status), o.out);
  *     yoke_child_output_done(&o);
  *
- * A child sees what it is given and nothing else: of the descriptors 0, 1 and 2 alone (which can be those of this process, /dev/null,
- * pipes, or any others), no signal blocked, the handlers of this process gone and SIGPIPE as it is at first; what is ignored
- * otherwise stays so, as under nohup(1).
+ * A child sees what it is given and nothing else: of the descriptors 0, 1 and 2 alone (which can be those of this process,
+ * /dev/null, pipes, or any others), no signal blocked, the handlers of this process gone and SIGPIPE as it is at first; what is
+ * ignored otherwise stays so, as under nohup(1).
  *
- * Children are waited for one by one, through a descriptor that stands for each (pidfd_open(2), Linux 5.4): nothing here uses SIGCHLD
- * or waits for children that others have started; and nobody else may wait for these (no wait(-1), no SIGCHLD ignored).
+ * Children are waited for one by one, through a descriptor that stands for each (pidfd_open(2), Linux 5.4): nothing here uses
+ * SIGCHLD or waits for children that others have started; and nobody else may wait for these (no wait(-1), no SIGCHLD ignored).
  *
  * The calls work in coroutines, where they suspend, and in threads. A child is used by one loop, or one thread at a time.
  */
@@ -60,17 +60,18 @@ YOKE_API const char *yoke_child_error(void);
 
 YOKE_API int yoke_child_pid(const yoke_child *c);
 
-/* This side of its pipes, for yoke_read() and yoke_write() (yoke/io.h); they stay the child's. -EBADF: it has no such pipe, or not any
- * more. Close them by yoke_child_close_stdin(), so that the child sees the end of its input, or with the child. A child that
- * writes more than a pipe holds (64 KiB) waits until it is read: read out and err at the same time, as yoke_child_run() does. */
+/* This side of its pipes, for yoke_read() and yoke_write() (yoke/io.h); they stay the child's. -EBADF: it has no such pipe, or
+ * not any more. Close them by yoke_child_close_stdin(), so that the child sees the end of its input, or with the child. A child
+ * that writes more than a pipe holds (64 KiB) waits until it is read: read out and err at the same time, as yoke_child_run()
+ * does. */
 YOKE_API int yoke_child_stdin(const yoke_child *c);
 YOKE_API int yoke_child_stdout(const yoke_child *c);
 YOKE_API int yoke_child_stderr(const yoke_child *c);
 YOKE_API int yoke_child_close_stdin(yoke_child *c);
 
 /* Waits until it has ended; *ret is then its status as in waitpid(2): WIFEXITED(), WEXITSTATUS(), WIFSIGNALED(), WTERMSIG(). 0,
- * -ECANCELED, -EAGAIN (_try), -ETIMEDOUT; the child goes on then. Again and again the same once it has ended. -ECHILD: somebody else
- * has waited for it, or it is a child of this process's parent. */
+ * -ECANCELED, -EAGAIN (_try), -ETIMEDOUT; the child goes on then. Again and again the same once it has ended. -ECHILD: somebody
+ * else has waited for it, or it is a child of this process's parent. */
 YOKE_API int yoke_child_wait(yoke_child *c, int *ret);
 YOKE_API int yoke_child_wait_try(yoke_child *c, int *ret);
 YOKE_API int yoke_child_wait_timed(yoke_child *c, int64_t ns, int *ret);
@@ -95,11 +96,11 @@ typedef struct yoke_child_output {
     size_t out_len, err_len;
 } yoke_child_output;
 
-/* Starts a child, writes n bytes of input to it, reads what it writes, all at the same time, and waits until it has ended. Of opts,
- * in, out and err are pipes where they are 0 (say 1 and 2 for what they are here). A child that ends, or closes its input, without
- * having read it all is no error; nor is one that leaves children of its own behind, who still have its pipes. 0, whatever its
- * status; or, with nothing in *ret to be freed, an error as of yoke_child_spawn(), or -ECANCELED, -ETIMEDOUT (limit), -ENOMEM: then
- * the child has been ended as by yoke_child_end(), while its output was read and dropped. */
+/* Starts a child, writes n bytes of input to it, reads what it writes, all at the same time, and waits until it has ended. Of
+ * opts, in, out and err are pipes where they are 0 (say 1 and 2 for what they are here). A child that ends, or closes its input,
+ * without having read it all is no error; nor is one that leaves children of its own behind, who still have its pipes. 0,
+ * whatever its status; or, with nothing in *ret to be freed, an error as of yoke_child_spawn(), or -ECANCELED, -ETIMEDOUT
+ * (limit), -ENOMEM: then the child has been ended as by yoke_child_end(), while its output was read and dropped. */
 YOKE_API int yoke_child_run(const yoke_child_opts *opts, const void *input, size_t n, yoke_child_output *ret);
 /* Frees what it has, and zeroes it. */
 YOKE_API void yoke_child_output_done(yoke_child_output *o);

@@ -8,6 +8,9 @@
  *     inline          runs each job inside yoke_submit(); for tests and debugging
  *     threads[:N]     N threads of this process, default: the CPUs that affinity and cgroup quota allow. A task that blocks in
  *                     yoke lends its place to a further thread; yoke/pool.h says how many at most
+ *     async[:N]       tasks are coroutines (yoke/async.h), thousands at a time, on N loops with a thread each, default: one. For
+ *                     tasks that wait, in yoke's calls; one that computes, or blocks otherwise, holds up its loop. Once begun a
+ *                     task stays on its loop. A cancel and a time limit end its waits
  *     processes[:N]   N worker processes; a crash costs only the job that ran. Open it before starting threads of your
  *                     own and after loading modules: workers are made by fork().
  *     processes[:N]:DEVICE  the same with a device for the tasks of each worker, and one worker by default:

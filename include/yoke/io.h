@@ -14,18 +14,20 @@
  * The calls are those of the system with yoke_ before their names, on plain descriptors: sockets, pipes, terminals, files,
  * devices, what eventfd(2) and its like give. In a coroutine they suspend it where the system's would block, whether the
  * descriptor is non-blocking or not; nothing is changed in it, but that listeners and sockets which connect become non-blocking.
- * In a thread outside of coroutines they block it. They return what the system's return, with an error as a negative code; they are never
- * interrupted by signals (-EINTR), and writing to what nobody reads is -EPIPE, never SIGPIPE. Descriptors that they make are
- * closed by exec. Connections, with buffers and TLS, are in yoke/net.h, which see for anything that talks over a network.
+ * In a thread outside of coroutines they block it. They return what the system's return, with an error as a negative code; they
+ * are never interrupted by signals (-EINTR), and writing to what nobody reads is -EPIPE, never SIGPIPE. Descriptors that they
+ * make are closed by exec. Connections, with buffers and TLS, are in yoke/net.h, which see for anything that talks over a
+ * network.
  *
  * Each call is a cancel point: in a scope that is cancelled it returns -ECANCELED. Then it has not happened: nothing was read,
- * written, accepted, opened. If a cancel or an error arrives when a write has done a part, it returns how much: less than was asked
- * for; the next call in the scope returns the -ECANCELED. Time limits are scopes (yoke/async.h), so that a call that
- * was in time is not lost either. What the system cannot stop once it is at it (a file, an open() of a FIFO that nobody
- * writes to) is waited for even then: open FIFOs with O_NONBLOCK.
+ * written, accepted, opened. If a cancel or an error arrives when a write has done a part, it returns how much: less than was
+ * asked for; the next call in the scope returns the -ECANCELED. Time limits are scopes (yoke/async.h), so that a call that was
+ * in time is not lost either. What the system cannot stop once it is at it (a file, an open() of a FIFO that nobody writes to)
+ * is waited for even then: open FIFOs with O_NONBLOCK.
  *
  * One coroutine may read from a descriptor while another writes to it. When several read, they get what there is in the order in
- * which they asked. A descriptor belongs to one loop at a time. A coroutine that never has to wait lets others run too, now and then.
+ * which they asked. A descriptor belongs to one loop at a time. A coroutine that never has to wait lets others run too, now and
+ * then.
  *
  * Where the loop is over io_uring (yoke_async_backend()) the kernel does all of this by itself; over epoll files are read
  * from memory where they are there, and else by a few threads.

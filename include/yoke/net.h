@@ -76,8 +76,8 @@ typedef struct yoke_connect_opts {
 YOKE_API int yoke_connect(const char *where, yoke_conn **ret);
 YOKE_API int yoke_connect_with(const char *where, const yoke_connect_opts *opts, yoke_conn **ret);
 
-/* Makes a connected stream socket, one end of socketpair(2) too, a connection, which owns it from then on. On an error it stays the
- * caller's. Nobody else may read from or write to the descriptor. */
+/* Makes a connected stream socket, one end of socketpair(2) too, a connection, which owns it from then on. On an error it stays
+ * the caller's. Nobody else may read from or write to the descriptor. */
 YOKE_API int yoke_conn_of_fd(int fd, yoke_conn **ret);
 
 /* Begins TLS on a connection on which nothing of it has been said: as the client, which wants the certificate of server_name,
@@ -109,10 +109,10 @@ YOKE_API void yoke_conn_consume(yoke_conn *c, size_t n);
 
 /* ---- Writing ---- */
 
-/* Writes all n bytes: n. They are sent at once as far as the kernel takes them, and kept and sent behind the caller's back as far
- * as there are no more than 64 KiB of those; else it waits until there are less than 16 KiB. When it is told to stop: -ECANCELED
- * if nothing was taken yet, else how many bytes were, less than n (and the next wait says -ECANCELED). -EPIPE, -ECONNRESET: the
- * peer has gone, which may also be said of what was written before. */
+/* Writes all n bytes: n. They are sent, at once or when the loop next looks at the kernel, and kept and sent behind the caller's
+ * back as far as there are no more than 64 KiB of those; else it waits until there are less than 16 KiB. When it is told to stop:
+ * -ECANCELED if nothing was taken yet, else how many bytes were, less than n (and the next wait says -ECANCELED). -EPIPE,
+ * -ECONNRESET: the peer has gone, which may also be said of what was written before. */
 YOKE_API ssize_t yoke_conn_write(yoke_conn *c, const void *buf, size_t n);
 /* The same for several pieces. */
 struct iovec;
@@ -129,8 +129,8 @@ YOKE_API int yoke_conn_shutdown(yoke_conn *c);
  * peer is still sending it waits up to a second for that to end, since what was sent is lost to the peer otherwise. Who waits in
  * another call on it gets -ESHUTDOWN. NULL is allowed. */
 YOKE_API int yoke_conn_close(yoke_conn *c);
-/* Frees it at once; what was not sent is not, and the peer is told that the connection broke (TCP: a reset). Does not wait. In the
- * loop or thread whose it is. NULL is allowed. */
+/* Frees it at once; what was not sent is not, and the peer is told that the connection broke (TCP: a reset). Does not wait. In
+ * the loop or thread whose it is. NULL is allowed. */
 YOKE_API void yoke_conn_abort(yoke_conn *c);
 
 /* ---- What it is ---- */
@@ -214,8 +214,9 @@ YOKE_API bool yoke_address_equal(const yoke_address *a, const yoke_address *b);
 
 /* The addresses of a host, best first, with the port of a service ("80", "https"; NULL: 0): how many, at least one, in an array
  * that free() takes back. An address as text needs no look-up. The names are those of the C library (getaddrinfo(3), in a helper
- * thread), or, with YOKE_DNS=cares in the environment, of libcares.so.2 (-ENOTSUP where it is missing). -ENOENT: there is no such
- * host; -EREMOTEIO: the servers of names did not say; -EINVAL: no such service, or no name; -ENOMEM. */
+ * thread), or, with YOKE_DNS=cares in the environment, of libcares.so.2, which asks the servers that YOKE_DNS_SERVERS lists, or
+ * resolv.conf (-ENOTSUP where it is missing). -ENOENT: there is no such host; -EREMOTEIO: the servers of names did not say;
+ * -EINVAL: no such service, or no name; -ENOMEM. */
 YOKE_API int yoke_resolve(const char *host, const char *service, yoke_address **ret);
 
 /* ---- Datagrams ---- */

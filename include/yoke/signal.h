@@ -39,12 +39,13 @@
  * come in quick succession are one; real-time signals are all kept.
  *
  * How it works, as far as it can be seen. The set is blocked in the thread that opens it, and so in all threads that it starts
- * later, and read by signalfd(2). Threads that were there before have it unblocked: the first time that one of those is sent such
- * a signal a handler passes it on, interrupting a call of that thread with EINTR at most once, and leaves it blocked there. So open before
- * starting threads where that matters, or do not care. Programs started by yoke_child_spawn() begin with no signal blocked and
- * all handlers gone; those started in other ways (fork(2) and exec(3), posix_spawn(3), system(3)) inherit what is blocked, and
- * should set it back (posix_spawnattr_setsigmask(3)). A signal sent to one thread (raise(3), pthread_kill(3)) is seen only if that
- * thread reads it, or has it not blocked yet: use kill(2). Children made by fork(2) open their own.
+ * later, and read by signalfd(2). Threads that were there before have it unblocked: the first time that one of those is sent
+ * such a signal a handler passes it on, interrupting a call of that thread with EINTR at most once, and leaves it blocked there.
+ * So open before starting threads where that matters, or do not care. Programs started by yoke_child_spawn() begin with no
+ * signal blocked and all handlers gone; those started in other ways (fork(2) and exec(3), posix_spawn(3), system(3)) inherit
+ * what is blocked, and should set it back (posix_spawnattr_setsigmask(3)). A signal sent to one thread (raise(3),
+ * pthread_kill(3)) is seen only if that thread reads it, or has it not blocked yet: use kill(2). Children made by fork(2) open
+ * their own.
  *
  * Several may be open, in different loops and threads: a signal that more than one has asked for goes to one of them.
  */
@@ -71,8 +72,8 @@ YOKE_API int yoke_signal_next_try(yoke_signals *s);
 YOKE_API int yoke_signal_next_timed(yoke_signals *s, int64_t ns);
 YOKE_API int yoke_signal_next_until(yoke_signals *s, int64_t deadline);
 
-/* What the kernel said of the signal that was returned last: who sent it and why (signalfd(2), in <sys/signalfd.h>). NULL: there was
- * none yet. Until the next. */
+/* What the kernel said of the signal that was returned last: who sent it and why (signalfd(2), in <sys/signalfd.h>). NULL: there
+ * was none yet. Until the next. */
 YOKE_API const struct signalfd_siginfo *yoke_signal_info(const yoke_signals *s);
 
 /* In the thread that opened it. What has come and was not waited for is then delivered as if it came now. Returns NULL. NULL is

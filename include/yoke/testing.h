@@ -42,12 +42,12 @@ enum {
 /* Zero is the default of each. */
 typedef struct yoke_test_opts {
     int64_t start;       /* the time at which the clock starts, above 0; default 1000 s */
-    uint64_t seed;       /* which of the coroutines that can go on does so is drawn by lot, the same for the same seed; 0: in turn */
+    uint64_t seed;       /* which coroutine of those that can goes on is drawn by lot, the same for the same seed; 0: in turn */
     const char *backend; /* "epoll", "io_uring"; default: as for yoke_async_run() */
     int64_t settle;      /* real ns that the clock leaves descriptors before it moves, when there are waits for any; -1: none;
                           * default 1 ms, enough for what this process sends itself, and not for other processes */
-    int64_t patience;    /* real ns that it leaves to those at work elsewhere, and before a deadlock while there are other threads,
-                          * or waits for descriptors; default 10 s */
+    int64_t patience;    /* real ns that it leaves to those at work elsewhere, and before a deadlock while there are other
+                          * threads, or waits for descriptors; default 10 s */
     uint64_t steps;      /* switches between coroutines, and waits, after which it goes in circles; default 10 million */
     char *text;          /* what went wrong is written here, as lines, and cut off at the end; may be NULL */
     size_t text_size;
@@ -75,16 +75,17 @@ typedef struct yoke_test_report {
 
 /* Runs fn once to count its waiting points, and then once for each with a cancel there. A run goes wrong when it does not end
  * (-EDEADLK, -ELOOP), leaves descriptors open or memory behind (-ENOTEMPTY), check says so (with its code), or, without a check,
- * when it returns less than 0 other than -ECANCELED (with `innermost` it may return anything). fn is called with the same arg each
- * time, several times when it leaves something behind, and must do the same until the cancel. The first run must not return less
- * than 0. All points are tried, until ten have gone wrong. Returns 0, or the code of the first that did. report may be NULL. */
+ * when it returns less than 0 other than -ECANCELED (with `innermost` it may return anything). fn is called with the same arg
+ * each time, several times when it leaves something behind, and must do the same until the cancel. The first run must not return
+ * less than 0. All points are tried, until ten have gone wrong. Returns 0, or the code of the first that did. report may be
+ * NULL. */
 YOKE_API int yoke_test_cancels(const yoke_test_opts *opts, int (*fn)(void *arg), void *arg, yoke_test_report *report);
 
 /* ---- Calls that fail ---- */
 
-/* From now on the n-th call of that name in yoke, counted from 1, fails with the error (ENOMEM...), once; n = 0: none. Returns how
- * many there were since the last yoke_test_fail(); -ENOENT: not a name yoke knows. For all threads of the process, one name at a
- * time. Names are those of the C library: malloc, epoll_wait, recv...; a program's own calls do not fail. Both io_uring's and
+/* From now on the n-th call of that name in yoke, counted from 1, fails with the error (ENOMEM...), once; n = 0: none. Returns
+ * how many there were since the last yoke_test_fail(); -ENOENT: not a name yoke knows. For all threads of the process, one name
+ * at a time. Names are those of the C library: malloc, epoll_wait, recv...; a program's own calls do not fail. Both io_uring's and
  * epoll's are there; what a ring does without a call cannot be made to fail. */
 YOKE_API int yoke_test_fail(const char *name, int n, int error);
 

@@ -1,7 +1,7 @@
 /* child: a process that this one has started, from its start to its end.
  *
- * It is waited for by its pidfd: poll() until it has ended, then waitid(), which takes the status. Until then, a zombie at most, its
- * number is nobody else's, so that its group can be sent signals up to that moment, and not after. */
+ * It is waited for by its pidfd: poll() until it has ended, then waitid(), which takes the status. Until then, a zombie at most,
+ * its number is nobody else's, so that its group can be sent signals up to that moment, and not after. */
 #include "async/child.h"
 #include <fcntl.h>
 #include <poll.h>

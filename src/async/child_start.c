@@ -1,7 +1,7 @@
 /* child_start: from a description of a child to a process that runs its program.
  *
- * By clone(2) as vfork(2) does it: the child borrows this process's memory and this thread's time until it is its program, so that
- * starting one costs the same however large this process is, and an error goes into a variable. What the child does until
+ * By clone(2) as vfork(2) does it: the child borrows this process's memory and this thread's time until it is its program, so
+ * that starting one costs the same however large this process is, and an error goes into a variable. What the child does until
  * then touches nothing that the C library or a sanitizer keeps account of: only system calls, by number. All that needs memory
  * is prepared before. Signals are blocked meanwhile, since a handler must not run there. */
 #include "async/child.h"
@@ -181,7 +181,7 @@ static int explain(const start *s, int error, const char *program, yk_error *e)
 
 static void bury(const yoke_child *c)
 {
-    while (waitid(P_PIDFD, (id_t)c->pidfd, NULL, WEXITED) < 0 && errno == EINTR)
+    while (yk_sys.waitid(P_PIDFD, (id_t)c->pidfd, NULL, WEXITED) < 0 && errno != ECHILD)
         continue;
     close(c->pidfd);
 }

@@ -1,7 +1,7 @@
 /* conn: connections: opening, writing, closing. Reading is in conn_read.c, TLS in conn_tls.c, what is below them in wire.c.
  *
- * A connection outlives its closing as long as calls are in it (`busy`): closing wakes those that wait, and the last one out frees
- * it. Everything that a call finds out stays true for the next one: an end, and an error, come again each time. */
+ * A connection outlives its closing as long as calls are in it (`busy`): closing wakes those that wait, and the last one out
+ * frees it. Everything that a call finds out stays true for the next one: an end, and an error, come again each time. */
 #include "async/net.h"
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -276,11 +276,15 @@ static int drain(yoke_conn *c)
     return err;
 }
 
+/* A peer that has gone after it got all that was written misses nothing by the good-bye. */
 static int say_good_bye(yoke_conn *c)
 {
-    if (c->tls && !c->shut)
-        yk_tls_close(c->tls);
-    return yk_conn_flush(c);
+    int err = yk_conn_flush(c);
+    if (err < 0 || !c->tls || c->shut || c->closed)
+        return err;
+    yk_tls_close(c->tls);
+    err = yk_conn_flush(c);
+    return err == -EPIPE || err == -ECONNRESET ? 0 : err;
 }
 
 static int close_in_loop(yoke_conn *c)
@@ -331,7 +335,7 @@ void yoke_conn_abort(yoke_conn *c)
     if (!c || c->closed)
         return;
     struct linger reset = {.l_onoff = 1};
-    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    yk_sys.setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     release(c);
     if (c->busy == 0)
         yk_conn_free(c);

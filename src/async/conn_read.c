@@ -1,8 +1,8 @@
 /* conn_read: what is received, and the connection's own buffer.
  *
  * Who reads gets bytes straight from the kernel, unless some are in the buffer. Those that want to see bytes before they take
- * them, as far as a line's end, get them in the buffer; and whatever was received for a call that then could not have all it asked
- * for goes back there, so that nothing is lost by a call that fails. */
+ * them, as far as a line's end, get them in the buffer; and whatever was received for a call that then could not have all it
+ * asked for goes back there, so that nothing is lost by a call that fails. */
 #include "async/net.h"
 #include <stdlib.h>
 

@@ -28,7 +28,7 @@ static int code_of(int result)
 static int rename_now(void *arg)
 {
     const names *n = arg;
-    return code_of(yk_sys.rename(n->path, n->to));
+    return code_of(yk_sys.renameat(AT_FDCWD, n->path, AT_FDCWD, n->to));
 }
 
 static int unlink_now(void *arg)

@@ -1,7 +1,7 @@
 /* io: one operation of a backend, waited for by a coroutine; and the end of all that wait on a descriptor.
  *
- * The loop has a list for each descriptor of what is under way on it: the kernel does not end a wait when its descriptor is closed,
- * and io_uring even takes data for it (yoke_close_fd). Operations that end at once, which most do, are never in one. */
+ * The loop has a list for each descriptor of what is under way on it: the kernel does not end a wait when its descriptor is
+ * closed, and io_uring even takes data for it (yoke_close_fd). Operations that end at once, which most do, are never in one. */
 #include "async/io.h"
 #include <stdlib.h>
 #include <unistd.h>

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 static void *writable(const void *p)
 {
@@ -41,11 +42,19 @@ ssize_t yoke_write(int fd, const void *buf, size_t n)
     return write_quietly(fd, buf, n, -1);
 }
 
+/* io_uring does not look at the offset of what has none. */
+static int has_places(int fd, int64_t offset)
+{
+    if (offset < 0)
+        return -EINVAL;
+    return lseek(fd, 0, SEEK_CUR) < 0 ? -errno : 1;
+}
+
 /* The kernel may give less than there is: only nothing is the end. */
 ssize_t yoke_pread(int fd, void *buf, size_t n, int64_t offset)
 {
     size_t sum = 0;
-    ssize_t got = offset < 0 ? -EINVAL : 1;
+    ssize_t got = has_places(fd, offset);
     while (got > 0 && sum < n) {
         got = do_now((yk_op){.kind = YK_OP_READ, .fd = fd, .buf = (char *)buf + sum, .len = n - sum,
                              .offset = offset + (int64_t)sum}, "pread");
@@ -56,7 +65,8 @@ ssize_t yoke_pread(int fd, void *buf, size_t n, int64_t offset)
 
 ssize_t yoke_pwrite(int fd, const void *buf, size_t n, int64_t offset)
 {
-    return offset < 0 ? -EINVAL : write_quietly(fd, buf, n, offset);
+    int err = has_places(fd, offset);
+    return err < 0 ? err : write_quietly(fd, buf, n, offset);
 }
 
 /* ---- Sockets ---- */

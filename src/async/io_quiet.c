@@ -1,9 +1,9 @@
 /* io_quiet: no SIGPIPE.
  *
- * For sockets there is MSG_NOSIGNAL; a write to a pipe raises SIGPIPE in the thread that makes it. In a thread that has it blocked it
- * becomes pending, and is taken from there. The kernel writes for a loop also when other coroutines run, so a loop has it blocked
- * as long as any write is under way. It could be so for good, but then programs that coroutines start, and what they print,
- * would not end by a broken pipe as they should. */
+ * For sockets there is MSG_NOSIGNAL; a write to a pipe raises SIGPIPE in the thread that makes it. In a thread that has it
+ * blocked it becomes pending, and is taken from there. The kernel writes for a loop also when other coroutines run, so a loop
+ * has it blocked as long as any write is under way. It could be so for good, but then programs that coroutines start, and what
+ * they print, would not end by a broken pipe as they should. */
 #include "async/io.h"
 #include <signal.h>
 #include <unistd.h>

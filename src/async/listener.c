@@ -1,7 +1,7 @@
 /* listener: accepting connections.
  *
- * A connection that the process has no descriptor for is turned away by one that is kept for that, since it would else stand in the
- * kernel's queue and wake the loop again and again.
+ * A connection that the process has no descriptor for is turned away by one that is kept for that, since it would else stand in
+ * the kernel's queue and wake the loop again and again.
  *
  * The struct lives as long as the listener, calls in it, and connections that came from it, which count against `most`. */
 #include "async/net.h"

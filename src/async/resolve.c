@@ -168,7 +168,7 @@ static int prepare(const char *host, const char *service, bool tcp, bool passive
     l->hints.ai_socktype = tcp ? SOCK_STREAM : SOCK_DGRAM;
     l->hints.ai_flags = AI_NUMERICHOST | (passive ? AI_PASSIVE : 0);
     if (l->no_host && l->no_service) { /* one of them it wants */
-        strcpy(l->service, "0");
+        l->service[0] = '0';
         l->no_service = false;
     }
     *ret = l;

@@ -1,7 +1,7 @@
 /* serve: a coroutine for each connection, and an end in which none that was accepted is lost.
  *
- * Who calls accepts, and is told to stop like anybody. The connections are in the group of another coroutine, the keeper, behind a
- * shield, so that they are not told at the same time: only when their time is up. */
+ * Who calls accepts, and is told to stop like anybody. The connections are in the group of another coroutine, the keeper, behind
+ * a shield, so that they are not told at the same time: only when their time is up. */
 #include "async/net.h"
 #include <stdlib.h>
 

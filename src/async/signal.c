@@ -28,7 +28,8 @@ static struct {
     struct sigaction before[_NSIG];
 } kept;
 
-/* In a signal handler. The kernel lets a thread send itself what looks as if it came from elsewhere, and that is for the process. */
+/* In a signal handler. The kernel lets a thread send itself what looks as if it came from elsewhere, and that is for the
+ * process. */
 static void pass_on(int number, siginfo_t *info, void *context)
 {
     int code = errno;

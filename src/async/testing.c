@@ -1,9 +1,9 @@
 /* testing: a loop whose clock is a number and whose order is drawn by lot; see yoke/testing.h.
  *
  * The loop is the usual one; where it would wait for the kernel it comes to yk_tested_look(), which waits only for what is
- * underway outside and else moves the number to the next alarm. yoke_now() of the thread is that number (yk_virtual_now) as long
- * as the loop lives, so that whatever computes a deadline there computes a virtual one. A backend that is to wait for real time is
- * told a deadline that is as far from the number: the number stands still meanwhile.
+ * under way outside and else moves the number to the next alarm. yoke_now() of the thread is that number (yk_virtual_now) as long
+ * as the loop lives, so that whatever computes a deadline there computes a virtual one. A backend that is to wait for real time
+ * is told a deadline that is as far from the number: the number stands still meanwhile.
  *
  * A test that has failed must end all the same: all of it is told to stop, and if that does not help within as many steps again,
  * or everything hangs again, the loop is left behind as it is. */
@@ -52,17 +52,24 @@ static void describe(const yk_coroutine *co, char *text, size_t size)
              p ? "waits for " : co == co->loop->running ? "runs" : "can go on", p ? p->what : "", number);
 }
 
+/* The one begun after it; NULL: none. */
+static const yk_coroutine *newer(const yk_loop *loop, const yk_coroutine *co)
+{
+    if (co->all_link == &loop->all)
+        return NULL;
+    return (const yk_coroutine *)(const void *)((const char *)co->all_link - offsetof(yk_coroutine, all_next));
+}
+
 /* Oldest first; the list has the newest first. */
 static void say_all(yk_tested *t)
 {
-    yk_coroutine *co = t->loop->all;
+    const yk_coroutine *co = t->loop->all;
     while (co && co->all_next)
         co = co->all_next;
-    while (co) {
+    for (; co; co = newer(t->loop, co)) {
         char text[160];
         describe(co, text, sizeof text);
         yk_test_say(t->text, "  %s\n", text);
-        co = co->all_link == &t->loop->all ? NULL : (yk_coroutine *)(void *)((char *)co->all_link - offsetof(yk_coroutine, all_next));
     }
 }
 

@@ -1,11 +1,11 @@
-/* testing_cancels: a function run again and again, each time with a cancel at another of its waiting points; and what every run of
- * a test is looked at for afterwards.
+/* testing_cancels: a function run again and again, each time with a cancel at another of its waiting points; and what every run
+ * of a test is looked at for afterwards.
  *
- * What is left behind once may be a cache that has been filled. So a run that leaves something is repeated, and is wrong only if it
- * leaves something each time.
+ * What is left behind once may be a cache that has been filled. So a run that leaves something is repeated, and is wrong only if
+ * it leaves something each time.
  *
- * glibc keeps up to seven freed blocks of each small size at hand, which it counts as used: a block that is lost may have been one
- * of these. So the count is taken while there are none, as all are in use: seven of each. */
+ * glibc keeps up to seven freed blocks of each small size at hand, which it counts as used: a block that is lost may have been
+ * one of these. So the count is taken while there are none, as all are in use: seven of each. */
 #include "async/testing.h"
 #include <malloc.h>
 #include <stdlib.h>
@@ -49,7 +49,7 @@ static int run_once(yk_tested *t, int (*fn)(void *arg), void *arg)
     if (t->opts.check) {
         int found = t->opts.check(arg, code);
         if (found < 0)
-            yk_test_say(t->text, "the check says %s after %s\n", yoke_strerror(found), code < 0 ? yoke_strerror(code) : "success");
+            yk_test_say(t->text, "the check says \"%s\" after \"%s\"\n", yoke_strerror(found), yoke_strerror(YK_MIN(code, 0)));
         return YK_MIN(found, 0);
     }
     if (is_right(t, code))

@@ -6,16 +6,17 @@ enum { MOST_CALLS = 10000 };
 
 /* Each with an error that it has in the field. */
 const yoke_test_fault yk_test_all_faults[] = {
-    {"malloc", ENOMEM}, {"calloc", ENOMEM}, {"realloc", ENOMEM}, {"posix_memalign", ENOMEM}, {"mmap", ENOMEM}, {"mprotect", ENOMEM},
-    {"madvise", EAGAIN}, {"memfd_create", EMFILE}, {"ftruncate", ENOSPC}, {"fallocate", ENOSPC}, {"openat", EMFILE}, {"read", EIO},
-    {"write", EIO}, {"fsync", EIO}, {"fork", EAGAIN}, {"pipe2", EMFILE}, {"socketpair", EMFILE}, {"sendmsg", ENOBUFS},
-    {"recvmsg", ENOMEM}, {"pthread_create", EAGAIN}, {"pidfd_open", EMFILE}, {"eventfd", EMFILE}, {"signalfd", EMFILE},
-    {"poll", ENOMEM}, {"epoll_create1", EMFILE}, {"epoll_ctl", ENOMEM}, {"epoll_pwait2", EINTR}, {"epoll_wait", EINTR},
-    {"io_uring_setup", EPERM}, {"io_uring_enter", EINTR}, {"io_uring_register", ENOMEM}, {"accept4", EMFILE},
-    {"connect", ECONNREFUSED}, {"recv", ECONNRESET}, {"send", EPIPE}, {"preadv2", EIO}, {"pwritev2", ENOSPC}, {"statx", EACCES},
-    {"pidfd_send_signal", EPERM}, {"membarrier", ENOSYS}, {"futex_waitv", ENOSYS}, {"waitid", ECHILD}, {"rename", EXDEV},
-    {"clone", EAGAIN}, {"socket", EMFILE}, {"bind", EADDRINUSE}, {"listen", EADDRINUSE}, {"setsockopt", ENOPROTOOPT},
-    {"getsockname", ENOBUFS}, {"getaddrinfo", EAI_AGAIN}, {"dlopen", ENOENT},
+    {"malloc", ENOMEM}, {"calloc", ENOMEM}, {"realloc", ENOMEM}, {"posix_memalign", ENOMEM}, {"mmap", ENOMEM},
+    {"mprotect", ENOMEM}, {"madvise", EAGAIN}, {"memfd_create", EMFILE}, {"ftruncate", ENOSPC}, {"fallocate", ENOSPC},
+    {"openat", EMFILE}, {"read", EIO}, {"write", EIO}, {"fsync", EIO}, {"fork", EAGAIN}, {"pipe2", EMFILE},
+    {"socketpair", EMFILE}, {"sendmsg", ENOBUFS}, {"recvmsg", ENOMEM}, {"pthread_create", EAGAIN}, {"pidfd_open", EMFILE},
+    {"eventfd", EMFILE}, {"signalfd", EMFILE}, {"poll", ENOMEM}, {"epoll_create1", EMFILE}, {"epoll_ctl", ENOMEM},
+    {"epoll_pwait2", EINTR}, {"epoll_wait", EINTR}, {"io_uring_setup", EPERM}, {"io_uring_enter", EINTR},
+    {"io_uring_register", ENOMEM}, {"accept4", EMFILE}, {"connect", ECONNREFUSED}, {"recv", ECONNRESET}, {"send", EPIPE},
+    {"preadv2", EIO}, {"pwritev2", ENOSPC}, {"statx", EACCES}, {"pidfd_send_signal", EPERM}, {"membarrier", ENOSYS},
+    {"futex_waitv", ENOSYS}, {"waitid", ECHILD}, {"rename", EXDEV}, {"clone", EAGAIN}, {"socket", EMFILE},
+    {"bind", EADDRINUSE}, {"listen", EADDRINUSE}, {"setsockopt", ENOPROTOOPT}, {"getsockname", ENOBUFS},
+    {"getaddrinfo", EAI_AGAIN}, {"dlopen", ENOENT},
     {NULL, 0}};
 
 int yoke_test_fail(const char *name, int n, int error)
@@ -32,7 +33,8 @@ static bool fail_each(yk_tested *t, yoke_test_report *r, int (*fn)(void *arg), v
         bool failed = t->fault_calls >= t->fail_at;
         r->points += failed;
         if (code < 0)
-            yk_test_say(t->text, "- that was with call %d of %s() failing: %s\n", t->fail_at, t->fault->name, yoke_strerror(-t->fault->error));
+            yk_test_say(t->text, "- that was with call %d of %s() failing: %s\n", t->fail_at, t->fault->name,
+                        yoke_strerror(-t->fault->error));
         if (!yk_test_note(r, r->points, code))
             return false;
         if (!failed)

@@ -1,8 +1,8 @@
 /* thread_call: a function that blocks, called in another thread while a coroutine waits for what it returns.
  *
- * The call lies on the stack of who waits, and so the wait cannot end before fn does. Who abandons does not want to wait: that call
- * lies on the heap, and one word says who was first, the thread with the result or the loop with the cancel. The other one of the
- * two gives it back. The loop may be gone by then. */
+ * The call lies on the stack of who waits, and so the wait cannot end before fn does. Who abandons does not want to wait: that
+ * call lies on the heap, and one word says who was first, the thread with the result or the loop with the cancel. The other one
+ * of the two gives it back. The loop may be gone by then. */
 #include "async/async.h"
 #include "async/offload.h"
 #include <stdlib.h>
@@ -36,7 +36,8 @@ int yoke_to_thread(int (*fn)(void *arg), void *arg)
     yk_coroutine *co = yk_coroutine_here();
     if (!co)
         return fn(arg);
-    call c = {.op.done = back, .park = {.abort = not_begun, .what = "another thread", .number = -1, .outside = true}, .fn = fn, .arg = arg};
+    call c = {.op.done = back, .fn = fn, .arg = arg,
+              .park = {.abort = not_begun, .what = "another thread", .number = -1, .outside = true}};
     int err = yk_cancel_point();
     if (err == 0)
         err = yk_offload_only(&c.op, co->loop, work);

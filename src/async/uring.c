@@ -319,6 +319,8 @@ static size_t under_way(const yk_backend *b)
 static void close_backend(yk_backend *b)
 {
     bool in_child = yk_uring_is_parents(b);
+    while (b->closing > 0 && poll_ring(b, YOKE_FOREVER) == 0) /* flows that were closed just before */
+        continue;
     yk_ring_close(&b->ring, in_child);
     yk_buffers_close(&b->buffers, in_child);
     close(b->waker);

@@ -59,7 +59,7 @@ struct yk_backend {
     _Atomic bool woken;
     bool waker_armed;
     unsigned has;
-    size_t under_way;
+    size_t under_way, closing; /* the latter of the former: flows that nobody has any more */
     yk_ops later;   /* the kernel takes no more entries for now */
     yk_ops cancels; /* to be cancelled, likewise */
     yk_ops asked;   /* the kernel was asked to cancel them */

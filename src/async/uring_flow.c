@@ -74,6 +74,7 @@ static void release(yk_flow *f)
     yk_outgoing_drop(&f->out);
     yk_outgoing_drop(&f->more);
     f->b->under_way--;
+    f->b->closing--;
     free(f);
 }
 
@@ -490,6 +491,7 @@ void yk_uring_flow_close(yk_flow *f)
     f->wants.data.fn = f->wants.room.fn = f->wants.empty.fn = NULL;
     yk_wants_leave(&f->wants);
     f->closing = true;
+    f->b->closing++;
     if (yk_uring_is_parents(f->b)) /* the buffers are not here, and nothing of it is with the kernel */
         f->count = f->armed = f->polling = f->sending = f->hasty = f->stopping = false;
     while (f->count > 0)

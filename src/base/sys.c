@@ -111,11 +111,12 @@ static int real_clone(int (*fn)(void *arg), void *stack, int flags, void *arg, i
         .read = read, .write = write, .fsync = fsync, .fork = fork, .pipe2 = pipe2, .socketpair = socketpair,          \
         .sendmsg = sendmsg, .recvmsg = recvmsg, .pthread_create = pthread_create, .pidfd_open = real_pidfd_open,       \
         .pidfd_send_signal = real_pidfd_send_signal, .membarrier = real_membarrier, .eventfd = real_eventfd,       \
-        .futex_waitv = real_futex_waitv, .signalfd = signalfd, .poll = poll, .epoll_create1 = epoll_create1, .epoll_ctl = epoll_ctl,                       \
+        .futex_waitv = real_futex_waitv, .signalfd = signalfd, .poll = poll, .epoll_create1 = epoll_create1,           \
+        .epoll_ctl = epoll_ctl,                                                                                        \
         .epoll_pwait2 = real_epoll_pwait2, .epoll_wait = epoll_wait, .io_uring_setup = real_io_uring_setup,            \
         .io_uring_enter = real_io_uring_enter, .io_uring_register = real_io_uring_register, .accept4 = real_accept4,   \
         .connect = real_connect, .recv = recv, .send = send, .preadv2 = preadv2, .pwritev2 = pwritev2,                 \
-        .statx = real_statx, .waitid = waitid, .rename = rename, .clone = real_clone, .dlopen = dlopen,                \
+        .statx = real_statx, .waitid = waitid, .renameat = renameat, .clone = real_clone, .dlopen = dlopen,                \
         .socket = socket, .bind = real_bind, .listen = listen, .setsockopt = setsockopt,                               \
         .getsockname = real_getsockname, .getaddrinfo = getaddrinfo                                                    \
     }
@@ -197,7 +198,7 @@ TWIN(ssize_t, preadv2, (int fd, const struct iovec *v, int n, off_t offset, int 
 TWIN(ssize_t, pwritev2, (int fd, const struct iovec *v, int n, off_t offset, int flags), (fd, v, n, offset, flags), -1)
 TWIN(int, statx, (int fd, const char *path, int flags, unsigned mask, struct statx *ret), (fd, path, flags, mask, ret), -1)
 TWIN(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int flags), (type, id, info, flags), -1)
-TWIN(int, rename, (const char *from, const char *to), (from, to), -1)
+TWIN(int, renameat, (int from_dir, const char *from, int to_dir, const char *to), (from_dir, from, to_dir, to), -1)
 TWIN(int, clone, (int (*fn)(void *arg), void *stack, int flags, void *arg, int *pidfd), (fn, stack, flags, arg, pidfd), -1)
 TWIN(void *, dlopen, (const char *path, int flags), (path, flags), FAIL_POINTER)
 

@@ -76,7 +76,7 @@ enum { YK_FUTEXV_32 = 2, YK_FUTEXV_PRIVATE = 128 };
     X(ssize_t, pwritev2, (int fd, const struct iovec *v, int n, off_t offset, int flags))                              \
     X(int, statx, (int fd, const char *path, int flags, unsigned mask, struct statx *ret))                             \
     X(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int flags))                                               \
-    X(int, rename, (const char *from, const char *to))                                                                 \
+    X(int, renameat, (int from_dir, const char *from, int to_dir, const char *to))                                     \
     X(int, clone, (int (*fn)(void *arg), void *stack, int flags, void *arg, int *pidfd))                               \
     X(void *, dlopen, (const char *path, int flags))
 

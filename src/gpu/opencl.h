@@ -212,6 +212,8 @@ typedef struct yk_cl_device {
 
 /* ---- Streams (opencl_stream.c) ---- */
 
+enum { YK_CL_TRANSFERS = 32 };
+
 /* A stream's native. Any thread may ask whether it is idle, while its user goes on. */
 typedef struct yk_cl_stream {
     void *queue;
@@ -223,6 +225,9 @@ typedef struct yk_cl_stream {
     uint64_t done;         /* so many of them are done, at least */
     void *marker;          /* a question under way: it stands behind the first `asked` things */
     uint64_t asked;
+    void *transfers[YK_CL_TRANSFERS]; /* events of copies from and to the host, oldest first, until they end */
+    unsigned transfer_count;
+    int32_t failed;        /* how the first of them failed that has, since that was told; 0: none has */
 } yk_cl_stream;
 
 int yk_cl_stream_open(yoke_stream *s, yk_error *e);

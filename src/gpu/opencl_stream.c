@@ -2,7 +2,13 @@
  *
  * A queue cannot be asked whether it is empty, so stream_try() puts a marker behind what is there and asks that. In
  * an in-order queue a marker stands behind all that came before, and what comes after a barrier waits for what the
- * barrier waits for. */
+ * barrier waits for.
+ *
+ * clFinish() says whether it could wait, not whether each command went well: that only the command's own event tells, and a
+ * driver may find out late that it has nothing to copy with. So copies from and to the host have events, which whoever waits
+ * for the stream looks at (and waits for, if the driver is not done with the host's memory though it says so). A kernel that
+ * dies takes its queue along, and clFinish() tells. Who waits for an event alone is told by the stream's next wait: a marker with
+ * the copies in its list would know, but PoCL 3.1 never ends one behind a command that has failed. */
 #include "gpu/opencl.h"
 #include <stdlib.h>
 
@@ -34,6 +40,75 @@ static uint64_t sent_to(yk_cl_stream *q)
     return atomic_load_explicit(&q->sent, memory_order_acquire); /* pairs with the release in yk_cl_sent() */
 }
 
+/* ---- Copies from and to the host that are under way ---- */
+
+/* More than 0: not yet; 0: well; or the code with which it failed. */
+static int32_t end_of(void *event)
+{
+    int32_t status = 0, code = yk_cl.GetEventInfo(event, YK_CL_EVENT_STATUS, sizeof status, &status, NULL);
+    return code != 0 ? code : status;
+}
+
+/* Under the lock: those that have ended are gone, and how the first failed is kept. */
+static void forget_ended(yk_cl_stream *q)
+{
+    unsigned left = 0;
+    for (unsigned i = 0; i < q->transfer_count; i++) {
+        int32_t end = end_of(q->transfers[i]);
+        if (end > 0) {
+            q->transfers[left++] = q->transfers[i];
+            continue;
+        }
+        q->failed = q->failed ? q->failed : end;
+        yk_cl.ReleaseEvent(q->transfers[i]);
+    }
+    q->transfer_count = left;
+}
+
+/* Until at most so many are under way. Not under the lock while it waits, for others only ask. 0, or why it cannot wait. */
+static int32_t wait_for_transfers(yk_cl_stream *q, unsigned most)
+{
+    int32_t code = 0;
+    yk_mutex_lock(&q->lock);
+    if (q->transfer_count > most)
+        forget_ended(q);
+    while (q->transfer_count > most && code == 0) {
+        void *oldest = q->transfers[0];
+        code = yk_cl.RetainEvent(oldest);
+        if (code != 0)
+            break;
+        yk_mutex_unlock(&q->lock);
+        code = yk_cl.WaitForEvents(1, &oldest);
+        bool ended = end_of(oldest) <= 0; /* then the code is of the copy, if of anything */
+        yk_cl.ReleaseEvent(oldest);
+        yk_mutex_lock(&q->lock);
+        code = ended ? 0 : code;
+        forget_ended(q);
+    }
+    yk_mutex_unlock(&q->lock);
+    return code;
+}
+
+/* Under the lock: what no wait has told yet; 0: nothing. */
+static int32_t take_failed(yk_cl_stream *q)
+{
+    int32_t code = q->failed;
+    q->failed = 0;
+    return code;
+}
+
+/* event NULL: the driver gave none. There is room. */
+static void note_transfer(yk_cl_stream *q, void *event)
+{
+    if (!event)
+        return;
+    yk_mutex_lock(&q->lock);
+    q->transfers[q->transfer_count++] = event;
+    yk_mutex_unlock(&q->lock);
+}
+
+/* ---- Waits ---- */
+
 static void forget_marker(yk_cl_stream *q)
 {
     if (q->marker)
@@ -47,6 +122,8 @@ void yk_cl_stream_close(yoke_stream *s)
     yk_cl_delist(q);
     yk_cl.Finish(q->queue); /* it has been waited for, but who waited may have been told of an error instead */
     forget_marker(q);
+    while (q->transfer_count > 0)
+        yk_cl.ReleaseEvent(q->transfers[--q->transfer_count]);
     yk_cl.ReleaseCommandQueue(q->queue);
     free(q);
     s->native = NULL;
@@ -59,21 +136,19 @@ int yk_cl_stream_wait(yoke_stream *s, yk_error *e)
     int32_t code = yk_cl.Finish(q->queue);
     if (code != 0)
         return yk_cl_wait_fail(e, code, "Finish", s->dev);
+    code = wait_for_transfers(q, 0);
     yk_mutex_lock(&q->lock);
-    q->done = YK_MAX(q->done, sent);
+    code = code ? code : take_failed(q);
+    q->done = code ? q->done : YK_MAX(q->done, sent);
     yk_mutex_unlock(&q->lock);
-    return 0;
+    return code == 0 ? 0 : yk_cl_wait_fail(e, code, "WaitForEvents", s->dev);
 }
 
 /* 0 when the command behind the event is done, -EAGAIN, or the error with which it failed. */
 static int look_at_event(const yoke_device *d, void *event, yk_error *e)
 {
-    int32_t status = 0, code = yk_cl.GetEventInfo(event, YK_CL_EVENT_STATUS, sizeof status, &status, NULL);
-    if (code != 0)
-        return yk_cl_wait_fail(e, code, "GetEventInfo", d);
-    if (status < 0)
-        return yk_cl_wait_fail(e, status, "GetEventInfo", d);
-    return status == 0 ? 0 : -EAGAIN;
+    int32_t end = end_of(event);
+    return end == 0 ? 0 : end > 0 ? -EAGAIN : yk_cl_wait_fail(e, end, "GetEventInfo", d);
 }
 
 /* Under the stream's lock. A question under way is asked to its end before the next is put, so that who polls a
@@ -100,7 +175,9 @@ static int look_at_stream(yoke_stream *s, uint64_t sent, yk_error *e)
             return err;
         q->done = YK_MAX(q->done, q->asked);
     }
-    return 0;
+    forget_ended(q);
+    int32_t code = take_failed(q);
+    return code ? yk_cl_wait_fail(e, code, "GetEventInfo", s->dev) : q->transfer_count > 0 ? -EAGAIN : 0;
 }
 
 int yk_cl_stream_try(yoke_stream *s, yk_error *e)
@@ -268,22 +345,26 @@ int yk_cl_copy(yoke_stream *s, void *dst, const yk_span *to, const void *src, co
 {
     yk_cl_stream *q = s->native;
     const char *call;
+    void *end = NULL;
     int32_t code;
     if (!to && !from)
         return copy_on_host(s, dst, src, size, e);
+    if ((!to || !from) && (code = wait_for_transfers(q, YK_CL_TRANSFERS - 1)) != 0)
+        return yk_cl_wait_fail(e, code, "WaitForEvents", s->dev);
     if (to && from) {
         call = "EnqueueCopyBuffer";
         code = yk_cl.EnqueueCopyBuffer(q->queue, from->native, to->native, offset_in(from, src), offset_in(to, dst),
                                        size, 0, NULL, NULL);
     } else if (to) {
         call = "EnqueueWriteBuffer";
-        code = yk_cl.EnqueueWriteBuffer(q->queue, to->native, 0, offset_in(to, dst), size, src, 0, NULL, NULL);
+        code = yk_cl.EnqueueWriteBuffer(q->queue, to->native, 0, offset_in(to, dst), size, src, 0, NULL, &end);
     } else {
         call = "EnqueueReadBuffer";
-        code = yk_cl.EnqueueReadBuffer(q->queue, from->native, 0, offset_in(from, src), size, dst, 0, NULL, NULL);
+        code = yk_cl.EnqueueReadBuffer(q->queue, from->native, 0, offset_in(from, src), size, dst, 0, NULL, &end);
     }
     if (code != 0)
         return yk_cl_fail(e, code, call, "%s: %zu bytes cannot be copied", s->dev->info.uri, size);
+    note_transfer(q, end);
     yk_cl_sent(q);
     return 0;
 }

@@ -1,5 +1,5 @@
-/* net_try.h - tests of yoke/net.h: each in coroutines over epoll and over io_uring, and what makes sense in a thread too; and looks
- * whether descriptors are left over. */
+/* net_try.h - tests of yoke/net.h: each in coroutines over epoll and over io_uring, and what makes sense in a thread too; and
+ * looks whether descriptors are left over. */
 #ifndef YK_TESTS_NET_TRY_H
 #define YK_TESTS_NET_TRY_H
 #include "async/net.h"
@@ -22,6 +22,14 @@ static inline int descriptors(void)
         n += e->d_name[0] != '.';
     closedir(d);
     return n - 1;
+}
+
+/* As many as before, once the kernel has let go of those that were closed. */
+static inline void check_descriptors(int before)
+{
+    for (int i = 0; i < 1000 && descriptors() != before; i++)
+        yoke_sleep(YOKE_MS);
+    CHECK_INT(descriptors(), before);
 }
 
 static void (*net_body)(void);

@@ -1,9 +1,10 @@
 /* scenes.h - every waiting call of yoke, told to stop at each point where it can be.
  *
  * SCENE(name) { ... } is a function of the first coroutine of a loop that uses some waiting calls, checks what holds whatever
- * happens, and returns 0, or -ECANCELED when it was told to stop. It becomes tests over epoll and over io_uring that repeat it with
- * a cancel of all of it, and of the innermost scope, at each waiting point (yoke_test_cancels), in turn and in drawn orders; none
- * may hang, or leave a descriptor or a block of memory behind. For a new call add a scene to the file of its kind; time is virtual.
+ * happens, and returns 0, or -ECANCELED when it was told to stop. It becomes tests over epoll and over io_uring that repeat it
+ * with a cancel of all of it, and of the innermost scope, at each waiting point (yoke_test_cancels), in turn and in drawn orders;
+ * none may hang, or leave a descriptor or a block of memory behind. For a new call add a scene to the file of its kind; time is
+ * virtual.
  *
  * SCENE_OF_THREADS(name): other threads take part, so that not every run has the same points. */
 #ifndef YK_TESTS_SCENES_H
@@ -68,7 +69,8 @@ static inline int run_all(int (*const *fns)(void *arg), size_t n, void *arg)
         yoke_go(&g, fns[i], arg);
     return yoke_group_end(&g);
 }
-#define RUN_ALL(arg, ...) run_all((int (*const[])(void *)){__VA_ARGS__}, YK_COUNT_OF(((int (*const[])(void *)){__VA_ARGS__})), (arg))
+#define RUN_ALL(arg, ...)                                                                                              \
+    run_all((int (*const[])(void *)){__VA_ARGS__}, YK_COUNT_OF(((int (*const[])(void *)){__VA_ARGS__})), (arg))
 
 /* Returns what is an error. */
 #define TRY(call)                                                                                                      \

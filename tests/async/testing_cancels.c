@@ -1,4 +1,5 @@
-/* testing_cancels.c - yoke_test_cancels() counts right, cancels at each point, and finds what is wrong; yoke_test_faults() too. */
+/* testing_cancels.c - yoke_test_cancels() counts right, cancels at each point, and finds what is wrong; so does
+ * yoke_test_faults(). */
 #include "testing_try.h"
 #include "async/testing.h"
 #include <malloc.h>

@@ -1,7 +1,8 @@
 /* fake_opencl.c - a libOpenCL.so.1 that hands every call on to the real one, and makes any of them fail when it is
  * told to.
  *
- * It counts what has been made and not been released, and can pretend: that devices are GPUs, which have memory of
+ * It counts what has been made and not been released, and can pretend: that a copy fails,
+ * or is done, when nobody asks any more but its event; that devices are GPUs, which have memory of
  * their own, that there are many, that the platform is none that yoke knows, and that devices reach all memory
  * of the host (which PoCL does, though 3.1 does not say so). */
 #include "fake_opencl.h"
@@ -9,6 +10,7 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #pragma GCC diagnostic ignored "-Wshadow" /* calls without an event see this one */
 static void **const event = NULL;
@@ -65,19 +67,118 @@ static int32_t pretend_platform(void *platform, uint32_t what, size_t room, void
     return real_platform(platform, what, room, ret, ret_size);
 }
 
+/* ---- Late copies ---- */
+
+static int32_t (*real_read)(void *queue, void *from, uint32_t block, size_t at, size_t size, void *to, uint32_t n,
+                            void *const *after, void **event);
+static int32_t (*real_write)(void *queue, void *to, uint32_t block, size_t at, size_t size, const void *from, uint32_t n,
+                             void *const *after, void **event);
+static void *(*create_user_event)(void *context, int32_t *error);
+static int32_t (*set_user_event)(void *event, int32_t status);
+static int32_t (*queue_info)(void *queue, uint32_t what, size_t room, void *ret, size_t *ret_size);
+static _Atomic int copies, late_copy;
+static _Atomic int32_t late_code;
+/* The one that is late, in a queue of its own: others stand behind its event in the right one. Written before its thread begins,
+ * read by that alone. */
+static struct {
+    void *queue, *memory, *host, *event;
+    size_t at, size;
+    bool is_read, has_thread;
+    pthread_t thread;
+} late;
+
+static void *do_late(void *arg)
+{
+    (void)arg;
+    nanosleep(&(struct timespec){.tv_nsec = 30000000}, NULL);
+    if (late.is_read)
+        real_read(late.queue, late.memory, 1, late.at, late.size, late.host, 0, NULL, NULL);
+    else
+        real_write(late.queue, late.memory, 1, late.at, late.size, late.host, 0, NULL, NULL);
+    if (late.event) {
+        set_user_event(late.event, 0);
+        real.ReleaseEvent(late.event);
+    }
+    real.ReleaseCommandQueue(late.queue);
+    return NULL;
+}
+
+/* Whether this copy is the one; then *ret (if ret is not NULL) is its event. */
+static bool is_late(void *queue, void *memory, size_t at, size_t size, void *host, bool is_read, void **ret)
+{
+    if (++copies != late_copy)
+        return false;
+    void *context = NULL, *device = NULL;
+    int32_t code = 0;
+    queue_info(queue, 0x1090, sizeof context, &context, NULL);
+    queue_info(queue, 0x1091, sizeof device, &device, NULL);
+    void *made = ret ? create_user_event(context, &code) : NULL;
+    if (code != 0)
+        abort();
+    if (ret)
+        *ret = made;
+    if (late_code != 0) {
+        if (made)
+            set_user_event(made, late_code);
+        return true;
+    }
+    real.Finish(queue); /* what it comes after */
+    late.queue = real.CreateCommandQueue(context, device, 0, &code);
+    late.memory = memory, late.host = host, late.event = made;
+    late.at = at, late.size = size, late.is_read = is_read;
+    if (made)
+        real.RetainEvent(made);
+    late.has_thread = pthread_create(&late.thread, NULL, do_late, NULL) == 0;
+    return true;
+}
+
+static int32_t pretend_read(void *queue, void *from, uint32_t block, size_t at, size_t size, void *to, uint32_t n,
+                            void *const *after, void **ret)
+{
+    return is_late(queue, from, at, size, to, true, ret) ? 0 : real_read(queue, from, block, at, size, to, n, after, ret);
+}
+
+static int32_t pretend_write(void *queue, void *to, uint32_t block, size_t at, size_t size, const void *from, uint32_t n,
+                             void *const *after, void **ret)
+{
+    return is_late(queue, to, at, size, (void *)(uintptr_t)from, false, ret)
+        ? 0 : real_write(queue, to, block, at, size, from, n, after, ret);
+}
+
+void fake_opencl_late(int k, int32_t code)
+{
+    if (late.has_thread)
+        pthread_join(late.thread, NULL);
+    late.has_thread = false;
+    copies = 0;
+    late_code = code;
+    late_copy = k;
+}
+
+/* ---- The real one ---- */
+
+static void find_real(void *library, void *field, const char *name)
+{
+    void *found = dlsym(library, name);
+    memcpy(field, &found, sizeof found);
+}
+
 static void open_real(void)
 {
     void *library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
     if (!library)
         abort();
-#define SET(name, parameters, arguments)                                                                           \
-    {                                                                                                              \
-        void *found = dlsym(library, "cl" #name);                                                                  \
-        memcpy(&real.name, &found, sizeof found);                                                                  \
-    }
+#define SET(name, parameters, arguments) find_real(library, &real.name, "cl" #name);
     YK_CL_CALLS(SET)
     YK_CL_MAKERS(SET)
     YK_CL_LATER(SET)
+    find_real(library, &create_user_event, "clCreateUserEvent");
+    find_real(library, &set_user_event, "clSetUserEventStatus");
+    find_real(library, &queue_info, "clGetCommandQueueInfo");
+    real_read = real.EnqueueReadBuffer;
+    real.EnqueueReadBuffer = pretend_read;
+    real_write = real.EnqueueWriteBuffer;
+    real.EnqueueWriteBuffer = pretend_write;
     real_devices = real.GetDeviceIDs;
     real.GetDeviceIDs = pretend_devices;
     real_info = real.GetDeviceInfo;

@@ -28,6 +28,8 @@ DEVICES = os.environ.get("ARRAY_DEVICES", "cpu").split()
 class Tool:
     """One array-tool, which answers line by line."""
 
+    latest = None  # whose array was got last, and its name
+
     def __init__(self, device):
         self.process = subprocess.Popen([os.path.join(BUILD, "tests", "gpu", "array-tool"), device], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
@@ -58,6 +60,7 @@ class Tool:
     def get(self, name):
         path = self.path()
         self.good("save", name, path)
+        Tool.latest = self, name
         return np.load(path)
 
     def close(self):
@@ -123,6 +126,10 @@ def same(got, expected, what, tolerance=0):
     if not np.all(good):
         bad = np.nonzero(~np.atleast_1d(good))
         at, last = (tuple(int(i[k]) for i in bad) for k in (0, -1))
+        tool, name = Tool.latest
+        again = tool.get(name)  # tells what was computed wrong from what was only read or saved wrong
+        read_again = "the same" if again.tobytes() == got.tobytes() else f"{np.sum(again != got)} differ"
+        print(f"# {what}: read again: {read_again}; first bytes: {got.tobytes()[:64].hex()}")
         check(False, f"{what}: {len(bad[0])} of {good.size} differ, from {at} to {last}: {np.atleast_1d(got)[at]!r}, expected "
                      f"{np.atleast_1d(expected)[at]!r}")
 

@@ -3,7 +3,9 @@
 #include "child.h"
 #include "opencl_run.h"
 #include "opencl_try.h"
+#include <sched.h>
 #include <sys/stat.h>
+#include <yoke/array.h>
 #include <yoke/source.h>
 
 /* ---- No driver ---- */
@@ -536,6 +538,134 @@ TEST(what_the_pool_is_told_is_kept_for_the_user)
         CHECK_INT(yoke_device_close(dev), calls_made > 0 ? -ENODEV : 0);
         CHECK_INT(fake.live(), 0);
     }
+}
+
+/* ---- Copies that fail, or end, when clFinish() is happy ---- */
+
+/* Up and down again; which of the two goes wrong, and how it is waited for. */
+typedef struct trip {
+    yoke_device *dev;
+    yoke_stream *s;
+    yoke_stream_event *v;
+    int *x, up[N], down[N];
+} trip;
+
+static void begin_trip(trip *t)
+{
+    memset(t, 0x60, sizeof *t);
+    t->dev = yoke_device_open("opencl:0");
+    t->s = yoke_stream_open(t->dev);
+    t->v = yoke_stream_event_open(t->dev);
+    t->x = yoke_device_alloc(t->dev, sizeof t->up);
+    CHECK(t->x);
+    for (int i = 0; i < N; i++)
+        t->up[i] = i;
+}
+
+static void put_trip(trip *t)
+{
+    CHECK_INT(yoke_stream_copy(t->s, t->x, t->up, sizeof t->up), 0);
+    CHECK_INT(yoke_stream_copy(t->s, t->down, t->x, sizeof t->down), 0);
+}
+
+static void end_trip(trip *t)
+{
+    fake.late(0, 0);
+    yoke_device_free(t->dev, t->x);
+    yoke_stream_event_close(t->v);
+    yoke_stream_close(t->s);
+    yoke_device_close(t->dev);
+    CHECK_INT(fake.live(), 0);
+}
+
+static int wait_by(trip *t, int how)
+{
+    int err = 0;
+    if (how == 0)
+        return yoke_stream_wait(t->s);
+    if (how == 2) { /* its event knows nothing of it, but a wait does afterwards */
+        CHECK_INT(yoke_stream_mark(t->s, t->v), 0);
+        CHECK_INT(yoke_stream_event_wait(t->v), 0);
+    }
+    while ((err = yoke_stream_try(t->s)) == -EAGAIN)
+        sched_yield();
+    return err;
+}
+
+enum { WAYS = 3 };
+
+TEST(a_copy_that_fails_late_is_told)
+{
+    use_fake(0);
+    for (int k = 1; k <= 2; k++)
+        for (int how = 0; how < WAYS; how++)
+            for (int i = 0; i < 2; i++) {
+                trip t;
+                begin_trip(&t);
+                fake.late(k, i ? -4 : -5);
+                put_trip(&t);
+                int err = wait_by(&t, how);
+                CHECK_INT(err, i ? -ENOMEM : -ENODEV);
+                CHECK_HAS(yoke_device_error(t.dev), i ? "CL_MEM_OBJECT_ALLOCATION_FAILURE (-4)" : "CL_OUT_OF_RESOURCES (-5)");
+                if (i) { /* told once, and the stream goes on */
+                    put_trip(&t);
+                    CHECK_INT(yoke_stream_wait(t.s), 0);
+                    CHECK(memcmp(t.up, t.down, sizeof t.up) == 0);
+                }
+                end_trip(&t);
+            }
+}
+
+/* No time is the right one: whoever has waited finds what he waited for. */
+TEST(a_copy_that_ends_late_is_waited_for)
+{
+    use_fake(0);
+    for (int how = 0; how < WAYS; how++) {
+        trip t;
+        begin_trip(&t);
+        fake.late(2, 0);
+        put_trip(&t);
+        CHECK_INT(wait_by(&t, how), 0);
+        CHECK(memcmp(t.up, t.down, sizeof t.up) == 0);
+        end_trip(&t);
+    }
+}
+
+/* More than a stream keeps events of; the first has failed by then, or ends last. */
+TEST(many_copies_under_way)
+{
+    use_fake(0);
+    for (int k = 0; k < 100; k += 3) {
+        trip t;
+        begin_trip(&t);
+        fake.late(k, k % 2 ? -4 : 0);
+        for (int i = 0; i < 50; i++)
+            put_trip(&t);
+        CHECK_INT(yoke_stream_wait(t.s), k % 2 ? -ENOMEM : 0);
+        end_trip(&t);
+    }
+}
+
+/* What arrays read back goes the same way. */
+TEST(an_array_that_was_not_read_is_told)
+{
+    use_fake(0);
+    yoke_device *dev = yoke_device_open("opencl:0");
+    yoke_stream *s = yoke_stream_open(dev);
+    int ones[N], got[N] = {0};
+    for (int i = 0; i < N; i++)
+        ones[i] = 1;
+    yoke_array *a = yoke_array_from(s, YOKE_I32, yoke_shape(N), ones);
+    fake.late(1, -6);
+    CHECK_INT(yoke_array_get(a, got, sizeof got), -ENOMEM);
+    CHECK_HAS(yoke_device_error(dev), "CL_OUT_OF_HOST_MEMORY (-6)");
+    CHECK_INT(yoke_array_get(a, got, sizeof got), 0);
+    CHECK_INT(got[N - 1], 1);
+    fake.late(0, 0);
+    yoke_array_free(a);
+    CHECK_INT(yoke_stream_close(s), 0);
+    CHECK_INT(yoke_device_close(dev), 0);
+    CHECK_INT(fake.live(), 0);
 }
 
 /* ---- Devices of other kinds ---- */

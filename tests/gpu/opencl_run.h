@@ -11,6 +11,7 @@
 /* What fake_opencl.h has, of the library that was opened. */
 static struct {
     int (*fail)(const char *name, int k, int32_t code);
+    void (*late)(int k, int32_t code);
     int (*live)(void);
     void (*pretend)(unsigned what);
 } fake;
@@ -36,6 +37,7 @@ static inline void use_fake(unsigned what)
     if (!library)
         test_fail(__FILE__, __LINE__, "%s", dlerror());
     fake_find(library, &fake.fail, "fake_opencl_fail");
+    fake_find(library, &fake.late, "fake_opencl_late");
     fake_find(library, &fake.live, "fake_opencl_live");
     fake_find(library, &fake.pretend, "fake_opencl_pretend");
     setenv("YOKE_OPENCL_DRIVER", path, 1);

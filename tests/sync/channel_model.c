@@ -164,7 +164,7 @@ static int wake_parties(_Atomic uint32_t *word, int n)
     return 0;
 }
 
-static int wait_of_party(yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline)
+static int wait_of_party(yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how)
 {
     party *p = &parties[depth];
     CHECK(p->waits && !p->served);

@@ -48,7 +48,7 @@ static void give_baton(loop *l)
 }
 
 /* As yk_wait() of a coroutine: others of its loop run meanwhile. */
-static int suspend(yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline)
+static int suspend(yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how)
 {
     fiber *f = (fiber *)b;
     loop *l = f->home;
@@ -262,7 +262,7 @@ TEST(cancelled_waits_lose_nothing)
     }
 }
 
-static int cancel(yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline)
+static int cancel(yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how)
 {
     return -ECANCELED;
 }

@@ -127,7 +127,7 @@ TEST(the_barrier_goes_away)
     yk_waiter w;
     yk_waiters_enter(&q->getters, &w, false);
     CHECK(w.unsure);
-    CHECK(!yk_waiters_sleep(&q->getters, &w, YOKE_FOREVER)); /* nobody wakes it */
+    CHECK_INT(yk_waiters_sleep(&q->getters, &w, YOKE_FOREVER, 0), 0); /* nobody wakes it */
     CHECK_INT(atomic_load(&q->getters.count), 0);
 
     int got = 0;

@@ -186,11 +186,11 @@ TEST(who_has_waited_longest_is_woken_first)
         if (order[i] == 1)
             continue;
         CHECK_INT(atomic_load(&w[order[i]].word), 0);
-        CHECK(!yk_waiters_sleep(&l, &w[order[i]], 0));
+        CHECK_INT(yk_waiters_sleep(&l, &w[order[i]], 0, 0), -ETIMEDOUT);
         yk_waiters_enter(&l, &w[order[i]], true); /* out of time is out of the list */
         yk_waiters_wake(&l, 1);
         CHECK_INT(atomic_load(&w[order[i]].word), 1);
-        CHECK(yk_waiters_sleep(&l, &w[order[i]], 0));
+        CHECK_INT(yk_waiters_sleep(&l, &w[order[i]], 0, 0), 1);
         CHECK(!yk_waiters_leave(&l, &w[order[i]]));
     }
     CHECK(atomic_load(&l.count) == 0 && !l.first && !l.last);
