@@ -17,9 +17,10 @@ int64_t yk_conn_linger = 5 * YOKE_S;
 
 int yk_conn_open(int fd, yoke_conn **ret)
 {
-    yoke_conn *c = yk_sys.calloc(1, sizeof *c);
-    if (!c)
+    void *memory;
+    if (yk_sys.posix_memalign(&memory, YK_CACHE_LINE, sizeof(yoke_conn)) != 0)
         return -ENOMEM;
+    yoke_conn *c = memset(memory, 0, sizeof(yoke_conn));
     c->fd = fd;
     c->loop = yk_net_loop();
     if (c->loop) {
@@ -47,7 +48,7 @@ int yoke_conn_of_fd(int fd, yoke_conn **ret)
 /* Lets go of the socket, and of all that only a living connection needs. */
 static void release(yoke_conn *c)
 {
-    c->closed = true;
+    c->closed = c->failed = true;
     if (c->flow)
         c->loop->io->flow_close(c->flow);
     else
@@ -63,7 +64,6 @@ void yk_conn_free(yoke_conn *c)
     free(c->in);
     free(c->names[0]);
     free(c->names[1]);
-    free(c->error);
     free(c);
     if (l)
         yk_listener_conn_gone(l);

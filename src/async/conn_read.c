@@ -13,6 +13,8 @@ enum { LEAST = 4096 };
 /* Room for n bytes behind those that are there. */
 static bool make_room(yoke_conn *c, size_t n)
 {
+    if (c->len == 0)
+        c->begin = 0;
     if (c->size - c->begin - c->len >= n && c->in)
         return true;
     size_t size = YK_MAX(c->size, (size_t)LEAST);
@@ -29,6 +31,7 @@ static bool make_room(yoke_conn *c, size_t n)
         free(c->in);
     c->in = in;
     c->size = size;
+    c->large = size > LEAST;
     c->begin = 0;
     return true;
 }
@@ -42,14 +45,12 @@ static void take_from_buffer(yoke_conn *c, size_t n)
 /* Nobody looks at it any more: large memory goes back. */
 static void rewind_buffer(yoke_conn *c)
 {
-    if (c->len > 0)
+    if (!c->large || c->len > 0)
         return;
-    c->begin = 0;
-    if (c->size > LEAST) {
-        free(c->in);
-        c->in = NULL;
-        c->size = 0;
-    }
+    free(c->in);
+    c->in = NULL;
+    c->begin = c->size = 0;
+    c->large = false;
 }
 
 /* Bytes that were read come back in front of the others. */
@@ -59,6 +60,7 @@ static void unread(yoke_conn *c, const char *bytes, size_t n)
         return;
     if (!make_room(c, n)) {
         c->deaf = -ENOMEM; /* there is a hole in the stream */
+        c->failed = true;
         return;
     }
     memmove(c->in + c->begin + n, c->in + c->begin, c->len);
@@ -130,7 +132,7 @@ ssize_t yoke_conn_read(yoke_conn *c, void *buf, size_t n)
     int err = enter(c);
     if (err < 0)
         return err;
-    if (n == 0 || c->len > 0)
+    if (YK_UNLIKELY(n == 0 || c->len > 0))
         return leave(c, (ssize_t)take_some(c, buf, n));
     return leave(c, yk_conn_take(c, buf, n));
 }

@@ -26,6 +26,7 @@ int yk_conn_tls_push(yoke_conn *c)
             sent = yk_wire_wait_room(c);
         if (sent < 0) {
             yk_tls_out_done(c->tls, n);
+            c->failed = true;
             return c->broken = (int)sent;
         }
         yk_tls_out_done(c->tls, (size_t)sent);

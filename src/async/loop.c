@@ -247,6 +247,16 @@ void yk_loop_drain(yk_loop *loop)
         loop->stop = true;
 }
 
+/* Connections that were closed just now may still be with the kernel. What was left open stays open, so not for ever. */
+static void let_go(yk_loop *loop)
+{
+    enum { PATIENCE = 100 };
+    int64_t until = yk_after(PATIENCE * YOKE_MS);
+    while (loop->io->under_way(loop->backend) > 0 && yoke_now() < until)
+        if (loop->io->poll(loop->backend, until) < 0)
+            return;
+}
+
 static void leave(yk_loop *loop)
 {
     yk_loop_enter(NULL);
@@ -271,6 +281,7 @@ void yk_loop_close(yk_loop *loop)
     wait_for_posters(loop);
     do_posted(loop);
     yk_offload_leave(loop);
+    let_go(loop);
     loop->io->close(loop->backend);
     yk_stack_pool_close(loop->stacks);
     free(loop->waits);

@@ -81,28 +81,31 @@ bool yk_socket_close(yk_socket *s);
 /* What somebody waits for there. */
 typedef struct yk_conn_wait yk_conn_wait;
 
+/* What each call looks at comes first, in one line of the cache: with a thousand connections that is what a call waits for. */
 struct yoke_conn {
     yk_loop *loop;  /* NULL: of threads */
     yk_flow *flow;  /* NULL: of threads, or closed */
+    yk_tls *tls;
+    yk_conn_wait *waits; /* all that wait on it */
+    char *in;       /* what was received and not read: `len` bytes from `begin` on, of `size` */
+    size_t len;
     int fd;
-    unsigned busy;  /* calls that are in here; the last one out frees it once it is closed */
+    uint16_t busy;  /* calls that are in here; the last one out frees it once it is closed */
     bool closed;
     bool reading, writing, shaking; /* somebody is in such a call; in a handshake */
     bool ended;     /* the peer's side */
     bool shut;      /* our side */
     bool room_wanted;
+    bool failed;    /* deaf or broken is set, or it is closed */
+    bool large;     /* `in` has more than a small buffer */
+    bool shaken;    /* the handshake is done */
     int broken, deaf; /* what sending and receiving said, for good */
     int code;       /* the last error */
+    size_t begin, size;
     size_t feed;    /* how much the next receive for TLS asks for */
-    yk_conn_wait *waits; /* all that wait on it */
-    char *in;       /* what was received and not read: `len` bytes from `begin` on, of `size` */
-    size_t begin, len, size;
-    yk_tls *tls;
-    bool shaken;    /* the handshake is done */
     yoke_listener *listener; /* that it was accepted by; a reference */
     struct yk_server *server; /* of yoke_serve() */
     char *names[2]; /* local and peer; made when asked for */
-    char *error;    /* made when asked for */
 };
 
 /* Owns fd, on success. */

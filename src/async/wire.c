@@ -64,13 +64,21 @@ static bool give_up(yk_park *p)
 
 static int wait_for(yoke_conn *c, wait_kind kind, const char *what)
 {
-    yk_conn_wait w = {.park = {.abort = give_up, .what = what, .number = c->fd, .object = c}, .c = c, .kind = kind};
+    yk_conn_wait w;
     int err = yk_cancel_point();
     if (err < 0) {
         if (kind == DATA)
             c->loop->io->flow_unwant(c->flow);
         return err;
     }
+    w.park.abort = give_up; /* one by one: most of it is yk_suspend()'s to set */
+    w.park.what = what;
+    w.park.number = c->fd;
+    w.park.object = c;
+    w.park.since = 0;
+    w.park.deaf = false;
+    w.c = c;
+    w.kind = kind;
     link_in(&w);
     return yk_suspend(&w.park, YOKE_FOREVER);
 }
@@ -127,21 +135,25 @@ static ssize_t send_in_thread(yoke_conn *c, const void *from, size_t n)
 /* An error stays: the kernel says it once, and after that something that looks like a proper end. */
 ssize_t yk_wire_recv(yoke_conn *c, void *to, size_t n)
 {
-    if (YK_UNLIKELY(c->closed || c->deaf < 0))
+    if (YK_UNLIKELY(c->failed) && (c->closed || c->deaf < 0))
         return c->closed ? -ESHUTDOWN : c->deaf;
     ssize_t got = c->flow ? c->loop->io->flow_recv(c->flow, to, n) : recv_in_thread(c, to, n);
-    if (got < 0 && got != -EAGAIN)
+    if (YK_UNLIKELY(got < 0) && got != -EAGAIN) {
         c->deaf = (int)got;
+        c->failed = true;
+    }
     return got;
 }
 
 ssize_t yk_wire_send(yoke_conn *c, const void *from, size_t n)
 {
-    if (YK_UNLIKELY(c->closed || c->broken < 0))
+    if (YK_UNLIKELY(c->failed) && (c->closed || c->broken < 0))
         return c->closed ? -ESHUTDOWN : c->broken;
     ssize_t sent = c->flow ? c->loop->io->flow_send(c->flow, from, n) : send_in_thread(c, from, n);
-    if (sent < 0 && sent != -EAGAIN && sent != -ENOMEM)
+    if (YK_UNLIKELY(sent < 0) && sent != -EAGAIN && sent != -ENOMEM) {
         c->broken = (int)sent;
+        c->failed = true;
+    }
     return sent;
 }
 
