@@ -1,4 +1,4 @@
-/* Forty requests to an HTTP server, eight at a time, each with a time limit. The server, in the same program, leaves some hanging.
+/* Forty requests to an HTTP server, eight at a time, each with a time limit. The server, in the program too, leaves out some.
  *
  * Use it for many requests of which one that hangs must not hold up the rest: as many coroutines as may be under way, which take
  * the next from what is left, and YOKE_TIMEOUT for the limit. What is late stops wherever it waits, and cleans up as ever. */
@@ -17,7 +17,7 @@ static int answer(yoke_conn *c, void *arg)
     (void)arg;
     if (yoke_conn_read_until(c, "\r\n\r\n", 4, 1000, &head, &len) < 0 || len < 6)
         return -EBADMSG;
-    if (atoi(head + 5) % 10 == 9) /* GET /NUMBER */
+    if (strtol(head + 5, NULL, 10) % 10 == 9) /* GET /NUMBER */
         return yoke_sleep_until(YOKE_FOREVER);
     return (int)yoke_conn_write(c, "HTTP/1.0 200 OK\r\n\r\nThis is it.\n", 31);
 }

@@ -26,7 +26,7 @@ static long get(const char *where, int fd)
     size_t len;
     yoke_conn *c = NULL;
     ssize_t n = yoke_connect(where, &c);
-    long all = n == 0 && yoke_conn_read_line(c, 30, &line, &len) > 0 ? atol(line) : -1, left = all;
+    long all = n == 0 && yoke_conn_read_line(c, 30, &line, &len) > 0 ? strtol(line, NULL, 10) : -1, left = all;
     while (left > 0 && (n = yoke_conn_read(c, piece, sizeof piece)) > 0 && yoke_write(fd, piece, (size_t)n) == n)
         left -= n;
     yoke_conn_close(c);
