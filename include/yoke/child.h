@@ -58,6 +58,7 @@ YOKE_API int yoke_child_spawn(const yoke_child_opts *opts, yoke_child **ret);
  * directory' or '/nowhere: No such file or directory (working directory of sort)'. Until the next. "" if none did. */
 YOKE_API const char *yoke_child_error(void);
 
+/* Its process id, which stays its own until the child has been waited for. */
 YOKE_API int yoke_child_pid(const yoke_child *c);
 
 /* This side of its pipes, for yoke_read() and yoke_write() (yoke/io.h); they stay the child's. -EBADF: it has no such pipe, or
