@@ -25,9 +25,10 @@
  *   - May be called from any thread and from inside tasks (a worker that waits lends its place to another, and
  *     parallel calls under a lock are safe, see yoke/fork.h, "Locks"), not from signal handlers; what never
  *     waits (set, release, notify) may also be called by whoever holds other locks.
- *   - In a coroutine (yoke/async.h) a wait suspends that coroutine alone, and what it holds is its own, not its thread's. One that
- *     is told to stop gets -ECANCELED from its wait, which has then not happened: no permit, notification or arrival is lost. But
- *     X() of a lock, rlock or rwlock waits to the end, as few ask what it returned; X_until(l, YOKE_FOREVER) can be told.
+ *   - In a coroutine (yoke/async.h) a wait suspends that coroutine alone, and what it holds is its own, not its thread's. One
+ *     that is told to stop gets -ECANCELED from its wait, which has then not happened: no permit, notification or arrival is
+ *     lost. But X() of a lock, rlock or rwlock waits to the end, as few ask what it returned; X_until(l, YOKE_FOREVER) can be
+ *     told.
  *   - YOKE_SHARED in the flags of X_init(): the struct lies in memory that other processes map too, at any
  *     address. All of them run this version of yoke in one PID namespace, and one of them calls X_init()
  *     before the others come.

@@ -13,8 +13,8 @@ bool yk_offload_cancel(yk_op *op);
 int yk_offload_only(yk_op *op, struct yk_loop *loop, void (*work)(yk_op *op));
 /* Nobody is told, and where no thread can be had the work is done here. Any thread. */
 void yk_offload_apart(yk_op *op, void (*work)(yk_op *op));
-/* For what may last as long as a wait does: a thread begins it now, if one is to be had and more than half of them remain for other
- * things. False: it is not taken. */
+/* For what may last as long as a wait does: a thread begins it now, if one is to be had and more than half of them remain for
+ * other things. False: it is not taken. */
 bool yk_offload_wait(yk_op *op, void (*work)(yk_op *op));
 /* The loop is about to be closed, and nothing of it is offloaded any more: waits until no thread refers to it, which those that
  * have just handed it something may still do. */
