@@ -111,13 +111,8 @@ static int real_clone(int (*fn)(void *arg), void *stack, int flags, void *arg, i
         .read = read, .write = write, .fsync = fsync, .fork = fork, .pipe2 = pipe2, .socketpair = socketpair,          \
         .sendmsg = sendmsg, .recvmsg = recvmsg, .pthread_create = pthread_create, .pidfd_open = real_pidfd_open,       \
         .pidfd_send_signal = real_pidfd_send_signal, .membarrier = real_membarrier, .eventfd = real_eventfd,       \
-<<<<<<< HEAD
         .futex_waitv = real_futex_waitv, .signalfd = signalfd, .poll = poll, .epoll_create1 = epoll_create1,           \
         .epoll_ctl = epoll_ctl,                                                                                        \
-=======
-        .futex_waitv = real_futex_waitv, .signalfd = signalfd, .poll = poll, .epoll_create1 = epoll_create1, \
-        .epoll_ctl = epoll_ctl, \
->>>>>>> insync
         .epoll_pwait2 = real_epoll_pwait2, .epoll_wait = epoll_wait, .io_uring_setup = real_io_uring_setup,            \
         .io_uring_enter = real_io_uring_enter, .io_uring_register = real_io_uring_register, .accept4 = real_accept4,   \
         .connect = real_connect, .recv = recv, .send = send, .preadv2 = preadv2, .pwritev2 = pwritev2,                 \
