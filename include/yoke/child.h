@@ -85,8 +85,9 @@ YOKE_API int yoke_child_kill(yoke_child *c, int number);
  * whatever cancels there are: at most for the grace time and what the kernel needs. Its pipes stay as they are. 0 or -ECHILD. */
 YOKE_API int yoke_child_end(yoke_child *c, int *ret);
 
-/* Gives it back, with its pipes. One that has not been waited for gets SIGKILL and is; so wait, or yoke_child_end() it, first. In
- * a child made by fork(2) it touches nothing of the parent's. Returns NULL. NULL is allowed. */
+/* Gives it back, with its pipes, when nobody waits for it or them any more. One that has not been waited for gets SIGKILL and
+ * is; so wait, or yoke_child_end() it, first. In a child made by fork(2) it touches nothing of the parent's. Returns NULL. NULL
+ * is allowed. */
 YOKE_API yoke_child *yoke_child_close(yoke_child *c);
 
 /* ---- All in one ---- */

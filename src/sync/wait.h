@@ -22,7 +22,7 @@ typedef struct yk_blocking {
     int (*wait)(struct yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how);
     /* With such a wait: when waits that are begun now will be given up by themselves; YOKE_FOREVER: not. NULL: never. */
     int64_t (*limit)(struct yk_blocking *b);
-    /* And what runs now gets a record (sync/who.h): whose it is, and its name, of size bytes with the end. NULL: as a thread does. */
+    /* And what runs now gets a record (sync/who.h): whose it is, and its name, of size bytes with the end. NULL: as a thread. */
     struct yk_who_loop *(*introduce)(struct yk_blocking *b, char *name, size_t size);
     struct yk_who *thread; /* the record of the thread itself; NULL: no memory */
 } yk_blocking;
@@ -30,7 +30,7 @@ extern _Thread_local yk_blocking *yk_blocked_hook __attribute__((tls_model("init
 
 /* Wakes up to n of those who wait on the word without being threads, and returns how many it woke. NULL as long as there can be
  * none. Set once, by the part that has such waiters. */
-extern int (*yk_wake_hook)(_Atomic uint32_t *word, int n);
+extern int (*_Atomic yk_wake_hook)(_Atomic uint32_t *word, int n);
 
 /* How to wait. */
 enum {
