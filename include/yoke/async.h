@@ -168,7 +168,8 @@ typedef struct yoke_go_opts {
 YOKE_API int yoke_go_with(yoke_group *g, const yoke_go_opts *opts, int (*fn)(void *arg), void *arg);
 
 /* Starts fn(arg) and waits until it calls yoke_started(value), which is then in *ret (may be NULL). From then on it is of the
- * group; before, it is of the caller, who gets its error, or -EPROTO if it returned without calling. */
+ * group; before, it is of the caller, who gets its error, or -EPROTO if it returned without calling (-ECANCELED if the caller has
+ * been told to stop). */
 YOKE_API int yoke_start(yoke_group *g, int (*fn)(void *arg), void *arg, void **ret);
 /* In a coroutine that yoke_start() started, once. 0, or -EINVAL when it was not or is no longer waited for. */
 YOKE_API int yoke_started(void *value);

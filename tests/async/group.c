@@ -321,6 +321,21 @@ ASYNC_TEST(start_can_be_cancelled)
     return 0;
 }
 
+/* Then that is the outcome, and not the error of having returned early. */
+ASYNC_TEST(start_is_cancelled_also_when_the_coroutine_ends_well)
+{
+    yoke_group g;
+    yoke_group_begin(&g);
+    yoke_scope s;
+    yoke_scope_begin(&s);
+    yoke_scope_cancel(&s);
+    CHECK_INT(yoke_start(&g, says, text("x"), NULL), -ECANCELED);
+    CHECK_INT(yoke_scope_end(&s), -ECANCELED);
+    CHECK_INT(yoke_group_end(&g), 0);
+    CHECK_STR(said, "x");
+    return 0;
+}
+
 ASYNC_TEST(what_was_started_belongs_to_its_group)
 {
     yoke_group g;
