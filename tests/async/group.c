@@ -388,7 +388,8 @@ ASYNC_TEST(jobs_of_other_executors_are_waited_for)
 ASYNC_TEST(a_group_waits_for_jobs_and_cancels_them)
 {
     yoke_executor *ex = yoke_open("threads:2");
-    yoke_future *slow = yoke_submit(ex, waits_until_cancelled), *bad = yoke_submit(ex, refuses), *fine = yoke_submit(ex, twice, 4);
+    yoke_future *slow = yoke_submit(ex, waits_until_cancelled), *bad = yoke_submit(ex, refuses);
+    yoke_future *fine = yoke_submit(ex, twice, 4);
     yoke_group g;
     yoke_group_begin(&g);
     CHECK_INT(yoke_group_add(&g, slow), 0);
