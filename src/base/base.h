@@ -10,6 +10,7 @@
 #define YK_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define YK_CACHE_LINE 64
 #define YK_ALIGN_UP(n, a) (((n) + ((a)-1)) & ~((size_t)(a)-1))
+/* The one that is taken is evaluated twice: no call that says another thing the second time, such as yoke_now(). */
 #define YK_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define YK_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define YK_COUNT_OF(a) (sizeof(a) / sizeof *(a))

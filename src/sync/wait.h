@@ -65,7 +65,8 @@ static inline bool yk_is_coroutine(void)
 static inline int64_t yk_wait_limit(int64_t deadline)
 {
     yk_blocking *b = yk_blocked_hook;
-    return b && b->limit ? YK_MIN(deadline, b->limit(b)) : deadline;
+    int64_t limit = b && b->limit ? b->limit(b) : deadline;
+    return YK_MIN(deadline, limit);
 }
 
 static inline bool yk_has_passed(int64_t deadline)
