@@ -28,6 +28,9 @@
  * in the thread that calls it. Outside of coroutines the waiting calls below block their thread, so that a function that uses
  * them can be called from anywhere.
  *
+ * A loop or a fork of yoke/loop.h and yoke/fork.h that a coroutine runs is such a computation: until it has ended the thread is
+ * its own, and what waits in its bodies blocks the thread.
+ *
  * Groups. A coroutine is always started in a group, and yoke_group_end() returns when all of its coroutines have ended: nothing
  * is left running behind. The first that fails (returns less than 0) cancels the others and the body of the group, and the end
  * returns its code.

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <yoke/async.h>
 #include <yoke/executor.h>
+#include <yoke/loop.h>
 
 static char said[200];
 
@@ -414,6 +415,42 @@ ASYNC_TEST(a_cancelled_gather_cancels_its_jobs)
     CHECK_INT(late, -ETIMEDOUT);
     CHECK_INT(yoke_wait(fs[0]), -ECANCELED);
     CHECK_INT(yoke_wait(fs[1]), -ECANCELED);
+    yoke_close(ex);
+    return 0;
+}
+
+/* ---- Loops and forks ---- */
+
+static long sum;
+
+YOKE_LOOP(adds_slowly, i, (long, each))
+{
+    yoke_sleep(100 * YOKE_US); /* blocks: in a body of a loop the thread belongs to the loop */
+    __atomic_fetch_add(&sum, each, __ATOMIC_RELAXED);
+}
+
+static int runs_a_loop(void *arg)
+{
+    for (int i = 0; i < 5; i++) {
+        int err = yoke_for(arg, 40, adds_slowly, 1);
+        if (err < 0)
+            return err;
+        CHECK(yoke_in_coroutine());
+        CHECK_INT(yoke_sleep(0), 0);
+    }
+    return 0;
+}
+
+ASYNC_TEST(loops_in_coroutines_keep_their_thread)
+{
+    yoke_executor *ex = yoke_open("threads:2");
+    yoke_group g;
+    yoke_group_begin(&g);
+    sum = 0;
+    for (int i = 0; i < 4; i++)
+        yoke_go(&g, runs_a_loop, i % 2 ? ex : NULL);
+    CHECK_INT(yoke_group_end(&g), 0);
+    CHECK_INT(sum, 4 * 5 * 40);
     yoke_close(ex);
     return 0;
 }
