@@ -8,7 +8,8 @@
 void yoke_group_begin(yoke_group *g)
 {
     yk_coroutine *co = yk_coroutine_here();
-    *g = (yoke_group){.closed = !co};
+    yk_clear(g, sizeof *g);
+    g->closed = !co;
     if (!co)
         return;
     yk_scope_open(&g->scope, co->scope, co, co->loop, YOKE_FOREVER, false);
@@ -110,7 +111,12 @@ int yoke_go_with(yoke_group *g, const yoke_go_opts *opts, int (*fn)(void *arg), 
 static void wait_for_children(yoke_group *g, yk_coroutine *co)
 {
     while (g->children > 0) {
-        yk_park park = {.what = "end of a group", .number = -1, .object = g, .deaf = true};
+        yk_park park;
+        yk_clear(&park, sizeof park);
+        park.what = "end of a group";
+        park.number = -1;
+        park.object = g;
+        park.deaf = true;
         g->joiner = co;
         yk_suspend(&park, YOKE_FOREVER);
         g->joiner = NULL;
