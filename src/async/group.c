@@ -71,10 +71,9 @@ void yk_group_child_ended(yoke_group *g, yk_coroutine *co, int code)
     yk_group_child_left(g);
 }
 
-int yoke_go(yoke_group *g, int (*fn)(void *arg), void *arg)
+int yk_go(yoke_group *g, const char *name, int (*fn)(void *arg), void *arg)
 {
-    static const yoke_go_opts defaults;
-    return yoke_go_with(g, &defaults, fn, arg);
+    return yoke_go_with(g, &(yoke_go_opts){.name = name}, fn, arg);
 }
 
 /* A coroutine in the group, not yet ready; or NULL. */

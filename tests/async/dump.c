@@ -57,7 +57,7 @@ static int look_around(void *arg)
     yoke_group g;
     yoke_event_init(&never, 0);
     yoke_group_begin(&g);
-    yoke_go(&g, dump_parent, NULL);
+    yoke_go(&g, dump_parent, NULL); /* by its name */
     yoke_go_with(&g, &(yoke_go_opts){.name = "waits for ever"}, dump_waiter, &never);
     yoke_go_with(&g, &(yoke_go_opts){.name = "not begun"}, dump_sleeper, NULL);
     yoke_yield();

@@ -29,7 +29,7 @@ BEHIND_MACROS = {"yk_array_of_view", "yk_array_view",
                  "yk_enqueue_scan",
                  "yk_kernel_run", "yk_launch", "yk_prepare", "yk_kernel_add",
                  "yk_kernel_remove",
-                 "yk_group_block", "yk_group_block_end", "yk_scope_block", "yk_scope_block_end", "yk_shield_block",
+                 "yk_go", "yk_group_block", "yk_group_block_end", "yk_scope_block", "yk_scope_block_end", "yk_shield_block",
                  "yk_timeout_block"}
 # YOKE_TASK(count) makes names with these prefixes: none may be a function of ours.
 GENERATED = ["yoke_submit_", "yoke_task_", "yoke_args_", "yoke_spawn_", "yoke_sync_", "yoke_for_", "yoke_launch_",
