@@ -75,8 +75,8 @@ static inline bool yk_has_passed(int64_t deadline)
     return deadline != YOKE_FOREVER && yoke_now() >= deadline;
 }
 
-/* From here to yk_unpin() a coroutine keeps its thread to itself: what waits blocks the thread, as if there were no loop. For what
- * is a thread's, and not a coroutine's, meanwhile. */
+/* From here to yk_unpin() a coroutine keeps its thread to itself: what waits blocks the thread, as if there were no loop. For
+ * what is a thread's, and not a coroutine's, meanwhile. */
 static inline yk_blocking *yk_pin(void)
 {
     yk_blocking *b = yk_blocked_hook;
