@@ -330,7 +330,9 @@ static _Atomic long notified, woken;
 
 static void condition_begin(void)
 {
-    available = notified = woken = 0;
+    available = 0;
+    atomic_store(&notified, 0);
+    atomic_store(&woken, 0);
 }
 
 static void produce(squad *s)
