@@ -69,8 +69,8 @@ YOKE_API ssize_t yoke_send(int fd, const void *buf, size_t n, int flags);
 YOKE_API ssize_t yoke_recvmsg(int fd, struct msghdr *m, int flags);
 YOKE_API ssize_t yoke_sendmsg(int fd, const struct msghdr *m, int flags);
 
-/* The next connection of a listening socket: its descriptor. address and len (a socklen_t) may be NULL; flags are SOCK_NONBLOCK or
- * 0. */
+/* The next connection of a listening socket: its descriptor. address and len (a socklen_t) may be NULL; flags are SOCK_NONBLOCK
+ * or 0. */
 YOKE_API int yoke_accept_fd(int fd, struct sockaddr *address, unsigned *len, int flags);
 /* Connects a socket. One whose connect was cancelled is of no more use: close it. */
 YOKE_API int yoke_connect_fd(int fd, const struct sockaddr *address, unsigned len);
