@@ -32,5 +32,8 @@
 #include <yoke/testing.h>
 #include <yoke/tls.h>
 #include <yoke/net.h>
+#include <yoke/io.h>
+#include <yoke/child.h>
+#include <yoke/signal.h>
 #include <yoke/trace.h>
 #endif

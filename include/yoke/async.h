@@ -28,6 +28,9 @@
  * in the thread that calls it. Outside of coroutines the waiting calls below block their thread, so that a function that uses
  * them can be called from anywhere.
  *
+ * A loop or a fork of yoke/loop.h and yoke/fork.h that a coroutine runs is such a computation: until it has ended the thread is
+ * its own, and what waits in its bodies blocks the thread.
+ *
  * Groups. A coroutine is always started in a group, and yoke_group_end() returns when all of its coroutines have ended: nothing
  * is left running behind. The first that fails (returns less than 0) cancels the others and the body of the group, and the end
  * returns its code.
@@ -158,11 +161,11 @@ YOKE_API void yoke_group_begin(yoke_group *g);
  * well, and else the negative code of its error: this cancels the group. -ECANCELED from a coroutine that has been told to stop
  * is no error. Returns 0; or -ENOMEM, and the group has failed with that; or -EINVAL when the group has ended. From any coroutine
  * of the loop while the group lasts, so also from those in it. yoke_fail() in fn counts for the task around the group. */
-YOKE_API int yoke_go(yoke_group *g, int (*fn)(void *arg), void *arg);
+#define yoke_go(g, fn, arg) yk_go((g), #fn, (fn), (arg))
 
 /* How a coroutine is to be started; zero is the default of each. */
 typedef struct yoke_go_opts {
-    const char *name;  /* for dumps and errors; static. Default: the function's, if it can be found */
+    const char *name;  /* for dumps and errors; static. Default: the function's, if it can be found; yoke_go() knows it */
     size_t stack;      /* usable bytes, 16 KiB to 8 MiB; default 64 KiB */
     bool eager;        /* run it at once, up to its first wait */
     bool keep_fp;      /* rounding and exception masks of floating point are its own, for code that changes them */
@@ -170,7 +173,8 @@ typedef struct yoke_go_opts {
 YOKE_API int yoke_go_with(yoke_group *g, const yoke_go_opts *opts, int (*fn)(void *arg), void *arg);
 
 /* Starts fn(arg) and waits until it calls yoke_started(value), which is then in *ret (may be NULL). From then on it is of the
- * group; before, it is of the caller, who gets its error, or -EPROTO if it returned without calling. */
+ * group; before, it is of the caller, who gets its error, or -EPROTO if it returned without calling (-ECANCELED if the caller has
+ * been told to stop). */
 YOKE_API int yoke_start(yoke_group *g, int (*fn)(void *arg), void *arg, void **ret);
 /* In a coroutine that yoke_start() started, once. 0, or -EINVAL when it was not or is no longer waited for. */
 YOKE_API int yoke_started(void *value);
@@ -244,6 +248,7 @@ YOKE_API int yoke_async_stats(yoke_async_counts *ret);
 YOKE_API int yoke_dump(int fd);
 
 /* ---- Behind the macros ---- */
+YOKE_API int yk_go(yoke_group *g, const char *name, int (*fn)(void *arg), void *arg);
 YOKE_API yoke_scope *yk_scope_block(yoke_scope *s);
 YOKE_API yoke_scope *yk_timeout_block(yoke_scope *s, int64_t ns, int *ret);
 YOKE_API yoke_scope *yk_shield_block(yoke_scope *s, int64_t ns);

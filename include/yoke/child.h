@@ -58,6 +58,7 @@ YOKE_API int yoke_child_spawn(const yoke_child_opts *opts, yoke_child **ret);
  * directory' or '/nowhere: No such file or directory (working directory of sort)'. Until the next. "" if none did. */
 YOKE_API const char *yoke_child_error(void);
 
+/* Its process id, which stays its own until the child has been waited for. */
 YOKE_API int yoke_child_pid(const yoke_child *c);
 
 /* This side of its pipes, for yoke_read() and yoke_write() (yoke/io.h); they stay the child's. -EBADF: it has no such pipe, or
@@ -84,8 +85,9 @@ YOKE_API int yoke_child_kill(yoke_child *c, int number);
  * whatever cancels there are: at most for the grace time and what the kernel needs. Its pipes stay as they are. 0 or -ECHILD. */
 YOKE_API int yoke_child_end(yoke_child *c, int *ret);
 
-/* Gives it back, with its pipes. One that has not been waited for gets SIGKILL and is; so wait, or yoke_child_end() it, first. In
- * a child made by fork(2) it touches nothing of the parent's. Returns NULL. NULL is allowed. */
+/* Gives it back, with its pipes, when nobody waits for it or them any more. One that has not been waited for gets SIGKILL and
+ * is; so wait, or yoke_child_end() it, first. In a child made by fork(2) it touches nothing of the parent's. Returns NULL. NULL
+ * is allowed. */
 YOKE_API yoke_child *yoke_child_close(yoke_child *c);
 
 /* ---- All in one ---- */

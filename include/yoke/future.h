@@ -21,7 +21,8 @@ typedef struct yoke_future yoke_future;
  * yoke_wait_timed(), at most ns nanoseconds (less than 0 is 0), and yoke_wait_until(), until a deadline of yoke_now(), return
  * -ETIMEDOUT when the time is over first, and the job goes on; a job may itself have failed with -ETIMEDOUT: then yoke_code() is
  * the same. A task that waits for itself, or for one that waits (without a time limit, through any number of others) for it,
- * gets -EDEADLK instead of waiting for ever; yoke_deadlock() says who waits for whom. */
+ * gets -EDEADLK instead of waiting for ever; yoke_deadlock() says who waits for whom. In a coroutine (yoke/async.h) they suspend
+ * it; -ECANCELED while yoke_done() is false: it was told to stop, and the job goes on. */
 YOKE_API int yoke_wait(yoke_future *f);
 YOKE_API int yoke_wait_timed(yoke_future *f, int64_t ns);
 YOKE_API int yoke_wait_until(yoke_future *f, int64_t deadline);
@@ -40,7 +41,8 @@ YOKE_API bool yoke_done(yoke_future *f);
 
 /* yoke_await(f, double): waits and is the value. If the job failed: inside a task, fails that task with the same error
  * and is zero (so, too, in a body of a loop or a fork: yoke/loop.h); outside any task, flushes stdout, prints task, error and
- * place on stderr and aborts. */
+ * place on stderr and aborts. A coroutine that is told to stop while it waits: the same inside a task; outside any it is zero,
+ * and yoke_checkpoint() says so. */
 #define yoke_await(f, T)                                                                                               \
     __extension__({                                                                                                    \
         yoke_future *yk_awaited = (f);                                                                                 \
@@ -82,7 +84,7 @@ YOKE_API yoke_future *yoke_any(yoke_future *const *fs, size_t n);
  *     yoke_completion_close(c);
  * Each is given out once; NULL when all have been. More can be added while iterating. yoke_next_completed_timed() and
  * yoke_next_completed_until() return 0 and a future, -ETIMEDOUT when the time is over, or -ENOENT when none is left. One thread
- * iterates at a time. */
+ * iterates at a time. A coroutine that is told to stop: -ECANCELED, and NULL of yoke_next_completed(). */
 typedef struct yoke_completion yoke_completion;
 YOKE_API yoke_completion *yoke_as_completed(yoke_future *const *fs, size_t n);
 YOKE_API int yoke_completion_add(yoke_completion *c, yoke_future *f);

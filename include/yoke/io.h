@@ -37,7 +37,6 @@
 #pragma GCC system_header
 #include <yoke/base.h>
 #include <sys/types.h>
-#include <sys/socket.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -45,6 +44,8 @@ extern "C" {
 
 struct stat;
 struct statx;
+struct msghdr; /* include <sys/socket.h> to use it */
+struct sockaddr;
 
 /* ---- Bytes ---- */
 
@@ -68,10 +69,11 @@ YOKE_API ssize_t yoke_send(int fd, const void *buf, size_t n, int flags);
 YOKE_API ssize_t yoke_recvmsg(int fd, struct msghdr *m, int flags);
 YOKE_API ssize_t yoke_sendmsg(int fd, const struct msghdr *m, int flags);
 
-/* The next connection of a listening socket: its descriptor. address and len may be NULL; flags are SOCK_NONBLOCK or 0. */
-YOKE_API int yoke_accept_fd(int fd, struct sockaddr *address, socklen_t *len, int flags);
+/* The next connection of a listening socket: its descriptor. address and len (a socklen_t) may be NULL; flags are SOCK_NONBLOCK
+ * or 0. */
+YOKE_API int yoke_accept_fd(int fd, struct sockaddr *address, unsigned *len, int flags);
 /* Connects a socket. One whose connect was cancelled is of no more use: close it. */
-YOKE_API int yoke_connect_fd(int fd, const struct sockaddr *address, socklen_t len);
+YOKE_API int yoke_connect_fd(int fd, const struct sockaddr *address, unsigned len);
 
 /* ---- Any descriptor ---- */
 

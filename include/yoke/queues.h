@@ -31,7 +31,8 @@
  *                                         when the deadline has passed.
  *
  * A call that waits spins for some microseconds if there are CPUs to spare, and then sleeps. Who has waited longest is woken
- * first, but a newcomer may overtake. In a task on a pool of threads, the worker lends its place to another meanwhile.
+ * first, but a newcomer may overtake. In a task on a pool of threads, the worker lends its place to another meanwhile. A
+ * coroutine (yoke/async.h) is suspended; one that is told to stop gets -ECANCELED, and nothing was put or taken.
  *
  * The diagnosis of deadlocks (yoke/sync.h) does not see waits for queues: any thread might put or get.
  *

@@ -25,6 +25,10 @@
  *   - May be called from any thread and from inside tasks (a worker that waits lends its place to another, and
  *     parallel calls under a lock are safe, see yoke/fork.h, "Locks"), not from signal handlers; what never
  *     waits (set, release, notify) may also be called by whoever holds other locks.
+ *   - In a coroutine (yoke/async.h) a wait suspends that coroutine alone, and what it holds is its own, not its thread's. One
+ *     that is told to stop gets -ECANCELED from its wait, which has then not happened: no permit, notification or arrival is
+ *     lost. But X() of a lock, rlock or rwlock waits to the end, as few ask what it returned; X_until(l, YOKE_FOREVER) can be
+ *     told.
  *   - YOKE_SHARED in the flags of X_init(): the struct lies in memory that other processes map too, at any
  *     address. All of them run this version of yoke in one PID namespace, and one of them calls X_init()
  *     before the others come.
@@ -365,7 +369,7 @@ YOKE_API int yoke_condition_done(yoke_condition *c);
 /* Gives the lock up (an rlock as often as it was taken), waits, takes it again as it was. 1: notified; 0: the
  * time was over; -EPERM: the caller does not hold the lock; -EOWNERDEAD: woken, and the lock's holder had
  * died (see above), held; -EINVAL; -ENOSPC: YOKE_SHARED_WAITERS wait already; with YOKE_DEBUG=locks -EDEADLK: taking it
- * again would be a deadlock, so it is *not held*. */
+ * again would be a deadlock, so it is *not held*; -ECANCELED: a coroutine was told to stop and not notified, held. */
 #define yoke_condition_wait(c, l) yk_condition_wait((c), &(l)->core, YOKE_FOREVER, __FILE__, __LINE__)
 #define yoke_condition_timed(c, l, ns) yk_condition_timed((c), &(l)->core, (ns), __FILE__, __LINE__)
 #define yoke_condition_until(c, l, deadline) yk_condition_wait((c), &(l)->core, (deadline), __FILE__, __LINE__)
@@ -412,7 +416,8 @@ YOKE_API int yoke_barrier_init(yoke_barrier *b, int parties, yoke_barrier_action
 YOKE_API int yoke_barrier_done(yoke_barrier *b);
 /* Arrives and waits for the others: the number of the arrival, 0 to parties - 1. -EPIPE: the barrier is, or
  * was meanwhile, broken or reset; -ETIMEDOUT: the time was over, which breaks it; try: -EAGAIN unless this is
- * the last to arrive. */
+ * the last to arrive. A coroutine that is told to stop before all have arrived leaves again (-ECANCELED), and breaks nothing; of
+ * the others two may then have the same number, but one alone has parties - 1. */
 YOKE_API int yoke_barrier_wait(yoke_barrier *b);
 YOKE_API int yoke_barrier_try(yoke_barrier *b);
 YOKE_API int yoke_barrier_timed(yoke_barrier *b, int64_t ns);

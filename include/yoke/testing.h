@@ -85,8 +85,8 @@ YOKE_API int yoke_test_cancels(const yoke_test_opts *opts, int (*fn)(void *arg),
 
 /* From now on the n-th call of that name in yoke, counted from 1, fails with the error (ENOMEM...), once; n = 0: none. Returns
  * how many there were since the last yoke_test_fail(); -ENOENT: not a name yoke knows. For all threads of the process, one name
- * at a time. Names are those of the C library: malloc, epoll_wait, recv...; a program's own calls do not fail. Both io_uring's and
- * epoll's are there; what a ring does without a call cannot be made to fail. */
+ * at a time. Names are those of the C library: malloc, epoll_wait, recv...; a program's own calls do not fail. Both those of
+ * io_uring and of epoll are there; what a ring does without a call cannot be made to fail. */
 YOKE_API int yoke_test_fail(const char *name, int n, int error);
 
 typedef struct yoke_test_fault {

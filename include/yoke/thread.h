@@ -81,7 +81,8 @@ typedef struct yoke_thread_opts {
  * form, and the _timed one (ns nanoseconds; less than 0 is 0), return -ETIMEDOUT when the time is over first, which a task's own
  * error may be too: then yoke_thread_done() is true. -EDEADLK, and no wait: a thread that joins itself, or (without a time limit)
  * one that waits for it; yoke_deadlock() says who waits for whom. -EINVAL: a thread that yoke did not start, or NULL. -ECHILD: a
- * thread of the parent process. */
+ * thread of the parent process. In a coroutine (yoke/async.h) they suspend it; -ECANCELED: it was told to stop, and the thread
+ * goes on. */
 YOKE_API int yoke_thread_join(yoke_thread *t);
 YOKE_API int yoke_thread_join_timed(yoke_thread *t, int64_t ns);
 YOKE_API int yoke_thread_join_until(yoke_thread *t, int64_t deadline);

@@ -1,6 +1,6 @@
 /* An event loop whose callbacks call each other in turn, until the time is over.
  *
- * Use callbacks for what happens at times: yoke_async_call() has a function called soon, between two coroutines. What takes
+ * Use it where things call for each other: yoke_async_call() has a function called soon, between two coroutines. What takes
  * several steps is easier to read as a coroutine: see tasks.c. */
 #include <stdio.h>
 #include <yoke.h>

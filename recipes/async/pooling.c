@@ -1,6 +1,6 @@
 /* Ten items, one after the other, on a pool of threads, and on a pool of processes.
  *
- * Use a pool when there are many calls of one function and it does not matter which of them is first: the same lines submit to
+ * Use it when there are many calls of one function and it does not matter which of them is first: the same lines submit to
  * any executor, and only its name decides what the calls cost and what a crash would cost. */
 #include <stdio.h>
 #include <yoke.h>

@@ -1,6 +1,6 @@
 /* Three computations take turns on one thread, each step by step: a factorial, a Fibonacci number, a binomial coefficient.
  *
- * Use coroutines for things that go on at the same time and mostly wait. They need no locks among themselves, since another runs
+ * Use it for things that go on at the same time and mostly wait. They need no locks among themselves, since another runs
  * only where one waits, and the group ends when all three have. */
 #include <stdio.h>
 #include <yoke.h>
@@ -23,9 +23,8 @@ static int fibonacci(void *arg)
     for (long i = 0; i < n; i++) {
         printf("fibonacci: step %ld\n", i);
         yoke_sleep(YOKE_MS);
-        long sum = a + b;
-        a = b;
-        b = sum;
+        b += a;
+        a = b - a;
     }
     printf("fibonacci(%ld) = %ld\n", n, a);
     return 0;
@@ -43,21 +42,19 @@ static int binomial(void *arg)
     return 0;
 }
 
-static int all(void *arg)
+static int all(void *err)
 {
     long n = 10, m = 20;
-    int err = 0;
-    (void)arg;
-    YOKE_GROUP(g, &err)
-    {
+    YOKE_GROUP(g, err) {
         yoke_go(&g, factorial, &n);
         yoke_go(&g, fibonacci, &n);
         yoke_go(&g, binomial, &m);
     }
-    return err;
+    return *(int *)err;
 }
 
 int main(void)
 {
-    return yoke_async_run(all, NULL);
+    int err = 0;
+    return yoke_async_run(all, &err);
 }

@@ -1,8 +1,8 @@
 /* Two hours of retries in a moment: code that waits, tested with a clock that jumps, and told to stop at each of its waits.
  *
- * Use it to test what times out, retries or waits its turn. In the loop of a test nothing takes time but waiting, and waiting takes
- * exactly as long as it says. The same code is then run once for each place where it can be cancelled, which finds what is
- * forgotten there. A test that would hang ends with a list of who waits for what. */
+ * Use it to test what times out, retries or waits its turn. In the loop of a test nothing takes time but waiting, and waiting
+ * takes exactly as long as it says. The same code is then run once for each place where it can be cancelled, which finds what
+ * is forgotten there. A test that would hang ends with a list of who waits for what. */
 #include <stdio.h>
 #include <yoke.h>
 

@@ -1,8 +1,8 @@
 /* async: coroutines and the loops that run them. Floor 3.
  *
  * The idea: a loop is one thread's list of coroutines that can go on. Whoever waits takes himself off that list by yk_suspend(),
- * and whoever has what he waits for puts him back by yk_resume(). All waits of the part, for time, for input and output, for words of
- * memory (wait.c), are these two calls, so that cancelling, deadlines and dumps are written once.
+ * and whoever has what he waits for puts him back by yk_resume(). All waits of the part, for time, for input and output, for
+ * words of memory (wait.c), are these two calls, so that cancelling, deadlines and dumps are written once.
  *
  * Invariants: what belongs to a loop is touched by its thread alone, but for `posted` and `sleeping`, which others use to hand it
  * something (yk_loop_post). A coroutine never leaves the thread in which it first ran: compilers keep addresses of thread-local

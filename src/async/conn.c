@@ -116,6 +116,10 @@ static ssize_t put_all(yoke_conn *c, const char *from, size_t n)
             m = yk_wire_wait_room(c);
         if (m == -ECANCELED && done > 0)
             return (ssize_t)done;
+        if (m == -ENOMEM && done > 0) { /* what comes next would follow upon half of this */
+            c->broken = -ENOMEM;
+            c->failed = true;
+        }
         if (m < 0)
             return m;
         done += (size_t)m;
@@ -190,12 +194,6 @@ ssize_t yoke_conn_writev(yoke_conn *c, const struct iovec *pieces, int n)
     return err < 0 ? err : leave_after_write(c, put_pieces(c, pieces, n));
 }
 
-static size_t tls_unsent(const yoke_conn *c)
-{
-    const void *bytes;
-    return c->tls ? yk_tls_out(c->tls, &bytes) : 0;
-}
-
 /* What an earlier send has met is said once by the flow. */
 static int late_error(yoke_conn *c)
 {
@@ -208,7 +206,7 @@ int yk_conn_flush(yoke_conn *c)
 {
     int err = c->tls ? yk_conn_tls_push(c) : 0;
     while (err == 0 && !c->closed) {
-        if (tls_unsent(c) > 0)
+        if (yk_conn_tls_unsent(c) > 0)
             err = yk_wire_wait_room(c);
         else if (yk_wire_unsent(c) > 0)
             err = yk_wire_wait_empty(c);
@@ -238,9 +236,10 @@ static int shut(yoke_conn *c)
         yk_tls_close(c->tls);
         err = yk_conn_tls_push(c);
     }
-    if (c->flow)
+    c->ending = yk_conn_tls_unsent(c) > 0;
+    if (c->flow && !c->ending)
         c->loop->io->flow_shutdown(c->flow);
-    else if (shutdown(c->fd, SHUT_WR) < 0 && errno != ENOTCONN)
+    else if (!c->flow && shutdown(c->fd, SHUT_WR) < 0 && errno != ENOTCONN)
         err = -errno;
     return err;
 }

@@ -34,6 +34,12 @@ int yk_conn_tls_push(yoke_conn *c)
     return c->broken;
 }
 
+size_t yk_conn_tls_unsent(const yoke_conn *c)
+{
+    const void *bytes;
+    return c->tls ? yk_tls_out(c->tls, &bytes) : 0;
+}
+
 /* Waits for bytes from the peer and gives them to the engine. Large memory is asked for only when there is much to receive: most
  * connections are idle most of the time. */
 static int feed(yoke_conn *c)
@@ -103,13 +109,12 @@ ssize_t yk_conn_tls_take(yoke_conn *c, void *to, size_t n)
 
 ssize_t yk_conn_tls_put_now(yoke_conn *c, const void *from, size_t n)
 {
-    const void *bytes;
     int err = yk_conn_tls_push(c);
     if (err < 0)
         return err;
     if (c->shut)
         return -EPIPE;
-    if (yk_tls_out(c->tls, &bytes) > 0)
+    if (yk_conn_tls_unsent(c) > 0)
         return -EAGAIN;
     ssize_t put = yk_tls_write(c->tls, from, n);
     if (put == -EAGAIN)

@@ -306,7 +306,11 @@ yk_coroutine *yk_coroutine_new(yk_loop *loop, size_t size, int (*fn)(void *arg),
     if (yk_stack_take(loop->stacks, size > 0 ? size : YK_STACK_SIZE, &stack) < 0)
         return NULL;
     yk_coroutine *co = (yk_coroutine *)(void *)(stack.top - RECORD_ROOM);
-    *co = (yk_coroutine){.loop = loop, .fn = fn, .arg = arg, .stack = stack};
+    yk_clear(co, sizeof *co);
+    co->loop = loop;
+    co->fn = fn;
+    co->arg = arg;
+    co->stack = stack;
     co->context.running.run = yk_current_run();
     co->fp = loop->fp;
     co->context.self.id = new_self(loop);

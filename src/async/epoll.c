@@ -327,7 +327,8 @@ static int64_t time_until(const yk_backend *b, int64_t deadline)
         return 0;
     if (deadline == YOKE_FOREVER)
         return b->again.head ? retry_after : -1;
-    int64_t left = YK_MAX(deadline - yoke_now(), (int64_t)0);
+    int64_t left = deadline - yoke_now();
+    left = YK_MAX(left, (int64_t)0);
     return b->again.head ? YK_MIN(left, retry_after) : left;
 }
 

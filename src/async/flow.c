@@ -36,6 +36,8 @@ ssize_t yk_outgoing_put(yk_outgoing *o, size_t others, const void *from, size_t 
     if (there >= YK_HIGH_WATER)
         return -EAGAIN;
     n = YK_MIN(n, YK_HIGH_WATER - there);
+    if (n == 0)
+        return 0;
     if (!make_room(o, n))
         return -ENOMEM;
     memcpy(o->bytes + o->begin + o->len, from, n);

@@ -8,7 +8,9 @@
 void yoke_group_begin(yoke_group *g)
 {
     yk_coroutine *co = yk_coroutine_here();
-    *g = (yoke_group){.closed = !co, .run = yk_current_run()};
+    yk_clear(g, sizeof *g);
+    g->closed = !co;
+    g->run = yk_current_run();
     if (!co)
         return;
     yk_scope_open(&g->scope, co->scope, co, co->loop, YOKE_FOREVER, false);
@@ -73,10 +75,9 @@ void yk_group_child_ended(yoke_group *g, yk_coroutine *co, int code)
     yk_group_child_left(g);
 }
 
-int yoke_go(yoke_group *g, int (*fn)(void *arg), void *arg)
+int yk_go(yoke_group *g, const char *name, int (*fn)(void *arg), void *arg)
 {
-    static const yoke_go_opts defaults;
-    return yoke_go_with(g, &defaults, fn, arg);
+    return yoke_go_with(g, &(yoke_go_opts){.name = name}, fn, arg);
 }
 
 /* A coroutine in the group, not yet ready; or NULL. */
@@ -114,7 +115,12 @@ int yoke_go_with(yoke_group *g, const yoke_go_opts *opts, int (*fn)(void *arg), 
 static void wait_for_children(yoke_group *g, yk_coroutine *co)
 {
     while (g->children > 0) {
-        yk_park park = {.what = "end of a group", .number = -1, .object = g, .deaf = true};
+        yk_park park;
+        yk_clear(&park, sizeof park);
+        park.what = "end of a group";
+        park.number = -1;
+        park.object = g;
+        park.deaf = true;
         g->joiner = co;
         yk_suspend(&park, YOKE_FOREVER);
     }

@@ -126,7 +126,8 @@ static int time_until(int64_t deadline)
 {
     if (deadline == YOKE_FOREVER)
         return -1;
-    int64_t left = YK_MAX(deadline - yoke_now(), (int64_t)0);
+    int64_t left = deadline - yoke_now();
+    left = YK_MAX(left, (int64_t)0);
     return (int)YK_MIN(left / YOKE_MS + (left % YOKE_MS > 0), (int64_t)INT_MAX);
 }
 

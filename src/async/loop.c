@@ -26,6 +26,14 @@ void yk_each_loop(void (*fn)(yk_loop *loop, void *arg), void *arg)
     yk_mutex_unlock(&loops.lock);
 }
 
+/* Of a coroutine that becomes a thread for a while. */
+static void pin(yk_blocking *b, bool on)
+{
+    yk_loop *loop = (yk_loop *)(void *)((char *)b - offsetof(yk_loop, blocking));
+    yk_loop_mine = on ? NULL : loop;
+    yk_blocked_hook = on ? NULL : b;
+}
+
 static void enlist(yk_loop *loop)
 {
     yk_mutex_lock(&loops.lock);
@@ -228,7 +236,7 @@ int yk_loop_open_with(const char *backend, yk_loop **ret, yk_error *e)
     loop->ready_end = &loop->ready;
     loop->thread = pthread_self();
     loop->tid = gettid();
-    loop->blocking = (yk_blocking){.wait = yk_wait_in_coroutine, .limit = limit_in_coroutine,
+    loop->blocking = (yk_blocking){.wait = yk_wait_in_coroutine, .pin = pin, .limit = limit_in_coroutine,
                                    .introduce = yk_coroutine_introduce, .thread = yk_who_self()};
     loop->who.busy = is_handed_something;
     loop->self = yk_self_id();

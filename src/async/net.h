@@ -95,7 +95,7 @@ struct yoke_conn {
     bool reading, writing, shaking; /* somebody is in such a call; in a handshake */
     bool ended;     /* the peer's side */
     bool shut;      /* our side */
-    bool room_wanted;
+    bool room_wanted, ending; /* ending: it is shut as soon as the engine's bytes are out */
     bool failed;    /* deaf or broken is set, or it is closed */
     bool large;     /* `in` has more than a small buffer */
     bool shaken;    /* the handshake is done */
@@ -145,6 +145,8 @@ void yk_wire_wake_all(yoke_conn *c, int code);
 
 /* Sends what the engine has for the peer, as far as that goes at once, and the rest when there is room. 0, or the error. */
 int yk_conn_tls_push(yoke_conn *c);
+/* How many bytes the engine still has for the peer. */
+size_t yk_conn_tls_unsent(const yoke_conn *c);
 /* Does the handshake, or waits for who does it. */
 int yk_conn_tls_shake(yoke_conn *c);
 ssize_t yk_conn_tls_take(yoke_conn *c, void *to, size_t n);

@@ -27,6 +27,7 @@ int yoke_async_run(int (*fn)(void *arg), void *arg)
     yk_coroutine *co = yk_coroutine_new(loop, 0, run_first, &f);
     if (co) {
         co->main = true;
+        co->name = "first";
         yk_make_ready(co);
         yk_loop_run(loop);
     }

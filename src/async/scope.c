@@ -103,7 +103,14 @@ static void refresh(yoke_scope *top)
 
 void yk_scope_open(yoke_scope *s, yoke_scope *parent, yk_coroutine *owner, yk_loop *loop, int64_t deadline, bool shield)
 {
-    *s = (yoke_scope){.parent = parent, .owner = owner, .loop = loop, .deadline = YOKE_FOREVER, .shield = shield, .ret = s->ret};
+    int *ret = s->ret;
+    yk_clear(s, sizeof *s);
+    s->parent = parent;
+    s->owner = owner;
+    s->loop = loop;
+    s->deadline = YOKE_FOREVER;
+    s->shield = shield;
+    s->ret = ret;
     link_in(s);
     s->effective = is_effective(s);
     if (deadline != YOKE_FOREVER)

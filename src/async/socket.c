@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 struct yk_socket_wait {
-    yk_io *io;      /* NULL: it pauses */
     yk_park *park;
     bool forever;   /* a pause without a deadline */
     yk_socket_wait *next, **link;
@@ -76,7 +75,7 @@ static void link_out(yk_socket_wait *w)
 
 static int64_t operate_in_loop(yk_socket *s, yk_io *io, const char *what)
 {
-    yk_socket_wait w = {.io = io, .park = &io->park};
+    yk_socket_wait w = {.park = &io->park};
     link_in(s, &w);
     int64_t result = yk_operate_now(io, what, YOKE_FOREVER);
     link_out(&w);
@@ -122,7 +121,7 @@ bool yk_socket_close(yk_socket *s)
     while (s->waits) {
         yk_socket_wait *w = s->waits;
         link_out(w);
-        if (!w->io || s->loop->io->cancel(s->loop->backend, &w->io->op))
+        if (w->park->abort(w->park))
             yk_resume(w->park, -ESHUTDOWN);
     }
     if (s->busy == 0)

@@ -53,6 +53,8 @@ int yoke_start(yoke_group *g, int (*fn)(void *arg), void *arg, void **ret)
     g->children++;
     int err = yoke_group_end(&s.own);
     yk_group_child_left(g);
+    if (!s.called && err == 0)
+        err = yk_cancel_point(); /* then it is no wonder that the coroutine returned early */
     if (!s.called)
         return err < 0 ? err : -EPROTO;
     if (ret)

@@ -14,7 +14,7 @@ const yoke_test_fault yk_test_all_faults[] = {
     {"epoll_pwait2", EINTR}, {"epoll_wait", EINTR}, {"io_uring_setup", EPERM}, {"io_uring_enter", EINTR},
     {"io_uring_register", ENOMEM}, {"accept4", EMFILE}, {"connect", ECONNREFUSED}, {"recv", ECONNRESET}, {"send", EPIPE},
     {"preadv2", EIO}, {"pwritev2", ENOSPC}, {"statx", EACCES}, {"pidfd_send_signal", EPERM}, {"membarrier", ENOSYS},
-    {"futex_waitv", ENOSYS}, {"waitid", ECHILD}, {"rename", EXDEV}, {"clone", EAGAIN}, {"socket", EMFILE},
+    {"futex_waitv", ENOSYS}, {"waitid", ECHILD}, {"renameat", EXDEV}, {"clone", EAGAIN}, {"socket", EMFILE},
     {"bind", EADDRINUSE}, {"listen", EADDRINUSE}, {"setsockopt", ENOPROTOOPT}, {"getsockname", ENOBUFS},
     {"getaddrinfo", EAI_AGAIN}, {"dlopen", ENOENT},
     {NULL, 0}};

@@ -247,7 +247,10 @@ static int64_t time_until(int64_t deadline)
 {
     if (deadline == 0)
         return 0;
-    return deadline == YOKE_FOREVER ? -1 : YK_MAX(deadline - yoke_now(), (int64_t)0);
+    if (deadline == YOKE_FOREVER)
+        return -1;
+    int64_t left = deadline - yoke_now();
+    return YK_MAX(left, (int64_t)0);
 }
 
 static void completed(yk_backend *b, uint64_t user_data, int result, unsigned flags)

@@ -7,6 +7,7 @@
  * Nothing is lost: a sleeper counts itself in, then looks at the word, under the lock of its place in the table; who has changed
  * the word looks at the count after a fence. */
 #include "async/async.h"
+#include "sync/self.h"
 
 enum { PLACES = 256 };
 
@@ -95,8 +96,8 @@ int yk_wait_in_coroutine(yk_blocking *b, _Atomic uint32_t *word, uint32_t value,
     int err = deaf ? 0 : yk_cancel_point();
     if (err < 0)
         return err;
-    sleeper s = {.park = {.abort = abort_sleep, .deaf = deaf, .what = "a word", .number = -1, .object = (const void *)(uintptr_t)word,
-                          .outside = how & YK_WAIT_JOB},
+    sleeper s = {.park = {.abort = abort_sleep, .deaf = deaf, .what = "a word", .number = -1,
+                          .object = (const void *)(uintptr_t)word, .outside = how & YK_WAIT_JOB},
                  .post = {.fn = wake_here}, .word = word, .loop = yk_loop_here()};
     if (!begin_sleep(&s, value))
         return -EAGAIN;
@@ -172,9 +173,11 @@ void yk_wait_hook_up(void)
 {
     static yk_mutex once;
     yk_mutex_lock(&once);
-    if (!yk_wake_hook) {
+    if (!atomic_load_explicit(&yk_wake_hook, memory_order_relaxed)) {
         pthread_atfork(before_fork, in_parent, in_child);
-        yk_wake_hook = wake;
+        atomic_store_explicit(&yk_wake_hook, wake, memory_order_release);
+        /* Whoever has not seen it has changed his word before this, and who sleeps after it sees that. */
+        yk_fence_all(false);
     }
     yk_mutex_unlock(&once);
 }

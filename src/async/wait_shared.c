@@ -40,7 +40,8 @@ static int nap(int64_t until, bool deaf)
 /* UNCHANGED after that many looks; or as yk_wait(). */
 static int look(const _Atomic uint32_t *word, uint32_t value, int64_t deadline, bool deaf, unsigned looks)
 {
-    for (int64_t pause = LOOK_FIRST; atomic_load_explicit(word, memory_order_acquire) == value; pause = YK_MIN(pause * 2, LOOK_MOST)) {
+    int64_t pause = LOOK_FIRST;
+    for (; atomic_load_explicit(word, memory_order_acquire) == value; pause = YK_MIN(pause * 2, LOOK_MOST)) {
         if (looks-- == 0)
             return UNCHANGED;
         if (yk_has_passed(deadline))
@@ -59,7 +60,8 @@ static _Atomic bool is_missing; /* the call */
 static int64_t wait_for_two(sleeper *s)
 {
     /* The last that was woken is what it says: see futex_unqueue_multiple() of the kernel. */
-    yk_futexv two[] = {{0, (uintptr_t)&s->off, YK_FUTEXV_32 | YK_FUTEXV_PRIVATE, 0}, {s->value, (uintptr_t)s->word, YK_FUTEXV_32, 0}};
+    yk_futexv two[] = {{0, (uintptr_t)&s->off, YK_FUTEXV_32 | YK_FUTEXV_PRIVATE, 0},
+                       {s->value, (uintptr_t)s->word, YK_FUTEXV_32, 0}};
     int woken;
     do
         woken = yk_sys.futex_waitv(two, 2);

@@ -96,6 +96,10 @@ static void room_there(void *arg)
     c->room_wanted = false;
     if (c->tls)
         yk_conn_tls_push(c);
+    if (c->ending && yk_conn_tls_unsent(c) == 0) {
+        c->ending = false;
+        c->loop->io->flow_shutdown(c->flow);
+    }
     wake(c, ROOM);
 }
 

@@ -10,9 +10,20 @@
 #define YK_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define YK_CACHE_LINE 64
 #define YK_ALIGN_UP(n, a) (((n) + ((a)-1)) & ~((size_t)(a)-1))
+/* The one that is taken is evaluated twice: no call that says another thing the second time, such as yoke_now(). */
 #define YK_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define YK_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define YK_COUNT_OF(a) (sizeof(a) / sizeof *(a))
+
+/* Zeroes n bytes, a constant, where that is to take nanoseconds: for more than some 128 compilers have an instruction that takes
+ * 30 of them to begin. */
+static inline __attribute__((always_inline)) void yk_clear(void *p, size_t n)
+{
+    char *at = p;
+    for (size_t i = 0; i + 64 <= n; i += 64)
+        memset(at + i, 0, 64);
+    memset(at + n / 64 * 64, 0, n % 64);
+}
 
 /* ---- Errors (error.c) ---- */
 

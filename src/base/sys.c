@@ -97,10 +97,11 @@ static int real_statx(int fd, const char *path, int flags, unsigned mask, struct
     return statx(fd, path, flags, mask, ret);
 }
 
-/* libc takes more arguments, of which a pidfd is the first. */
+/* libc takes more arguments, of which a pidfd is the first. By its other name, as ThreadSanitizer takes clone() for a fork(). */
+int __clone(int (*fn)(void *arg), void *stack, int flags, void *arg, ...);
 static int real_clone(int (*fn)(void *arg), void *stack, int flags, void *arg, int *pidfd)
 {
-    return clone(fn, stack, flags, arg, pidfd);
+    return __clone(fn, stack, flags, arg, pidfd);
 }
 
 #define REAL                                                                                                           \

@@ -342,7 +342,8 @@ static bool is_gone(const yk_clerk *c, int64_t deadline)
     struct pollfd f = {.fd = fd, .events = POLLIN};
     int n;
     do {
-        int64_t left = YK_MAX(deadline - yoke_now(), 0);
+        int64_t left = deadline - yoke_now();
+        left = YK_MAX(left, 0);
         n = yk_sys.poll(&f, 1, (int)((left + YOKE_MS - 1) / YOKE_MS));
     } while (n < 0 && yoke_now() < deadline);
     if (fd != c->pidfd)

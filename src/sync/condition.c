@@ -152,8 +152,9 @@ static uint32_t give_up(yk_lock_core *l)
     return depth;
 }
 
-/* Without a time limit, whatever the wait had, and deaf to cancels. An error means that the lock is not held: it has been ended meanwhile, or while it
- * is watched its holder waits for this thread. That one sleeps, so the condition is not looked at by anyone. */
+/* Without a time limit, whatever the wait had, and deaf to cancels. An error means that the lock is not held: it has been ended
+ * meanwhile, or while it is watched its holder waits for this thread. That one sleeps, so the condition is not looked at by
+ * anyone. */
 static int take_back(yk_lock_core *l, uint32_t depth, yk_place place)
 {
     if (yoke_watching_locks)

@@ -2,7 +2,7 @@
 #include "sync/wait.h"
 
 _Thread_local yk_blocking *yk_blocked_hook __attribute__((tls_model("initial-exec")));
-int (*yk_wake_hook)(_Atomic uint32_t *word, int n);
+int (*_Atomic yk_wake_hook)(_Atomic uint32_t *word, int n);
 
 int64_t yk_after(int64_t ns)
 {
@@ -23,8 +23,9 @@ int yk_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned h
 
 void yk_wake(_Atomic uint32_t *word, int n, bool shared)
 {
-    if (yk_wake_hook && !shared)
-        n -= yk_wake_hook(word, n);
+    int (*hook)(_Atomic uint32_t *word, int n) = atomic_load_explicit(&yk_wake_hook, memory_order_relaxed);
+    if (hook && !shared)
+        n -= hook(word, n);
     if (n > 0)
         yk_futex_wake(word, n, shared);
 }

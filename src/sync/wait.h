@@ -22,15 +22,16 @@ typedef struct yk_blocking {
     int (*wait)(struct yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how);
     /* With such a wait: when waits that are begun now will be given up by themselves; YOKE_FOREVER: not. NULL: never. */
     int64_t (*limit)(struct yk_blocking *b);
-    /* And what runs now gets a record (sync/who.h): whose it is, and its name, of size bytes with the end. NULL: as a thread does. */
+    /* And what runs now gets a record (sync/who.h): whose it is, and its name, of size bytes with the end. NULL: as a thread. */
     struct yk_who_loop *(*introduce)(struct yk_blocking *b, char *name, size_t size);
     struct yk_who *thread; /* the record of the thread itself; NULL: no memory */
+    void (*pin)(struct yk_blocking *b, bool on); /* NULL: it is a thread; see yk_pin() */
 } yk_blocking;
 extern _Thread_local yk_blocking *yk_blocked_hook __attribute__((tls_model("initial-exec")));
 
 /* Wakes up to n of those who wait on the word without being threads, and returns how many it woke. NULL as long as there can be
  * none. Set once, by the part that has such waiters. */
-extern int (*yk_wake_hook)(_Atomic uint32_t *word, int n);
+extern int (*_Atomic yk_wake_hook)(_Atomic uint32_t *word, int n);
 
 /* How to wait. */
 enum {
@@ -65,12 +66,30 @@ static inline bool yk_is_coroutine(void)
 static inline int64_t yk_wait_limit(int64_t deadline)
 {
     yk_blocking *b = yk_blocked_hook;
-    return b && b->limit ? YK_MIN(deadline, b->limit(b)) : deadline;
+    int64_t limit = b && b->limit ? b->limit(b) : deadline;
+    return YK_MIN(deadline, limit);
 }
 
 static inline bool yk_has_passed(int64_t deadline)
 {
     return deadline != YOKE_FOREVER && yoke_now() >= deadline;
+}
+
+/* From here to yk_unpin() a coroutine keeps its thread to itself: what waits blocks the thread, as if there were no loop. For
+ * what is a thread's, and not a coroutine's, meanwhile. */
+static inline yk_blocking *yk_pin(void)
+{
+    yk_blocking *b = yk_blocked_hook;
+    if (!b || !b->pin)
+        return NULL;
+    b->pin(b, true);
+    return b;
+}
+
+static inline void yk_unpin(yk_blocking *b)
+{
+    if (b)
+        b->pin(b, false);
 }
 
 /* Around a block of another kind (a read, a join): the same as yk_wait() does around its own. */

@@ -23,7 +23,8 @@ enum {
 struct yk_wish;
 struct yk_held;
 
-/* A thread, or a coroutine. Records are never freed, but used again when their thread has ended: a pointer to one may always be followed. */
+/* A thread, or a coroutine. Records are never freed, but used again when their thread has ended: a pointer to one may always be
+ * followed. */
 typedef struct yk_who {
     struct yk_who *next;  /* all records, newest first; written once */
     struct yk_who *free;  /* the next that nobody uses */

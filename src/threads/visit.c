@@ -15,6 +15,7 @@ typedef struct visit {
     bool guest;
     yk_outside outside;
     yoke_executor *executor; /* the one that the call is on */
+    yk_blocking *pinned;     /* the coroutine that called: who the thread's worker is may not change under it */
 } visit;
 _Static_assert(sizeof(visit) <= sizeof(((yk_fork_visit *)0)->hidden), "yk_fork_visit is too small");
 _Static_assert(_Alignof(visit) <= 16 && offsetof(yk_fork_visit, hidden) % 16 == 0, "and lies as it must");
@@ -161,6 +162,7 @@ static yoke_executor *meant(void)
 void yk_fork_enter(yk_fork_visit *v, yoke_executor *ex)
 {
     visit *h = (visit *)(void *)v->hidden;
+    h->pinned = yk_pin();
     yk_outside_begin(&h->outside);
     yk_run *run = yk_current_run();
     h->executor = yk_executor_or_default(ex);
@@ -193,6 +195,7 @@ void yk_fork_leave(yk_fork_visit *v)
     if (h->guest)
         give_guest(h->worker);
     yk_outside_end(&h->outside, 0);
+    yk_unpin(h->pinned);
 }
 
 /* A task has failed: its other parts need not begin. */

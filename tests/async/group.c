@@ -5,6 +5,7 @@
 #include <string.h>
 #include <yoke/async.h>
 #include <yoke/executor.h>
+#include <yoke/loop.h>
 
 static char said[200];
 
@@ -321,6 +322,21 @@ ASYNC_TEST(start_can_be_cancelled)
     return 0;
 }
 
+/* Then that is the outcome, and not the error of having returned early. */
+ASYNC_TEST(start_is_cancelled_also_when_the_coroutine_ends_well)
+{
+    yoke_group g;
+    yoke_group_begin(&g);
+    yoke_scope s;
+    yoke_scope_begin(&s);
+    yoke_scope_cancel(&s);
+    CHECK_INT(yoke_start(&g, says, text("x"), NULL), -ECANCELED);
+    CHECK_INT(yoke_scope_end(&s), -ECANCELED);
+    CHECK_INT(yoke_group_end(&g), 0);
+    CHECK_STR(said, "x");
+    return 0;
+}
+
 ASYNC_TEST(what_was_started_belongs_to_its_group)
 {
     yoke_group g;
@@ -373,7 +389,8 @@ ASYNC_TEST(jobs_of_other_executors_are_waited_for)
 ASYNC_TEST(a_group_waits_for_jobs_and_cancels_them)
 {
     yoke_executor *ex = yoke_open("threads:2");
-    yoke_future *slow = yoke_submit(ex, waits_until_cancelled), *bad = yoke_submit(ex, refuses), *fine = yoke_submit(ex, twice, 4);
+    yoke_future *slow = yoke_submit(ex, waits_until_cancelled), *bad = yoke_submit(ex, refuses);
+    yoke_future *fine = yoke_submit(ex, twice, 4);
     yoke_group g;
     yoke_group_begin(&g);
     CHECK_INT(yoke_group_add(&g, slow), 0);
@@ -398,6 +415,42 @@ ASYNC_TEST(a_cancelled_gather_cancels_its_jobs)
     CHECK_INT(late, -ETIMEDOUT);
     CHECK_INT(yoke_wait(fs[0]), -ECANCELED);
     CHECK_INT(yoke_wait(fs[1]), -ECANCELED);
+    yoke_close(ex);
+    return 0;
+}
+
+/* ---- Loops and forks ---- */
+
+static long sum;
+
+YOKE_LOOP(adds_slowly, i, (long, each))
+{
+    yoke_sleep(100 * YOKE_US); /* blocks: in a body of a loop the thread belongs to the loop */
+    __atomic_fetch_add(&sum, each, __ATOMIC_RELAXED);
+}
+
+static int runs_a_loop(void *arg)
+{
+    for (int i = 0; i < 5; i++) {
+        int err = yoke_for(arg, 40, adds_slowly, 1);
+        if (err < 0)
+            return err;
+        CHECK(yoke_in_coroutine());
+        CHECK_INT(yoke_sleep(0), 0);
+    }
+    return 0;
+}
+
+ASYNC_TEST(loops_in_coroutines_keep_their_thread)
+{
+    yoke_executor *ex = yoke_open("threads:2");
+    yoke_group g;
+    yoke_group_begin(&g);
+    sum = 0;
+    for (int i = 0; i < 4; i++)
+        yoke_go(&g, runs_a_loop, i % 2 ? ex : NULL);
+    CHECK_INT(yoke_group_end(&g), 0);
+    CHECK_INT(sum, 4 * 5 * 40);
     yoke_close(ex);
     return 0;
 }

@@ -112,7 +112,7 @@ LOOPS(readers_in_their_order)
         CHECK(!a[i].over);
     }
     for (int i = 0; i < N; i++)
-        CHECK_INT(yoke_write(fds[1], "abcde" + i, 1), 1);
+        CHECK_INT(yoke_write(fds[1], &"abcde"[i], 1), 1);
     for (int i = N; i-- > 0;)
         CHECK_INT(attempt_end(&a[i]), 1);
     CHECK_INT(memcmp(got, "abcde", N), 0);

@@ -59,8 +59,7 @@ NET_ALSO(no_places)
     static const char *const wrong[] = {
         "", "tcp", "tcp:", "tcp:localhost", "tcp:localhost:", "tcp:::1:80", "tcp:[::1]", "tcp:[::1:80", "tcp:[::1]x:80",
         "http:a:80", "unix:", "unix:@", "udp:127.0.0.1:0", "tcp:127.0.0.1:notaservice", "127.0.0.1:80",
-        "unix:/a/path/that/is/much/too/long/for/the/name/of/a/socket/which/has/one/hundred/and/seven/bytes/"
-        "and/not/more/than/that"};
+        "unix:/a/path/that/is/too/long/for/the/name/of/a/socket/which/has/one/hundred/and/seven/bytes/and/not/any/more/at/all"};
     for (unsigned i = 0; i < YK_COUNT_OF(wrong); i++) {
         yoke_listener *l;
         yoke_conn *c;

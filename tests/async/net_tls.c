@@ -399,6 +399,27 @@ NET(writers_told_to_stop_say_what_was_taken)
     yoke_tls_unref(s.tls);
 }
 
+/* The end comes after all that was written, also when little of it could be sent by then. */
+NET(shutdown_behind_much)
+{
+    ends e = unix_pair();
+    helper h;
+    need_certificates();
+    starting s = {.c = e.b, .tls = server_with("server.pem")};
+    yoke_tls *client = client_with(NULL);
+    help(&h, start, &s);
+    CHECK_INT(yoke_conn_start_tls(e.a, client, "a.test"), 0);
+    helped(&h);
+    int64_t taken = stopped(write_very_much, e.a), all[2] = {0, (int64_t)(uintptr_t)e.b};
+    CHECK_INT(yoke_conn_shutdown(e.a), 0);
+    CHECK_INT(call_write(e.a), -EPIPE);
+    CHECK_INT(count(all), 0);
+    CHECK_INT(all[0], taken);
+    close_ends(&e);
+    yoke_tls_unref(client);
+    yoke_tls_unref(s.tls);
+}
+
 /* The reader and the writer of an accepted connection both come before the handshake: one of them does it. */
 static int read_first(void *arg)
 {

@@ -1,5 +1,5 @@
-/* sync_deadlock.c - the search for deadlocks sees coroutines: orders of locks, rings of locks and of awaits, in one loop and between
- * two; it calls them by their names, and says nothing where a wait will end by itself. */
+/* sync_deadlock.c - the search for deadlocks sees coroutines: orders of locks, rings of locks and of awaits, in one loop and
+ * between two; it calls them by their names, and says nothing where a wait will end by itself. */
 #include "child.h"
 #include "sync/watching.h"
 #include <errno.h>

@@ -201,7 +201,8 @@ static void forget_counts(void)
 }
 
 /* Even ones put, odd ones get. */
-static int item_turn(squad *s, int who, int64_t deadline, int (*put)(long value, int64_t deadline), int (*get)(long *ret, int64_t deadline))
+static int item_turn(squad *s, int who, int64_t deadline, int (*put)(long value, int64_t deadline),
+                     int (*get)(long *ret, int64_t deadline))
 {
     long value = (long)chance(s, 1000000);
     int err = who % 2 == 0 ? put(value, deadline) : get(&value, deadline);
@@ -329,7 +330,9 @@ static _Atomic long notified, woken;
 
 static void condition_begin(void)
 {
-    available = notified = woken = 0;
+    available = 0;
+    atomic_store(&notified, 0);
+    atomic_store(&woken, 0);
 }
 
 static void produce(squad *s)
@@ -354,7 +357,7 @@ static int consume(int64_t deadline)
         available--;
     else
         err = err == 0 ? -ETIMEDOUT : err;
-    /* Whoever was told to stop holds the lock, like all others. A notification that came with it would be for somebody else now. */
+    /* Whoever was told to stop holds the lock, like all others. */
     CHECK(yoke_lock_held(&lock));
     CHECK_INT(yoke_lock_release(&lock), 0);
     return err;
