@@ -243,6 +243,9 @@ static int forks(void *arg)
 
 static void run_and_fork(const char *backend)
 {
+#ifdef YK_WITH_TSAN
+    SKIP("after fork() in a fiber ThreadSanitizer takes the fiber for the thread");
+#endif
     setenv("YOKE_ASYNC_BACKEND", backend, 1);
     fflush(stdout);
     int code = yoke_async_run(forks, NULL);
