@@ -77,6 +77,7 @@ static int wait_for(yoke_conn *c, wait_kind kind, const char *what)
     w.park.object = c;
     w.park.since = 0;
     w.park.deaf = false;
+    w.park.outside = false;
     w.c = c;
     w.kind = kind;
     link_in(&w);
