@@ -255,10 +255,12 @@ static void publish(yk_job *job)
                                                   memory_order_relaxed))
         ;
     if (old & YK_WAITERS) {
-        if (job->ex->type->wake)
+        if (job->ex->type->wake) {
             job->ex->type->wake(job->ex);
-        else
+            yk_wake_suspended(&job->state, INT_MAX); /* coroutines wait for the word, whatever the executor */
+        } else {
             yk_wake(&job->state, INT_MAX, false);
+        }
     }
     if (YK_UNLIKELY(atomic_load_explicit(&job->hooks, memory_order_seq_cst) != NULL)) /* pairs with yk_job_hook() */
         run_hooks(job);

@@ -21,11 +21,16 @@ int yk_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned h
     return err;
 }
 
-void yk_wake(_Atomic uint32_t *word, int n, bool shared)
+int yk_wake_suspended(_Atomic uint32_t *word, int n)
 {
     int (*hook)(_Atomic uint32_t *word, int n) = atomic_load_explicit(&yk_wake_hook, memory_order_relaxed);
-    if (hook && !shared)
-        n -= hook(word, n);
+    return hook ? hook(word, n) : 0;
+}
+
+void yk_wake(_Atomic uint32_t *word, int n, bool shared)
+{
+    if (!shared)
+        n -= yk_wake_suspended(word, n);
     if (n > 0)
         yk_futex_wake(word, n, shared);
 }

@@ -52,6 +52,8 @@ static inline bool yk_wait_is_over(int err)
 }
 /* Wakes at most n of those who sleep on the word. */
 void yk_wake(_Atomic uint32_t *word, int n, bool shared);
+/* The same for those alone who are not threads: where threads sleep elsewhere. Returns how many it woke. */
+int yk_wake_suspended(_Atomic uint32_t *word, int n);
 
 /* Now + ns; never if that does not fit. */
 int64_t yk_after(int64_t ns);

@@ -1,8 +1,10 @@
 /* group.c - groups and what they are made of: coroutines that are begun, wait, fail, are cancelled, and end together. */
 #include "test.h"
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <yoke/async.h>
 #include <yoke/executor.h>
 #include <yoke/loop.h>
@@ -366,6 +368,16 @@ YOKE_TASK(int, waits_until_cancelled)
     return yoke_fail(ECANCELED, "as asked");
 }
 
+YOKE_TASK(void, naps)
+{
+    usleep(50000);
+}
+
+YOKE_TASK(void, dies)
+{
+    kill(getpid(), SIGKILL);
+}
+
 ASYNC_TEST(jobs_of_other_executors_are_waited_for)
 {
     yoke_executor *ex = yoke_open("threads:2");
@@ -382,6 +394,25 @@ ASYNC_TEST(jobs_of_other_executors_are_waited_for)
     CHECK_INT(yoke_gather(bad, 0), 0);
     CHECK_INT(yoke_gather((yoke_future *[]){NULL}, 1), -EINVAL);
     CHECK_INT(yoke_wait_any(fs, 0, &which), -EINVAL);
+    yoke_close(ex);
+    return 0;
+}
+
+/* Its threads sleep on a bell of their own, coroutines on the word of the job. */
+ASYNC_TEST(jobs_of_processes_are_waited_for)
+{
+    yoke_executor *ex = yoke_open("processes:2");
+    CHECK_INT(yoke_await(yoke_submit(ex, twice, 21), int), 42);
+    yoke_future *slow = yoke_submit(ex, naps);
+    CHECK_INT(yoke_wait_timed(slow, YOKE_MS), -ETIMEDOUT);
+    CHECK_INT(yoke_wait(slow), 0);
+    yoke_future *bad = yoke_submit(ex, dies);
+    CHECK_INT(yoke_wait(bad), -EOWNERDEAD);
+    yoke_future *fs[3] = {yoke_submit(ex, naps), yoke_submit(ex, twice, 1), yoke_submit(ex, refuses)};
+    size_t which = 9;
+    CHECK_INT(yoke_wait_any(fs, 3, &which), 0);
+    CHECK_INT(yoke_gather(fs, 2), 0);
+    CHECK_INT(yoke_wait(fs[2]), -EDOM);
     yoke_close(ex);
     return 0;
 }
