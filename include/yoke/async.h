@@ -41,9 +41,10 @@
  *
  * These are the rules of Python's trio (https://trio.readthedocs.io), where exceptions carry what codes carry here.
  *
- * Scopes and groups end in the order in which they nest, and in the function that began them: not by longjmp() past them. The
- * block forms YOKE_SCOPE and YOKE_GROUP end by themselves, also on return, break and goto. A group, a scope, and what a coroutine
- * is given as `arg` may lie on the stack of the coroutine that begins the group.
+ * Scopes and groups end in the order in which they nest, and in the function that began them: not by longjmp() past them. Who
+ * ends them otherwise, or returns from a coroutine without, is told so on stderr, and the program aborts. The block forms
+ * YOKE_SCOPE and YOKE_GROUP end by themselves, also on return, break and goto. A group, a scope, and what a coroutine is given as
+ * `arg` may lie on the stack of the coroutine that begins the group.
  *
  * Unless a function says otherwise, it is called from coroutines of one loop, and never from two threads at once.
  */
@@ -61,8 +62,8 @@ extern "C" {
 /* ---- A loop in this thread ---- */
 
 /* Runs fn(arg) as a coroutine of a new loop, in the calling thread, until it returns; then the loop has ended as well. Returns
- * what fn returned, or less than 0 when there could be no loop (-ENOMEM, -EMFILE...), or -EBUSY in a coroutine: there, call fn.
- * Not from inside a task of another executor than `inline`. */
+ * what fn returned, or less than 0 when there could be no loop (-ENOMEM, -EMFILE..., -EINVAL for a YOKE_ASYNC_BACKEND
+ * that there is not), or -EBUSY in a coroutine: there, call fn. Not from inside a task of another executor than `inline`. */
 YOKE_API int yoke_async_run(int (*fn)(void *arg), void *arg);
 
 /* True in a coroutine. Any context. */

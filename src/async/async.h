@@ -250,6 +250,8 @@ static inline int yk_cancel_point(void)
 }
 /* Ends the program when s is not the innermost scope here. */
 void yk_scope_check(const yoke_scope *s, const char *what);
+/* The same when a coroutine has returned: what it began must have ended. */
+void yk_scope_check_all(const yk_coroutine *co);
 
 /* ---- Groups (group.c) ---- */
 

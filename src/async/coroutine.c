@@ -264,6 +264,7 @@ static void count(yk_loop *loop, int more)
 
 static void end(yk_loop *loop, yk_coroutine *co, int code)
 {
+    yk_scope_check_all(co);
     yk_scope_inside(co, NULL);
     if (co->group)
         yk_group_child_ended(co->group, co, code);

@@ -95,7 +95,7 @@ yk_coroutine *yk_group_new(yoke_group *g, const yoke_go_opts *opts, int (*fn)(vo
 
 int yoke_go_with(yoke_group *g, const yoke_go_opts *opts, int (*fn)(void *arg), void *arg)
 {
-    if (g->closed)
+    if (!g || g->closed || !fn)
         return -EINVAL;
     yk_coroutine *co = yk_group_new(g, opts, fn, arg);
     if (!co)

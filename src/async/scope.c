@@ -284,6 +284,14 @@ void yk_scope_check(const yoke_scope *s, const char *what)
     abort();
 }
 
+void yk_scope_check_all(const yk_coroutine *co)
+{
+    if (co->scope == (co->group ? &co->group->scope : NULL))
+        return;
+    fprintf(stderr, "yoke: a coroutine returned and has not ended a scope or a group that it has begun\n");
+    abort();
+}
+
 int yoke_scope_end(yoke_scope *s)
 {
     if (!s->loop)

@@ -40,7 +40,7 @@ int yoke_start(yoke_group *g, int (*fn)(void *arg), void *arg, void **ret)
 {
     static const yoke_go_opts defaults;
     yk_starting s = {.to = g};
-    if (g->closed)
+    if (!g || g->closed || !fn)
         return -EINVAL;
     yoke_group_begin(&s.own);
     yk_coroutine *co = yk_group_new(&s.own, &defaults, fn, arg);
