@@ -155,8 +155,9 @@ YOKE_API void yoke_group_begin(yoke_group *g);
 
 /* Starts fn(arg) as a coroutine of the group; it runs when the caller next waits. What it returns is 0 or more when all went
  * well, and else the negative code of its error: this cancels the group. -ECANCELED from a coroutine that has been told to stop
- * is no error. Returns 0; or -ENOMEM, and the group has failed with that; or -EINVAL when the group has ended. From any coroutine
- * of the loop while the group lasts, so also from those in it. yoke_fail() in fn counts for the task around the group. */
+ * is no error. Returns 0; or -ENOMEM, and the group has failed with that; or -EINVAL when the group has ended, or -EXDEV in
+ * another thread or loop. From any coroutine of the loop while the group lasts, so also from those in it. yoke_fail() in fn
+ * counts for the task around the group. */
 YOKE_API int yoke_go(yoke_group *g, int (*fn)(void *arg), void *arg);
 
 /* How a coroutine is to be started; zero is the default of each. */

@@ -97,6 +97,8 @@ int yoke_go_with(yoke_group *g, const yoke_go_opts *opts, int (*fn)(void *arg), 
 {
     if (!g || g->closed || !fn)
         return -EINVAL;
+    if (YK_UNLIKELY(g->scope.loop != yk_loop_here()))
+        return -EXDEV;
     yk_coroutine *co = yk_group_new(g, opts, fn, arg);
     if (!co)
         return -ENOMEM;

@@ -1,5 +1,6 @@
 /* mistakes.c - what users get wrong: a code or one line, never a crash that says nothing. */
 #include "test.h"
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -121,6 +122,28 @@ static int no_ports(void *arg)
 TEST(places_that_do_not_exist_are_refused)
 {
     CHECK_INT(yoke_async_run(no_ports, NULL), 0);
+}
+
+static void *goes_from_elsewhere(void *g)
+{
+    CHECK_INT(yoke_go(g, nothing, NULL), -EXDEV);
+    CHECK_INT(yoke_start(g, nothing, NULL, NULL), -EXDEV);
+    return NULL;
+}
+
+static int with_a_thread(void *arg)
+{
+    yoke_group g;
+    pthread_t t;
+    yoke_group_begin(&g);
+    CHECK_INT(pthread_create(&t, NULL, goes_from_elsewhere, &g), 0);
+    CHECK_INT(pthread_join(t, NULL), 0);
+    return yoke_group_end(&g);
+}
+
+TEST(groups_are_of_their_loop)
+{
+    CHECK_INT(yoke_async_run(with_a_thread, NULL), 0);
 }
 
 static int forgets_a_group(void *arg)
