@@ -37,7 +37,8 @@
  * scope has ended. A wait that returns -ECANCELED has not happened: nothing was read, sent, taken. Whoever gets it cleans up and
  * returns; what must wait while it cleans up does so in a scope of its own with a shield and a deadline (YOKE_SHIELD). The code
  * -ECANCELED ends at the scope that was cancelled: its end returns -ETIMEDOUT (its deadline had passed) or -ECANCELED (by hand)
- * if some wait in it was told so, and otherwise 0: then all that was in it happened.
+ * if some wait in it was told so, and otherwise 0: then all that was in it happened. Of a coroutine what it returns counts: one
+ * that was told to stop and returns something else than -ECANCELED has done what it was to do.
  *
  * These are the rules of Python's trio (https://trio.readthedocs.io), where exceptions carry what codes carry here.
  *
