@@ -40,14 +40,15 @@
  * scope has ended. A wait that returns -ECANCELED has not happened: nothing was read, sent, taken. Whoever gets it cleans up and
  * returns; what must wait while it cleans up does so in a scope of its own with a shield and a deadline (YOKE_SHIELD). The code
  * -ECANCELED ends at the scope that was cancelled: its end returns -ETIMEDOUT (its deadline had passed) or -ECANCELED (by hand)
- * if some wait in it was told so, and otherwise 0: then all that was in it happened. A coroutine of a group in it that was told
- * so counts when it returns -ECANCELED; one that returns something else has made up its mind.
+ * if some wait in it was told so, and otherwise 0: then all that was in it happened. Of a coroutine what it returns counts: one
+ * that was told to stop and returns something else than -ECANCELED has done what it was to do.
  *
  * These are the rules of Python's trio (https://trio.readthedocs.io), where exceptions carry what codes carry here.
  *
- * Scopes and groups end in the order in which they nest, and in the function that began them: not by longjmp() past them. The
- * block forms YOKE_SCOPE and YOKE_GROUP end by themselves, also on return, break and goto. A group, a scope, and what a coroutine
- * is given as `arg` may lie on the stack of the coroutine that begins the group.
+ * Scopes and groups end in the order in which they nest, and in the function that began them: not by longjmp() past them. Who
+ * ends them otherwise, or returns from a coroutine without, is told so on stderr, and the program aborts. The block forms
+ * YOKE_SCOPE and YOKE_GROUP end by themselves, also on return, break and goto. A group, a scope, and what a coroutine is given as
+ * `arg` may lie on the stack of the coroutine that begins the group.
  *
  * Unless a function says otherwise, it is called from coroutines of one loop, and never from two threads at once.
  */
@@ -65,8 +66,8 @@ extern "C" {
 /* ---- A loop in this thread ---- */
 
 /* Runs fn(arg) as a coroutine of a new loop, in the calling thread, until it returns; then the loop has ended as well. Returns
- * what fn returned, or less than 0 when there could be no loop (-ENOMEM, -EMFILE...), or -EBUSY in a coroutine: there, call fn.
- * Not from inside a task of another executor than `inline`. */
+ * what fn returned, or less than 0 when there could be no loop (-ENOMEM, -EMFILE..., -EINVAL for a YOKE_ASYNC_BACKEND
+ * that there is not), or -EBUSY in a coroutine: there, call fn. Not from inside a task of another executor than `inline`. */
 YOKE_API int yoke_async_run(int (*fn)(void *arg), void *arg);
 
 /* True in a coroutine. Any context. */
@@ -159,8 +160,9 @@ YOKE_API void yoke_group_begin(yoke_group *g);
 
 /* Starts fn(arg) as a coroutine of the group; it runs when the caller next waits. What it returns is 0 or more when all went
  * well, and else the negative code of its error: this cancels the group. -ECANCELED from a coroutine that has been told to stop
- * is no error. Returns 0; or -ENOMEM, and the group has failed with that; or -EINVAL when the group has ended. From any coroutine
- * of the loop while the group lasts, so also from those in it. yoke_fail() in fn counts for the task around the group. */
+ * is no error. Returns 0; or -ENOMEM, and the group has failed with that; or -EINVAL when the group has ended, or -EXDEV in
+ * another thread or loop. From any coroutine of the loop while the group lasts, so also from those in it. yoke_fail() in fn
+ * counts for the task around the group. */
 #define yoke_go(g, fn, arg) yk_go((g), #fn, (fn), (arg))
 
 /* How a coroutine is to be started; zero is the default of each. */

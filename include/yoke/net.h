@@ -35,8 +35,9 @@
  * coroutines, to threads. In another loop, and in a coroutine when it is a thread's, all calls but _abort() return -EXDEV. One
  * coroutine may read and another write at the same time; a second one gets -EBUSY.
  *
- * Errors are negative codes of errno.h; yoke_net_error() and yoke_conn_error() say them in words. Bytes beyond what the calls
- * below name are not looked at; a call with n = 0 does nothing, but for its being a place to stop.
+ * Errors are negative codes of errno.h, -EINVAL for a connection, listener or socket that is NULL; yoke_net_error() and
+ * yoke_conn_error() say them in words. Bytes beyond what the calls below name are not looked at; a call with n = 0 does nothing,
+ * but for its being a place to stop.
  */
 #ifndef YOKE_NET_H
 #define YOKE_NET_H
@@ -71,7 +72,8 @@ typedef struct yoke_connect_opts {
 
 /* Connects. A host with several addresses is tried at one after the other, IPv6 and IPv4 by turns, each a quarter of a second
  * after the one before (RFC 8305); the first that answers is it. Returns 0; what connect(2) said of the attempt that failed last,
- * as -ECONNREFUSED; what yoke_resolve() says; what the handshake of TLS says (yoke_tls.h, and yoke_net_error()); -EINVAL (not a
+ * as -ECONNREFUSED; what yoke_resolve() says; of TLS -EKEYREJECTED (the certificate is not accepted: its authority, its name, its
+ * dates), -EPROTO (the handshake failed, or the peer speaks something else), and yoke_net_error() says more; -EINVAL (not a
  * place); -ENOMEM, -EMFILE. */
 YOKE_API int yoke_connect(const char *where, yoke_conn **ret);
 YOKE_API int yoke_connect_with(const char *where, const yoke_connect_opts *opts, yoke_conn **ret);

@@ -91,12 +91,12 @@ int yoke_child_spawn(const yoke_child_opts *opts, yoke_child **ret)
 
 int yoke_child_pid(const yoke_child *c)
 {
-    return c->pid;
+    return c ? c->pid : -EINVAL;
 }
 
 static int pipe_of(const yoke_child *c, int i)
 {
-    return c->pipes[i] >= 0 ? c->pipes[i] : -EBADF;
+    return c && c->pipes[i] >= 0 ? c->pipes[i] : -EBADF;
 }
 
 int yoke_child_stdin(const yoke_child *c)
@@ -117,8 +117,10 @@ int yoke_child_stderr(const yoke_child *c)
 int yoke_child_close_stdin(yoke_child *c)
 {
     int fd = pipe_of(c, 0);
+    if (fd < 0)
+        return fd;
     c->pipes[0] = -1;
-    return fd < 0 ? fd : yoke_close_fd(fd);
+    return yoke_close_fd(fd);
 }
 
 /* ---- Its end ---- */
@@ -145,6 +147,8 @@ static int reap(yoke_child *c, int options)
 
 int yoke_child_wait_try(yoke_child *c, int *ret)
 {
+    if (!c)
+        return -EINVAL;
     if (!c->ended) {
         int err = is_ours(c) ? reap(c, WNOHANG) : -ECHILD;
         if (err < 0)
@@ -180,6 +184,8 @@ int yoke_child_wait(yoke_child *c, int *ret)
 
 int yoke_child_kill(yoke_child *c, int number)
 {
+    if (!c)
+        return -EINVAL;
     if (c->ended || !is_ours(c))
         return -ESRCH;
     int err = c->group ? kill(-c->pid, number) : yk_sys.pidfd_send_signal(c->pidfd, number, NULL, 0);
@@ -209,7 +215,7 @@ int yk_child_force(yoke_child *c)
 int yoke_child_end(yoke_child *c, int *ret)
 {
     int err = 0;
-    if (!c->ended && is_ours(c)) {
+    if (c && !c->ended && is_ours(c)) {
         yoke_scope shield;
         yoke_shield_begin_timed(&shield, YOKE_FOREVER);
         yk_child_ask(c);

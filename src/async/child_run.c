@@ -172,7 +172,7 @@ static int talk_to_end(talk *t, const yoke_child_opts *opts, yoke_child_output *
 
 int yoke_child_run(const yoke_child_opts *opts, const void *input, size_t n, yoke_child_output *ret)
 {
-    yoke_child_opts o = *opts;
+    yoke_child_opts o = opts ? *opts : (yoke_child_opts){0};
     int *const wants[] = {&o.in, &o.out, &o.err};
     for (unsigned i = 0; i < YK_COUNT_OF(wants); i++)
         if (*wants[i] == YOKE_CHILD_INHERIT)

@@ -73,6 +73,8 @@ void yk_conn_free(yoke_conn *c)
 
 int yk_conn_enter(yoke_conn *c)
 {
+    if (YK_UNLIKELY(!c))
+        return -EINVAL;
     if (YK_UNLIKELY(c->closed))
         return -ESHUTDOWN;
     if (YK_UNLIKELY(c->loop != yk_net_loop()))
@@ -129,7 +131,7 @@ static ssize_t put_all(yoke_conn *c, const char *from, size_t n)
 
 static int enter_to_write(yoke_conn *c)
 {
-    if (YK_UNLIKELY(c->writing))
+    if (YK_UNLIKELY(c && c->writing))
         return -EBUSY;
     int err = yk_conn_enter(c);
     if (YK_LIKELY(err == 0))
@@ -246,6 +248,8 @@ static int shut(yoke_conn *c)
 
 int yoke_conn_shutdown(yoke_conn *c)
 {
+    if (!c)
+        return -EINVAL;
     if (c->closed)
         return -ESHUTDOWN;
     if (c->loop != yk_net_loop())
@@ -353,21 +357,23 @@ static const char *name(yoke_conn *c, bool peer)
 
 const char *yoke_conn_peer(yoke_conn *c)
 {
-    return name(c, true);
+    return c ? name(c, true) : "";
 }
 
 const char *yoke_conn_local(yoke_conn *c)
 {
-    return name(c, false);
+    return c ? name(c, false) : "";
 }
 
 int yoke_conn_fd(const yoke_conn *c)
 {
-    return c->fd;
+    return c ? c->fd : -EINVAL;
 }
 
 const char *yoke_conn_error(yoke_conn *c)
 {
+    if (!c)
+        return "";
     const char *tls = c->tls ? yk_tls_error(c->tls) : "";
     return *tls ? tls : c->code < 0 ? yoke_strerror(c->code) : "";
 }

@@ -102,7 +102,7 @@ static ssize_t fill(yoke_conn *c, size_t least)
 
 static int enter(yoke_conn *c)
 {
-    if (YK_UNLIKELY(c->reading))
+    if (YK_UNLIKELY(c && c->reading))
         return -EBUSY;
     int err = yk_conn_enter(c);
     if (YK_UNLIKELY(err < 0))
@@ -238,5 +238,6 @@ ssize_t yoke_conn_peek(yoke_conn *c, size_t least, const char **ret)
 
 void yoke_conn_consume(yoke_conn *c, size_t n)
 {
-    take_from_buffer(c, YK_MIN(n, c->len));
+    if (c)
+        take_from_buffer(c, YK_MIN(n, c->len));
 }

@@ -150,7 +150,7 @@ int yoke_conn_start_tls(yoke_conn *c, yoke_tls *tls, const char *server_name)
 
 int yoke_conn_tls(yoke_conn *c, yoke_tls_info *ret)
 {
-    if (!c->tls || !c->shaken)
+    if (!c || !c->tls || !c->shaken)
         return -ENOTCONN;
     *ret = (yoke_tls_info){yk_tls_version(c->tls), yk_tls_cipher(c->tls), yk_tls_alpn(c->tls), yk_tls_server_name(c->tls),
                            yk_tls_peer_name(c->tls), yk_tls_resumed(c->tls)};

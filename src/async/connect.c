@@ -153,12 +153,12 @@ static int connect_somewhere(const char *where, const yoke_connect_opts *o, yk_w
     r.n = yk_where_resolve(where, w, false, &r.all);
     if (r.n < 0)
         return r.n;
-    int fd = 0;
-    if (o->local)
+    int fd = w->kind == YK_UDP ? yk_net_failf(EINVAL, "\"%s\" is no place for connections: tcp: and unix: are", where) : 0;
+    if (fd == 0 && o->local)
         fd = r.nlocal = yk_where_resolve(o->local, &from, true, &r.local);
     if (fd >= 0) {
         interleave(r.all, r.n);
-        fd = w->kind == YK_UDP ? -EINVAL : r.n > 1 && yk_net_loop() ? run_race(&r) : one_by_one(&r);
+        fd = r.n > 1 && yk_net_loop() ? run_race(&r) : one_by_one(&r);
         if (fd < 0)
             yk_net_fail(fd, "connect to", where);
     }
@@ -182,7 +182,7 @@ int yoke_connect_with(const char *where, const yoke_connect_opts *opts, yoke_con
     const yoke_connect_opts *o = opts ? opts : &defaults;
     yk_where w;
     yoke_conn *c;
-    int fd = yk_wait_point();
+    int fd = ret ? yk_wait_point() : -EINVAL;
     if (fd == 0)
         fd = connect_somewhere(where, o, &w);
     if (fd < 0)

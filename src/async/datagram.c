@@ -27,6 +27,8 @@ static int bind_to(yk_socket *s, const char *where)
 
 int yoke_udp_open(const char *where, yoke_udp **ret)
 {
+    if (!ret)
+        return -EINVAL;
     yoke_udp *u = yk_sys.calloc(1, sizeof *u);
     if (!u)
         return yk_net_fail(-ENOMEM, "datagrams at", where ? where : "any address");
@@ -66,13 +68,13 @@ static int connect_to(yoke_udp *u, const char *where)
 
 int yoke_udp_connect(yoke_udp *u, const char *where)
 {
-    int err = yk_socket_enter(&u->s);
+    int err = u ? yk_socket_enter(&u->s) : -EINVAL;
     return err < 0 ? err : (int)leave(u, connect_to(u, where));
 }
 
 ssize_t yoke_udp_send(yoke_udp *u, const void *buf, size_t n, const yoke_address *to)
 {
-    int err = yk_socket_enter(&u->s);
+    int err = u ? yk_socket_enter(&u->s) : -EINVAL;
     if (err < 0)
         return err;
     yoke_address copy = to ? *to : (yoke_address){0};
@@ -84,7 +86,7 @@ ssize_t yoke_udp_send(yoke_udp *u, const void *buf, size_t n, const yoke_address
 
 ssize_t yoke_udp_receive(yoke_udp *u, void *buf, size_t n, yoke_address *from)
 {
-    int err = yk_socket_enter(&u->s);
+    int err = u ? yk_socket_enter(&u->s) : -EINVAL;
     if (err < 0)
         return err;
     struct sockaddr_storage address = {0};

@@ -375,6 +375,8 @@ static void async_close(yoke_executor *ex)
 static int async_doctor(yk_buf *out, yk_error *e)
 {
     const yk_backend_type *const types[] = {&yk_uring_backend, &yk_epoll_backend};
+    const char *wanted = getenv("YOKE_ASYNC_BACKEND");
+    bool any = !wanted || !*wanted || strcmp(wanted, "auto") == 0, known = any;
     int best = -ENOSYS;
     for (unsigned i = 0; i < YK_COUNT_OF(types); i++) {
         yk_backend *b;
@@ -382,10 +384,16 @@ static int async_doctor(yk_buf *out, yk_error *e)
         int err = types[i]->open(&b, &why);
         if (err == 0)
             types[i]->close(b);
-        const char *how = err < 0 ? why.text : best == 0 ? "works as well" : "works, and is used";
+        bool may = any || strcmp(wanted, types[i]->name) == 0;
+        const char *how = err < 0 ? why.text : best == 0 || !may ? "works as well" : "works, and is used";
+        known = known || may;
         yk_buf_printf(out, "  %s: %s\n", types[i]->name, how);
-        best = err == 0 ? 0 : best;
+        best = err == 0 && may ? 0 : best;
     }
+    if (!known)
+        return yk_errorf(e, EINVAL, "YOKE_ASYNC_BACKEND is \"%s\"; it can be io_uring, epoll or auto", wanted);
+    if (best < 0 && !any)
+        return yk_errorf(e, ENOSYS, "YOKE_ASYNC_BACKEND is %s, which does not work here", wanted);
     return best == 0 ? 0 : yk_errorf(e, ENOSYS, "neither io_uring nor epoll works here");
 }
 

@@ -100,8 +100,10 @@ yk_coroutine *yk_group_new(yoke_group *g, const yoke_go_opts *opts, int (*fn)(vo
 
 int yoke_go_with(yoke_group *g, const yoke_go_opts *opts, int (*fn)(void *arg), void *arg)
 {
-    if (g->closed)
+    if (!g || g->closed || !fn)
         return -EINVAL;
+    if (YK_UNLIKELY(g->scope.loop != yk_loop_here()))
+        return -EXDEV;
     yk_coroutine *co = yk_group_new(g, opts, fn, arg);
     if (!co)
         return -ENOMEM;

@@ -145,11 +145,15 @@ int yoke_listen_with(const char *where, const yoke_listen_opts *opts, yoke_liste
     const yoke_listen_opts *o = opts ? opts : &defaults;
     yk_where w;
     yoke_address *all;
-    int n = yk_where_resolve(where, &w, true, &all);
+    int n = ret ? yk_where_resolve(where, &w, true, &all) : -EINVAL;
     if (n < 0)
         return n;
+    if (w.kind == YK_UDP) {
+        free(all);
+        return yk_net_failf(EINVAL, "\"%s\" is no place for connections: tcp: and unix: are", where);
+    }
     yoke_listener *l = yk_sys.calloc(1, sizeof *l);
-    int err = !l ? -ENOMEM : w.kind == YK_UDP ? -EINVAL : open_somewhere(l, all, n, &w, o);
+    int err = !l ? -ENOMEM : open_somewhere(l, all, n, &w, o);
     free(all);
     if (err < 0) {
         free(l);
@@ -314,7 +318,7 @@ static int leave(yoke_listener *l, int code)
 
 int yoke_accept(yoke_listener *l, yoke_conn **ret)
 {
-    int err = yk_socket_enter(&l->s);
+    int err = l && ret ? yk_socket_enter(&l->s) : -EINVAL;
     return err < 0 ? err : leave(l, accept_one(l, ret));
 }
 
@@ -331,15 +335,15 @@ int yk_accept_waiting(yoke_listener *l, yoke_conn **ret)
 
 int yoke_listener_port(const yoke_listener *l)
 {
-    return yoke_address_port(&l->address);
+    return l ? yoke_address_port(&l->address) : -EINVAL;
 }
 
 const char *yoke_listener_address(const yoke_listener *l)
 {
-    return l->text;
+    return l ? l->text : "";
 }
 
 int yoke_listener_fd(const yoke_listener *l)
 {
-    return l->s.fd;
+    return l ? l->s.fd : -EINVAL;
 }

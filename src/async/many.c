@@ -11,7 +11,7 @@ static void cancel_all(yoke_future *const *fs, size_t n)
 static bool is_any_missing(yoke_future *const *fs, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (!fs[i])
+        if (!fs || !fs[i])
             return true;
     return false;
 }

@@ -180,6 +180,12 @@ static bool is_number(const char *text)
     return text[strspn(text, "0123456789")] == 0;
 }
 
+/* The C library takes the last 16 bits of any number. */
+static bool is_no_port(const char *number)
+{
+    return strtoul(number, NULL, 10) > UINT16_MAX;
+}
+
 int yk_resolve(const char *host, const char *service, bool tcp, bool passive, yoke_address **ret)
 {
     lookup *l = NULL;
@@ -187,6 +193,11 @@ int yk_resolve(const char *host, const char *service, bool tcp, bool passive, yo
     if (err < 0)
         return err;
     bool number = is_number(l->service);
+    if (number && is_no_port(l->service)) {
+        err = yk_net_failf(EINVAL, "there is no port %s: they end with 65535", l->service);
+        unref(l);
+        return err;
+    }
     l->hints.ai_flags |= number ? AI_NUMERICSERV : 0;
     if (number) /* an address as text needs nobody */
         look_up(l);

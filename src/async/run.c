@@ -17,6 +17,8 @@ static int run_first(void *arg)
 
 int yoke_async_run(int (*fn)(void *arg), void *arg)
 {
+    if (!fn)
+        return -EINVAL;
     if (yk_loop_here())
         return -EBUSY;
     yk_loop *loop;
@@ -60,6 +62,8 @@ static void make_call(yk_post *p)
 
 int yoke_async_call(yk_loop *loop, void (*fn)(void *arg), void *arg)
 {
+    if (!loop || !fn)
+        return -EINVAL;
     call *c = yk_sys.malloc(sizeof *c);
     if (!c)
         return -ENOMEM;
@@ -71,7 +75,7 @@ int yoke_async_call(yk_loop *loop, void (*fn)(void *arg), void *arg)
 int yoke_async_stats(yoke_async_counts *ret)
 {
     yk_loop *loop = yk_loop_here();
-    if (!loop || !loop->running)
+    if (!loop || !loop->running || !ret)
         return -EINVAL;
     *ret = (yoke_async_counts){
         .coroutines = loop->coroutines, .ready = loop->nready, .parked = loop->coroutines - loop->nready - 1,

@@ -122,6 +122,8 @@ static int serve(yk_server *s, void (*stopping)(void *arg))
 int yoke_serve(yoke_listener *l, int (*fn)(yoke_conn *c, void *arg), void *arg, const yoke_serve_opts *opts)
 {
     static const yoke_serve_opts defaults;
+    if (!l || !fn)
+        return -EINVAL;
     const yoke_serve_opts *o = opts ? opts : &defaults;
     yk_server s = {.l = l, .fn = fn, .arg = arg, .stack = o->stack, .grace = o->grace == 0 ? DEFAULT_GRACE * YOKE_S : o->grace};
     return yk_coroutine_here() ? serve(&s, o->stopping) : serve_in_thread(&s);

@@ -42,8 +42,10 @@ int yoke_start(yoke_group *g, int (*fn)(void *arg), void *arg, void **ret)
 {
     static const yoke_go_opts defaults;
     yk_starting s = {.to = g};
-    if (g->closed)
+    if (!g || g->closed || !fn)
         return -EINVAL;
+    if (g->scope.loop != yk_loop_here())
+        return -EXDEV;
     yoke_group_begin(&s.own);
     yk_coroutine *co = yk_group_new(&s.own, &defaults, fn, arg);
     if (co) {

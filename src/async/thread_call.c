@@ -34,6 +34,8 @@ static bool not_begun(yk_park *p)
 int yoke_to_thread(int (*fn)(void *arg), void *arg)
 {
     yk_coroutine *co = yk_coroutine_here();
+    if (!fn)
+        return -EINVAL;
     if (!co)
         return fn(arg);
     call c = {.op.done = back, .fn = fn, .arg = arg,
@@ -113,6 +115,8 @@ static int dropped(void (*drop)(void *arg), void *arg, int code)
 int yoke_to_thread_abandon(int (*fn)(void *arg), void *arg, void (*drop)(void *arg))
 {
     yk_coroutine *co = yk_coroutine_here();
+    if (!fn)
+        return -EINVAL;
     if (!co)
         return dropped(drop, arg, fn(arg));
     int err = yk_cancel_point();

@@ -170,8 +170,8 @@ static void put_overview(yk_buf *out)
     yk_buf_text(out,
                 ".B yoke\n.I COMMAND\n[\\fIOPTION\\fR...] [\\fIWORD\\fR...]\n.SH DESCRIPTION\n"
                 "A task is an ordinary C function, declared by one macro. yoke compiles the file it is in when that is needed, "
-                "finds its tasks, and runs them on an executor: inline, threads, processes, cuda, opencl, gpu or cpu; or in "
-                "worker processes with a device, processes:cuda:0, where a device that is lost costs the job that ran.\n"
+                "finds its tasks, and runs them on an executor: inline, threads, async, processes, cuda, opencl, gpu or cpu; or "
+                "in worker processes with a device, processes:cuda:0, where a device that is lost costs the job that ran.\n"
                 ".SH COMMANDS\n");
     for (size_t i = 0; yk_commands[i]; i++)
         yk_buf_printf(out, ".TP\n.BR yoke\\-%s (1)\n%s.\n", yk_commands[i]->name, yk_commands[i]->summary);

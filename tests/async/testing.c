@@ -3,6 +3,7 @@
 #include "testing_try.h"
 #include <unistd.h>
 #include <yoke/executor.h>
+#include <yoke/net.h>
 #include <yoke/task.h>
 
 YOKE_TASK(int, works, (int, us))
@@ -119,6 +120,62 @@ static int block(void *arg)
 BOTH(a_blocked_thread_goes_by_the_real_clock)
 {
     CHECK_INT(yoke_test_run(&opts, block, NULL), 0);
+}
+
+/* ---- Connections ---- */
+
+static int leaves_a_connection(void *arg)
+{
+    yoke_listener *l;
+    yoke_conn *c, *d;
+    CHECK_INT(yoke_listen("tcp:127.0.0.1:0", &l), 0);
+    CHECK_INT(yoke_connect(yoke_listener_address(l), &c), 0);
+    CHECK_INT(yoke_accept(l, &d), 0);
+    char byte;
+    int late;
+    YOKE_TIMEOUT(YOKE_S, &late)
+        CHECK_INT(yoke_conn_read(d, &byte, 1), -ECANCELED);
+    return late == -ETIMEDOUT ? 0 : -EIO;
+}
+
+/* The kernel still has its operations, and the clock of the test stands still. */
+BOTH(a_connection_that_was_left_open_holds_up_nobody)
+{
+    opts.patience = YOKE_MS;
+    CHECK_INT(yoke_test_run(&opts, leaves_a_connection, NULL), 0);
+}
+
+/* What was on the stack before must not matter. */
+static __attribute__((noinline)) void make_a_mess(void)
+{
+    volatile char mess[8192];
+    for (size_t i = 0; i < sizeof mess; i++)
+        mess[i] = (char)0xff;
+}
+
+static int reads_in_a_mess(void *arg)
+{
+    yoke_listener *l;
+    yoke_conn *c, *d;
+    CHECK_INT(yoke_listen("tcp:127.0.0.1:0", &l), 0);
+    CHECK_INT(yoke_connect(yoke_listener_address(l), &c), 0);
+    CHECK_INT(yoke_accept(l, &d), 0);
+    char byte;
+    int late;
+    make_a_mess();
+    YOKE_TIMEOUT(3600 * YOKE_S, &late)
+        CHECK_INT(yoke_conn_read(d, &byte, 1), -ECANCELED);
+    yoke_conn_close(c);
+    yoke_conn_close(d);
+    yoke_listener_close(l);
+    return late == -ETIMEDOUT ? 0 : -EIO;
+}
+
+/* Only who is helped from outside is waited for in real time. */
+BOTH(a_read_from_a_connection_waits_by_the_clock_of_the_test)
+{
+    opts.patience = 3600 * YOKE_S;
+    CHECK_INT(yoke_test_run(&opts, reads_in_a_mess, NULL), 0);
 }
 
 /* ---- Others at work ---- */

@@ -399,6 +399,14 @@ def a_closed_stdout():
 
 
 @test
+def the_doctor_looks_at_the_choice_of_the_user():
+    status, out, err = run(f"YOKE_ASYNC_BACKEND=io_urin {YOKE} doctor")
+    has(out, 'YOKE_ASYNC_BACKEND is "io_urin"; it can be io_uring, epoll or auto')
+    status, out, err = run(f"YOKE_ASYNC_BACKEND=epoll {YOKE} doctor")
+    has(out, "epoll: works, and is used")
+
+
+@test
 def a_full_disk():
     for words in (f"run {TASKS}:two 1 2", f"ls {TASKS}", "doctor", "--help", "run --help", "--version",
                   f"map {TASKS}:two ::: '[1,2]'"):

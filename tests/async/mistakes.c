@@ -1,0 +1,189 @@
+/* mistakes.c - what users get wrong: a code or one line, never a crash that says nothing. */
+#include "test.h"
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <yoke.h>
+
+static int nothing(void *arg)
+{
+    return 0;
+}
+
+static int naps(void *arg)
+{
+    return yoke_sleep(YOKE_S);
+}
+
+static int null_here(void *arg)
+{
+    yoke_group g;
+    yoke_group_begin(&g);
+    CHECK_INT(yoke_go(&g, NULL, NULL), -EINVAL);
+    CHECK_INT(yoke_go(NULL, nothing, NULL), -EINVAL);
+    CHECK_INT(yoke_start(&g, NULL, NULL, NULL), -EINVAL);
+    CHECK_INT(yoke_start(NULL, nothing, NULL, NULL), -EINVAL);
+    CHECK_INT(yoke_group_end(&g), 0);
+    CHECK_INT(yoke_gather(NULL, 2), -EINVAL);
+    CHECK_INT(yoke_wait_any(NULL, 2, &(size_t){0}), -EINVAL);
+    CHECK_INT(yoke_to_thread(NULL, NULL), -EINVAL);
+    CHECK_INT(yoke_to_thread_abandon(NULL, NULL, NULL), -EINVAL);
+    CHECK_INT(yoke_async_call(NULL, NULL, NULL), -EINVAL);
+    CHECK_INT(yoke_async_stats(NULL), -EINVAL);
+    return 0;
+}
+
+TEST(null_is_refused_in_coroutines_and_outside)
+{
+    CHECK_INT(yoke_async_run(NULL, NULL), -EINVAL);
+    CHECK_INT(yoke_async_run(null_here, NULL), 0);
+    CHECK_INT(yoke_to_thread(NULL, NULL), -EINVAL);
+    CHECK_INT(yoke_to_thread_abandon(NULL, NULL, NULL), -EINVAL);
+}
+
+static int served(yoke_conn *c, void *arg)
+{
+    return 0;
+}
+
+static int null_connections(void *arg)
+{
+    char bytes[8];
+    const char *text;
+    size_t len;
+    CHECK_INT(yoke_conn_read(NULL, bytes, 8), -EINVAL);
+    CHECK_INT(yoke_conn_read_exactly(NULL, bytes, 8), -EINVAL);
+    CHECK_INT(yoke_conn_read_line(NULL, 8, &text, &len), -EINVAL);
+    CHECK_INT(yoke_conn_read_until(NULL, "x", 1, 8, &text, &len), -EINVAL);
+    CHECK_INT(yoke_conn_peek(NULL, 1, &text), -EINVAL);
+    yoke_conn_consume(NULL, 1);
+    CHECK_INT(yoke_conn_write(NULL, bytes, 8), -EINVAL);
+    CHECK_INT(yoke_conn_writev(NULL, NULL, 0), -EINVAL);
+    CHECK_INT(yoke_conn_flush(NULL), -EINVAL);
+    CHECK_INT(yoke_conn_shutdown(NULL), -EINVAL);
+    CHECK_INT(yoke_conn_handshake(NULL), -EINVAL);
+    CHECK_INT(yoke_conn_start_tls(NULL, NULL, NULL), -EINVAL);
+    CHECK_INT(yoke_conn_tls(NULL, NULL), -ENOTCONN);
+    CHECK_INT(yoke_conn_fd(NULL), -EINVAL);
+    CHECK_STR(yoke_conn_error(NULL), "");
+    CHECK_STR(yoke_conn_peer(NULL), "");
+    CHECK_STR(yoke_conn_local(NULL), "");
+    CHECK_INT(yoke_connect("tcp:127.0.0.1:1", NULL), -EINVAL);
+    CHECK_INT(yoke_listen("tcp:127.0.0.1:0", NULL), -EINVAL);
+    CHECK_INT(yoke_accept(NULL, &(yoke_conn *){NULL}), -EINVAL);
+    CHECK_INT(yoke_listener_port(NULL), -EINVAL);
+    CHECK_INT(yoke_listener_fd(NULL), -EINVAL);
+    CHECK_STR(yoke_listener_address(NULL), "");
+    CHECK_INT(yoke_serve(NULL, served, NULL, NULL), -EINVAL);
+    CHECK_INT(yoke_udp_open(NULL, NULL), -EINVAL);
+    CHECK_INT(yoke_udp_send(NULL, bytes, 8, NULL), -EINVAL);
+    CHECK_INT(yoke_udp_receive(NULL, bytes, 8, NULL), -EINVAL);
+    return 0;
+}
+
+TEST(null_connections_are_refused)
+{
+    CHECK_INT(yoke_async_run(null_connections, NULL), 0);
+    null_connections(NULL);
+}
+
+TEST(null_children_are_refused)
+{
+    int status;
+    yoke_child_output o;
+    CHECK_INT(yoke_child_run(NULL, NULL, 0, &o), -EINVAL);
+    CHECK_INT(yoke_child_pid(NULL), -EINVAL);
+    CHECK_INT(yoke_child_stdin(NULL), -EBADF);
+    CHECK_INT(yoke_child_close_stdin(NULL), -EBADF);
+    CHECK_INT(yoke_child_wait(NULL, &status), -EINVAL);
+    CHECK_INT(yoke_child_wait_try(NULL, &status), -EINVAL);
+    CHECK_INT(yoke_child_kill(NULL, SIGTERM), -EINVAL);
+    CHECK_INT(yoke_child_end(NULL, &status), -EINVAL);
+}
+
+/* The C library would take the last 16 bits. */
+static int no_ports(void *arg)
+{
+    yoke_conn *c;
+    yoke_listener *l;
+    CHECK_INT(yoke_connect("tcp:127.0.0.1:99999", &c), -EINVAL);
+    CHECK_STR(yoke_net_error(), "there is no port 99999: they end with 65535");
+    CHECK_INT(yoke_listen("tcp:127.0.0.1:65536", &l), -EINVAL);
+    CHECK_INT(yoke_listen("tcp:127.0.0.1:99999999999999999999999", &l), -EINVAL);
+    CHECK_INT(yoke_connect("udp:127.0.0.1:1", &c), -EINVAL);
+    CHECK_STR(yoke_net_error(), "\"udp:127.0.0.1:1\" is no place for connections: tcp: and unix: are");
+    CHECK_INT(yoke_listen("udp:127.0.0.1:0", &l), -EINVAL);
+    CHECK_STR(yoke_net_error(), "\"udp:127.0.0.1:0\" is no place for connections: tcp: and unix: are");
+    return 0;
+}
+
+TEST(places_that_do_not_exist_are_refused)
+{
+    CHECK_INT(yoke_async_run(no_ports, NULL), 0);
+}
+
+static void *goes_from_elsewhere(void *g)
+{
+    CHECK_INT(yoke_go(g, nothing, NULL), -EXDEV);
+    CHECK_INT(yoke_start(g, nothing, NULL, NULL), -EXDEV);
+    return NULL;
+}
+
+static int with_a_thread(void *arg)
+{
+    yoke_group g;
+    pthread_t t;
+    yoke_group_begin(&g);
+    CHECK_INT(pthread_create(&t, NULL, goes_from_elsewhere, &g), 0);
+    CHECK_INT(pthread_join(t, NULL), 0);
+    return yoke_group_end(&g);
+}
+
+TEST(groups_are_of_their_loop)
+{
+    CHECK_INT(yoke_async_run(with_a_thread, NULL), 0);
+}
+
+static int forgets_a_group(void *arg)
+{
+    yoke_group g;
+    yoke_group_begin(&g);
+    yoke_go(&g, naps, NULL);
+    return 0;
+}
+
+static int forgets_a_scope(void *arg)
+{
+    yoke_scope s;
+    yoke_scope_begin(&s);
+    return 0;
+}
+
+static int starts(void *arg)
+{
+    YOKE_GROUP(g, NULL)
+        yoke_go(&g, forgets_a_scope, NULL);
+    return 0;
+}
+
+static void abort_when_run(int (*fn)(void *arg))
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(2); /* what it says */
+        yoke_async_run(fn, NULL);
+        _exit(0);
+    }
+    int status = 0;
+    CHECK(waitpid(pid, &status, 0) == pid);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+TEST(what_is_never_ended_is_told)
+{
+    abort_when_run(forgets_a_group);
+    abort_when_run(forgets_a_scope);
+    abort_when_run(starts);
+}
