@@ -126,8 +126,10 @@ def valgrind_follows():
         skip("a sanitizer's program does not run under Valgrind")
     for name, cases in (("switch", ["values_travel_both_ways", "locals_are_kept"]),
                         ("stack", ["contexts_run_on_them", "random_takes_gives_and_trims", "closing_leaves_nothing"])):
-        status, out, err = run(["valgrind", "-q", "--error-exitcode=9", os.path.join(BUILD, "tests", "test-async-" + name),
-                                "--in-process", *cases])
+        program = os.path.join(scratch(), name)
+        # Valgrind 3.19 ends at what clang writes for debuggers.
+        run(["objcopy", "--strip-debug", os.path.join(BUILD, "tests", "test-async-" + name), program])
+        status, out, err = run(["valgrind", "-q", "--error-exitcode=9", program, "--in-process", *cases])
         check(status == 0, out + err)
         lacks(err, "==")
 
