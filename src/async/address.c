@@ -67,6 +67,7 @@ static int split_host(const char *where, const char *rest, yk_where *ret)
 
 int yk_where_parse(const char *where, yk_where *ret)
 {
+    memset(ret, 0, sizeof *ret);
     const char *rest = where ? strchr(where, ':') : NULL;
     size_t len = rest ? (size_t)(rest++ - where) : 0;
     if (len == 4 && memcmp(where, "unix", 4) == 0) {
@@ -165,8 +166,8 @@ static int zone_number(char *host, uint32_t *ret)
 
 int yoke_address_parse(const char *where, yoke_address *ret)
 {
-    yk_where w;
-    in_port_t port;
+    yk_where w = {0};
+    in_port_t port = 0;
     struct sockaddr_in v4 = {.sin_family = AF_INET};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
     if (yk_where_parse(where, &w) < 0)

@@ -89,12 +89,12 @@ static int find_all(void *library, table *t)
 static int open_library(void)
 {
     const char *asked = getenv("YOKE_CARES_LIBRARY");
-    table found;
+    table found = {0};
     void *library = yk_sys.dlopen(asked && *asked ? asked : "libcares.so.2", RTLD_NOW | RTLD_LOCAL);
     if (!library)
         return yk_net_failf(ENOTSUP, "YOKE_DNS=cares: there is no libcares.so.2 here (Debian: libc-ares2)");
     int err = find_all(library, &found);
-    if (err == 0 && found.ares_library_init(0) != 0)
+    if (err == 0 && (!found.ares_library_init || found.ares_library_init(0) != 0))
         err = yk_net_failf(ENOTSUP, "c-ares does not start");
     if (err < 0) {
         dlclose(library);
@@ -155,7 +155,7 @@ static void answered(void *arg, int status, int timeouts, ares_result *result)
 {
     query *q = arg;
     q->done = true;
-    q->result = status == 0 ? collect(q, result) : fail(q, status);
+    q->result = status == 0 && result ? collect(q, result) : fail(q, status);
     if (result)
         lib.calls.ares_freeaddrinfo(result);
 }

@@ -239,7 +239,7 @@ static int shut(yoke_conn *c)
         err = yk_conn_tls_push(c);
     }
     c->ending = yk_conn_tls_unsent(c) > 0;
-    if (c->flow && !c->ending)
+    if (c->flow && c->loop && !c->ending)
         c->loop->io->flow_shutdown(c->flow);
     else if (!c->flow && shutdown(c->fd, SHUT_WR) < 0 && errno != ENOTCONN)
         err = -errno;
@@ -300,7 +300,7 @@ static int close_in_loop(yoke_conn *c)
         return late < 0 ? late : err;
     if (!c->reading) {
         yoke_scope_begin_timed(&s, yk_conn_linger / 5);
-        err = drain(c);
+        drain(c);
         yoke_scope_end(&s); /* that was enough: it has all been sent */
     }
     return 0;

@@ -25,7 +25,7 @@ static bool make_room(yoke_conn *c, size_t n)
     char *in = c->in;
     if (size > c->size && !(in = yk_sys.malloc(size)))
         return false;
-    if (c->len > 0)
+    if (c->len > 0 && in && c->in)
         memmove(in, c->in + c->begin, c->len);
     if (in != c->in)
         free(c->in);

@@ -89,7 +89,7 @@ static int wait_for_runner(race *r)
     int err = yk_cancel_point();
     if (err < 0)
         return err;
-    r->waits = &park;
+    r->waits = &park; /* cppcheck-suppress autoVariables ; nobody looks once this has returned */
     err = yk_suspend(&park, r->begun < r->n ? yk_after(stagger) : YOKE_FOREVER);
     return err == -ETIMEDOUT ? 0 : err;
 }
@@ -148,7 +148,7 @@ static void interleave(yoke_address *all, int n)
 
 static int connect_somewhere(const char *where, const yoke_connect_opts *o, yk_where *w)
 {
-    yk_where from;
+    yk_where from = {0};
     race r = {.opts = o, .fd = -1, .code = -EADDRNOTAVAIL};
     r.n = yk_where_resolve(where, w, false, &r.all);
     if (r.n < 0)
@@ -180,7 +180,7 @@ int yoke_connect_with(const char *where, const yoke_connect_opts *opts, yoke_con
 {
     static const yoke_connect_opts defaults;
     const yoke_connect_opts *o = opts ? opts : &defaults;
-    yk_where w;
+    yk_where w = {0};
     yoke_conn *c;
     int fd = ret ? yk_wait_point() : -EINVAL;
     if (fd == 0)

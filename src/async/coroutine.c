@@ -127,7 +127,7 @@ static inline __attribute__((always_inline)) void change(yk_loop *loop, yk_corou
 static void switch_to(yk_loop *loop, yk_coroutine *from, yk_coroutine *to)
 {
     if (YK_LIKELY(from && to && from != to))
-        change(loop, from, to);
+        change(loop, from, to); /* NOLINT(bugprone-branch-clone) */
     else if (from != to)
         change(loop, from, to);
 }

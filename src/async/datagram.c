@@ -11,7 +11,7 @@ struct yoke_udp {
 
 static int bind_to(yk_socket *s, const char *where)
 {
-    yk_where w;
+    yk_where w = {0};
     yoke_address *all;
     int n = yk_where_resolve(where, &w, true, &all);
     if (n < 0)
@@ -51,7 +51,7 @@ static ssize_t leave(yoke_udp *u, ssize_t code)
 /* connect(2) of a datagram socket waits for nothing. */
 static int connect_to(yoke_udp *u, const char *where)
 {
-    yk_where w;
+    yk_where w = {0};
     yoke_address *all, own;
     int n = yk_where_resolve(where, &w, false, &all);
     if (n < 0)

@@ -251,7 +251,7 @@ static yk_attempt try_poll(yk_op *op)
 
 static yk_attempt try_wait_child(yk_watch *w, yk_op *op)
 {
-    siginfo_t own, *info = op->info ? op->info : &own;
+    siginfo_t own = {0}, *info = op->info ? op->info : &own;
     info->si_pid = 0;
     if (yk_sys.waitid(P_PIDFD, (id_t)op->fd, info, WEXITED | WNOHANG) < 0)
         return fail(op);

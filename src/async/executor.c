@@ -97,7 +97,7 @@ static member *whom_to_tell(async *a)
     for (unsigned i = 0; here && i < a->members; i++)
         if (a->member[i].loop == here)
             return &a->member[i];
-    return &a->member[a->turn++ % a->members];
+    return &a->member[a->turn++ % YK_MAX(a->members, 1u)];
 }
 
 static void async_submit(yoke_executor *ex, yk_job *job)

@@ -143,7 +143,7 @@ int yoke_fdatasync(int fd)
 
 int yoke_statx(int dir, const char *path, int flags, unsigned mask, struct statx *ret)
 {
-    struct statx found; /* *ret is written on success only */
+    struct statx found = {.stx_mask = 0}; /* *ret is written on success only */
     yk_op op = {.kind = YK_OP_STATX, .fd = dir, .path = path, .flags = flags, .mask = mask, .statx = &found};
     int err = (int)yk_do(&op, "stat", YOKE_FOREVER);
     if (err == 0)
@@ -158,7 +158,7 @@ static struct timespec time_of(struct statx_timestamp t)
 
 int yoke_stat(const char *path, struct stat *ret)
 {
-    struct statx x;
+    struct statx x = {.stx_mask = 0};
     int err = yoke_statx(AT_FDCWD, path, 0, STATX_BASIC_STATS, &x);
     if (err < 0)
         return err;

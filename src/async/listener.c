@@ -143,7 +143,7 @@ int yoke_listen_with(const char *where, const yoke_listen_opts *opts, yoke_liste
 {
     static const yoke_listen_opts defaults;
     const yoke_listen_opts *o = opts ? opts : &defaults;
-    yk_where w;
+    yk_where w = {0};
     yoke_address *all;
     int n = ret ? yk_where_resolve(where, &w, true, &all) : -EINVAL;
     if (n < 0)

@@ -190,7 +190,7 @@ int yk_resolve(const char *host, const char *service, bool tcp, bool passive, yo
 {
     lookup *l = NULL;
     int err = prepare(host, service, tcp, passive, &l);
-    if (err < 0)
+    if (err < 0 || !l)
         return err;
     bool number = is_number(l->service);
     if (number && is_no_port(l->service)) {
@@ -212,7 +212,7 @@ int yk_resolve(const char *host, const char *service, bool tcp, bool passive, yo
     }
     if (err == 0)
         err = l->code == 0 ? collect(l->found, tcp, ret) : fail(l);
-    unref(l);
+    unref(l); /* NOLINT(clang-analyzer-unix.Malloc): counted */
     return err;
 }
 

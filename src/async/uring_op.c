@@ -186,7 +186,7 @@ static bool go_on(yk_op *op, uint32_t state)
 /* After a poll of the pidfd, or WAITID, which does not wait when the pidfd is non-blocking. */
 static bool step_child(const yk_backend *b, yk_op *op, int result)
 {
-    siginfo_t own, *info = op->info ? op->info : &own;
+    siginfo_t own = {0}, *info = op->info ? op->info : &own;
     if (result < 0)
         return end_with(op, result);
     if (has_waitid(b, op))
