@@ -44,7 +44,7 @@ int yoke_wait_any(yoke_future *const *fs, size_t n, size_t *ret)
         return -ENOMEM;
     int err = yoke_wait(any);
     if (err == 0)
-        err = yoke_try(any, ret);
+        err = yk_result(any, YK_ULONG, ret, sizeof *ret);
     yoke_release(any);
     return err;
 }
