@@ -318,7 +318,7 @@ TEST(a_hundred_thousand_stacks)
 {
     enum { N = 100000 };
 #if defined(YK_WITH_ASAN) || defined(YK_WITH_TSAN)
-    SKIP("a sanitizer has memory of its own for each");
+    NOT_HERE("a sanitizer has memory of its own for each");
 #endif
     if (!marks())
         SKIP("the kernel has no guards without mappings");
@@ -360,7 +360,7 @@ TEST(protected_guards_for_thirty_thousand)
 {
     enum { N = 30000 };
 #if defined(YK_WITH_ASAN) || defined(YK_WITH_TSAN)
-    SKIP("a sanitizer has mappings of its own");
+    NOT_HERE("a sanitizer has mappings of its own");
 #endif
     if (allowed_by_file() < 65530)
         SKIP("the system allows fewer mappings");
@@ -538,7 +538,7 @@ TEST(slabs_shrink_where_memory_is_accounted)
 TEST(a_slab_may_be_one_stack)
 {
 #if defined(YK_WITH_ASAN) || defined(YK_WITH_TSAN)
-    SKIP("a sanitizer's address space is not to be limited");
+    NOT_HERE("a sanitizer's address space is not to be limited");
 #endif
     struct rlimit space = {(memory_of("VmSize:") << 10) + (3 << 20), RLIM_INFINITY};
     CHECK_INT(setrlimit(RLIMIT_AS, &space), 0);
