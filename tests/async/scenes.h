@@ -38,9 +38,8 @@ static inline void play_as(const yoke_test_opts *opts, const char *name, int (*s
     yoke_test_report r;
     if (yoke_test_cancels(opts, scene, NULL, &r) < 0)
         test_fail(__FILE__, __LINE__, "%s, %zu of %zu points went wrong:\n%s", name, r.failures, r.points, said);
-    CHECK(r.points > 0);
-    if (exact)
-        CHECK_INT(r.missed, 0);
+    if (exact) /* else what is waited for may have been done before */
+        CHECK(r.points > 0 && r.missed == 0);
     printf("# %s, %s, seed %llu: %zu waiting points, %zu runs, %zu missed\n", name, opts->innermost ? "the innermost" : "all",
            (unsigned long long)opts->seed, r.points, r.runs, r.missed);
 }
