@@ -126,16 +126,16 @@ BOTH(a_blocked_thread_goes_by_the_real_clock)
 
 static int leaves_a_connection(void *arg)
 {
-    static yoke_listener *volatile left_l; /* for LeakSanitizer: left open, and not lost */
-    static yoke_conn *volatile left_c, *volatile left_d;
+    static void *volatile left[3]; /* open, and not lost: for LeakSanitizer */
     yoke_listener *l;
     yoke_conn *c, *d;
     CHECK_INT(yoke_listen("tcp:127.0.0.1:0", &l), 0);
     CHECK_INT(yoke_connect(yoke_listener_address(l), &c), 0);
     CHECK_INT(yoke_accept(l, &d), 0);
-    left_l = l;
-    left_c = c;
-    left_d = d;
+    left[0] = l;
+    left[1] = c;
+    left[2] = d;
+    CHECK(left[0] && left[1] && left[2]);
     char byte;
     int late;
     YOKE_TIMEOUT(YOKE_S, &late)
