@@ -19,7 +19,7 @@ typedef struct map_values {
 #define AT(field) .offset = offsetof(map_values, field)
 static const yk_option map_options[] = {
     {.name = "on", .kind = YK_OPT_TEXT, .metavar = "URI", .likely = YK_EXECUTORS, AT(on),
-     .help = "inline, threads[:N], async, processes[:N][:DEVICE], cuda, opencl, gpu, cpu (default " DEFAULT_EXECUTOR ")"},
+     .help = "inline, threads[:N], async, processes[:N][:DEV], cuda, opencl, gpu, cpu (default " DEFAULT_EXECUTOR ")"},
     {.name = "jobs", .letter = 'j', .kind = YK_OPT_TEXT, .metavar = "N", AT(jobs),
      .help = "how many at the same time, instead of the :N of the executor"},
     {.name = "arg-file", .letter = 'a', .kind = YK_OPT_LIST, .metavar = "FILE", .files = true, AT(files),
