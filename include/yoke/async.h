@@ -168,7 +168,7 @@ YOKE_API void yoke_group_begin(yoke_group *g);
 /* How a coroutine is to be started; zero is the default of each. */
 typedef struct yoke_go_opts {
     const char *name;  /* for dumps and errors; static. Default: the function's, if it can be found; yoke_go() knows it */
-    size_t stack;      /* usable bytes, 16 KiB to 8 MiB; default 64 KiB */
+    size_t stack;      /* usable bytes: default 64 KiB, 16 KiB at least; more than 8 MiB is as no memory */
     bool eager;        /* run it at once, up to its first wait */
     bool keep_fp;      /* rounding and exception masks of floating point are its own, for code that changes them */
 } yoke_go_opts;

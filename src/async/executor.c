@@ -33,7 +33,7 @@ struct member {
     yk_post post;          /* there is something to look at */
     _Atomic bool posted;
     bool starved;          /* there was no stack for a job; when a coroutine ends there is */
-    running *cancels;      /* as well */
+    running *cancels;      /* guarded by all->lock */
     yk_error error;        /* why it has no loop */
     _Atomic uint32_t state; /* 0: starting; 1: it has a loop; 2: it has none */
 };

@@ -212,8 +212,10 @@ static void run(yk_desk *d, yk_request *q, uint64_t number)
         put_error(c, err, e.text);
     } else {
         int64_t deadline = q->deadline;
-        if (q->timeout > 0)
-            deadline = YK_MIN(deadline, atomic_load_explicit(&d->claimed_at, memory_order_relaxed) + q->timeout);
+        if (q->timeout > 0) {
+            int64_t end = atomic_load_explicit(&d->claimed_at, memory_order_relaxed) + q->timeout;
+            deadline = YK_MIN(deadline, end);
+        }
         yk_run r = {.timeout = q->timeout > 0 && deadline != q->deadline ? q->timeout : 0, .task = t, .args = self.args,
                     .ret = self.ret, .region = &self.region, .cancel = &q->cancel,
                     .progress = d->progress, .deadline = deadline, .timed = true,

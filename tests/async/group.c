@@ -1,4 +1,5 @@
 /* group.c - groups and what they are made of: coroutines that are begun, wait, fail, are cancelled, and end together. */
+#include "async/switch.h"
 #include "test.h"
 #include <signal.h>
 #include <stdio.h>
@@ -557,14 +558,8 @@ static int yields_often(void *arg)
 }
 
 /* ThreadSanitizer has some 8000 fibers in all. */
-#if defined(__SANITIZE_THREAD__)
+#ifdef YK_WITH_TSAN
 enum { MANY = 3000 };
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-enum { MANY = 3000 };
-#else
-enum { MANY = 10000 };
-#endif
 #else
 enum { MANY = 10000 };
 #endif

@@ -1,8 +1,7 @@
 /* Encrypted connections: between two of ours, and with the openssl command. The engine itself is tested in tls*.c. */
 #include "net_try.h"
+#include "program.h"
 #include "tls_try.h"
-#include <fcntl.h>
-#include <sys/wait.h>
 
 static const char *const both[] = {"h2", "http/1.1"}, *const old[] = {"http/1.1"}, *const none[] = {"spdy"};
 
@@ -377,16 +376,26 @@ static int count(void *arg)
     return 0;
 }
 
-NET(writers_told_to_stop_say_what_was_taken)
+/* Both contexts are the caller's to give back. */
+static ends encrypted_pair(yoke_tls **server, yoke_tls **client)
 {
     ends e = unix_pair();
     helper h;
     need_certificates();
-    starting s = {.c = e.b, .tls = server_with("server.pem")};
-    yoke_tls *client = client_with(NULL);
+    *server = server_with("server.pem");
+    *client = client_with(NULL);
+    starting s = {.c = e.b, .tls = *server};
     help(&h, start, &s);
-    CHECK_INT(yoke_conn_start_tls(e.a, client, "a.test"), 0);
+    CHECK_INT(yoke_conn_start_tls(e.a, *client, "a.test"), 0);
     helped(&h);
+    return e;
+}
+
+NET(writers_told_to_stop_say_what_was_taken)
+{
+    helper h;
+    yoke_tls *server, *client;
+    ends e = encrypted_pair(&server, &client);
     int64_t taken = stopped(write_very_much, e.a), all[2] = {0, (int64_t)(uintptr_t)e.b};
     CHECK(taken > 0 && taken < 16 << 20);
     CHECK_INT(stopped(call_write, e.a), -ECANCELED);
@@ -396,20 +405,14 @@ NET(writers_told_to_stop_say_what_was_taken)
     CHECK_INT(all[0], taken);
     CHECK_INT(yoke_conn_close(e.b), 0);
     yoke_tls_unref(client);
-    yoke_tls_unref(s.tls);
+    yoke_tls_unref(server);
 }
 
 /* The end comes after all that was written, also when little of it could be sent by then. */
 NET(shutdown_behind_much)
 {
-    ends e = unix_pair();
-    helper h;
-    need_certificates();
-    starting s = {.c = e.b, .tls = server_with("server.pem")};
-    yoke_tls *client = client_with(NULL);
-    help(&h, start, &s);
-    CHECK_INT(yoke_conn_start_tls(e.a, client, "a.test"), 0);
-    helped(&h);
+    yoke_tls *server, *client;
+    ends e = encrypted_pair(&server, &client);
     int64_t taken = stopped(write_very_much, e.a), all[2] = {0, (int64_t)(uintptr_t)e.b};
     CHECK_INT(yoke_conn_shutdown(e.a), 0);
     CHECK_INT(call_write(e.a), -EPIPE);
@@ -417,7 +420,7 @@ NET(shutdown_behind_much)
     CHECK_INT(all[0], taken);
     close_ends(&e);
     yoke_tls_unref(client);
-    yoke_tls_unref(s.tls);
+    yoke_tls_unref(server);
 }
 
 /* The reader and the writer of an accepted connection both come before the handshake: one of them does it. */
@@ -513,51 +516,19 @@ NET(without_memory)
 
 /* ---- The openssl command ---- */
 
-typedef struct program {
-    pid_t pid;
-    int in, out;
-} program;
-
 static program run(const char *command)
 {
-    int in[2], out[2];
-    CHECK_INT(pipe2(in, O_CLOEXEC), 0);
-    CHECK_INT(pipe2(out, O_CLOEXEC), 0);
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        dup2(in[0], STDIN_FILENO);
-        dup2(out[1], STDOUT_FILENO);
-        dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
-        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-        _exit(127);
-    }
-    close(in[0]);
-    close(out[1]);
-    return (program){pid, in[1], out[0]};
-}
-
-static void end_program(program *p)
-{
-    char buf[1000];
-    close(p->in);
-    while (read(p->out, buf, sizeof buf) > 0)
-        ;
-    close(p->out);
-    waitpid(p->pid, NULL, 0);
+    return run_program((const char *const[]){"/bin/sh", "-c", command, NULL});
 }
 
 static void read_until_text(program *p, const char *text)
 {
     char all[20000];
     size_t n = 0;
-    while (n < sizeof all - 1) {
-        ssize_t got = read(p->out, all + n, sizeof all - 1 - n);
-        if (got <= 0)
-            break;
-        n += (size_t)got;
+    for (int c; n < sizeof all - 1 && (c = fgetc(p->out)) != EOF;) {
+        all[n++] = (char)c;
         all[n] = 0;
-        if (strstr(all, text))
+        if (n >= strlen(text) && strcmp(all + n - strlen(text), text) == 0)
             return;
     }
     test_fail(__FILE__, __LINE__, "the program never said \"%s\"", text);

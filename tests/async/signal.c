@@ -109,14 +109,9 @@ ALL(closed_in_another_order)
 }
 
 /* ThreadSanitizer calls handlers later, and not so that they can change what the thread has blocked. */
-#ifdef __SANITIZE_THREAD__
+#ifdef YK_WITH_TSAN
 #define NOT_UNDER_TSAN() NOT_HERE("handlers are ThreadSanitizer's")
-#elif defined __has_feature
-#if __has_feature(thread_sanitizer)
-#define NOT_UNDER_TSAN() NOT_HERE("handlers are ThreadSanitizer's")
-#endif
-#endif
-#ifndef NOT_UNDER_TSAN
+#else
 #define NOT_UNDER_TSAN() ((void)0)
 #endif
 

@@ -1,50 +1,11 @@
 /* Tests of TLS against other implementations over real sockets: the openssl command as server and as client, Python's ssl. The
  * sockets block, and the test moves the bytes. */
+#include "program.h"
 #include "tls_try.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
-
-/* ---- The other program ---- */
-
-typedef struct program {
-    pid_t pid;
-    int in;
-    FILE *out;
-} program;
-
-static program run_program(const char *const *argv)
-{
-    int in[2], out[2];
-    CHECK_INT(pipe2(in, O_CLOEXEC), 0);
-    CHECK_INT(pipe2(out, O_CLOEXEC), 0);
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        dup2(in[0], STDIN_FILENO);
-        dup2(out[1], STDOUT_FILENO);
-        dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
-        unsetenv("LD_PRELOAD");
-        execvp(argv[0], (char *const *)(uintptr_t)argv);
-        _exit(127);
-    }
-    close(in[0]);
-    close(out[1]);
-    return (program){pid, in[1], fdopen(out[0], "r")};
-}
-
-/* Its exit code; the pipes are closed first, so that it is not waiting for us. */
-static int end_program(program *p)
-{
-    int status;
-    close(p->in);
-    while (fgetc(p->out) != EOF)
-        ;
-    fclose(p->out);
-    CHECK_INT(waitpid(p->pid, &status, 0), p->pid);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
 
 /* The number after `before` in the first line of its output that has it. */
 static int number_after(program *p, const char *before)
