@@ -4,6 +4,7 @@
  * when the budget is used up, so that the clock and the backend are looked at in time. One that has ended cannot give its stack
  * back while it stands on it: it leaves itself in loop->ended, for whoever arrives next. */
 #include "async/async.h"
+#include "base/list.h"
 #include <dlfcn.h>
 #include <stdio.h>
 
@@ -248,13 +249,6 @@ int yk_pass(void)
 
 /* ---- Beginning and ending ---- */
 
-static void unlist(yk_coroutine *co)
-{
-    *co->all_link = co->all_next;
-    if (co->all_next)
-        co->all_next->all_link = co->all_link;
-}
-
 /* Others may ask how many there are. */
 static void count(yk_loop *loop, int more)
 {
@@ -272,7 +266,7 @@ static void end(yk_loop *loop, yk_coroutine *co, int code)
     if (yk_who_mine)
         yk_who_end(yk_who_mine);
     yk_who_mine = NULL;
-    unlist(co);
+    YK_LIST_LEAVE(co, all_next, all_link);
     count(loop, -1);
     loop->ended_count++;
     if (co->main || (loop->draining && loop->coroutines == 0))
@@ -317,11 +311,7 @@ yk_coroutine *yk_coroutine_new(yk_loop *loop, size_t size, int (*fn)(void *arg),
     co->number = loop->started;
     co->at = yk_switch_prepare(co, entry);
     yk_fiber_init(&co->fiber, stack.low, (size_t)(stack.top - stack.low));
-    co->all_next = loop->all;
-    co->all_link = &loop->all;
-    if (co->all_next)
-        co->all_next->all_link = &co->all_next;
-    loop->all = co;
+    YK_LIST_ENTER(&loop->all, co, all_next, all_link);
     count(loop, 1);
     return co;
 }

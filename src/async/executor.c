@@ -6,6 +6,7 @@
  *
  * `lock` guards the queue, the lists of cancels, and job->owner.data, which leads from a job that runs to its record. */
 #include "async/async.h"
+#include "base/list.h"
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,11 +136,8 @@ static void end(running *r)
     yk_mutex_lock(&r->on->all->lock);
     if (r->job->owner.data == r) /* else its next attempt has begun already */
         r->job->owner.data = NULL;
-    if (r->link) {
-        *r->link = r->next;
-        if (r->next)
-            r->next->link = r->link;
-    }
+    if (r->link)
+        YK_LIST_LEAVE(r, next, link);
     yk_mutex_unlock(&r->on->all->lock);
     yoke_scope_end(&r->scope);
 }
@@ -170,13 +168,8 @@ static bool async_cancel(yoke_executor *ex, yk_job *job, bool expired)
     yk_mutex_lock(&a->lock);
     running *r = job->owner.data;
     member *m = r ? r->on : NULL;
-    if (r && !r->link) {
-        r->next = m->cancels;
-        r->link = &m->cancels;
-        if (r->next)
-            r->next->link = &r->next;
-        m->cancels = r;
-    }
+    if (r && !r->link)
+        YK_LIST_ENTER(&m->cancels, r, next, link);
     yk_mutex_unlock(&a->lock);
     if (m)
         tell(m);
@@ -190,12 +183,8 @@ static void do_cancels(member *m)
     for (;;) {
         yk_mutex_lock(&m->all->lock);
         running *r = m->cancels;
-        if (r) {
-            m->cancels = r->next;
-            if (r->next)
-                r->next->link = &m->cancels;
-            r->link = NULL;
-        }
+        if (r)
+            YK_LIST_LEAVE(r, next, link);
         yk_mutex_unlock(&m->all->lock);
         if (!r)
             return;

@@ -1,5 +1,6 @@
 /* flow: what flows of both backends are made of. See flow.h. */
 #include "async/flow.h"
+#include "base/list.h"
 #include <stdlib.h>
 
 enum { LEAST = 256, KEPT = 4096 };
@@ -66,23 +67,14 @@ void yk_outgoing_drop(yk_outgoing *o)
 
 void yk_wants_enter(yk_wants **list, yk_wants *w)
 {
-    if (w->link)
-        return;
-    w->link = list;
-    w->next = *list;
-    if (w->next)
-        w->next->link = &w->next;
-    *list = w;
+    if (!w->link)
+        YK_LIST_ENTER(list, w, next, link);
 }
 
 void yk_wants_leave(yk_wants *w)
 {
-    if (!w->link)
-        return;
-    *w->link = w->next;
-    if (w->next)
-        w->next->link = w->link;
-    w->link = NULL;
+    if (w->link)
+        YK_LIST_LEAVE(w, next, link);
 }
 
 void yk_wants_take(yk_wants **list, yk_wants **all)

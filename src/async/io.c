@@ -3,6 +3,7 @@
  * The loop has a list for each descriptor of what is under way on it: the kernel does not end a wait when its descriptor is
  * closed, and io_uring even takes data for it (yoke_close_fd). Operations that end at once, which most do, are never in one. */
 #include "async/io.h"
+#include "base/list.h"
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -35,22 +36,13 @@ static bool has_list(yk_loop *loop, int fd)
 
 static void link_in(yk_loop *loop, yk_io *io)
 {
-    yk_io **list = &loop->waits[io->op.fd];
-    io->next = *list;
-    io->link = list;
-    if (io->next)
-        io->next->link = &io->next;
-    *list = io;
+    YK_LIST_ENTER(&loop->waits[io->op.fd], io, next, link);
 }
 
 static void link_out(yk_io *io)
 {
-    if (!io->link)
-        return;
-    *io->link = io->next;
-    if (io->next)
-        io->next->link = io->link;
-    io->link = NULL;
+    if (io->link)
+        YK_LIST_LEAVE(io, next, link);
 }
 
 /* -ECANCELED is for whoever was told to stop; whose descriptor was closed hears of that. */

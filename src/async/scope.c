@@ -6,6 +6,7 @@
  * (trio/_core/_run.py); what is an exception there is a code here, and `told` says that it is on its way up: the scope that was
  * cancelled ends it, unless one around it is cancelled as well. */
 #include "async/async.h"
+#include "base/list.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,22 +20,14 @@ static yk_alarm *alarm_of(yoke_scope *s)
 
 static void link_in(yoke_scope *s)
 {
-    if (!s->parent)
-        return;
-    s->next = s->parent->first;
-    s->link = &s->parent->first;
-    if (s->next)
-        s->next->link = &s->next;
-    s->parent->first = s;
+    if (s->parent)
+        YK_LIST_ENTER(&s->parent->first, s, next, link);
 }
 
 static void link_out(yoke_scope *s)
 {
-    if (!s->parent)
-        return;
-    *s->link = s->next;
-    if (s->next)
-        s->next->link = s->link;
+    if (s->parent)
+        YK_LIST_LEAVE(s, next, link);
 }
 
 static bool is_effective(const yoke_scope *s)
@@ -141,19 +134,11 @@ bool yk_scope_close(yoke_scope *s)
 
 void yk_scope_inside(yk_coroutine *co, yoke_scope *scope)
 {
-    if (co->scope) {
-        *co->scope_link = co->scope_next;
-        if (co->scope_next)
-            co->scope_next->scope_link = co->scope_link;
-    }
+    if (co->scope)
+        YK_LIST_LEAVE(co, scope_next, scope_link);
     co->scope = scope;
-    if (!scope)
-        return;
-    co->scope_next = scope->inside;
-    co->scope_link = &scope->inside;
-    if (co->scope_next)
-        co->scope_next->scope_link = &co->scope_next;
-    scope->inside = co;
+    if (scope)
+        YK_LIST_ENTER(&scope->inside, co, scope_next, scope_link);
 }
 
 /* What is open in `from` is open in `to` from now on. */

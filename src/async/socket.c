@@ -3,6 +3,7 @@
  * All who wait are in a list, so that closing finds them. The descriptor stays open until the last of them is out, for operations
  * are under way on it. In threads the calls are made here, with poll(2) where they would block. */
 #include "async/net.h"
+#include "base/list.h"
 #include <poll.h>
 #include <unistd.h>
 
@@ -56,21 +57,13 @@ bool yk_socket_leave(yk_socket *s)
 
 static void link_in(yk_socket *s, yk_socket_wait *w)
 {
-    w->next = s->waits;
-    w->link = &s->waits;
-    if (w->next)
-        w->next->link = &w->next;
-    s->waits = w;
+    YK_LIST_ENTER(&s->waits, w, next, link);
 }
 
 static void link_out(yk_socket_wait *w)
 {
-    if (!w->link)
-        return;
-    *w->link = w->next;
-    if (w->next)
-        w->next->link = w->link;
-    w->link = NULL;
+    if (w->link)
+        YK_LIST_LEAVE(w, next, link);
 }
 
 static int64_t operate_in_loop(yk_socket *s, yk_io *io, const char *what)

@@ -12,6 +12,7 @@
  *
  * The kernel refers to flows by address, so one that is closed lives until nothing of it is with the kernel. */
 #include "async/uring.h"
+#include "base/list.h"
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -39,23 +40,14 @@ struct yk_flow {
 
 static void set_dirty(yk_flow *f)
 {
-    if (f->dirty_link)
-        return;
-    f->dirty_link = &f->b->dirty;
-    f->next_dirty = f->b->dirty;
-    if (f->next_dirty)
-        f->next_dirty->dirty_link = &f->next_dirty;
-    f->b->dirty = f;
+    if (!f->dirty_link)
+        YK_LIST_ENTER(&f->b->dirty, f, next_dirty, dirty_link);
 }
 
 static void set_clean(yk_flow *f)
 {
-    if (!f->dirty_link)
-        return;
-    *f->dirty_link = f->next_dirty;
-    if (f->next_dirty)
-        f->next_dirty->dirty_link = f->dirty_link;
-    f->dirty_link = NULL;
+    if (f->dirty_link)
+        YK_LIST_LEAVE(f, next_dirty, dirty_link);
 }
 
 static bool is_with_kernel(const yk_flow *f)

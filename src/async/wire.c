@@ -3,6 +3,7 @@
  * In a loop they go through a flow of the backend, which calls back when there is something; in a thread the calls are made here,
  * with poll(2) where they would block. All who wait on a connection are in one list, so that closing it finds them. */
 #include "async/net.h"
+#include "base/list.h"
 #include <poll.h>
 
 typedef enum wait_kind { DATA, ROOM, EMPTY, SHAKEN } wait_kind;
@@ -18,19 +19,12 @@ struct yk_conn_wait {
 
 static void link_in(yk_conn_wait *w)
 {
-    w->next = w->c->waits;
-    w->link = &w->c->waits;
-    if (w->next)
-        w->next->link = &w->next;
-    w->c->waits = w;
+    YK_LIST_ENTER(&w->c->waits, w, next, link);
 }
 
 static void link_out(yk_conn_wait *w)
 {
-    *w->link = w->next;
-    if (w->next)
-        w->next->link = w->link;
-    w->link = NULL;
+    YK_LIST_LEAVE(w, next, link);
 }
 
 static void wake(yoke_conn *c, wait_kind kind)

@@ -4,6 +4,7 @@
  * order of that stream, so nobody waits for a computation that still uses it. Work of another stream is told to storage by
  * yk_array_enter(), and makes its own stream wait for all others before the memory is free. */
 #include "gpu/array.h"
+#include "base/list.h"
 #include "exec/exec.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,11 +154,7 @@ static void link_scope(yoke_array *a, yoke_array_scope *scope)
     a->scope = scope;
     if (!scope)
         return;
-    a->next = scope->first;
-    a->link = &scope->first;
-    if (a->next)
-        a->next->link = &a->next;
-    scope->first = a;
+    YK_LIST_ENTER(&scope->first, a, next, link);
 }
 
 /* Takes over the caller's use of storage, which on failure stays the caller's. */
@@ -177,9 +174,7 @@ static void unlink_scope(yoke_array *a)
 {
     if (!a->scope)
         return;
-    *a->link = a->next;
-    if (a->next)
-        a->next->link = a->link;
+    YK_LIST_LEAVE(a, next, link);
     a->scope = NULL;
 }
 
