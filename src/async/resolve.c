@@ -10,6 +10,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <strings.h>
 
 typedef struct lookup {
     yk_op op;
@@ -68,10 +69,27 @@ static void unref(lookup *l)
     free(l);
 }
 
+static void ask(lookup *l, const char *host)
+{
+    l->code = yk_sys.getaddrinfo(host, l->no_service ? NULL : l->service, &l->hints, &l->found);
+    l->system = errno;
+}
+
+/* It is this machine, whatever servers of names say, and also where no file does (RFC 6761, section 6.3). */
+static bool is_localhost(const char *host)
+{
+    static const char name[] = ".localhost";
+    size_t len = strlen(host), end = sizeof name - 1;
+    return strcasecmp(host, name + 1) == 0 || (len > end && strcasecmp(host + len - end, name) == 0);
+}
+
 static void look_up(lookup *l)
 {
-    l->code = yk_sys.getaddrinfo(l->no_host ? NULL : l->host, l->no_service ? NULL : l->service, &l->hints, &l->found);
-    l->system = errno;
+    ask(l, l->no_host ? NULL : l->host);
+    if (l->code == 0 || l->hints.ai_flags & AI_NUMERICHOST || !is_localhost(l->host))
+        return;
+    l->hints.ai_flags |= AI_NUMERICHOST;
+    ask(l, "127.0.0.1");
 }
 
 static void work(yk_op *op)
@@ -203,7 +221,7 @@ int yk_resolve(const char *host, const char *service, bool tcp, bool passive, yo
         look_up(l);
     if (!number || l->code == EAI_NONAME) {
         l->hints.ai_flags &= ~AI_NUMERICHOST;
-        if (yk_cares_wanted() && !l->no_host)
+        if (yk_cares_wanted() && !l->no_host && !is_localhost(l->host))
             err = yk_cares_look_up(l->host, l->service, &l->hints, ret);
         else if (yk_net_loop())
             err = look_up_elsewhere(l);

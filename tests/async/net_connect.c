@@ -94,6 +94,23 @@ NET_ALSO(names_and_addresses)
     free(all);
 }
 
+/* Also where /etc/hosts is missing. The first call is to see whether it is an address. */
+NET_ALSO(localhost_needs_no_file)
+{
+    static const int codes[] = {EAI_NONAME, EAI_AGAIN};
+    for (unsigned i = 0; i < 2; i++) {
+        yk_sys_fail("getaddrinfo", 2, codes[i]);
+        check_resolved("localhost", "80", "tcp:127.0.0.1:80");
+        yk_sys_fail("getaddrinfo", 2, codes[i]);
+        check_resolved("a.LocalHost", "81", "tcp:127.0.0.1:81");
+        CHECK_INT(yk_sys_fail("getaddrinfo", 0, 0), 3);
+    }
+    yoke_address *all;
+    yk_sys_fail("getaddrinfo", 2, EAI_NONAME);
+    CHECK_INT(yoke_resolve("notlocalhost", "80", &all), -ENOENT);
+    yk_sys_fail("getaddrinfo", 0, 0);
+}
+
 NET_ALSO(names_that_are_none)
 {
     static const struct {

@@ -175,7 +175,7 @@ def another_compiler_is_looked_for_by_its_name():
 
 # What `test` wants and each Machine lacks; libraries and headers are the real machine's.
 TEST_TOOLS = BUILD_TOOLS + ["g++", "clang", "pkg-config", "cmake", "make", "git", "parallel", "man", "groff", "zsh", "fish",
-                            "nm", "pmccabe", "oclgrind", "aarch64-linux-gnu-gcc", "qemu-aarch64", "openssl"]
+                            "nm", "pmccabe", "oclgrind", "aarch64-linux-gnu-gcc", "qemu-aarch64", "openssl", "valgrind"]
 
 
 @test
