@@ -217,8 +217,8 @@ YOKE_API bool yoke_address_equal(const yoke_address *a, const yoke_address *b);
 /* The addresses of a host, best first, with the port of a service ("80", "https"; NULL: 0): how many, at least one, in an array
  * that free() takes back. An address as text needs no look-up, and "localhost" no file. The names are those of the C library
  * (getaddrinfo(3), in a helper thread), or, with YOKE_DNS=cares in the environment, of libcares.so.2, which asks the servers that
- * YOKE_DNS_SERVERS lists, or resolv.conf (-ENOTSUP where it is missing). -ENOENT: there is no such host; -EREMOTEIO: the servers of names did not say;
- * -EINVAL: no such service, or no name; -ENOMEM. */
+ * YOKE_DNS_SERVERS lists, or resolv.conf (-ENOTSUP where it is missing). -ENOENT: there is no such host; -EREMOTEIO: the servers
+ * of names did not say; -EINVAL: no such service, or no name; -ENOMEM. */
 YOKE_API int yoke_resolve(const char *host, const char *service, yoke_address **ret);
 
 /* ---- Datagrams ---- */
