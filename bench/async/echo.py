@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """echo.py BUILD - what an echo of 64 bytes costs a server, in CPU time, with 1, 64 and 1000 connections: yoke beside the raw
-servers, which are the floor, and beside libuv, Go, uvloop and asyncio where they are installed, in turns in one run. The server
-has a CPU of its own, echo_load another, and checks every answer. At the end, what 1000 connections cost that say nothing:
-wake-ups, CPU time and memory.
+servers, which are the floor, and beside libuv, Go, uvloop and asyncio where they are installed, in turns in one run; then with
+connections that are made anew for each echo. The server has a CPU of its own, echo_load another, and checks every answer. At the
+end, what 1000 connections cost that say nothing: wake-ups, CPU time and memory.
 BENCH_ROUNDS is the number of turns, BENCH_SECONDS how long a server works in one; BENCH_SERVERS, a pattern, names those that
 take part."""
 import os
@@ -35,9 +35,9 @@ class Server:
         line = self.process.stdout.readline().split()
         self.port = int(line[1]) if line[:1] == ["port"] else None
 
-    def slice(self, connections):
+    def slice(self, connections, each):
         """Requests, seconds, ns of the server's CPU time, and the 99th percentile of the time of a request in ns."""
-        words = [os.path.join(PROGRAMS, "echo_load"), self.process.pid, self.port, connections, SECONDS / SLICES]
+        words = [os.path.join(PROGRAMS, "echo_load"), self.process.pid, self.port, connections, SECONDS / SLICES, each]
         done = subprocess.run([str(w) for w in words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=60,
                               preexec_fn=lambda: os.sched_setaffinity(0, CPUS[-1:]))
         if done.returncode != 0:
@@ -124,17 +124,19 @@ def head(title):
     print(f"\n{title:<60} {'min':>11} {'median':>11} {'max':>11}")
 
 
-def measure(servers, connections):
+def measure(servers, connections, each=0):
+    """`each` is the number of requests of a connection, 0: it stays."""
     for server in servers:
         server.forget()
     for _ in range(ROUNDS):
         for _ in range(SLICES):
             for server in servers:
-                server.slice(connections)
+                server.slice(connections, each)
         for server in servers:
             server.end_turn()
     by_name = {server.name: server for server in servers}
-    head(f"the server's CPU time for an echo, {connections} connection{'s' if connections > 1 else ''}")
+    several = f"{connections} connection{'s' if connections > 1 else ''}{', each new' if each else ''}"
+    head(f"the server's CPU time for an echo, {several}")
     for server in servers:
         row(server.name, server.cpu, "us")
     for server in servers:
@@ -186,6 +188,7 @@ def main():
     servers = started()
     for connections in (1, 64, CROWD):
         measure(servers, connections)
+    measure(servers, 64, each=1)
     measure_idle(servers)
 
 

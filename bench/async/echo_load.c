@@ -1,9 +1,9 @@
-/* echo_load.c - echo_load PID PORT CONNECTIONS SECONDS: what an echo server is asked, and what it cost it.
+/* echo_load.c - echo_load PID PORT CONNECTIONS SECONDS [REQUESTS]: what an echo server is asked, and what it cost it.
  *
- * Each connection sends 64 bytes that nothing else sends, waits until exactly these have come back, and sends the next. After a
- * tenth of the time and 4 requests of each, when the server is warm, it counts. In the end it waits for the last answers, and
- * prints one line: requests, seconds, ns of CPU time of the process PID, and the median and the 99th percentile of the time of
- * a request in ns. */
+ * Each connection sends 64 bytes that nothing else sends, waits until exactly these have come back, and sends the next; after so
+ * many REQUESTS it is cut off, and another one takes its place (0: it stays). After a tenth of the time and 4 requests of each,
+ * when the server is warm, it counts. In the end it waits for the last answers, and prints one line: requests, seconds, ns of CPU
+ * time of the process PID, and the median and the 99th percentile of the time of a request in ns. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -32,6 +32,9 @@ static uint64_t histogram[BUCKETS]; /* FINE steps for each power of two */
 static uint64_t requests;
 static unsigned unanswered;
 static bool ending; /* no new requests */
+static uint64_t each; /* requests of a connection; 0: all */
+static struct sockaddr_in address; /* the server's */
+static int ep;
 static clockid_t server; /* the CPU time of the server: of all its threads, to the ns */
 
 static void check(bool well, const char *what)
@@ -80,6 +83,17 @@ static void message(const connection *c, char out[SIZE])
         memcpy(out + i, &word, 8);
 }
 
+/* Reset when it is closed: thousands of short ones would leave no port for the next. */
+static void come(connection *c)
+{
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    check(c->fd >= 0 && connect(c->fd, (struct sockaddr *)&address, sizeof address) == 0, "connect");
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
+    struct epoll_event e = {.events = EPOLLIN | EPOLLET, .data.ptr = c};
+    check(epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &e) == 0, "epoll_ctl");
+}
+
 static void ask(connection *c)
 {
     char out[SIZE];
@@ -100,6 +114,10 @@ static void answered(connection *c)
     c->count++;
     c->got = 0;
     unanswered--;
+    if (each > 0 && c->count % each == 0) {
+        close(c->fd);
+        come(c);
+    }
     if (!ending)
         ask(c);
 }
@@ -116,7 +134,7 @@ static void hear(connection *c)
 }
 
 /* Until that time and that many requests, or until all is answered. */
-static void run_until(int ep, int64_t end, uint64_t least)
+static void run_until(int64_t end, uint64_t least)
 {
     struct epoll_event events[EVENTS];
     while (unanswered > 0 && (requests < least || now(CLOCK_MONOTONIC) < end)) {
@@ -127,46 +145,39 @@ static void run_until(int ep, int64_t end, uint64_t least)
     }
 }
 
-static void connect_all(connection *all, unsigned count, int port, int ep)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    for (unsigned i = 0; i < count; i++) {
-        connection *c = &all[i];
-        *c = (connection){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .id = i};
-        check(c->fd >= 0 && connect(c->fd, (struct sockaddr *)&a, sizeof a) == 0, "connect");
-        setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-        struct epoll_event e = {.events = EPOLLIN | EPOLLET, .data.ptr = c};
-        check(epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &e) == 0, "epoll_ctl");
-    }
-}
-
 int main(int argc, char **argv)
 {
-    if (argc != 5) {
-        fprintf(stderr, "usage: echo_load PID PORT CONNECTIONS SECONDS\n");
+    if (argc != 5 && argc != 6) {
+        fprintf(stderr, "usage: echo_load PID PORT CONNECTIONS SECONDS [REQUESTS]\n");
         return 2;
     }
     unsigned count = (unsigned)strtoul(argv[3], NULL, 10);
     double seconds = strtod(argv[4], NULL);
     connection *all = calloc(count, sizeof *all);
-    int ep = epoll_create1(EPOLL_CLOEXEC);
+    in_port_t port = htons((uint16_t)strtol(argv[2], NULL, 10));
+    address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = port, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    each = argc == 6 ? strtoull(argv[5], NULL, 10) : 0;
+    ep = epoll_create1(EPOLL_CLOEXEC);
     check(all && ep >= 0, "start");
     check((errno = clock_getcpuclockid((pid_t)strtol(argv[1], NULL, 10), &server)) == 0, "the server's clock");
-    connect_all(all, count, (int)strtol(argv[2], NULL, 10), ep);
+    for (unsigned i = 0; i < count; i++) {
+        all[i].id = i;
+        come(&all[i]);
+    }
     for (unsigned i = 0; i < count; i++)
         ask(&all[i]);
     int64_t begin = now(CLOCK_MONOTONIC);
-    run_until(ep, begin + (int64_t)(seconds * 1e8), 4 * count);
+    run_until(begin + (int64_t)(seconds * 1e8), 4 * count);
     requests = 0;
     memset(histogram, 0, sizeof histogram);
     int64_t cpu = now(server);
     begin = now(CLOCK_MONOTONIC);
-    run_until(ep, begin + (int64_t)(seconds * 1e9), 1);
+    run_until(begin + (int64_t)(seconds * 1e9), 1);
     cpu = now(server) - cpu;
     int64_t took = now(CLOCK_MONOTONIC) - begin;
     uint64_t counted = requests;
     ending = true;
-    run_until(ep, INT64_MAX, 0);
+    run_until(INT64_MAX, 0);
     printf("%llu %.6f %lld %lld %lld\n", (unsigned long long)counted, (double)took / 1e9, (long long)cpu,
            (long long)percentile(0.5), (long long)percentile(0.99));
 }

@@ -13,9 +13,12 @@ class Echo(asyncio.Protocol):
 
 
 async def serve(reader, writer):
-    while data := await reader.read(4096):
-        writer.write(data)
-        await writer.drain()
+    try:
+        while data := await reader.read(4096):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionResetError:
+        pass  # how short ones end
     writer.close()
 
 

@@ -4,15 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int serve(void *arg)
+static int echo(yoke_conn *c, void *arg)
 {
-    yoke_conn *c = arg;
+    (void)arg;
     char buf[1024];
     ssize_t n;
     while ((n = yoke_conn_read(c, buf, sizeof buf)) > 0)
         if (yoke_conn_write(c, buf, (size_t)n) < 0)
             break;
-    yoke_conn_close(c);
     return 0;
 }
 
@@ -27,11 +26,7 @@ static int run(void *arg)
     }
     printf("port %d\n", yoke_listener_port(l));
     fflush(stdout);
-    yoke_group g;
-    yoke_group_begin(&g);
-    for (yoke_conn *c; yoke_accept(l, &c) == 0;)
-        yoke_go(&g, serve, c);
-    return yoke_group_end(&g);
+    return yoke_serve(l, echo, NULL, NULL);
 }
 
 int main(void)
