@@ -173,14 +173,15 @@ YOKE_API int yoke_listen(const char *where, yoke_listener **ret);
 YOKE_API int yoke_listen_with(const char *where, const yoke_listen_opts *opts, yoke_listener **ret);
 
 /* Waits for a connection: 0. Several coroutines may. When the process has no more descriptors (-EMFILE, -ENFILE) it turns away
- * those that wait, and pauses for a second, as it does when the kernel has no memory. -ESHUTDOWN: the listener was closed. */
+ * those that wait, and pauses for a second, as it does when the kernel has no memory. It takes one, and leaves the others to
+ * whoever else accepts from the socket; yoke_serve() takes all that come. -ESHUTDOWN: the listener was closed. */
 YOKE_API int yoke_accept(yoke_listener *l, yoke_conn **ret);
 /* The port of TCP, else 0; where it listens, as `where` is written, with the port that it got. Valid as long as l. */
 YOKE_API int yoke_listener_port(const yoke_listener *l);
 YOKE_API const char *yoke_listener_address(const yoke_listener *l);
 YOKE_API int yoke_listener_fd(const yoke_listener *l);
-/* Stops listening and frees it; who waits in yoke_accept() gets -ESHUTDOWN; its connections go on. Does not wait. NULL is
- * allowed. */
+/* Stops listening and frees it; who waits in yoke_accept() gets -ESHUTDOWN, and when the last one has it, the place is free; its
+ * connections go on. Does not wait. NULL is allowed. */
 YOKE_API void yoke_listener_close(yoke_listener *l);
 
 /* Zero is the default of each. */

@@ -23,7 +23,8 @@ typedef enum yk_op_kind {
     YK_OP_SEND,    /* all of it, as WRITE; never raises SIGPIPE */
     YK_OP_RECVMSG, /* message, flags */
     YK_OP_SENDMSG, /* for datagrams and descriptors; one call's worth */
-    YK_OP_ACCEPT,  /* address and address_len may be NULL; result: the descriptor, CLOEXEC, with SOCK_ flags of `flags` */
+    YK_OP_ACCEPT,  /* address and address_len may be NULL; result: the descriptor, CLOEXEC, with SOCK_ flags of `flags`. With
+                      `many` it may go on: then done() is called for each, and `more` says that this was not the last */
     YK_OP_CONNECT, /* address, len */
     YK_OP_OPENAT,  /* fd: a folder or AT_FDCWD; path, flags, mode */
     YK_OP_FSYNC,   /* flags: 1 for fdatasync */
@@ -36,6 +37,7 @@ typedef struct yk_op {
     yk_op_kind kind;
     int fd, flags;
     unsigned mode, mask;
+    bool many, more;
     void *buf;                 /* for writing it is not written to */
     size_t len;
     int64_t offset;
@@ -47,7 +49,7 @@ typedef struct yk_op {
     struct sockaddr *address;
     socklen_t *address_len;
     struct statx *statx;
-    void (*done)(struct yk_op *op); /* result is final; the operation is the owner's again */
+    void (*done)(struct yk_op *op); /* result is final; the operation is the owner's again, but if there is more */
     int64_t result;            /* or a negative code */
 
     struct yk_op *next, *prev; /* the backend's, as all below */

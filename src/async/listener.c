@@ -1,31 +1,10 @@
-/* listener: accepting connections.
- *
- * A connection that the process has no descriptor for is turned away by one that is kept for that, since it would else stand in
- * the kernel's queue and wake the loop again and again.
- *
- * The struct lives as long as the listener, calls in it, and connections that came from it, which count against `most`. */
-#include "async/net.h"
+/* listener: sockets that listen, from their opening to their end, and the files of those that are Unix sockets. */
+#include "async/listener.h"
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-int64_t yk_accept_pause = YOKE_S;
-
-struct yoke_listener {
-    yk_socket s;
-    unsigned refs; /* itself, until it is closed and nobody is in a call; and each connection */
-    unsigned most, open;
-    int spare;     /* a descriptor that can be done without; or -1 */
-    yoke_tls *tls;
-    yoke_address address;
-    struct stat file; /* of a Unix socket, to know it again; st_nlink 0: none */
-    char text[160];
-    char path[sizeof ((struct sockaddr_un *)0)->sun_path + 1];
-};
 
 /* ---- Listening ---- */
 
@@ -118,7 +97,7 @@ static int open_at(yoke_listener *l, yoke_address *a, const yk_where *w, const y
     return err;
 }
 
-static int open_spare(void)
+int yk_listener_spare(void)
 {
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
@@ -161,7 +140,7 @@ int yoke_listen_with(const char *where, const yoke_listen_opts *opts, yoke_liste
     }
     l->refs = 1;
     l->most = o->most;
-    l->spare = open_spare();
+    l->spare = yk_listener_spare();
     l->tls = o->tls ? yk_tls_ref(o->tls) : NULL;
     yoke_address_text(&l->address, l->text, sizeof l->text);
     *ret = l;
@@ -175,7 +154,7 @@ int yoke_listen(const char *where, yoke_listener **ret)
 
 /* ---- The end ---- */
 
-static void unref(yoke_listener *l)
+void yk_listener_unref(yoke_listener *l)
 {
     if (--l->refs > 0)
         return;
@@ -189,7 +168,7 @@ void yk_listener_conn_gone(yoke_listener *l)
 {
     l->open--;
     yk_socket_go_on(&l->s);
-    unref(l);
+    yk_listener_unref(l);
 }
 
 void yoke_listener_close(yoke_listener *l)
@@ -198,137 +177,7 @@ void yoke_listener_close(yoke_listener *l)
         return;
     remove_file(l);
     if (yk_socket_close(&l->s))
-        unref(l);
-}
-
-/* ---- Accepting ---- */
-
-/* The connection was gone before it was accepted, or the network had something to say about it; accept(2) lists them. */
-static bool is_of_the_connection(int64_t err)
-{
-    switch (-err) {
-    case ECONNABORTED: case EINTR: case EPROTO: case ENETDOWN: case ENOPROTOOPT: case EHOSTDOWN: case ENONET: case EHOSTUNREACH:
-    case EOPNOTSUPP: case ENETUNREACH: case EPERM: case ETIMEDOUT:
-        return true;
-    default: return false;
-    }
-}
-
-static bool is_of_the_process(int64_t err)
-{
-    return err == -EMFILE || err == -ENFILE || err == -ENOBUFS || err == -ENOMEM;
-}
-
-/* What accept(2) makes of those that wait, with a listener that does not block. */
-static int accept_now(yoke_listener *l)
-{
-    struct sockaddr_storage unused;
-    socklen_t len = sizeof unused;
-    int flags = fcntl(l->s.fd, F_GETFL);
-    if (flags >= 0 && !(flags & O_NONBLOCK))
-        fcntl(l->s.fd, F_SETFL, flags | O_NONBLOCK);
-    int fd = yk_sys.accept4(l->s.fd, (struct sockaddr *)&unused, &len, SOCK_CLOEXEC), code = errno;
-    if (flags >= 0 && !(flags & O_NONBLOCK))
-        fcntl(l->s.fd, F_SETFL, flags);
-    return fd < 0 ? -code : fd;
-}
-
-static void turn_away(yoke_listener *l)
-{
-    enum { MOST = 1024 };
-    if (l->spare < 0)
-        return;
-    close(l->spare);
-    for (int i = 0; i < MOST; i++) {
-        int fd = accept_now(l);
-        if (fd < 0)
-            break;
-        close(fd);
-    }
-    l->spare = open_spare();
-}
-
-static int pause_accepting(yoke_listener *l, int64_t why)
-{
-    if (why == -EMFILE || why == -ENFILE)
-        turn_away(l);
-    int64_t until = yk_after(yk_accept_pause);
-    int err = l->s.loop ? yk_socket_pause(&l->s, "descriptors", until) : yoke_sleep_until(until);
-    return err == -ETIMEDOUT ? 0 : err;
-}
-
-static int make_conn(yoke_listener *l, int fd, yoke_conn **ret)
-{
-    yoke_conn *c;
-    int err = yk_conn_open(fd, &c);
-    if (err < 0) {
-        close(fd);
-        return err;
-    }
-    if (l->tls)
-        err = yk_conn_set_tls(c, l->tls, NULL);
-    if (err < 0) {
-        yoke_conn_abort(c);
-        return err;
-    }
-    c->listener = l;
-    l->refs++;
-    l->open++;
-    *ret = c;
-    return 0;
-}
-
-static int wait_for_place(yoke_listener *l)
-{
-    int err = 0;
-    while (err == 0 && l->most > 0 && l->open >= l->most)
-        err = l->s.loop ? yk_socket_pause(&l->s, "connections", YOKE_FOREVER) : -EAGAIN;
-    return err;
-}
-
-static int accept_one(yoke_listener *l, yoke_conn **ret)
-{
-    for (;;) {
-        int err = wait_for_place(l);
-        if (err < 0)
-            return err;
-        yk_io io = {.op = {.kind = YK_OP_ACCEPT}};
-        int64_t fd = yk_socket_operate(&l->s, &io, "accept");
-        if (fd >= 0) {
-            err = make_conn(l, (int)fd, ret);
-            if (!is_of_the_process(err))
-                return err;
-            fd = -ENOMEM;
-        }
-        if (is_of_the_process(fd))
-            err = pause_accepting(l, fd);
-        else if (!is_of_the_connection(fd))
-            err = (int)fd;
-        if (err < 0)
-            return err;
-    }
-}
-
-static int leave(yoke_listener *l, int code)
-{
-    if (yk_socket_leave(&l->s))
-        unref(l);
-    return code;
-}
-
-int yoke_accept(yoke_listener *l, yoke_conn **ret)
-{
-    int err = l && ret ? yk_socket_enter(&l->s) : -EINVAL;
-    return err < 0 ? err : leave(l, accept_one(l, ret));
-}
-
-int yk_accept_waiting(yoke_listener *l, yoke_conn **ret)
-{
-    int fd;
-    do
-        fd = l->s.closed ? -ESHUTDOWN : accept_now(l);
-    while (fd < 0 && is_of_the_connection(fd));
-    return fd < 0 ? fd : make_conn(l, fd, ret);
+        yk_listener_unref(l);
 }
 
 /* ---- What it is ---- */

@@ -152,10 +152,31 @@ int yk_conn_tls_shake(yoke_conn *c);
 ssize_t yk_conn_tls_take(yoke_conn *c, void *to, size_t n);
 ssize_t yk_conn_tls_put_now(yoke_conn *c, const void *from, size_t n);
 
+/* ---- Accepting (accept.c) ---- */
+
+/* Of a coroutine that does nothing but accept. */
+typedef struct yk_crowd {
+    yk_op op;          /* first */
+    bool under_way, some; /* some: it has told something */
+    bool inside;       /* counted as a call in the listener */
+    yoke_listener *l;
+    int error;         /* that the operation ended with, not told yet */
+    int *there;        /* connections that came ahead: `count` from `begin` on */
+    size_t begin, count, size;
+    yk_park *end;      /* waits until the operation is over */
+} yk_crowd;
+
+/* In a coroutine. 0, -ENOMEM, or as yoke_accept(); yk_crowd_end() in any case. */
+int yk_crowd_begin(yk_crowd *k, yoke_listener *l);
+/* As yoke_accept(). */
+int yk_crowd_next(yk_crowd *k, yoke_conn **ret);
+/* One that came before the first call of this, or waits in the kernel: 0; -EAGAIN when there is none. Cannot be cancelled. */
+int yk_crowd_last(yk_crowd *k, yoke_conn **ret);
+/* Resets those that came and were not taken. */
+void yk_crowd_end(yk_crowd *k);
+
 /* ---- Listeners (listener.c) ---- */
 
-/* A connection that waits already: 0; -EAGAIN when there is none. Nobody else waits for any. */
-int yk_accept_waiting(yoke_listener *l, yoke_conn **ret);
 /* A connection of its has been freed. */
 void yk_listener_conn_gone(yoke_listener *l);
 extern int64_t yk_accept_pause; /* for tests */

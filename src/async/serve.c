@@ -14,6 +14,7 @@ typedef struct yk_server {
     size_t stack;
     int64_t grace;
     yoke_group connections;
+    yk_crowd crowd;
     yk_park keeper; /* waits until accepting is over */
     bool over;
 } yk_server;
@@ -67,19 +68,17 @@ static int keep(void *arg)
 static void accept_the_last(yk_server *s)
 {
     yoke_conn *c;
-    for (int i = 0; i < LAST_WORDS && yk_accept_waiting(s->l, &c) == 0; i++)
+    for (int i = 0; i < LAST_WORDS && yk_crowd_last(&s->crowd, &c) == 0; i++)
         begin_one(s, c);
 }
 
 static int accept_all(yk_server *s)
 {
-    for (;;) {
-        yoke_conn *c;
-        int err = yoke_accept(s->l, &c);
-        if (err < 0)
-            return err;
+    yoke_conn *c;
+    int err = yk_crowd_begin(&s->crowd, s->l);
+    while (err == 0 && (err = yk_crowd_next(&s->crowd, &c)) == 0)
         begin_one(s, c);
-    }
+    return err;
 }
 
 static int serve_in_thread(yk_server *s)
@@ -113,8 +112,10 @@ static int serve(yk_server *s, void (*stopping)(void *arg))
         accept_the_last(s);
     if (err != -ESHUTDOWN)
         yoke_listener_close(s->l);
-    if (kept)
+    if (kept) {
+        yk_crowd_end(&s->crowd);
         yk_resume(&s->keeper, 0);
+    }
     int end = yoke_group_end(&g);
     return err == -ESHUTDOWN ? 0 : err < 0 ? err : end;
 }

@@ -176,8 +176,14 @@ static void cancel_failed(yk_backend *b, const void *of, int result)
     cancel_or_later(b, op);
 }
 
-static void op_completed(yk_backend *b, yk_op *op, int result)
+static void op_completed(yk_backend *b, yk_op *op, int result, unsigned flags)
 {
+    op->more = flags & IORING_CQE_F_MORE;
+    if (op->more) {
+        op->result = result;
+        op->done(op);
+        return;
+    }
     bool asked = op->generation == ASKED || op->generation == CANCELS;
     if (asked)
         yk_ops_remove(op->generation == ASKED ? &b->asked : &b->cancels, op);
@@ -258,7 +264,7 @@ static void completed(yk_backend *b, uint64_t user_data, int result, unsigned fl
     void *of = (void *)(uintptr_t)(user_data & ~(uint64_t)YK_TAG_BITS);
     int tag = (int)(user_data & YK_TAG_BITS);
     switch (tag) {
-    case YK_TAG_OP: op_completed(b, of, result); break;
+    case YK_TAG_OP: op_completed(b, of, result, flags); break;
     case YK_TAG_CANCEL: cancel_failed(b, of, result); break;
     case YK_TAG_WAKER: waker_completed(b, flags); break;
     case YK_TAG_NOBODY: break;

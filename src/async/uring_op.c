@@ -1,6 +1,7 @@
 /* uring: operations as entries of the ring, and what follows from their completions.
  *
- * An operation has one entry with the kernel at a time. Most end by its completion; the exceptions go on with another one: a
+ * An operation has one entry with the kernel at a time. Most end by its completion (an accept of many by the last one); the
+ * exceptions go on with another one: a
  * write that was cut short, what the kernel will not wait for by itself (-EAGAIN: first a poll, then the same again), and, on
  * kernels without WAITID, the end of a child (a poll of the pidfd). */
 #include "async/uring.h"
@@ -104,6 +105,7 @@ static void prepare_address(const yk_op *op, struct io_uring_sqe *s, int code)
     } else {
         s->addr2 = (uintptr_t)op->address_len;
         s->accept_flags = (uint32_t)op->flags | SOCK_CLOEXEC;
+        s->ioprio = op->many ? IORING_ACCEPT_MULTISHOT : 0;
     }
 }
 

@@ -444,6 +444,113 @@ NET(a_thousand_connections_ten_at_a_time)
     storm(10);
 }
 
+/* ---- Ahead ---- */
+
+enum { AHEAD = 300 };
+
+/* Whoever got an end of his is answered; how many. */
+static int ask_all(yoke_conn *c[AHEAD])
+{
+    int answered = 0;
+    for (int i = 0; i < AHEAD; i++) {
+        answered += ask(c[i], i);
+        yoke_conn_close(c[i]);
+    }
+    return answered;
+}
+
+static void connect_ahead(crowd *k, yoke_conn *c[AHEAD])
+{
+    begin_crowd(k, 0);
+    for (int i = 0; i < AHEAD; i++)
+        CHECK_INT(yoke_connect(k->where, &c[i]), 0);
+}
+
+/* Closed when some have been let in, and their connections go on; the place is free. */
+NET(a_listener_closed_in_a_crowd)
+{
+    for (int passes = 1; passes < 6; passes++) {
+        crowd k = {0};
+        yoke_conn *c[AHEAD];
+        yoke_group g;
+        connect_ahead(&k, c);
+        yoke_group_begin(&g);
+        yoke_go(&g, serve_crowd, &k);
+        for (int i = 0; i < passes; i++)
+            yoke_yield();
+        yoke_listener_close(k.l);
+        while (yoke_listen(k.where, &k.l) == -EADDRINUSE) /* until the server has heard of it */
+            yoke_sleep(YOKE_MS);
+        yoke_listener_close(k.l);
+        CHECK_INT(ask_all(c), k.served);
+        CHECK_INT(yoke_group_end(&g), 0);
+    }
+}
+
+/* Some are turned away, none is left waiting. */
+NET(a_crowd_without_memory)
+{
+    crowd k = {0};
+    yoke_conn *c[AHEAD];
+    yoke_group g;
+    yk_accept_pause = YOKE_MS;
+    connect_ahead(&k, c);
+    yoke_group_begin(&g);
+    yk_sys_fail("realloc", 1, ENOMEM);
+    yoke_go(&g, serve_crowd, &k);
+    for (int i = 0; i < 10; i++)
+        yoke_yield();
+    yk_sys_fail("realloc", 0, 0);
+    int answered = ask_all(c);
+    CHECK(answered > 0);
+    CHECK_INT(answered, k.served);
+    yoke_listener_close(k.l);
+    CHECK_INT(yoke_group_end(&g), 0);
+}
+
+/* io_uring goes by the limit of descriptors that there was when its accept began. */
+NET(a_limit_that_is_raised)
+{
+    crowd k = {0};
+    yoke_conn *c[AHEAD], *first;
+    struct rlimit before, few;
+    yoke_group g;
+    begin_crowd(&k, 0);
+    getrlimit(RLIMIT_NOFILE, &before);
+    few = before;
+    few.rlim_cur = (rlim_t)descriptors() + 20;
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &few), 0);
+    yoke_group_begin(&g);
+    yoke_go(&g, serve_crowd, &k);
+    CHECK_INT(yoke_connect(k.where, &first), 0);
+    CHECK(ask(first, 1));
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &before), 0);
+    for (int i = 0; i < AHEAD; i++)
+        CHECK_INT(yoke_connect(k.where, &c[i]), 0);
+    CHECK_INT(ask_all(c), AHEAD);
+    CHECK_INT(yoke_conn_close(first), 0);
+    yoke_listener_close(k.l);
+    CHECK_INT(yoke_group_end(&g), 0);
+}
+
+/* A single yoke_accept() lets in one: the others are in the kernel's queue, for whoever else accepts from the socket. */
+NET(who_accepts_one_gets_one)
+{
+    crowd k = {0};
+    yoke_conn *c[AHEAD], *one;
+    connect_ahead(&k, c);
+    int before = descriptors(), fd = yoke_listener_fd(k.l);
+    for (int i = 0; i < AHEAD; i += 2) {
+        CHECK_INT(yoke_accept(k.l, &one), 0);
+        yoke_yield();
+        CHECK_INT(descriptors(), before + 1);
+        CHECK_INT(yoke_conn_close(one), 0);
+        CHECK_INT(close(accept(fd, NULL, NULL)), 0);
+    }
+    yoke_listener_close(k.l);
+    CHECK_INT(ask_all(c), 0);
+}
+
 /* ---- Graceful ends ---- */
 
 /* Whoever was connected before the end began gets an answer to what was sent by then. */
