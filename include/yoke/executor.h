@@ -10,7 +10,10 @@
  *                     yoke lends its place to a further thread; yoke/pool.h says how many at most
  *     async[:N]       tasks are coroutines (yoke/async.h), thousands at a time, on N loops with a thread each, default: one. For
  *                     tasks that wait, in yoke's calls; one that computes, or blocks otherwise, holds up its loop. Once begun a
- *                     task stays on its loop. A cancel and a time limit end its waits
+ *                     task stays on its loop. A cancel and a time limit end its waits. A task for which there is no memory for
+ *                     a stack waits until another has ended; when all that have begun wait, without a time limit, for jobs of
+ *                     the executor, some of the jobs waited for that have not begun fail with -ENOMEM. While one of them waits
+ *                     for anything else (a lock, an event, a descriptor), which may yet come, none fails
  *     processes[:N]   N worker processes; a crash costs only the job that ran. Open it before starting threads of your
  *                     own and after loading modules: workers are made by fork().
  *     processes[:N]:DEVICE  the same with a device for the tasks of each worker, and one worker by default:

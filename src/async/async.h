@@ -147,6 +147,8 @@ struct yk_loop {
     yk_tested *tested;
     yk_coroutine *all;            /* every coroutine, newest first */
     struct member *member;        /* of executor.c: what it is there; NULL: it is of yoke_async_run() */
+    /* Called when no coroutine can go on and it is about to sleep, and again after that. NULL: nobody asks. */
+    void (*rest)(struct yk_loop *loop, bool begins);
     uint64_t started, ended_count, switches, polls;
     uint64_t self;                /* the thread's id as holder of locks */
     yk_who_loop who;              /* what the search for deadlocks knows of it */
@@ -261,6 +263,8 @@ yk_coroutine *yk_group_new(yoke_group *g, const yoke_go_opts *opts, int (*fn)(vo
 void yk_group_child_ended(yoke_group *g, yk_coroutine *co, int code);
 /* It has gone to another group. */
 void yk_group_child_left(yoke_group *g);
+/* The coroutine waits for the end of a group: for other coroutines of its loop alone. */
+bool yk_group_is_waited_for(const yk_coroutine *co);
 
 /* ---- Waits for words (wait.c) ---- */
 

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CLASSES = 3, ENOUGH = 64, MOST_LOOPS = 256 };
+enum { CLASSES = 3, ENOUGH = 64, MOST_LOOPS = 256, WANTED = 64 };
 
 typedef struct member member;
 
@@ -33,7 +33,11 @@ struct member {
     yk_loop *loop;
     yk_post post;          /* there is something to look at */
     _Atomic bool posted;
-    bool starved;          /* there was no stack for a job; when a coroutine ends there is */
+    _Atomic bool starved;  /* there was no stack for a job; when a coroutine ends there is. Written by its loop */
+    uint64_t ended;        /* how many had ended by then */
+    bool stuck;            /* guarded by all->lock, as is wanted; see starve() */
+    yk_job *wanted[WANTED]; /* with a reference each */
+    unsigned nwanted;
     running *cancels;      /* guarded by all->lock */
     yk_error error;        /* why it has no loop */
     _Atomic uint32_t state; /* 0: starting; 1: it has a loop; 2: it has none */
@@ -124,10 +128,15 @@ static void begin(running *r)
         yoke_scope_cancel(&r->scope);
 }
 
+static bool is_starved(const member *m)
+{
+    return atomic_load_explicit(&m->starved, memory_order_relaxed);
+}
+
 /* When it has gone another coroutine may have its stack. */
 static void leave(member *m)
 {
-    if (m->starved)
+    if (is_starved(m))
         tell(m);
 }
 
@@ -176,6 +185,138 @@ static bool async_cancel(yoke_executor *ex, yk_job *job, bool expired)
     return false;
 }
 
+/* ---- Jobs for which there is no stack ----
+ *
+ * A loop without stacks is stuck when all of its coroutines wait for jobs of this executor, or for each other: then none of them
+ * will end, and leave its stack, before such a job has. When all loops are, the jobs that have not begun never will. So those of
+ * them that are waited for fail, a few at a time, and whoever waits for them goes on. What waits for anything else, a lock, a
+ * descriptor, a time, a job of another executor, may be woken by somebody who is not known here, and so its loop is not stuck. */
+
+static bool is_stuck(const yk_coroutine *co, const async *a, yk_job **wanted)
+{
+    const yk_run *run = co->context.running.run;
+    const yk_wish *wish = co->context.who ? co->context.who->wish : NULL;
+    *wanted = NULL;
+    if (!co->park || (run && run->deadline != YOKE_FOREVER))
+        return false;
+    return yk_group_is_waited_for(co) || (wish && yk_wish_needs(wish, &a->ex, wanted));
+}
+
+/* At most an eighth of the coroutines need fail, so that looking at all of them is worth it; others can begin then. */
+static bool find_wanted(member *m, yk_job **wanted, unsigned *n)
+{
+    size_t most = YK_MIN(m->loop->coroutines / 8 + 1, (size_t)WANTED);
+    bool stuck = true;
+    yk_mutex_lock(&yk_who_lock); /* wishes */
+    for (const yk_coroutine *co = m->loop->all; co && stuck; co = co->all_next) {
+        yk_job *job;
+        stuck = is_stuck(co, m->all, &job);
+        if (job && *n < most)
+            wanted[(*n)++] = job;
+        else
+            yoke_release(job);
+    }
+    yk_mutex_unlock(&yk_who_lock);
+    return stuck;
+}
+
+static void refuse(yk_job *job)
+{
+    yk_job_abort_unstarted(job, -ENOMEM, "there is no stack for its coroutine, and those that have one all wait for such jobs");
+}
+
+/* With nobody who waits for one, none will ever begin: the first fails. */
+static void refuse_first(member *m)
+{
+    yk_job *job = take(m->all);
+    if (!job)
+        return;
+    refuse(job);
+    yk_job_drop(job);
+}
+
+static void release_all(yk_job **jobs, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        yoke_release(jobs[i]);
+}
+
+/* The jobs that are waited for, once all loops are stuck; guarded by lock. What has been handed to a loop wakes it. */
+static bool take_wanted(async *a, yk_job **wanted, unsigned *n)
+{
+    if (a->waiting == 0)
+        return false;
+    for (unsigned i = 0; i < a->members; i++) {
+        const member *m = &a->member[i];
+        if (!m->stuck || !is_starved(m) || atomic_load_explicit(&m->loop->posted, memory_order_acquire))
+            return false;
+    }
+    for (unsigned i = 0; i < a->members && *n == 0; i++) {
+        member *m = &a->member[i];
+        memcpy(wanted, m->wanted, m->nwanted * sizeof *wanted);
+        *n = m->nwanted;
+        m->nwanted = 0;
+    }
+    return true;
+}
+
+static void begin_rest(member *m)
+{
+    yk_job *wanted[WANTED];
+    unsigned n = 0;
+    if (m->ended != m->loop->ended_count) {
+        tell(m); /* a coroutine that was not a job has left a stack */
+        return;
+    }
+    bool stuck = m->loop->ntimers == 0 && m->loop->io->under_way(m->loop->backend) == 0 && find_wanted(m, wanted, &n);
+    if (!stuck) {
+        release_all(wanted, n);
+        return;
+    }
+    yk_mutex_lock(&m->all->lock);
+    m->stuck = true;
+    m->nwanted = n;
+    memcpy(m->wanted, wanted, n * sizeof *wanted);
+    n = 0;
+    bool hopeless = take_wanted(m->all, wanted, &n);
+    yk_mutex_unlock(&m->all->lock);
+    for (unsigned i = 0; i < n && hopeless; i++)
+        refuse(wanted[i]);
+    release_all(wanted, n);
+    if (hopeless && n == 0)
+        refuse_first(m);
+    if (hopeless)
+        tell(m); /* to look again: who waits for all of several jobs does not go on yet */
+}
+
+static void end_rest(member *m)
+{
+    yk_job *wanted[WANTED];
+    yk_mutex_lock(&m->all->lock);
+    unsigned n = m->nwanted;
+    memcpy(wanted, m->wanted, n * sizeof *wanted);
+    m->nwanted = 0;
+    m->stuck = false;
+    yk_mutex_unlock(&m->all->lock);
+    release_all(wanted, n);
+}
+
+static void rest(yk_loop *loop, bool begins)
+{
+    if (begins)
+        begin_rest(loop->member);
+    else
+        end_rest(loop->member);
+}
+
+/* Whether there was a stack when one was wanted last. */
+static void starve(member *m, bool starved)
+{
+    m->ended = m->loop->ended_count;
+    m->loop->rest = starved ? rest : NULL;
+    atomic_store_explicit(&m->starved, starved, memory_order_relaxed);
+}
+
 /* ---- What a loop does when it is told ---- */
 
 static void do_cancels(member *m)
@@ -192,35 +333,36 @@ static void do_cancels(member *m)
     }
 }
 
-/* Without a coroutine there will never be a stack: then the job fails. */
-static void fail_one(member *m)
+/* Another loop that may have stacks yet: one that has none is not asked, or two of them would ask each other without end. */
+static void tell_another(member *m)
 {
-    yk_job *job = take(m->all);
-    if (!job)
+    async *a = m->all;
+    for (unsigned i = 1; i < a->members; i++) {
+        member *other = &a->member[(m->number + i) % a->members];
+        if (is_starved(other))
+            continue;
+        tell(other);
         return;
-    yk_job_abort_unstarted(job, -ENOMEM, "no memory for the stack of a coroutine");
-    yk_job_drop(job);
+    }
 }
 
 /* As many coroutines as there are jobs, and as make it busy for a while. */
 static void start_some(member *m, size_t waiting)
 {
-    async *a = m->all;
     size_t n = m->loop->nready < ENOUGH ? YK_MIN(waiting, ENOUGH - m->loop->nready) : 0;
-    m->starved = false;
-    for (size_t i = 0; i < n && !m->starved; i++) {
+    bool starved = false;
+    for (size_t i = 0; i < n && !starved; i++) {
         yk_coroutine *co = yk_coroutine_new(m->loop, 0, run, m);
-        m->starved = !co;
+        starved = !co;
         if (co) {
             co->context.running.run = NULL;
             yk_make_ready(co);
         }
     }
-    if (waiting > 1 && a->members > 1)
-        tell(&a->member[(m->number + 1) % a->members]);
-    if (m->starved && m->loop->coroutines == 0)
-        fail_one(m);
-    if (waiting > n && (!m->starved || m->loop->coroutines == 0))
+    starve(m, starved);
+    if (waiting > 1 || starved)
+        tell_another(m);
+    if (waiting > n && !starved)
         tell(m); /* again, when these have run for a while */
 }
 

@@ -114,12 +114,19 @@ int yoke_go_with(yoke_group *g, const yoke_go_opts *opts, int (*fn)(void *arg), 
     return 0;
 }
 
+static const char end_of_group[] = "end of a group";
+
+bool yk_group_is_waited_for(const yk_coroutine *co)
+{
+    return co->park && co->park->what == end_of_group;
+}
+
 static void wait_for_children(yoke_group *g, yk_coroutine *co)
 {
     while (g->children > 0) {
         yk_park park;
         yk_clear(&park, sizeof park);
-        park.what = "end of a group";
+        park.what = end_of_group;
         park.number = -1;
         park.object = g;
         park.deaf = true;

@@ -174,12 +174,16 @@ static void nap(int64_t until)
 
 static void look(yk_loop *loop)
 {
+    if (YK_UNLIKELY(loop->rest != NULL) && !loop->ready)
+        loop->rest(loop, true);
     bool sleep = may_sleep(loop);
     int64_t until = sleep ? yk_wheel_next(&loop->timers) : 0;
     loop->polls++;
     if (YK_UNLIKELY(loop->io->poll(loop->backend, until) < 0) && sleep)
         nap(until);
     atomic_store_explicit(&loop->sleeping, false, memory_order_relaxed);
+    if (YK_UNLIKELY(loop->rest != NULL))
+        loop->rest(loop, false);
 }
 
 void yk_loop_run(yk_loop *loop)

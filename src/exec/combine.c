@@ -1,7 +1,9 @@
 /* combine: futures made of futures: then, all, any, as-completed. All four hang a hook on each job; a hook is called once,
  * in the thread that ends the job. */
 #include "exec/job.h"
+#include "base/list.h"
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- then ---- */
@@ -123,6 +125,7 @@ static void part_ended(yk_hook *hook, yoke_future *f)
     yoke_release(f);
     if (c->any) {
         if (!atomic_exchange_explicit(&c->decided, true, memory_order_acq_rel)) {
+            hide(c);
             *(size_t *)c->job->ret = i;
             yk_job_complete(c->job, 0, NULL);
         }
@@ -149,8 +152,7 @@ static yoke_future *combine(yoke_future *const *fs, size_t n, bool any)
     *c = (combined){.job = job, .missing = n, .holders = n + 1, .any = any, .count = n};
     for (size_t i = 0; i < n; i++)
         c->hooks[i] = (part_hook){.hook.fn = part_ended, .whole = c, .input = yoke_ref(fs[i])};
-    if (!any)
-        job->owner.data = c;
+    job->owner.data = c;
     if (n == 0)
         complete_all(c);
     for (size_t i = 0; i < n; i++)
@@ -180,6 +182,28 @@ bool yk_is_combined(const yk_job *job)
     return job->task == &all_task;
 }
 
+bool yk_is_made_of_others(const yk_job *job)
+{
+    return job->task == &all_task || job->task == &any_task;
+}
+
+/* Of all inputs one is enough, of any it must be so with each. What is itself made of futures is not looked into. */
+bool yk_combined_needs(const yk_job *job, const yoke_executor *ex, yk_job **ret)
+{
+    yk_mutex_lock(&combined_lock);
+    const combined *c = job->owner.data;
+    bool any = c && c->any, needs = any;
+    for (size_t k = 0; c && k < c->count; k++) {
+        const yk_job *input = c->hooks[k].input;
+        bool one = input && !yk_is_made_of_others(input) && yk_job_needs(input, ex, ret);
+        needs = any ? needs && (one || !input) : needs || one;
+        if (needs != any)
+            break;
+    }
+    yk_mutex_unlock(&combined_lock);
+    return needs;
+}
+
 static bool has_null(yoke_future *const *fs, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -203,13 +227,14 @@ yoke_future *yoke_any(yoke_future *const *fs, size_t n)
 typedef struct arrival {
     yk_hook hook;
     yoke_completion *to;
-    struct arrival *next;
+    struct arrival *next, **link; /* link: among those that are awaited */
     yoke_future *f;
 } arrival;
 
 struct yoke_completion {
-    yk_mutex lock; /* guards first, last and given */
+    yk_mutex lock; /* guards the lists */
     arrival *first, **last;
+    arrival *awaited;
     size_t expected;        /* added and not yet given out; the iterating thread's */
     _Atomic uint32_t word;  /* counts arrivals; futex word */
     _Atomic size_t holders; /* hooks not called yet, and the user */
@@ -231,8 +256,9 @@ static void arrived(yk_hook *hook, yoke_future *f)
 {
     arrival *a = (arrival *)(void *)hook;
     yoke_completion *c = a->to;
-    a->next = NULL;
     yk_mutex_lock(&c->lock);
+    YK_LIST_LEAVE(a, next, link);
+    a->next = NULL;
     *c->last = a;
     c->last = &a->next;
     yk_mutex_unlock(&c->lock);
@@ -251,6 +277,9 @@ int yoke_completion_add(yoke_completion *c, yoke_future *f)
     *a = (arrival){.hook.fn = arrived, .to = c, .f = yoke_ref(f)};
     atomic_fetch_add_explicit(&c->holders, 1, memory_order_relaxed);
     c->expected++;
+    yk_mutex_lock(&c->lock);
+    YK_LIST_ENTER(&c->awaited, a, next, link);
+    yk_mutex_unlock(&c->lock);
     yk_job_hook(f, &a->hook);
     return 0;
 }
@@ -287,6 +316,55 @@ static yoke_future *take_arrival(yoke_completion *c)
     return f;
 }
 
+static yk_who *nobody(const void *object, unsigned i)
+{
+    return NULL;
+}
+
+static void tell_completion(const void *object, char *text, size_t size)
+{
+    snprintf(text, size, "waits for the next of %zu jobs", ((const yoke_completion *)object)->expected);
+}
+
+/* For dumps, and for yk_wish_needs(). Each of the jobs would do: so nobody in particular must go on. */
+static const yk_wish_kind completion_wish = {.holder = nobody, .tell = tell_completion};
+
+static int wait_for_next(yoke_completion *c, uint32_t seen, int64_t deadline)
+{
+    yk_wish w;
+    int err = yk_wish_begin(&w, &completion_wish, c, yk_wait_limit(deadline));
+    if (err < 0)
+        return err;
+    err = yk_wait(&c->word, seen, deadline, YK_WAIT_JOB);
+    yk_wish_end(&w);
+    return err;
+}
+
+static bool completion_needs(yoke_completion *c, const yoke_executor *ex, yk_job **ret)
+{
+    yk_mutex_lock(&c->lock);
+    bool needs = !c->first && c->awaited;
+    for (const arrival *a = c->awaited; a && needs; a = a->next)
+        needs = !yk_is_made_of_others(a->f) && yk_job_needs(a->f, ex, ret);
+    yk_mutex_unlock(&c->lock);
+    return needs;
+}
+
+bool yk_wish_needs(const yk_wish *w, const yoke_executor *ex, yk_job **ret)
+{
+    bool needs = false;
+    *ret = NULL;
+    if (w->forever && w->kind == &completion_wish)
+        needs = completion_needs((yoke_completion *)(uintptr_t)w->object, ex, ret);
+    else if (w->forever && w->kind == &yk_job_wish && yk_is_made_of_others(w->object))
+        needs = yk_combined_needs(w->object, ex, ret);
+    else if (w->forever && w->kind == &yk_job_wish)
+        needs = yk_job_needs(w->object, ex, ret);
+    if (!needs && *ret)
+        *ret = yoke_release(*ret);
+    return needs;
+}
+
 int yoke_next_completed_until(yoke_completion *c, int64_t deadline, yoke_future **ret)
 {
     if (!c || !ret)
@@ -299,7 +377,7 @@ int yoke_next_completed_until(yoke_completion *c, int64_t deadline, yoke_future 
         uint32_t seen = atomic_load_explicit(&c->word, memory_order_acquire);
         if ((f = take_arrival(c)) || yk_wait_is_over(err))
             break;
-        err = yk_wait(&c->word, seen, deadline, YK_WAIT_JOB);
+        err = wait_for_next(c, seen, deadline);
     }
     if (!f)
         return err;

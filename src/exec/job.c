@@ -480,6 +480,20 @@ yk_who *yk_job_holder(const yk_job *job, unsigned i)
     return runner;
 }
 
+/* One that waits for a pause, or that is just ending, will do something yet. */
+bool yk_job_needs(const yk_job *job, const yoke_executor *ex, yk_job **ret)
+{
+    yk_mutex_lock(&after_lock);
+    while (job->waits)
+        job = job->opts.after; /* as in yk_job_holder() */
+    uint32_t phase = atomic_load_explicit(&job->state, memory_order_acquire) & YK_PHASE;
+    bool needs = job->ex == ex && !job->abortable && (phase == YK_QUEUED || phase == YK_RUNNING);
+    if (needs && phase == YK_QUEUED && !*ret && yk_job_tryref((yk_job *)(uintptr_t)job))
+        *ret = (yk_job *)(uintptr_t)job;
+    yk_mutex_unlock(&after_lock);
+    return needs;
+}
+
 void yk_job_detach(yk_job *job)
 {
     yk_mutex_lock(&after_lock);

@@ -28,7 +28,12 @@ void yk_report_lost_error(yk_job *job);
 /* ---- combine.c ---- */
 /* For yk_job_holder(): whether it is a future of yoke_all(), which waits for many, and for whom. */
 bool yk_is_combined(const yk_job *job);
+bool yk_is_made_of_others(const yk_job *job); /* of yoke_all() or yoke_any() */
 yk_who *yk_combined_holder(const yk_job *job, unsigned i);
+
+/* ---- For yk_wish_needs(): of one job (job.c), and of one that is made of others (combine.c) ---- */
+bool yk_job_needs(const yk_job *job, const yoke_executor *ex, yk_job **ret);
+bool yk_combined_needs(const yk_job *job, const yoke_executor *ex, yk_job **ret);
 
 /* ---- future.c ---- */
 /* What a wait for a job is, in the search for deadlocks. */

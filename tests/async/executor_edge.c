@@ -105,6 +105,230 @@ TEST(a_coroutine_that_found_no_job_gives_its_stack_to_the_next)
     yoke_close(ex);
 }
 
+/* ---- Jobs that wait for jobs for which there is no stack ---- */
+
+static yoke_executor *open_with_stacks(const char *uri, size_t stacks)
+{
+    yk_stack_guard_best = YK_GUARD_PROTECT;
+    yk_stack_guard_limit = stacks;
+    return yoke_open(uri);
+}
+
+/* A tree of jobs, of which the inner ones wait for their children: how many leaves there were, and of the jobs some may fail. */
+static _Atomic int refused;
+
+YOKE_TASK(int, is_a_tree, (int, depth))
+{
+    if (depth == 0)
+        return 1;
+    int sum = 0;
+    yoke_future *two[2];
+    for (int i = 0; i < 2; i++)
+        two[i] = yoke_submit(yoke_current_executor(), is_a_tree, depth - 1);
+    for (int i = 0; i < 2; i++) {
+        int leaves = 0, err = yoke_try(two[i], &leaves);
+        if (err == -ENOMEM && strstr(yoke_error(two[i]), "stack"))
+            refused++;
+        else if (err < 0)
+            yoke_fail(err, "not for want of a stack");
+        sum += leaves;
+        yoke_release(two[i]);
+    }
+    return sum;
+}
+
+static void grow(const char *uri, size_t stacks, int depth)
+{
+    refused = 0;
+    yoke_executor *ex = open_with_stacks(uri, stacks);
+    yoke_future *f = yoke_submit(ex, is_a_tree, depth);
+    int leaves = 0;
+    CHECK_INT(yoke_try(f, &leaves), 0);
+    CHECK(refused > 0);
+    CHECK(leaves < 1 << depth);
+    yoke_release(f);
+    yoke_close(ex);
+}
+
+TEST(jobs_that_wait_for_jobs_without_stacks_go_on)
+{
+    grow("async:1", 1, 1);
+    grow("async:1", 3, 6);
+    grow("async:2", 5, 8);
+    grow("async:4", 9, 8);
+}
+
+/* All that fit are waited for by all that have stacks. */
+TEST(with_stacks_enough_none_is_refused)
+{
+    for (int i = 0; i < 20; i++) {
+        yoke_executor *ex = open_with_stacks("async:2", 40);
+        yoke_future *f = yoke_submit(ex, is_a_tree, 4);
+        int leaves = 0;
+        CHECK_INT(yoke_try(f, &leaves), 0);
+        CHECK_INT(leaves, 16);
+        yoke_release(f);
+        yoke_close(ex);
+    }
+}
+
+static int gather_two(yoke_future *const *two)
+{
+    return yoke_gather(two, 2);
+}
+
+static int wait_for_all(yoke_future *const *two)
+{
+    yoke_future *all = yoke_all(two, 2);
+    int err = yoke_wait(all);
+    yoke_release(all);
+    return err;
+}
+
+static int wait_for_any(yoke_future *const *two)
+{
+    size_t which = 2;
+    int err = yoke_wait_any(two, 2, &which);
+    return err < 0 ? err : yoke_code(two[which]);
+}
+
+static int wait_in_group(yoke_future *const *two)
+{
+    yoke_group g;
+    yoke_group_begin(&g);
+    yoke_group_add(&g, two[0]);
+    yoke_group_add(&g, two[1]);
+    return yoke_group_end(&g);
+}
+
+static int (*const ways[])(yoke_future *const *two) = {gather_two, wait_for_all, wait_for_any, wait_in_group};
+
+YOKE_TASK(int, waits_for_two, (int, way))
+{
+    yoke_future *two[2];
+    for (int i = 0; i < 2; i++)
+        two[i] = yoke_submit(yoke_current_executor(), does_nothing);
+    int err = ways[way](two);
+    for (int i = 0; i < 2; i++)
+        yoke_release(two[i]);
+    return err;
+}
+
+TEST(whichever_way_they_wait)
+{
+    for (int way = 0; way < (int)YK_COUNT_OF(ways); way++) {
+        bool grouped = ways[way] == wait_in_group; /* which needs a coroutine for each */
+        yoke_executor *ex = open_with_stacks("async:1", grouped ? 3 : 1);
+        yoke_future *f = yoke_submit(ex, waits_for_two, way);
+        int code = 0;
+        CHECK_INT(yoke_try(f, &code), 0);
+        CHECK_INT(code, -ENOMEM);
+        yoke_release(f);
+        yoke_close(ex);
+    }
+}
+
+/* Of two that have stacks one waits for something that somebody else may do: then nobody can say that there will be no stack. */
+static yoke_event may_go;
+
+YOKE_TASK(int, waits_for_an_event)
+{
+    begun++;
+    return yoke_event_wait(&may_go);
+}
+
+YOKE_TASK(int, waits_for_a_computation, (yoke_bytes, executor))
+{
+    begun++;
+    yoke_executor *threads;
+    memcpy(&threads, executor.ptr, sizeof threads);
+    yoke_future *f = yoke_submit(threads, waits_for_an_event);
+    int code = yoke_wait(f);
+    yoke_release(f);
+    return code;
+}
+
+YOKE_TASK(int, sleeps_a_while)
+{
+    begun++;
+    return yoke_sleep(100 * YOKE_MS);
+}
+
+YOKE_TASK(int, waits_with_a_limit)
+{
+    yoke_future *f = yoke_submit(yoke_current_executor(), does_nothing);
+    int late;
+    YOKE_TIMEOUT(100 * YOKE_MS, &late)
+        yoke_wait(f);
+    yoke_release(f);
+    return late;
+}
+
+static void go_on_with(yoke_executor *ex, yoke_future *holder)
+{
+    yoke_future *f = yoke_submit(ex, waits_for_two, 0);
+    int code = -1;
+    usleep(50000);
+    yoke_event_set(&may_go);
+    CHECK_INT(yoke_try(f, &code), 0);
+    CHECK_INT(code, 0);
+    CHECK_INT(yoke_wait(holder), 0);
+    yoke_release(f);
+    yoke_release(holder);
+}
+
+TEST(what_may_be_woken_is_waited_for)
+{
+    yoke_executor *ex = open_with_stacks("async:1", 2), *threads = yoke_open("threads:1");
+    for (int i = 0; i < 3; i++) {
+        begun = 0;
+        yoke_event_init(&may_go, 0);
+        yoke_future *holder = i == 0 ? yoke_submit(ex, waits_for_an_event) : i == 1 ? yoke_submit(ex, sleeps_a_while)
+                              : yoke_submit(ex, waits_for_a_computation, (yoke_bytes){(void *)&threads, sizeof threads});
+        wait_until_begun(i == 2 ? 2 : 1);
+        go_on_with(ex, holder);
+    }
+    yoke_close(ex);
+    yoke_close(threads);
+}
+
+TEST(a_time_limit_ends_the_wait_for_a_stack)
+{
+    yoke_executor *ex = open_with_stacks("async:1", 1);
+    int code = 0;
+    yoke_future *f = yoke_submit(ex, waits_with_a_limit);
+    CHECK_INT(yoke_try(f, &code), 0);
+    CHECK_INT(code, -ETIMEDOUT);
+    yoke_release(f);
+    f = yoke_opt_submit(ex, (timeout = 50 * YOKE_MS), waits_for_two, 0);
+    CHECK_INT(yoke_wait(f), -ETIMEDOUT);
+    yoke_release(f);
+    yoke_close(ex);
+}
+
+/* What one loop has no stack for another may have. */
+YOKE_TASK(int, fills_its_loop)
+{
+    begun++;
+    while (begun < 3)
+        yoke_sleep(YOKE_MS);
+    return 0;
+}
+
+TEST(another_loop_takes_what_one_has_no_stack_for)
+{
+    yoke_executor *ex = open_with_stacks("async:2", 3);
+    yoke_future *fs[3];
+    begun = 0;
+    for (int i = 0; i < 3; i++)
+        fs[i] = yoke_submit(ex, fills_its_loop);
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(yoke_wait(fs[i]), 0);
+        yoke_release(fs[i]);
+    }
+    yoke_close(ex);
+}
+
 /* ---- Ending ---- */
 
 static _Thread_local bool is_slow;
