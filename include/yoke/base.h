@@ -59,7 +59,10 @@ YOKE_API int64_t yoke_now(void);
 /* The version of the library that is loaded, "0.1.0"; compare with YOKE_VERSION. Static storage. */
 YOKE_API const char *yoke_version(void);
 
-/* A short text for a negative error code: "timed out", "cancelled", "worker or lock holder died"... Static, any thread. */
+/* A short text for a negative error code, of what it means where yoke returns it: "timed out", "cancelled", "worker or lock
+ * holder died", "certificate not accepted" (-EKEYREJECTED), "of another loop, thread, device or file system" (-EXDEV)...; for
+ * codes whose meaning is the system's, its text. What exactly went wrong is for yoke_error(), yoke_net_error() and the like.
+ * Static, any thread. */
 YOKE_API const char *yoke_strerror(int code);
 
 /* Why a wait of this thread last returned -EDEADLK: who waits for whom, on one line, as 'deadlock: thread "a" joins thread

@@ -22,6 +22,7 @@ const char *yoke_version(void)
     return YOKE_VERSION;
 }
 
+/* The system's texts say what the code once meant: "Key was rejected by service", "Invalid cross-device link". */
 const char *yoke_strerror(int code)
 {
     switch (code < 0 ? -code : code) {
@@ -37,6 +38,18 @@ const char *yoke_strerror(int code)
         return "running";
     case ESHUTDOWN:
         return "closed";
+    case EKEYREJECTED:
+        return "certificate not accepted";
+    case ECONNABORTED:
+        return "connection cut off";
+    case EREMOTEIO:
+        return "no proper answer from the other side";
+    case EXDEV:
+        return "of another loop, thread, device or file system";
+    case ECHILD:
+        return "no such child, or of the process before fork()";
+    case ENODATA:
+        return "no data, or ended before all of it";
     }
     const char *text = strerrordesc_np(code < 0 ? -code : code); /* static, unlike strerror() */
     return text ? text : "unknown error";

@@ -43,6 +43,12 @@ TEST(error_texts)
     CHECK_INT(yk_errorf(NULL, -EIO, "x"), -EIO);
     CHECK_STR(yoke_strerror(-ETIMEDOUT), "timed out");
     CHECK_STR(yoke_strerror(-ENOENT), "No such file or directory");
+    CHECK_STR(yoke_strerror(-EKEYREJECTED), "certificate not accepted");
+    CHECK_STR(yoke_strerror(-ECONNABORTED), "connection cut off");
+    CHECK_STR(yoke_strerror(-EREMOTEIO), "no proper answer from the other side");
+    CHECK_STR(yoke_strerror(-EXDEV), "of another loop, thread, device or file system");
+    CHECK_STR(yoke_strerror(-ECHILD), "no such child, or of the process before fork()");
+    CHECK_STR(yoke_strerror(-ENODATA), "no data, or ended before all of it");
     CHECK_STR(yoke_strerror(99999), "unknown error");
     CHECK_STR(yoke_version(), YOKE_VERSION);
 }
