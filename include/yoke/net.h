@@ -224,9 +224,10 @@ YOKE_API int yoke_resolve(const char *host, const char *service, yoke_address **
 
 /* ---- Datagrams ---- */
 
-/* A socket for UDP at `where` ("udp:127.0.0.1:0"), or anywhere when it is first used (NULL: IPv4). Errors as of yoke_listen(). */
+/* A socket for UDP at `where` ("udp:127.0.0.1:0"), or anywhere when it is first used (NULL: IPv4). Errors as of yoke_listen();
+ * -EINVAL also for "tcp:" and "unix:": yoke_net_error() says what is meant to stand there. */
 YOKE_API int yoke_udp_open(const char *where, yoke_udp **ret);
-/* From now on it sends there, and receives from there alone. */
+/* From now on it sends there, and receives from there alone. Errors as of yoke_udp_open(). */
 YOKE_API int yoke_udp_connect(yoke_udp *u, const char *where);
 /* Sends one datagram, to the address or (NULL) where it is connected to: n. -EMSGSIZE: it is too long. */
 YOKE_API ssize_t yoke_udp_send(yoke_udp *u, const void *buf, size_t n, const yoke_address *to);

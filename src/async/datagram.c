@@ -9,14 +9,29 @@ struct yoke_udp {
     char text[160];
 };
 
-static int bind_to(yk_socket *s, const char *where)
+/* The addresses of one for datagrams; others are not looked up first. */
+static int resolve(const char *where, bool bind, yoke_address **ret)
 {
     yk_where w = {0};
+    int err = yk_where_parse(where, &w);
+    if (err < 0)
+        return err;
+    if (w.kind == YK_UDP)
+        return yk_where_resolve(where, &w, bind, ret);
+    if (w.kind == YK_TCP)
+        yk_net_failf(EINVAL, "\"%s\" is no place for datagrams: \"udp:%s\" is", where, where + strlen("tcp:"));
+    else
+        yk_net_failf(EINVAL, "\"%s\" is no place for datagrams: udp:HOST:PORT is", where);
+    return -EINVAL;
+}
+
+static int bind_to(yk_socket *s, const char *where)
+{
     yoke_address *all;
-    int n = yk_where_resolve(where, &w, true, &all);
+    int n = resolve(where, true, &all);
     if (n < 0)
         return n;
-    int err = w.kind == YK_UDP ? yk_socket_open(s, yk_family(&all[0]), SOCK_DGRAM) : -EINVAL;
+    int err = yk_socket_open(s, yk_family(&all[0]), SOCK_DGRAM);
     if (err == 0 && yk_sys.bind(s->fd, yk_sockaddr(&all[0]), all[0].len) < 0) {
         err = -errno;
         yk_socket_close(s);
@@ -51,12 +66,11 @@ static ssize_t leave(yoke_udp *u, ssize_t code)
 /* connect(2) of a datagram socket waits for nothing. */
 static int connect_to(yoke_udp *u, const char *where)
 {
-    yk_where w = {0};
     yoke_address *all, own;
-    int n = yk_where_resolve(where, &w, false, &all);
+    int n = resolve(where, false, &all);
     if (n < 0)
         return n;
-    int err = w.kind == YK_UDP ? yk_address_of(u->s.fd, false, false, &own) : -EINVAL, family = err == 0 ? yk_family(&own) : 0;
+    int err = yk_address_of(u->s.fd, false, false, &own), family = err == 0 ? yk_family(&own) : 0;
     if (err == 0)
         err = -EAFNOSUPPORT;
     for (int i = 0; i < n && err == -EAFNOSUPPORT; i++)

@@ -76,11 +76,16 @@ NET_ALSO(wrong_places)
 {
     yoke_udp *u, *other;
     CHECK_INT(yoke_udp_open("tcp:127.0.0.1:0", &u), -EINVAL);
-    CHECK_HAS(yoke_net_error(), "tcp:127.0.0.1:0");
+    CHECK_STR(yoke_net_error(), "\"tcp:127.0.0.1:0\" is no place for datagrams: \"udp:127.0.0.1:0\" is");
+    CHECK_INT(yoke_udp_open("tcp:no.such.host.test:80", &u), -EINVAL); /* nobody was asked for it */
+    CHECK_HAS(yoke_net_error(), "\"udp:no.such.host.test:80\" is");
+    CHECK_INT(yoke_udp_open("unix:/tmp/x", &u), -EINVAL);
+    CHECK_STR(yoke_net_error(), "\"unix:/tmp/x\" is no place for datagrams: udp:HOST:PORT is");
     CHECK_INT(yoke_udp_open("udp:192.0.2.1:0", &u), -EADDRNOTAVAIL);
     u = open_one();
     CHECK_INT(yoke_udp_open(yoke_udp_address(u), &other), -EADDRINUSE);
     CHECK_INT(yoke_udp_connect(u, "tcp:127.0.0.1:80"), -EINVAL);
+    CHECK_HAS(yoke_net_error(), "\"udp:127.0.0.1:80\" is");
     CHECK_INT(yoke_udp_connect(u, "udp:[::1]:80"), -EAFNOSUPPORT);
     CHECK_INT(yoke_udp_connect(u, "nowhere"), -EINVAL);
     yoke_udp_close(u);
