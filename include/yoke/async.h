@@ -66,9 +66,14 @@ extern "C" {
 /* ---- A loop in this thread ---- */
 
 /* Runs fn(arg) as a coroutine of a new loop, in the calling thread, until it returns; then the loop has ended as well. Returns
- * what fn returned, or less than 0 when there could be no loop (-ENOMEM, -EMFILE..., -EINVAL for a YOKE_ASYNC_BACKEND
- * that there is not), or -EBUSY in a coroutine: there, call fn. Not from inside a task of another executor than `inline`. */
+ * what fn returned, or less than 0 when there could be no loop (-ENOMEM, -EMFILE..., -EINVAL for a YOKE_ASYNC_BACKEND that there
+ * is not, -ENOSYS, -EPERM for one that does not work here), or -EBUSY in a coroutine: there, call fn. When fn was not called
+ * yoke_async_error() says why. Not from inside a task of another executor than `inline`. */
 YOKE_API int yoke_async_run(int (*fn)(void *arg), void *arg);
+
+/* Why the last yoke_async_run() of this thread did not call its function, on one line, as 'io_uring: not permitted (EPERM): ...';
+ * "" when it did, and then what it returned is the function's. Valid until the next. Any thread. */
+YOKE_API const char *yoke_async_error(void);
 
 /* True in a coroutine. Any context. */
 YOKE_API bool yoke_in_coroutine(void);

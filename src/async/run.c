@@ -15,26 +15,34 @@ static int run_first(void *arg)
     return 0;
 }
 
+static _Thread_local yk_error last_error; /* "" once a loop has begun */
+
+const char *yoke_async_error(void)
+{
+    return last_error.text;
+}
+
 int yoke_async_run(int (*fn)(void *arg), void *arg)
 {
     if (!fn)
-        return -EINVAL;
+        return yk_errorf(&last_error, EINVAL, "no function to run");
     if (yk_loop_here())
-        return -EBUSY;
+        return yk_errorf(&last_error, EBUSY, "this is a coroutine already, where the function can simply be called");
     yk_loop *loop;
     first f = {fn, arg, 0};
-    int err = yk_loop_open(&loop, NULL);
+    int err = yk_loop_open(&loop, &last_error);
     if (err < 0)
         return err;
     yk_coroutine *co = yk_coroutine_new(loop, 0, run_first, &f);
     if (co) {
         co->main = true;
         co->name = "first";
+        last_error.text[0] = '\0';
         yk_make_ready(co);
         yk_loop_run(loop);
     }
     yk_loop_close(loop);
-    return co ? f.code : -ENOMEM;
+    return co ? f.code : yk_errorf(&last_error, ENOMEM, "no memory for the stack of a coroutine");
 }
 
 const char *yoke_async_backend(void)

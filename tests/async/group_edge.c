@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <yoke/async.h>
@@ -264,4 +265,54 @@ TEST(a_child_ends_its_copy_of_the_loop_over_epoll)
 TEST(a_child_ends_its_copy_of_the_loop_over_io_uring)
 {
     run_and_fork("io_uring");
+}
+
+/* ---- No loop ---- */
+
+static int no_epoll(int flags)
+{
+    errno = EMFILE;
+    return -1;
+}
+
+static void *no_map(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+    errno = ENOMEM;
+    return MAP_FAILED;
+}
+
+static int runs_again(void *arg)
+{
+    CHECK_STR(yoke_async_error(), "");
+    CHECK_INT(yoke_async_run(nothing, NULL), -EBUSY);
+    CHECK_HAS(yoke_async_error(), "coroutine already");
+    return 0;
+}
+
+static int fails(void *arg)
+{
+    return -EMFILE;
+}
+
+TEST(why_there_is_no_loop)
+{
+    yk_sys_table usual = yk_sys;
+    CHECK_STR(yoke_async_error(), "");
+    CHECK_INT(yoke_async_run(NULL, NULL), -EINVAL);
+    CHECK_STR(yoke_async_error(), "no function to run");
+    setenv("YOKE_ASYNC_BACKEND", "kqueue", 1);
+    CHECK_INT(yoke_async_run(nothing, NULL), -EINVAL);
+    CHECK_STR(yoke_async_error(), "YOKE_ASYNC_BACKEND is \"kqueue\"; it can be io_uring, epoll or auto");
+    setenv("YOKE_ASYNC_BACKEND", "epoll", 1);
+    yk_sys.epoll_create1 = no_epoll;
+    CHECK_INT(yoke_async_run(nothing, NULL), -EMFILE);
+    CHECK_STR(yoke_async_error(), "epoll: Too many open files");
+    yk_sys = usual;
+    yk_sys.mmap = no_map;
+    CHECK_INT(yoke_async_run(nothing, NULL), -ENOMEM);
+    CHECK_HAS(yoke_async_error(), "stack of a coroutine");
+    yk_sys = usual;
+    CHECK_INT(yoke_async_run(runs_again, NULL), 0);
+    CHECK_INT(yoke_async_run(fails, NULL), -EMFILE);
+    CHECK_STR(yoke_async_error(), ""); /* that was the function's */
 }
