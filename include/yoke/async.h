@@ -120,14 +120,16 @@ YOKE_API void yoke_shield_begin_timed(yoke_scope *s, int64_t ns);
  * deadline passed and a wait in it was told. -ECANCELED: it was cancelled by hand and a wait in it was told. */
 YOKE_API int yoke_scope_end(yoke_scope *s);
 
-/* Tells everything in the scope to stop. More than once is as once. Also before its end from other coroutines of the loop. */
-YOKE_API void yoke_scope_cancel(yoke_scope *s);
+/* Tells everything in the scope to stop. More than once is as once. Also before its end from other coroutines of the loop, and
+ * in what yoke_async_call() calls there. 0; or -EXDEV in another thread, and nobody is told: there the scope may end at any
+ * moment. A thread has the loop do it: yoke_async_call(loop, cancel, &scope), with a cancel() that knows that the scope lasts. */
+YOKE_API int yoke_scope_cancel(yoke_scope *s);
 /* Whether it has been told so, by hand or by its deadline. */
 YOKE_API bool yoke_scope_cancelled(const yoke_scope *s);
-/* Another deadline: absolute, or YOKE_FOREVER. No effect once it is cancelled. */
-YOKE_API void yoke_scope_set_deadline(yoke_scope *s, int64_t deadline);
-/* Takes the shield away, or puts it up. */
-YOKE_API void yoke_scope_set_shield(yoke_scope *s, bool shield);
+/* Another deadline: absolute, or YOKE_FOREVER. No effect once it is cancelled. 0, or -EXDEV as of yoke_scope_cancel(). */
+YOKE_API int yoke_scope_set_deadline(yoke_scope *s, int64_t deadline);
+/* Takes the shield away, or puts it up. 0, or -EXDEV as of yoke_scope_cancel(). */
+YOKE_API int yoke_scope_set_shield(yoke_scope *s, bool shield);
 /* The earliest deadline that holds here, of all scopes around up to the innermost shield: YOKE_FOREVER without one, INT64_MIN
  * when cancelled. */
 YOKE_API int64_t yoke_effective_deadline(void);
@@ -190,10 +192,10 @@ YOKE_API int yoke_started(void *value);
  * The future stays yours. Jobs of any executor. */
 YOKE_API int yoke_group_add(yoke_group *g, yoke_future *f);
 
-/* For its body: the group has failed with this code. Returns it. */
+/* For its body: the group has failed with this code. Returns it; or -EXDEV in another thread, where it does nothing. */
 YOKE_API int yoke_group_fail(yoke_group *g, int code);
-/* Tells all coroutines of the group, and its body, to stop. */
-YOKE_API void yoke_group_cancel(yoke_group *g);
+/* Tells all coroutines of the group, and its body, to stop. 0, or -EXDEV as of yoke_scope_cancel(). */
+YOKE_API int yoke_group_cancel(yoke_group *g);
 
 /* Waits until all its coroutines have ended; a wait that is never given up: if the caller is told to stop, so are they. 0; or the
  * code of the first that failed; or, when none failed, -ECANCELED if something in it was told to stop by a scope around it. */

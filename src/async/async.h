@@ -228,6 +228,8 @@ void yk_scope_move_children(yoke_scope *from, yoke_scope *to);
 void yk_scope_open(yoke_scope *s, yoke_scope *parent, yk_coroutine *owner, yk_loop *loop, int64_t deadline, bool shield);
 /* Takes it out of the tree. True: it is cancelled, told so, and nothing around it is: it ends here. */
 bool yk_scope_close(yoke_scope *s);
+/* Whether this thread is that of its loop, which alone may change it. */
+bool yk_scope_is_here(const yoke_scope *s);
 /* Whether the waits of coroutines in it are given up. */
 static inline bool yk_scope_stops(const yoke_scope *s)
 {

@@ -36,14 +36,16 @@ static void note_cancel(yoke_group *g)
 
 int yoke_group_fail(yoke_group *g, int code)
 {
+    if (YK_UNLIKELY(!yk_scope_is_here(&g->scope)))
+        return -EXDEV;
     code = code > 0 ? -code : code == 0 ? -EINVAL : code;
     note_failure(g, code);
     return code;
 }
 
-void yoke_group_cancel(yoke_group *g)
+int yoke_group_cancel(yoke_group *g)
 {
-    yoke_scope_cancel(&g->scope);
+    return yoke_scope_cancel(&g->scope);
 }
 
 size_t yoke_group_failures(const yoke_group *g)

@@ -179,10 +179,19 @@ static void expire(yk_alarm *a)
     cancel((yoke_scope *)(void *)((char *)a - offsetof(yoke_scope, timer)), true);
 }
 
-void yoke_scope_cancel(yoke_scope *s)
+/* By thread: what a coroutine computes with the thread to itself (yk_pin) may cancel too, where it runs in that thread. */
+bool yk_scope_is_here(const yoke_scope *s)
 {
+    return !s->loop || pthread_equal(s->loop->thread, pthread_self());
+}
+
+int yoke_scope_cancel(yoke_scope *s)
+{
+    if (YK_UNLIKELY(!yk_scope_is_here(s)))
+        return -EXDEV;
     if (s->loop)
         cancel(s, false);
+    return 0;
 }
 
 bool yoke_scope_cancelled(const yoke_scope *s)
@@ -190,25 +199,31 @@ bool yoke_scope_cancelled(const yoke_scope *s)
     return s->called || (s->loop && s->deadline != YOKE_FOREVER && yk_loop_now(s->loop) >= s->deadline);
 }
 
-void yoke_scope_set_deadline(yoke_scope *s, int64_t deadline)
+int yoke_scope_set_deadline(yoke_scope *s, int64_t deadline)
 {
+    if (YK_UNLIKELY(!yk_scope_is_here(s)))
+        return -EXDEV;
     if (!s->loop || s->called)
-        return;
+        return 0;
     yk_alarm_clear(s->loop, alarm_of(s));
     s->deadline = deadline;
     if (deadline <= yk_loop_now(s->loop)) {
         cancel(s, true);
-        return;
+        return 0;
     }
     alarm_of(s)->ring = expire;
     yk_alarm_set(s->loop, alarm_of(s), deadline);
+    return 0;
 }
 
-void yoke_scope_set_shield(yoke_scope *s, bool shield)
+int yoke_scope_set_shield(yoke_scope *s, bool shield)
 {
+    if (YK_UNLIKELY(!yk_scope_is_here(s)))
+        return -EXDEV;
     s->shield = shield;
     if (s->loop)
         refresh(s);
+    return 0;
 }
 
 int64_t yoke_effective_deadline(void)

@@ -131,6 +131,64 @@ static void *goes_from_elsewhere(void *g)
     return NULL;
 }
 
+static void *cancels_from_elsewhere(void *arg)
+{
+    yoke_group *g = arg;
+    CHECK_INT(yoke_group_cancel(g), -EXDEV);
+    CHECK_INT(yoke_group_fail(g, -EIO), -EXDEV);
+    CHECK_INT(yoke_scope_cancel(&g->scope), -EXDEV);
+    CHECK_INT(yoke_scope_set_deadline(&g->scope, 0), -EXDEV);
+    CHECK_INT(yoke_scope_set_shield(&g->scope, true), -EXDEV);
+    return NULL;
+}
+
+static void cancel_here(void *group)
+{
+    CHECK_INT(yoke_group_cancel(group), 0);
+}
+
+typedef struct from_afar {
+    yoke_group g;
+    struct yk_loop *loop;
+} from_afar;
+
+static void *asks_the_loop(void *arg)
+{
+    from_afar *f = arg;
+    cancels_from_elsewhere(&f->g);
+    CHECK_INT(yoke_async_call(f->loop, cancel_here, &f->g), 0);
+    return NULL;
+}
+
+static int naps_for_ever(void *arg)
+{
+    return yoke_sleep(YOKE_FOREVER);
+}
+
+/* The group goes on until its own loop is asked. */
+static int is_cancelled_from_afar(void *arg)
+{
+    from_afar f = {.loop = yoke_async_loop()};
+    pthread_t t;
+    yoke_group_begin(&f.g);
+    yoke_go(&f.g, naps_for_ever, NULL);
+    CHECK_INT(pthread_create(&t, NULL, asks_the_loop, &f), 0);
+    CHECK_INT(yoke_group_end(&f.g), 0);
+    CHECK(yoke_scope_cancelled(&f.g.scope));
+    CHECK_INT(yoke_group_failures(&f.g), 0);
+    CHECK_INT(pthread_join(t, NULL), 0);
+    return 0;
+}
+
+TEST(other_threads_cancel_through_the_loop)
+{
+    CHECK_INT(yoke_async_run(is_cancelled_from_afar, NULL), 0);
+    yoke_group of_a_thread;
+    yoke_group_begin(&of_a_thread);
+    CHECK_INT(yoke_group_cancel(&of_a_thread), 0);
+    CHECK_INT(yoke_group_end(&of_a_thread), 0);
+}
+
 static int with_a_thread(void *arg)
 {
     yoke_group g;
