@@ -1,5 +1,35 @@
-/* wait: who sleeps on a word, and who is woken; see wait.h. */
+/* wait: who sleeps on a word, and who is woken; see wait.h.
+ *
+ * Threads sleep in the kernel, coroutines in a table of their own, and neither says who came first. So whoever wakes less than
+ * all takes them by turns: else coroutines that come back again and again would keep a thread asleep for ever. How many threads
+ * sleep on words of the same place is counted, so that nobody asks the kernel in vain where only coroutines wait. */
 #include "sync/wait.h"
+#include <limits.h>
+#include <pthread.h>
+
+enum { PLACES = 128 };
+
+static struct {
+    _Atomic uint32_t threads; /* that sleep there, or are about to */
+    _Atomic uint32_t turn;    /* odd: the next that is woken is a thread */
+} places[PLACES];
+
+static unsigned place_of(const _Atomic uint32_t *word)
+{
+    return (uint32_t)((uintptr_t)word >> 2 ^ (uintptr_t)word >> 9) % PLACES;
+}
+
+/* A child has the forking thread alone, which is awake. */
+static void forget_threads(void)
+{
+    for (unsigned i = 0; i < PLACES; i++)
+        atomic_store_explicit(&places[i].threads, 0, memory_order_relaxed);
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_threads);
+}
 
 _Thread_local yk_blocking *yk_blocked_hook __attribute__((tls_model("initial-exec")));
 int (*_Atomic yk_wake_hook)(_Atomic uint32_t *word, int n);
@@ -10,15 +40,21 @@ int64_t yk_after(int64_t ns)
     return __builtin_add_overflow(yoke_now(), ns, &end) ? YOKE_FOREVER : end;
 }
 
+static __attribute__((noinline)) int block(_Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how)
+{
+    _Atomic uint32_t *threads = &places[place_of(word)].threads;
+    yk_blocking *b = yk_block_begin();
+    atomic_fetch_add_explicit(threads, 1, memory_order_relaxed); /* not seen in time, it is woken after coroutines */
+    int err = yk_futex_wait(word, value, deadline, how & YK_WAIT_SHARED);
+    atomic_fetch_sub_explicit(threads, 1, memory_order_relaxed);
+    yk_block_end(b);
+    return err;
+}
+
 int yk_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how)
 {
     yk_blocking *b = yk_blocked_hook;
-    if (b && b->wait)
-        return b->wait(b, word, value, deadline, how);
-    yk_block_begin();
-    int err = yk_futex_wait(word, value, deadline, how & YK_WAIT_SHARED);
-    yk_block_end(b);
-    return err;
+    return b && b->wait ? b->wait(b, word, value, deadline, how) : block(word, value, deadline, how);
 }
 
 int yk_wake_suspended(_Atomic uint32_t *word, int n)
@@ -27,10 +63,29 @@ int yk_wake_suspended(_Atomic uint32_t *word, int n)
     return hook ? hook(word, n) : 0;
 }
 
+/* Half of them threads, of an odd number by turns the greater half; then coroutines; then threads again, if these are too few. */
+static __attribute__((noinline)) void wake_both(_Atomic uint32_t *word, int n, unsigned place)
+{
+    uint32_t odd = n % 2 == 0 ? 0 : atomic_fetch_add_explicit(&places[place].turn, 1, memory_order_relaxed) % 2;
+    int threads = n / 2 + (int)odd;
+    if (threads > 0)
+        n -= YK_MAX(yk_futex_wake(word, threads, false), 0); /* the word's memory may be gone by now */
+    if (n > 0)
+        n -= yk_wake_suspended(word, n);
+    if (n > 0)
+        yk_futex_wake(word, n, false);
+}
+
 void yk_wake(_Atomic uint32_t *word, int n, bool shared)
 {
-    if (!shared)
+    if (!shared && atomic_load_explicit(&yk_wake_hook, memory_order_relaxed)) {
+        unsigned place = place_of(word);
+        if (YK_UNLIKELY(atomic_load_explicit(&places[place].threads, memory_order_relaxed) > 0) && n < INT_MAX) {
+            wake_both(word, n, place);
+            return;
+        }
         n -= yk_wake_suspended(word, n);
+    }
     if (n > 0)
         yk_futex_wake(word, n, shared);
 }

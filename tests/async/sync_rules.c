@@ -475,3 +475,77 @@ TEST(a_task_that_is_cancelled_fails_in_its_await)
     yoke_close(async);
     yoke_close(ex);
 }
+
+/* ---- Turns ---- */
+
+/* Consumers of one semaphore, threads and coroutines, all of them asleep whenever a permit is given: each kind has its share. */
+enum { PERMITS = 200, EACH_KIND = 3 };
+
+static yoke_semaphore permits;
+static _Atomic int by_threads, by_coroutines;
+static _Atomic bool is_over;
+
+static int consume(_Atomic int *count)
+{
+    while (!is_over) {
+        yoke_semaphore_acquire(&permits);
+        ++*count;
+    }
+    return 0;
+}
+
+static void *consuming_thread(void *arg)
+{
+    consume(&by_threads);
+    return NULL;
+}
+
+static int consuming_coroutine(void *arg)
+{
+    return consume(&by_coroutines);
+}
+
+static int consuming_coroutines(void *arg)
+{
+    yoke_group g;
+    yoke_group_begin(&g);
+    for (int i = 0; i < EACH_KIND; i++)
+        yoke_go(&g, consuming_coroutine, NULL);
+    return yoke_group_end(&g);
+}
+
+static void *consuming_loop(void *arg)
+{
+    in_coroutine(consuming_coroutines);
+    return NULL;
+}
+
+static void give_permits(int at_once)
+{
+    pthread_t threads[EACH_KIND + 1];
+    CHECK_INT(yoke_semaphore_init(&permits, 0, 0), 0);
+    by_threads = by_coroutines = 0;
+    is_over = false;
+    for (int i = 0; i <= EACH_KIND; i++)
+        CHECK_INT(pthread_create(&threads[i], NULL, i < EACH_KIND ? consuming_thread : consuming_loop, NULL), 0);
+    usleep(50000);
+    for (int given = 0; given < PERMITS; given += at_once) {
+        yoke_semaphore_release(&permits, at_once);
+        for (int n = 0; by_threads + by_coroutines < given + at_once && n < 100000; n++)
+            usleep(10);
+        usleep(300); /* they sleep again */
+    }
+    printf("# %d at once: %d by threads, %d by coroutines\n", at_once, by_threads, by_coroutines);
+    CHECK(by_threads > PERMITS / 10);
+    CHECK(by_coroutines > PERMITS / 10);
+    is_over = true;
+    yoke_semaphore_release(&permits, 2 * EACH_KIND);
+    for (int i = 0; i <= EACH_KIND; i++)
+        CHECK_INT(pthread_join(threads[i], NULL), 0);
+}
+
+TEST(threads_and_coroutines_are_woken_by_turns)
+{
+    give_permits(1);
+    give_permits(2);
+}
