@@ -251,9 +251,9 @@ typedef struct yoke_async_counts {
 YOKE_API int yoke_async_stats(yoke_async_counts *ret);
 
 /* Writes to fd what every coroutine of every loop in the process waits for, and since when, as text: one line for each, with
- * its group's tree as indentation. Any thread; also with YOKE_DUMP=USR1 in the environment: on that signal, to stderr. A loop
- * that does not answer within a second is shown with the name of the coroutine that holds it up, and with YOKE_DEBUG=async with
- * its stack. Returns the number of coroutines. */
+ * its group's tree as indentation; of a lock also who holds it, where that is known. Any thread; also with YOKE_DUMP=USR1 in the
+ * environment: on that signal, to stderr. A loop that does not answer within a second is shown with the name of the coroutine
+ * that holds it up, and with YOKE_DEBUG=async with its stack. Returns the number of coroutines. */
 YOKE_API int yoke_dump(int fd);
 
 /* ---- Behind the macros ---- */

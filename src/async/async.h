@@ -43,6 +43,7 @@ typedef struct yk_park {
     const char *what; /* for dumps: "sleep", "recv" */
     long number;      /* and of what: a descriptor; -1: none */
     const void *object;
+    const yk_cause *cause; /* says it better; NULL: there is none */
     int64_t since;    /* when the wait began; only while dumps are wanted, else 0 */
     yk_alarm alarm;
     bool asked;       /* abort() has been called */
@@ -50,6 +51,11 @@ typedef struct yk_park {
     bool deaf;        /* cancels do not reach it: the end of a group */
     bool outside;     /* somebody else is at work on what it waits for, and will be done: a test's clock waits for that */
 } yk_park;
+
+static inline const yk_kind *yk_park_kind(const yk_park *p)
+{
+    return p->cause ? p->cause->kind : NULL;
+}
 
 /* ---- A coroutine ---- */
 
@@ -273,7 +279,7 @@ bool yk_group_is_waited_for(const yk_coroutine *co);
 /* From now on yk_wake() finds coroutines. */
 void yk_wait_hook_up(void);
 /* The same for words that other processes change (wait_shared.c). */
-int yk_wait_shared(_Atomic uint32_t *word, uint32_t value, int64_t deadline, bool deaf);
+int yk_wait_shared(const yk_cause *cause, _Atomic uint32_t *word, uint32_t value, int64_t deadline, bool deaf);
 /* yk_blocking.wait of a loop. */
 int yk_wait_in_coroutine(yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how);
 

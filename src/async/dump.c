@@ -7,6 +7,7 @@
  * The lock that keeps the loops is held while questions are posted, but not while they are waited for: loops begin and end
  * meanwhile. One that ends does first what was posted, so whose question has no answer has not been freed. */
 #include "async/hog.h"
+#include "sync/self.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,35 @@
 enum { ANSWER = 1000 * 1000 * 1000, DEEPEST = 40 };
 
 /* ---- One loop, in its thread ---- */
+
+/* ', held by coroutine "a" (2)': in this loop it is found by its id as holder of locks, in others when it has a record. */
+static void tell_holder(yk_buf *out, const yk_loop *loop, uint64_t id)
+{
+    char name[YK_WHO_LABEL];
+    for (const yk_coroutine *co = loop->all; co; co = co->all_next)
+        if (co->context.self.id == id) {
+            const char *is = yk_coroutine_name(co, name, sizeof name);
+            yk_buf_printf(out, ", held by coroutine \"%s\" (%llu)", is, (unsigned long long)co->number);
+            return;
+        }
+    const yk_who *w = yk_who_first();
+    while (w && (w->id != id || atomic_load_explicit(&w->tid, memory_order_relaxed) == 0))
+        w = w->next;
+    if (w)
+        yk_buf_printf(out, ", held by %s", yk_who_label(w, name, sizeof name));
+    else
+        yk_buf_printf(out, ", held by thread %u", (unsigned)(id & YK_TID_MASK));
+}
+
+static void tell_thing(yk_buf *out, const yk_loop *loop, const yk_cause *c)
+{
+    uint64_t holder = c->kind->holder ? c->kind->holder(c->object) : 0;
+    yk_buf_text(out, c->kind->name);
+    if (c->object)
+        yk_buf_printf(out, " at %p", c->object);
+    if (holder)
+        tell_holder(out, loop, holder);
+}
 
 /* What it waits for, as "recv on 7" or, if somebody knows, "waits for f (x.c:3)". */
 static void tell_wait(yk_buf *out, const yk_coroutine *co, int64_t now)
@@ -31,6 +61,8 @@ static void tell_wait(yk_buf *out, const yk_coroutine *co, int64_t now)
         yk_buf_text(out, text);
     } else if (p->number >= 0) {
         yk_buf_printf(out, "%s on %ld", p->what, p->number);
+    } else if (yk_park_kind(p)) {
+        tell_thing(out, co->loop, p->cause);
     } else {
         yk_buf_text(out, p->what);
         if (p->object && !p->deaf)

@@ -36,6 +36,9 @@ static __attribute__((constructor)) void watch_forks(void)
     pthread_atfork(NULL, NULL, forget_parent);
 }
 
+static const yk_kind look_up_kind = {"the look-up of a name", NULL};
+static const yk_cause cause = {&look_up_kind, NULL};
+
 static int take_place(void)
 {
     uint32_t most = (yk_offload_most() + 1) / 2, n = atomic_load_explicit(&running, memory_order_relaxed);
@@ -45,7 +48,7 @@ static int take_place(void)
                 return 0;
             continue;
         }
-        int err = yk_wait(&running, n, YOKE_FOREVER, 0);
+        int err = yk_wait_for(&cause, &running, n, YOKE_FOREVER, 0);
         if (err == -ECANCELED)
             return err;
         n = atomic_load_explicit(&running, memory_order_relaxed);
@@ -106,7 +109,7 @@ static int wait_for(lookup *l)
 {
     int err = 0;
     while (!yk_wait_is_over(err) && atomic_load_explicit(&l->done, memory_order_acquire) == 0)
-        err = yk_wait(&l->done, 0, YOKE_FOREVER, 0);
+        err = yk_wait_for(&cause, &l->done, 0, YOKE_FOREVER, 0);
     if (!yk_wait_is_over(err))
         return 0;
     if (yk_offload_cancel(&l->op)) { /* no thread has begun it */

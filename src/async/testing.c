@@ -47,9 +47,10 @@ static void describe(const yk_coroutine *co, char *text, size_t size)
     const yk_park *p = co->park;
     if (p && p->number >= 0)
         snprintf(number, sizeof number, " of %ld", p->number);
+    const char *what = !p ? "" : yk_park_kind(p) ? p->cause->kind->name : p->what;
     snprintf(text, size, "coroutine %llu, %s, %s%s%s", (unsigned long long)co->number,
              co->number == 1 ? "the test" : yk_coroutine_name(co, name, sizeof name),
-             p ? "waits for " : co == co->loop->running ? "runs" : "can go on", p ? p->what : "", number);
+             p ? "waits for " : co == co->loop->running ? "runs" : "can go on", what, number);
 }
 
 /* The one begun after it; NULL: none. */

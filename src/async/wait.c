@@ -91,12 +91,14 @@ static bool begin_sleep(sleeper *s, uint32_t value)
 int yk_wait_in_coroutine(yk_blocking *b, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how)
 {
     bool deaf = how & YK_WAIT_DEAF;
+    const yk_cause *cause = b->cause;
+    b->cause = NULL;
     if (how & YK_WAIT_SHARED)
-        return yk_wait_shared(word, value, deadline, deaf);
+        return yk_wait_shared(cause, word, value, deadline, deaf);
     int err = deaf ? 0 : yk_cancel_point();
     if (err < 0)
         return err;
-    sleeper s = {.park = {.abort = abort_sleep, .deaf = deaf, .what = "a word", .number = -1,
+    sleeper s = {.park = {.abort = abort_sleep, .deaf = deaf, .what = "a word", .number = -1, .cause = cause,
                           .object = (const void *)(uintptr_t)word, .outside = how & YK_WAIT_JOB},
                  .post = {.fn = wake_here}, .word = word, .loop = yk_loop_here()};
     if (!begin_sleep(&s, value))

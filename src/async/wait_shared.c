@@ -27,18 +27,18 @@ static bool give_up_nap(yk_park *p)
     return true;
 }
 
-static int nap(int64_t until, bool deaf)
+static int nap(const yk_cause *cause, int64_t until, bool deaf)
 {
     int err = deaf ? 0 : yk_cancel_point();
     if (err < 0)
         return err;
-    yk_park park = {.abort = give_up_nap, .deaf = deaf, .what = "a shared word", .number = -1};
+    yk_park park = {.abort = give_up_nap, .deaf = deaf, .what = "a shared word", .number = -1, .cause = cause};
     err = yk_suspend(&park, until);
     return err == -ETIMEDOUT ? 0 : err;
 }
 
 /* UNCHANGED after that many looks; or as yk_wait(). */
-static int look(const _Atomic uint32_t *word, uint32_t value, int64_t deadline, bool deaf, unsigned looks)
+static int look(const yk_cause *cause, const _Atomic uint32_t *word, uint32_t value, int64_t deadline, bool deaf, unsigned looks)
 {
     int64_t pause = LOOK_FIRST;
     for (; atomic_load_explicit(word, memory_order_acquire) == value; pause = YK_MIN(pause * 2, LOOK_MOST)) {
@@ -46,7 +46,7 @@ static int look(const _Atomic uint32_t *word, uint32_t value, int64_t deadline, 
             return UNCHANGED;
         if (yk_has_passed(deadline))
             return -ETIMEDOUT;
-        int err = nap(YK_MIN(yk_after(pause), deadline), deaf);
+        int err = nap(cause, YK_MIN(yk_after(pause), deadline), deaf);
         if (err < 0)
             return err;
     }
@@ -92,10 +92,10 @@ static bool call_off(yk_park *p)
 }
 
 /* -ENOSYS: it cannot be done so. */
-static int sleep_in_thread(_Atomic uint32_t *word, uint32_t value, int64_t deadline, bool deaf)
+static int sleep_in_thread(const yk_cause *cause, _Atomic uint32_t *word, uint32_t value, int64_t deadline, bool deaf)
 {
     sleeper s = {.op.done = wake_up, .word = word, .value = value,
-                 .park = {.abort = call_off, .deaf = deaf, .what = "a shared word", .number = -1,
+                 .park = {.abort = call_off, .deaf = deaf, .what = "a shared word", .number = -1, .cause = cause,
                           .object = (const void *)(uintptr_t)word}};
     int err = deaf ? 0 : yk_cancel_point();
     if (err < 0)
@@ -109,10 +109,10 @@ static int sleep_in_thread(_Atomic uint32_t *word, uint32_t value, int64_t deadl
     return -ENOSYS;
 }
 
-int yk_wait_shared(_Atomic uint32_t *word, uint32_t value, int64_t deadline, bool deaf)
+int yk_wait_shared(const yk_cause *cause, _Atomic uint32_t *word, uint32_t value, int64_t deadline, bool deaf)
 {
-    int err = look(word, value, deadline, deaf, FEW_LOOKS);
+    int err = look(cause, word, value, deadline, deaf, FEW_LOOKS);
     if (err == UNCHANGED)
-        err = sleep_in_thread(word, value, deadline, deaf);
-    return err == -ENOSYS ? look(word, value, deadline, deaf, UINT_MAX) : err;
+        err = sleep_in_thread(cause, word, value, deadline, deaf);
+    return err == -ENOSYS ? look(cause, word, value, deadline, deaf, UINT_MAX) : err;
 }

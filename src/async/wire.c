@@ -67,7 +67,7 @@ static int wait_for(yoke_conn *c, wait_kind kind, const char *what)
     }
     w.park.abort = give_up; /* one by one: most of it is yk_suspend()'s to set */
     w.park.what = what;
-    w.park.outside = false;
+    w.park.cause = NULL;
     w.park.number = c->fd;
     w.park.object = c;
     w.park.since = 0;

@@ -125,7 +125,9 @@ static int leave(yoke_barrier *b, uint64_t mine)
 /* Has arrived, as `mine` tells, and waits for the end of the generation. */
 static int wait_for_end(yoke_barrier *b, uint64_t mine, int64_t deadline)
 {
+    static const yk_kind kind = {"a barrier", NULL};
     yk_nap nap = yk_nap_begin(deadline, yk_is_shared(b->flags));
+    nap.cause = (yk_cause){&kind, b};
     uint64_t word = load(b);
     for (int slept = 0, end;;) {
         end = outcome(mine, word);

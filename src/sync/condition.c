@@ -177,10 +177,13 @@ static int ending(bool notified, int slept)
     return notified ? 1 : slept == -ECANCELED ? -ECANCELED : 0;
 }
 
+static const yk_kind kind = {"a condition", NULL};
+
 static int wait_in_list(yoke_condition *c, yk_lock_core *l, int64_t deadline, yk_place place)
 {
     yk_waiter w = {NULL, AWAKE};
     yk_nap nap = yk_nap_begin(deadline, false);
+    nap.cause = (yk_cause){&kind, c};
     append(c, &w);
     uint32_t depth = give_up(l);
     int slept = 0;
@@ -215,6 +218,7 @@ static int wait_in_table(yoke_condition *c, yk_lock_core *l, int64_t deadline, y
     if (!w)
         return -ENOSPC;
     yk_nap nap = yk_nap_begin(deadline, true);
+    nap.cause = (yk_cause){&kind, c};
     w->ticket = c->tickets++;
     __atomic_store_n(&w->word, AWAKE, __ATOMIC_RELAXED);
     __atomic_store_n(&w->who, yk_self_id(), __ATOMIC_RELEASE); /* last: from here on the entry is taken; sees_dead() */

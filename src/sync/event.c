@@ -64,7 +64,9 @@ bool yoke_event_is_set(const yoke_event *e)
 static int event_wait_slow(yoke_event *e, int64_t deadline)
 {
     uint32_t word = __atomic_load_n(&e->word, __ATOMIC_ACQUIRE), first = word & ~(uint32_t)(GENERATION - 1);
+    static const yk_kind kind = {"an event", NULL};
     yk_nap nap = yk_nap_begin(deadline, is_shared(&e->flags));
+    nap.cause = (yk_cause){&kind, e};
     for (int slept = 0; !(word & FLAG) && (word & ~(uint32_t)(GENERATION - 1)) == first;) {
         if (yk_is_ended(&e->flags))
             return -EINVAL;
@@ -144,7 +146,9 @@ int yoke_latch_down(yoke_latch *l, int n)
 static int latch_wait_slow(yoke_latch *l, int64_t deadline)
 {
     uint32_t word = __atomic_load_n(&l->word, __ATOMIC_ACQUIRE);
+    static const yk_kind kind = {"a latch", NULL};
     yk_nap nap = yk_nap_begin(deadline, is_shared(&l->flags));
+    nap.cause = (yk_cause){&kind, l};
     for (int slept = 0; word != 0;) {
         if (yk_is_ended(&l->flags))
             return -EINVAL;

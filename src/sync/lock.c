@@ -74,9 +74,22 @@ static int spin(yk_lock_core *l, uint64_t me)
     return err;
 }
 
+uint64_t yk_lock_holder(const void *core)
+{
+    return __atomic_load_n(&((const yk_lock_core *)core)->word, __ATOMIC_RELAXED) & YK_LOCK_ID;
+}
+
+static const yk_kind *what_is(unsigned how)
+{
+    static const yk_kind lock = {"a lock", yk_lock_holder}, again = {"an rlock", yk_lock_holder},
+                         writer = {"an rwlock to write", yk_lock_holder};
+    return how & YK_LOCK_WRITE ? &writer : how & YK_LOCK_AGAIN ? &again : &lock;
+}
+
 static int sleep_for(yk_lock_core *l, uint64_t me, unsigned how, int64_t deadline)
 {
     yk_nap nap = yk_nap_begin(deadline, yk_is_shared(l->flags));
+    nap.cause = (yk_cause){what_is(how), l};
     nap.deaf = yk_lock_is_deaf(how, deadline);
     for (int slept = 0;;) {
         /* All in order: `sleepers`, the fence, the try; pairs with yk_lock_give(). */

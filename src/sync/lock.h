@@ -38,6 +38,8 @@ static inline bool yk_lock_is_deaf(unsigned how, int64_t deadline)
     return deadline == YOKE_FOREVER && !(how & (YK_LOCK_TIMED | YK_LOCK_UNTIL));
 }
 
+/* For dumps: the owner of the lock core that stands first in the object. */
+uint64_t yk_lock_holder(const void *core);
 /* Acquire, beneath the diagnosis: how is YK_LOCK_TRY, YK_LOCK_UNTIL or 0. */
 int yk_lock_enter(yk_lock_core *l, unsigned how, int64_t deadline);
 /* -EDEADLK, and yoke_deadlock() says that the caller is the writer. */

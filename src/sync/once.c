@@ -70,10 +70,18 @@ static int wait_for_other(yoke_once *o, yk_nap *nap)
     return word == FRESH || word == DONE ? 0 : yk_nap_more(nap, &o->sleepers, 1);
 }
 
+static uint64_t runner(const void *once)
+{
+    uint64_t word = __atomic_load_n(&((const yoke_once *)once)->word, __ATOMIC_RELAXED);
+    return word == FRESH || word == DONE ? 0 : word & YK_LOCK_ID;
+}
+
 int yk_once_run(yoke_once *o, int (*fn)(void *arg), void *arg, int64_t deadline)
 {
     uint64_t me = yk_self_id();
+    static const yk_kind kind = {"an initialisation", runner};
     yk_nap nap = yk_nap_begin(deadline, yk_is_shared(o->flags));
+    nap.cause = (yk_cause){&kind, o};
     int err = check(o);
     for (int slept = 0; err == 0; slept = wait_for_other(o, &nap)) {
         if (yoke_once_is_done(o))

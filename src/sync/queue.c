@@ -103,6 +103,8 @@ int yoke_queue_join_timed(yoke_queue *q, int64_t ns)
     return ns < 0 ? -EINVAL : yoke_queue_join_until(q, yk_after(ns));
 }
 
+static const yk_kind joined = {"the end of what is in a queue", NULL};
+
 int yoke_queue_join_until(yoke_queue *q, int64_t deadline)
 {
     if (!q)
@@ -114,6 +116,7 @@ int yoke_queue_join_until(yoke_queue *q, int64_t deadline)
             yk_waiters_leave(&q->joiners, &w);
             break;
         }
+        w.cause = (yk_cause){&joined, q};
         int woken = yk_waiters_sleep(&q->joiners, &w, deadline, 0);
         if (woken > 0)
             break; /* nothing was left to do, at one moment while we waited */
@@ -188,6 +191,8 @@ static ptrdiff_t spin(yoke_queue *q, side s, void *items, size_t n)
     return k;
 }
 
+static const yk_kind sides[] = {[PUT] = {"room in a queue", NULL}, [GET] = {"an item in a queue", NULL}};
+
 /* Until the first item can be moved. how: as for yk_wait(). */
 static __attribute__((noinline)) ptrdiff_t wait_and_move(yoke_queue *q, side s, void *items, size_t n, int64_t deadline,
                                                          unsigned how)
@@ -205,6 +210,7 @@ static __attribute__((noinline)) ptrdiff_t wait_and_move(yoke_queue *q, side s, 
                 yk_waiters_wake(l, 1); /* for another item than the one we have */
             break;
         }
+        w.cause = (yk_cause){&sides[s], q};
         int woken = yk_waiters_sleep(l, &w, deadline, how);
         again = woken > 0;
         k = attempt(q, s, items, n);

@@ -7,6 +7,7 @@
 #ifndef YK_SYNC_QUEUE_H
 #define YK_SYNC_QUEUE_H
 #include "sync/mutex.h"
+#include "sync/wait.h"
 #include <yoke/queues.h>
 
 /* Different writers, different lines; twice the line, because some processors fetch lines in pairs. */
@@ -20,6 +21,7 @@ typedef struct yk_waiter {
     _Atomic uint32_t word;
     bool linked;
     bool unsure; /* no barrier could be had: a wake-up may be lost, so look again every millisecond */
+    yk_cause cause;
     struct yk_waiter *next, *prev;
 } yk_waiter;
 
@@ -37,8 +39,8 @@ bool yk_has_heavy_barrier(void);
  * yk_has_heavy_barrier(). */
 bool yk_heavy_barrier(void);
 
-/* Enters the list, at its front when the waiter was woken before and came too late. What the caller then reads is not older
- * than what those wrote who do not see it in the list. */
+/* Enters the list, without a cause so far, at its front when the waiter was woken before and came too late. What the caller then
+ * reads is not older than what those wrote who do not see it in the list. */
 void yk_waiters_enter(yk_waiters *l, yk_waiter *w, bool front);
 /* Leaves it. False when somebody woke the waiter before it left: the wake-up is the caller's to use, or to pass on. */
 bool yk_waiters_leave(yk_waiters *l, yk_waiter *w);

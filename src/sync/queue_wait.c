@@ -62,6 +62,7 @@ static void link_out(yk_waiters *l, yk_waiter *w)
 void yk_waiters_enter(yk_waiters *l, yk_waiter *w, bool front)
 {
     atomic_store_explicit(&w->word, 0, memory_order_relaxed);
+    w->cause = (yk_cause){NULL, NULL};
     yk_mutex_lock(&l->lock);
     link_in(l, w, front);
     yk_mutex_unlock(&l->lock);
@@ -92,7 +93,7 @@ int yk_waiters_sleep(yk_waiters *l, yk_waiter *w, int64_t deadline, unsigned how
     bool early = soon < deadline;
     int err = 0;
     while (!is_woken(w) && !yk_wait_is_over(err))
-        err = yk_wait(&w->word, 0, early ? soon : deadline, how);
+        err = yk_wait_for(&w->cause, &w->word, 0, early ? soon : deadline, how);
     if (is_woken(w) || !yk_waiters_leave(l, w))
         return 1;
     return early && err == -ETIMEDOUT ? 0 : err;

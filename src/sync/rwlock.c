@@ -143,6 +143,7 @@ static int wait_at_gate(yoke_rwlock *l, yk_nap *nap)
     if (!(gate & WRITER)) { /* the table is full: nobody wakes for that, so a short nap */
         yk_nap piece = yk_nap_begin(YK_MIN(nap->deadline, yk_after(YOKE_MS)), true);
         piece.deaf = nap->deaf;
+        piece.cause = nap->cause;
         int slept = yk_nap_more(&piece, &l->gate, gate);
         return slept == -ETIMEDOUT && piece.deadline < nap->deadline ? -EAGAIN : slept;
     }
@@ -152,10 +153,13 @@ static int wait_at_gate(yoke_rwlock *l, yk_nap *nap)
     return yk_nap_more(nap, &l->gate, gate | ASLEEP);
 }
 
+static const yk_kind to_read = {"an rwlock to read", yk_lock_holder}, readers = {"the readers of an rwlock", NULL};
+
 static int read_enter(yoke_rwlock *l, unsigned how, int64_t deadline)
 {
     int err = enter(l);
     yk_nap nap = yk_nap_begin(deadline, shared(l));
+    nap.cause = (yk_cause){&to_read, l};
     nap.deaf = yk_lock_is_deaf(how, deadline);
     if (err == -EAGAIN && yk_lock_mine(&l->writer))
         return yk_lock_own();
@@ -288,6 +292,7 @@ static int drain(yoke_rwlock *l, unsigned how, int64_t deadline)
 {
     yk_nap nap = yk_nap_begin(deadline, shared(l));
     nap.deaf = yk_lock_is_deaf(how, deadline);
+    nap.cause = (yk_cause){&readers, l};
     int64_t limit = nap.deaf ? deadline : yk_wait_limit(deadline);
     for (int slept = 0;;) {
         uint32_t seen = __atomic_load_n(&l->drained, __ATOMIC_SEQ_CST); /* before the look; pairs with tell_writer() */

@@ -43,14 +43,14 @@ static void spin(yk_party *p, yoke_channel *c, yoke_direction side)
 }
 
 /* Until it is served: 0; or until time is up or the wait is broken off: the reason, though it may be served even so. */
-static int sleep_until(yk_party *p, int64_t deadline)
+static int sleep_until(yk_party *p, const yk_cause *cause, int64_t deadline)
 {
     uint32_t was = YK_PARTY_AWAKE;
     /* Pairs with serve(), which wakes whom it finds asleep. */
     if (!atomic_compare_exchange_strong_explicit(&p->word, &was, YK_PARTY_ASLEEP, memory_order_acq_rel, memory_order_acquire))
         return 0;
     for (;;) {
-        int err = yk_wait(&p->word, YK_PARTY_ASLEEP, deadline, false);
+        int err = yk_wait_for(cause, &p->word, YK_PARTY_ASLEEP, deadline, false);
         if (is_served(p))
             return 0;
         if (err < 0 && err != -EAGAIN && err != -EINTR)
@@ -72,11 +72,21 @@ static void leave_all(yoke_case *cases, int n)
     }
 }
 
+static yk_cause cause_of(const yoke_case *cases, int n)
+{
+    static const yk_kind send = {"a receiver at a channel", NULL}, receive = {"a sender at a channel", NULL},
+                         several = {"one of several channels", NULL};
+    if (n != 1)
+        return (yk_cause){&several, NULL};
+    return (yk_cause){cases->direction == YOKE_SEND ? &send : &receive, cases->channel};
+}
+
 int yk_party_wait(yk_party *p, yoke_case *cases, int n, int64_t deadline)
 {
+    yk_cause cause = cause_of(cases, n);
     if (n > 0 && cases[0].channel)
         spin(p, cases[0].channel, cases[0].direction);
-    int err = sleep_until(p, deadline);
+    int err = sleep_until(p, &cause, deadline);
     if (n > 1 || err < 0) /* else who served the only case has taken it out */
         leave_all(cases, n);
     return is_served(p) ? (int)(p->happened - cases) : err;

@@ -187,7 +187,8 @@ int yk_nap_more(yk_nap *n, uint32_t *word, uint32_t value)
         until = YK_MIN(until, yk_after(n->piece));
         n->piece = YK_MIN(n->piece * 2, YK_NAP_MAX);
     }
-    int err = yk_wait((_Atomic uint32_t *)word, value, until, n->deaf ? n->shared | YK_WAIT_DEAF : n->shared);
+    unsigned how = n->deaf ? n->shared | YK_WAIT_DEAF : n->shared;
+    int err = yk_wait_for(&n->cause, (_Atomic uint32_t *)word, value, until, how);
     if (!yk_wait_is_over(err))
         return 0;
     if (err == -ECANCELED)

@@ -44,6 +44,7 @@ typedef struct yk_nap {
     unsigned missed;     /* how often in a row its thread will have waited awake in vain if it sleeps now */
     bool shared, plain, begun;
     bool deaf; /* YK_WAIT_DEAF */
+    yk_cause cause;
 } yk_nap;
 
 static inline yk_nap yk_nap_begin(int64_t deadline, bool shared)

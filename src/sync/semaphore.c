@@ -56,7 +56,9 @@ static bool take(yoke_semaphore *s, uint32_t bits, uint32_t *left)
 static int acquire_slow(yoke_semaphore *s, int64_t deadline)
 {
     uint32_t left, others = 0; /* others: ASLEEP once this thread has slept: it cannot know whether it was the last that did */
+    static const yk_kind kind = {"a semaphore", NULL};
     yk_nap nap = yk_nap_begin(deadline, yk_is_shared(__atomic_load_n(&s->flags, __ATOMIC_RELAXED)));
+    nap.cause = (yk_cause){&kind, s};
     for (int slept = 0;;) {
         if (take(s, others, &left)) {
             if (left > 0 && others)

@@ -15,6 +15,18 @@
 /* What a thread that runs yoke's tasks wants to know about waits; it hangs its own into yk_blocked_hook. */
 struct yk_who;
 struct yk_who_loop;
+
+/* What is waited for, for dumps. */
+typedef struct yk_kind {
+    const char *name; /* "an event" */
+    /* The id (sync/self.h) of who has it; 0: nobody, or it cannot be told. While somebody waits for it. NULL: always so. */
+    uint64_t (*holder)(const void *object);
+} yk_kind;
+typedef struct yk_cause {
+    const yk_kind *kind; /* NULL: it is not said */
+    const void *object;
+} yk_cause;
+
 typedef struct yk_blocking {
     void (*begin)(struct yk_blocking *b); /* called before the thread blocks; NULL: nothing to do */
     void (*end)(struct yk_blocking *b);   /* and after it */
@@ -26,6 +38,7 @@ typedef struct yk_blocking {
     struct yk_who_loop *(*introduce)(struct yk_blocking *b, char *name, size_t size);
     struct yk_who *thread; /* the record of the thread itself; NULL: no memory */
     void (*pin)(struct yk_blocking *b, bool on); /* NULL: it is a thread; see yk_pin() */
+    const yk_cause *cause; /* of the wait that is just beginning, which takes it away; see yk_wait_for() */
 } yk_blocking;
 extern _Thread_local yk_blocking *yk_blocked_hook __attribute__((tls_model("initial-exec")));
 
@@ -44,6 +57,13 @@ enum {
  * when the value differed; -ETIMEDOUT; -EINTR; -ECANCELED: the coroutine that waits has been told to stop, and nobody has woken
  * it. how: YK_WAIT_ flags; `true` is shared. */
 int yk_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how);
+/* The same, and says what for; *cause must stay until it returns. */
+static inline int yk_wait_for(const yk_cause *cause, _Atomic uint32_t *word, uint32_t value, int64_t deadline, unsigned how)
+{
+    if (yk_blocked_hook && yk_blocked_hook->wait)
+        yk_blocked_hook->cause = cause;
+    return yk_wait(word, value, deadline, how);
+}
 /* Whether such a wait, or a nap, is not to be begun again. A loop that sleeps without YK_WAIT_DEAF asks this, or it would never
  * end: in a coroutine that has been told to stop each wait returns -ECANCELED at once. */
 static inline bool yk_wait_is_over(int err)

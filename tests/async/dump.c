@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <string.h>
 #include <yoke/async.h>
+#include <yoke/channel.h>
 #include <yoke/executor.h>
+#include <yoke/queues.h>
 #include <yoke/sync.h>
 
 static char text[1 << 16];
@@ -78,6 +80,179 @@ TEST(every_coroutine_is_told_under_its_parent)
     CHECK_INT(yoke_async_run(look_around, NULL), 0);
     CHECK_INT(dumped(), 0);
     CHECK_STR(text, "");
+}
+
+/* ---- Kinds of things ---- */
+
+static yoke_lock lock;
+static yoke_rlock rlock;
+static yoke_rwlock read_lock, write_lock;
+static yoke_lock of_a_thread;
+static yoke_semaphore semaphore;
+static yoke_latch latch;
+static yoke_barrier barrier;
+static yoke_once once;
+static yoke_condition condition;
+static yoke_queue *queue, *full;
+static yoke_channel *channel;
+static yoke_event done;
+
+static int initialise(void *arg)
+{
+    return yoke_event_wait(&done);
+}
+
+static int holds_all(void *arg)
+{
+    yoke_lock_acquire(&lock);
+    yoke_rlock_acquire(&rlock);
+    yoke_rwlock_write(&write_lock);
+    yoke_rwlock_read(&read_lock);
+    yoke_once_run(&once, initialise, NULL);
+    yoke_rwlock_read_release(&read_lock);
+    yoke_rwlock_write_release(&write_lock);
+    yoke_rlock_release(&rlock);
+    yoke_lock_release(&lock);
+    return 0;
+}
+
+static int wants_lock(void *arg)
+{
+    yoke_lock_acquire(&lock);
+    return yoke_lock_release(&lock);
+}
+
+static int wants_rlock(void *arg)
+{
+    return yoke_rlock_timed(&rlock, 3600 * YOKE_S);
+}
+
+static int wants_to_read(void *arg)
+{
+    return yoke_rwlock_read_timed(&write_lock, 3600 * YOKE_S);
+}
+
+static int wants_to_write(void *arg)
+{
+    return yoke_rwlock_write_timed(&write_lock, 3600 * YOKE_S);
+}
+
+static int wants_readers_out(void *arg)
+{
+    return yoke_rwlock_write_timed(&read_lock, 3600 * YOKE_S);
+}
+
+static int wants_a_thread(void *arg)
+{
+    return yoke_lock_timed(&of_a_thread, 3600 * YOKE_S);
+}
+
+static int wants_semaphore(void *arg)
+{
+    return yoke_semaphore_acquire(&semaphore);
+}
+
+static int wants_latch(void *arg)
+{
+    return yoke_latch_wait(&latch);
+}
+
+static int wants_barrier(void *arg)
+{
+    return yoke_barrier_wait(&barrier);
+}
+
+static int wants_once(void *arg)
+{
+    return yoke_once_run(&once, initialise, NULL);
+}
+
+static int wants_condition(void *arg)
+{
+    yoke_lock own = YOKE_LOCK_INIT;
+    yoke_lock_acquire(&own);
+    int err = yoke_condition_wait(&condition, &own);
+    yoke_lock_release(&own);
+    return err;
+}
+
+static int wants_item(void *arg)
+{
+    int item;
+    return yoke_queue_get(queue, &item);
+}
+
+static int wants_room(void *arg)
+{
+    return yoke_queue_put(full, &(int){1});
+}
+
+static int wants_sender(void *arg)
+{
+    int value;
+    return yoke_channel_receive(channel, &value);
+}
+
+static const struct {
+    int (*fn)(void *arg);
+    const char *name, *what, *holder;
+    const void *object; /* NULL: it is not known here */
+} wants[] = {
+    {wants_lock, "lock", "a lock", ", held by coroutine \"holder\" (2)", &lock},
+    {wants_rlock, "rlock", "an rlock", ", held by coroutine \"holder\" (2)", &rlock},
+    {wants_to_read, "read", "an rwlock to read", ", held by coroutine \"holder\" (2)", &write_lock},
+    {wants_to_write, "write", "an rwlock to write", ", held by coroutine \"holder\" (2)", &write_lock},
+    {wants_readers_out, "out", "the readers of an rwlock", "", &read_lock},
+    {wants_a_thread, "thread", "a lock", ", held by thread ", &of_a_thread},
+    {wants_semaphore, "semaphore", "a semaphore", "", &semaphore},
+    {wants_latch, "latch", "a latch", "", &latch},
+    {wants_barrier, "barrier", "a barrier", "", &barrier},
+    {wants_once, "once", "an initialisation", ", held by coroutine \"holder\" (2)", &once},
+    {wants_condition, "condition", "a condition", "", &condition},
+    {wants_item, "item", "an item in a queue", "", NULL},
+    {wants_room, "room", "room in a queue", "", NULL},
+    {wants_sender, "sender", "a sender at a channel", "", NULL},
+};
+
+static int wait_for_things(void *arg)
+{
+    yoke_group g;
+    char line[300];
+    yoke_group_begin(&g);
+    yoke_go_with(&g, &(yoke_go_opts){.name = "holder"}, holds_all, NULL);
+    for (size_t i = 0; i < sizeof wants / sizeof *wants; i++)
+        yoke_go_with(&g, &(yoke_go_opts){.name = wants[i].name}, wants[i].fn, NULL);
+    yoke_sleep(5 * YOKE_MS);
+    dumped();
+    for (size_t i = 0; i < sizeof wants / sizeof *wants; i++) {
+        int n = snprintf(line, sizeof line, "    %s (%zu): %s at ", wants[i].name, i + 3, wants[i].what);
+        if (wants[i].object)
+            snprintf(line + n, sizeof line - (size_t)n, "%p%s", wants[i].object, wants[i].holder);
+        has(line);
+    }
+    has("    holder (2): an event at ");
+    yoke_group_cancel(&g);
+    yoke_event_set(&done);
+    yoke_group_end(&g);
+    return 0;
+}
+
+TEST(things_have_names_and_holders)
+{
+    CHECK_INT(yoke_semaphore_init(&semaphore, 0, 0), 0);
+    CHECK_INT(yoke_latch_init(&latch, 1, 0), 0);
+    CHECK_INT(yoke_barrier_init(&barrier, 2, NULL, NULL, 0), 0);
+    CHECK_INT(yoke_queue_open(YOKE_QUEUE_FIFO, sizeof(int), 0, NULL, &queue), 0);
+    CHECK_INT(yoke_queue_open(YOKE_QUEUE_FIFO, sizeof(int), 1, NULL, &full), 0);
+    while (yoke_queue_put_try(full, &(int){0}) == 0)
+        ;
+    CHECK_INT(yoke_channel_open(sizeof(int), 0, &channel), 0);
+    CHECK_INT(yoke_lock_acquire(&of_a_thread), 0);
+    CHECK_INT(yoke_async_run(wait_for_things, NULL), 0);
+    yoke_lock_release(&of_a_thread);
+    yoke_queue_close(queue);
+    yoke_queue_close(full);
+    yoke_channel_close(channel);
 }
 
 YOKE_TASK(int, sleeps_as_a_job)

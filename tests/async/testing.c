@@ -256,7 +256,7 @@ BOTH(a_deadlock_is_told)
     CHECK_HAS(said, "seed 12");
     CHECK_HAS(said, opts.backend);
     CHECK_HAS(said, "coroutine 1, the test, waits for end of a group\n");
-    CHECK_HAS(said, "coroutine 2, waiter, waits for a word\n");
+    CHECK_HAS(said, "coroutine 2, waiter, waits for an event\n");
     CHECK_INT(count_of(said, "\n"), 3);
     opts.text = NULL;
     CHECK_INT(yoke_test_run(&opts, two_wait, NULL), -EDEADLK);
