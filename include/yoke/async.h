@@ -50,6 +50,15 @@
  * YOKE_SCOPE and YOKE_GROUP end by themselves, also on return, break and goto. A group, a scope, and what a coroutine is given as
  * `arg` may lie on the stack of the coroutine that begins the group.
  *
+ * Forks. A coroutine that calls fork() goes on in the child, in a copy of its loop with all of its coroutines; other loops and
+ * threads are not there. Waits for time go on. Waits for locks and other things of yoke/sync.h look again, so that no wake-up is
+ * lost whose thread stayed behind; what only such a thread would have done later never happens there, and what it held stays
+ * held. Waits for jobs return -ECHILD, unless the caller is itself a job of that executor, which goes on in the copy. What is
+ * the kernel's or another thread's belongs to the parent: new waits for descriptors, files and children of its own return
+ * -ECHILD; those that had begun, and calls of yoke_to_thread() and look-ups of names under way, are not over in the child before
+ * it ends, since nobody can know how far they have come. So a child does best to use nothing that it did not make, and end by
+ * _exit(2) or execve(2); yoke_async_run() in it, after the loop, makes a new loop.
+ *
  * Unless a function says otherwise, it is called from coroutines of one loop, and never from two threads at once.
  */
 #ifndef YOKE_ASYNC_H

@@ -22,7 +22,8 @@ typedef struct yoke_future yoke_future;
  * -ETIMEDOUT when the time is over first, and the job goes on; a job may itself have failed with -ETIMEDOUT: then yoke_code() is
  * the same. A task that waits for itself, or for one that waits (without a time limit, through any number of others) for it,
  * gets -EDEADLK instead of waiting for ever; yoke_deadlock() says who waits for whom. In a coroutine (yoke/async.h) they suspend
- * it; -ECANCELED while yoke_done() is false: it was told to stop, and the job goes on. */
+ * it; -ECANCELED while yoke_done() is false: it was told to stop, and the job goes on. -ECHILD while yoke_done() is false: this
+ * is a child made by fork(), and the job is its parent's, so that it never ends here; also for waits that had begun before. */
 YOKE_API int yoke_wait(yoke_future *f);
 YOKE_API int yoke_wait_timed(yoke_future *f, int64_t ns);
 YOKE_API int yoke_wait_until(yoke_future *f, int64_t deadline);

@@ -54,7 +54,7 @@ static int wait_for_job(void *arg)
 {
     yoke_future *f = arg;
     int err = yoke_wait(f);
-    if (!yoke_done(f)) {
+    if (err != -ECHILD && !yoke_done(f)) {
         yoke_cancel(f);
         yoke_scope shield;
         yoke_shield_begin_timed(&shield, YOKE_FOREVER);

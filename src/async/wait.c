@@ -157,9 +157,35 @@ static void in_parent(void)
         yk_mutex_unlock(&places[i].lock);
 }
 
+static bool is_posted(const yk_loop *loop, const yk_post *post)
+{
+    const yk_post *p = atomic_load_explicit(&loop->posted, memory_order_relaxed);
+    while (p && p != post)
+        p = p->next;
+    return p != NULL;
+}
+
+/* Threads that had changed a word, and were to wake who sleeps on it, are not in the child. So all that sleep there look again,
+ * as whoever sleeps does when it is woken for no reason. */
+static void wake_all_of(yk_loop *loop)
+{
+    for (yk_coroutine *co = loop->all; co; co = co->all_next) {
+        if (!co->park || co->park->abort != abort_sleep)
+            continue;
+        sleeper *s = (sleeper *)(void *)co->park;
+        if (s->link)
+            link_out(place_of(s->word), s);
+        else if (is_posted(loop, &s->post))
+            continue; /* it is on its way */
+        yk_resume(&s->park, 0);
+    }
+}
+
 /* Loops of other threads are not in the child. */
 static void in_child(void)
 {
+    if (yk_loop_here())
+        wake_all_of(yk_loop_here());
     for (unsigned i = 0; i < PLACES; i++) {
         place *p = &places[i];
         for (sleeper *s = p->first, *next; s; s = next) {

@@ -329,9 +329,22 @@ static void tell_completion(const void *object, char *text, size_t size)
 /* For dumps, and for yk_wish_needs(). Each of the jobs would do: so nobody in particular must go on. */
 static const yk_wish_kind completion_wish = {.holder = nobody, .tell = tell_completion};
 
+/* None of those that it waits for will end in this child of fork(). */
+static bool is_lost(yoke_completion *c)
+{
+    yk_mutex_lock(&c->lock);
+    bool lost = !c->first && c->awaited;
+    for (const arrival *a = c->awaited; a && lost; a = a->next)
+        lost = yk_job_is_lost(a->f);
+    yk_mutex_unlock(&c->lock);
+    return lost;
+}
+
 static int wait_for_next(yoke_completion *c, uint32_t seen, int64_t deadline)
 {
     yk_wish w;
+    if (YK_UNLIKELY(atomic_load_explicit(&yk_fork_generation, memory_order_relaxed) > 0) && is_lost(c))
+        return -ECHILD;
     int err = yk_wish_begin(&w, &completion_wish, c, yk_wait_limit(deadline));
     if (err < 0)
         return err;
@@ -375,7 +388,7 @@ int yoke_next_completed_until(yoke_completion *c, int64_t deadline, yoke_future 
     yoke_future *f;
     for (;;) {
         uint32_t seen = atomic_load_explicit(&c->word, memory_order_acquire);
-        if ((f = take_arrival(c)) || yk_wait_is_over(err))
+        if ((f = take_arrival(c)) || yk_wait_is_over(err) || err == -ECHILD)
             break;
         err = wait_for_next(c, seen, deadline);
     }

@@ -32,13 +32,24 @@ static bool spin(yk_job *job)
     return false;
 }
 
+/* A worker, or a loop, that forks goes on in the child with what it has. */
+bool yk_job_is_lost(const yk_job *job)
+{
+    if (YK_LIKELY(!yk_is_of_parent(job->ex)) || yk_job_ended(job))
+        return false;
+    const yk_run *run = yk_current_run();
+    return !run || run->executor != job->ex;
+}
+
 static int sleep_on(yk_job *job, int64_t deadline, unsigned how)
 {
     for (;;) {
         uint32_t state = atomic_fetch_or_explicit(&job->state, YK_WAITERS, memory_order_acq_rel) | YK_WAITERS;
         if ((state & YK_PHASE) == YK_DONE)
             return 0;
-        int err = yk_wait(&job->state, state, deadline, how);
+        if (yk_job_is_lost(job))
+            return -ECHILD;
+        int err = yk_wait(&job->state, state, deadline, how); /* a fork ends it: the child looks again */
         if (yk_wait_is_over(err))
             return yk_job_ended(job) ? 0 : err;
     }
@@ -113,6 +124,8 @@ static int wait_until(yk_job *job, int64_t deadline)
         return 0;
     if (YK_UNLIKELY(is_below(job)))
         return yk_wish_own(&yk_job_wish, job);
+    if (YK_UNLIKELY(yk_job_is_lost(job)))
+        return -ECHILD;
     const yk_executor_type *type = job->ex->type;
     if (yk_is_coroutine())
         return wait_suspended(job, deadline);

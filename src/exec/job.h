@@ -39,6 +39,9 @@ bool yk_combined_needs(const yk_job *job, const yoke_executor *ex, yk_job **ret)
 /* What a wait for a job is, in the search for deadlocks. */
 extern const yk_wish_kind yk_job_wish;
 
+/* In a child made by fork(): it was to run in the parent, where it stayed, and so never ends here. */
+bool yk_job_is_lost(const yk_job *job);
+
 /* ---- executor.c ---- */
 /* An executor for futures that belong to none: those of yoke_all() and yoke_any(). Never closed. NULL: no memory. */
 yoke_executor *yk_common_executor(void);

@@ -267,6 +267,108 @@ TEST(a_child_ends_its_copy_of_the_loop_over_io_uring)
     run_and_fork("io_uring");
 }
 
+/* ---- Wake-ups and jobs that stay behind in the parent ---- */
+
+static _Atomic uint32_t word;
+static int looked;
+
+static int waits_for_the_word(void *arg)
+{
+    while (word == 0)
+        yk_wait(&word, 0, YOKE_FOREVER, 0);
+    looked++;
+    return 0;
+}
+
+YOKE_TASK(int, waits_in_a_thread)
+{
+    return yoke_sleep(500 * YOKE_MS);
+}
+
+static int expects_no_job(void *arg)
+{
+    yoke_future *f = arg;
+    CHECK_INT(yoke_wait(f), in_child ? -ECHILD : 0);
+    looked++;
+    return 0;
+}
+
+static int expects_none_of_two(void *arg)
+{
+    yoke_future *two[2] = {arg, arg};
+    CHECK_INT(yoke_gather(two, 2), in_child ? -ECHILD : 0);
+    looked++;
+    return 0;
+}
+
+static int expects_job_of_group(void *arg)
+{
+    yoke_group g;
+    yoke_group_begin(&g);
+    yoke_group_add(&g, arg);
+    CHECK_INT(yoke_group_end(&g), in_child ? -ECHILD : 0);
+    looked++;
+    return 0;
+}
+
+static int (*const expect[])(void *arg) = {waits_for_the_word, expects_no_job, expects_none_of_two, expects_job_of_group};
+enum { EXPECTING = sizeof expect / sizeof *expect };
+
+/* A thread has changed the word and not yet come to wake who waits for it when another forks. */
+static int forks_between(void *future)
+{
+    yoke_group g;
+    yoke_group_begin(&g);
+    for (int i = 0; i < EXPECTING; i++)
+        yoke_go(&g, expect[i], future);
+    yoke_sleep(YOKE_MS);
+    word = 1;
+    pid_t pid = fork();
+    in_child = pid == 0;
+    if (in_child) {
+        CHECK_INT(yoke_wait(future), -ECHILD); /* and one that begins now */
+        int err = yoke_group_end(&g);
+        CHECK_INT(looked, EXPECTING);
+        return err == 0 ? RAN : err;
+    }
+    yk_wake(&word, 1, false);
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid);
+    CHECK(WIFEXITED(status));
+    CHECK_INT(WEXITSTATUS(status), RAN);
+    return yoke_group_end(&g);
+}
+
+static void fork_between(const char *backend)
+{
+#ifdef YK_WITH_TSAN
+    NOT_HERE("after fork() in a fiber ThreadSanitizer takes the fiber for the thread");
+#endif
+    yoke_executor *ex = yoke_open("threads:1");
+    yoke_future *f = yoke_submit(ex, waits_in_a_thread);
+    setenv("YOKE_ASYNC_BACKEND", backend, 1);
+    fflush(stdout);
+    int code = yoke_async_run(forks_between, f);
+    if (in_child)
+        _exit(code);
+    if (code < 0)
+        SKIP("%s: %s", backend, yoke_strerror(code));
+    CHECK_INT(code, 0);
+    CHECK_INT(looked, EXPECTING);
+    yoke_release(f);
+    yoke_close(ex);
+}
+
+TEST(a_child_waits_for_nothing_that_stayed_behind_over_epoll)
+{
+    fork_between("epoll");
+}
+
+TEST(a_child_waits_for_nothing_that_stayed_behind_over_io_uring)
+{
+    fork_between("io_uring");
+}
+
 /* ---- No loop ---- */
 
 static int no_epoll(int flags)
