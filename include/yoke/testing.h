@@ -13,8 +13,9 @@
  *
  * The clock. In the loop of a test yoke_now() is a virtual time that stands still while anything can go on, and so are all
  * deadlines. When no coroutine can go on, nobody has handed the loop anything and the kernel has nothing for it, the clock jumps
- * to the next deadline: sleeping an hour takes no time, and takes an hour exactly. Jobs of executors, functions in threads, work
- * on files and child processes are waited for in real time, up to `patience`, before the clock moves.
+ * to the next deadline: sleeping an hour takes no time, and takes an hour exactly. Jobs of executors, threads that are joined,
+ * functions in threads, look-ups of names, work on files and child processes are waited for in real time, up to `patience`,
+ * before the clock moves.
  *
  * Other threads have the real clock: hand them durations, not times. What a test blocks its thread with (in the kernel, without
  * yoke) and what jobs of executors are given as time limits go by that one, too.
@@ -44,8 +45,9 @@ typedef struct yoke_test_opts {
     int64_t start;       /* the time at which the clock starts, above 0; default 1000 s */
     uint64_t seed;       /* which coroutine of those that can goes on is drawn by lot, the same for the same seed; 0: in turn */
     const char *backend; /* "epoll", "io_uring"; default: as for yoke_async_run() */
-    int64_t settle;      /* real ns that the clock leaves descriptors before it moves, when there are waits for any; -1: none;
-                          * default 1 ms, enough for what this process sends itself, and not for other processes */
+    int64_t settle;      /* real ns that the clock leaves descriptors, and what lies in memory shared with other processes, before
+                          * it moves, when there are waits for any; -1: none; default 1 ms, enough for what this process sends
+                          * itself, and not for other processes */
     int64_t patience;    /* real ns that it leaves to those at work elsewhere, and before a deadlock while there are other
                           * threads, or waits for descriptors; default 10 s */
     uint64_t steps;      /* switches between coroutines, and waits, after which it goes in circles; default 10 million */

@@ -50,6 +50,7 @@ typedef struct yk_park {
     bool late;        /* by the deadline */
     bool deaf;        /* cancels do not reach it: the end of a group */
     bool outside;     /* somebody else is at work on what it waits for, and will be done: a test's clock waits for that */
+    bool shared;      /* another process may be at work on it: a test's clock leaves it some time, as a descriptor */
 } yk_park;
 
 static inline const yk_kind *yk_park_kind(const yk_park *p)

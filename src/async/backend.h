@@ -49,6 +49,7 @@ typedef struct yk_op {
     struct sockaddr *address;
     socklen_t *address_len;
     struct statx *statx;
+    bool helped;               /* what it waits for is somebody's work, who will be done: a test's clock waits for that */
     void (*done)(struct yk_op *op); /* result is final; the operation is the owner's again, but if there is more */
     int64_t result;            /* or a negative code */
 

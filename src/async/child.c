@@ -3,6 +3,7 @@
  * It is waited for by its pidfd: poll() until it has ended, then waitid(), which takes the status. Until then, a zombie at most,
  * its number is nobody else's, so that its group can be sent signals up to that moment, and not after. */
 #include "async/child.h"
+#include "async/io.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -166,7 +167,8 @@ int yoke_child_wait_until(yoke_child *c, int64_t deadline, int *ret)
             err = yoke_child_wait_try(c, ret);
         if (err != -EAGAIN)
             return err;
-        err = yoke_poll_until(c->pidfd, POLLIN, deadline);
+        yk_op op = {.kind = YK_OP_POLL, .fd = c->pidfd, .flags = POLLIN, .helped = true};
+        err = (int)yk_do(&op, "a child", deadline);
         if (err < 0)
             return err;
     }

@@ -82,7 +82,7 @@ static bool ends_by_itself(const yk_op *op)
     case YK_OP_WAIT_CHILD: return true;
     case YK_OP_READ:
     case YK_OP_WRITE: return op->offset >= 0 || op->work;
-    default: return op->work != NULL;
+    default: return op->helped || op->work;
     }
 }
 

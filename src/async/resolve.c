@@ -48,7 +48,7 @@ static int take_place(void)
                 return 0;
             continue;
         }
-        int err = yk_wait_for(&cause, &running, n, YOKE_FOREVER, 0);
+        int err = yk_wait_for(&cause, &running, n, YOKE_FOREVER, YK_WAIT_JOB);
         if (err == -ECANCELED)
             return err;
         n = atomic_load_explicit(&running, memory_order_relaxed);
@@ -109,7 +109,7 @@ static int wait_for(lookup *l)
 {
     int err = 0;
     while (!yk_wait_is_over(err) && atomic_load_explicit(&l->done, memory_order_acquire) == 0)
-        err = yk_wait_for(&cause, &l->done, 0, YOKE_FOREVER, 0);
+        err = yk_wait_for(&cause, &l->done, 0, YOKE_FOREVER, YK_WAIT_JOB);
     if (!yk_wait_is_over(err))
         return 0;
     if (yk_offload_cancel(&l->op)) { /* no thread has begun it */

@@ -193,12 +193,15 @@ static bool is_news(yk_loop *loop, int64_t ns)
            (ns > 0 && yk_real_now() - begin < ns);
 }
 
-static bool is_helped(const yk_loop *loop)
+/* Whom the coroutines wait for: somebody at work outside; and what may come from there, through a descriptor or a shared word. */
+static void look_outside(yk_loop *loop, bool *helped, bool *open)
 {
-    for (const yk_coroutine *co = loop->all; co; co = co->all_next)
-        if (co->park && co->park->outside)
-            return true;
-    return false;
+    *helped = false;
+    *open = loop->io->under_way(loop->backend) > 0;
+    for (const yk_coroutine *co = loop->all; co; co = co->all_next) {
+        *helped |= co->park && co->park->outside;
+        *open |= co->park && co->park->shared;
+    }
 }
 
 size_t yk_entries_of(const char *folder)
@@ -231,10 +234,12 @@ void yk_tested_look(yk_loop *loop)
     }
     if (is_news(loop, 0))
         return;
+    bool helped, open;
     int64_t next = yk_wheel_next(&loop->timers), wait = 0;
-    if (is_helped(loop) || (next == YOKE_FOREVER && !is_alone(loop)))
+    look_outside(loop, &helped, &open);
+    if (helped || (next == YOKE_FOREVER && !is_alone(loop)))
         wait = t->opts.patience;
-    else if (loop->io->under_way(loop->backend) > 0)
+    else if (open)
         wait = t->opts.settle;
     if (wait > 0 && is_news(loop, wait))
         return;

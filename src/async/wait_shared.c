@@ -32,7 +32,8 @@ static int nap(const yk_cause *cause, int64_t until, bool deaf)
     int err = deaf ? 0 : yk_cancel_point();
     if (err < 0)
         return err;
-    yk_park park = {.abort = give_up_nap, .deaf = deaf, .what = "a shared word", .number = -1, .cause = cause};
+    yk_park park = {.abort = give_up_nap, .deaf = deaf, .what = "a shared word", .number = -1, .cause = cause,
+                    .shared = true};
     err = yk_suspend(&park, until);
     return err == -ETIMEDOUT ? 0 : err;
 }
@@ -96,7 +97,7 @@ static int sleep_in_thread(const yk_cause *cause, _Atomic uint32_t *word, uint32
 {
     sleeper s = {.op.done = wake_up, .word = word, .value = value,
                  .park = {.abort = call_off, .deaf = deaf, .what = "a shared word", .number = -1, .cause = cause,
-                          .object = (const void *)(uintptr_t)word}};
+                          .object = (const void *)(uintptr_t)word, .shared = true}};
     int err = deaf ? 0 : yk_cancel_point();
     if (err < 0)
         return err;

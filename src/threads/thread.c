@@ -354,7 +354,7 @@ static int wait_until_gone(yoke_thread *t, int64_t deadline, unsigned how)
 
 int yoke_thread_join_until(yoke_thread *t, int64_t deadline)
 {
-    int err = wait_until_gone(t, deadline, 0);
+    int err = wait_until_gone(t, deadline, YK_WAIT_JOB);
     return err < 0 ? err : yoke_code(t->job);
 }
 

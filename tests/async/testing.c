@@ -2,9 +2,11 @@
 #include "child.h"
 #include "testing_try.h"
 #include <unistd.h>
+#include <yoke/child.h>
 #include <yoke/executor.h>
 #include <yoke/net.h>
 #include <yoke/task.h>
+#include <yoke/thread.h>
 
 YOKE_TASK(int, works, (int, us))
 {
@@ -208,7 +210,6 @@ BOTH(a_thread_that_may_come_is_waited_for)
     CHECK_STR(said, "");
 }
 
-
 static int wait_for_job(void *arg)
 {
     int64_t start = yoke_now();
@@ -226,6 +227,63 @@ BOTH(a_job_is_waited_for)
     ex = yoke_open("threads:2");
     CHECK_INT(yoke_test_run(&opts, wait_for_job, ex), 0);
     yoke_close(ex);
+}
+
+static int nap(void *arg)
+{
+    usleep(50 * 1000);
+    return 0;
+}
+
+static int join_thread(void *arg)
+{
+    int64_t start = yoke_now();
+    yoke_thread *t = yoke_thread_call("napper", nap, NULL);
+    CHECK_INT(yoke_thread_join_timed(t, YOKE_MS), 0);
+    CHECK_INT(yoke_now(), start);
+    yoke_thread_release(t);
+    return 0;
+}
+
+BOTH(a_thread_that_is_joined_is_waited_for)
+{
+    CHECK_INT(yoke_test_run(&opts, join_thread, NULL), 0);
+}
+
+static int look_up_in_time(void *arg)
+{
+    int late = 1;
+    yoke_address *found;
+    YOKE_TIMEOUT(1, &late) {
+        CHECK(yoke_resolve("localhost", NULL, &found) > 0);
+        free(found);
+    }
+    CHECK_INT(late, 0);
+    return 0;
+}
+
+BOTH(a_name_that_is_looked_up_is_waited_for)
+{
+    CHECK_INT(yoke_test_run(&opts, look_up_in_time, NULL), 0);
+}
+
+static int wait_for_child(void *arg)
+{
+    static const char *const argv[] = {"sleep", "0.1", NULL};
+    int64_t start = yoke_now();
+    int status = -1;
+    yoke_child *c;
+    CHECK_INT(yoke_child_spawn(&(yoke_child_opts){.argv = argv}, &c), 0);
+    CHECK_INT(yoke_child_wait_timed(c, YOKE_MS, &status), 0);
+    CHECK_INT(status, 0);
+    CHECK_INT(yoke_now(), start);
+    yoke_child_close(c);
+    return 0;
+}
+
+BOTH(a_child_is_waited_for)
+{
+    CHECK_INT(yoke_test_run(&opts, wait_for_child, NULL), 0);
 }
 
 /* ---- Deadlocks ---- */
