@@ -60,8 +60,9 @@ static int wait_for_job(void *arg)
         yoke_shield_begin_timed(&shield, YOKE_FOREVER);
         yoke_wait(f);
         yoke_scope_end(&shield);
-        err = yoke_code(f); /* it may have ended, or failed, in another way than by being told */
     }
+    if (yoke_done(f))
+        err = yoke_code(f); /* it may have ended, or failed, in another way than by being told, or just after that */
     yoke_release(f);
     return err;
 }

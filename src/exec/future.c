@@ -251,17 +251,18 @@ int yk_result(yoke_future *f, unsigned code, void *ret, size_t size)
 
 void yk_must(yoke_future *f, int err, const char *file, int line)
 {
-    bool told = err == -ECANCELED && f && !yk_job_ended(f); /* to stop, in a coroutine */
+    bool ended = f && yk_job_ended(f);
+    bool told = err == -ECANCELED && f && !(ended && f->code == err); /* to stop, in a coroutine; it may have ended since */
     if (err == 0 || (told && !yk_current_run()))
         return; /* the next wait says so again */
     char text[700];
     if (told)
         snprintf(text, sizeof text, "told to stop while it waited for %s", f->task->name);
-    else if (f && yk_job_ended(f) && f->code == 0)
+    else if (ended && f->code == 0)
         snprintf(text, sizeof text, "%s returns %s (%s), which is not the type asked for", f->task->name, f->task->ret,
                  yk_code_name(f->task->ret_code));
     else
-        snprintf(text, sizeof text, "%s", f && err == -EDEADLK && !yk_job_ended(f) ? yoke_deadlock() : yoke_error(f));
+        snprintf(text, sizeof text, "%s", f && err == -EDEADLK && !ended ? yoke_deadlock() : yoke_error(f));
     if (yk_current_run()) {
         yk_fail(file, line, err, "%s", text);
         return;

@@ -138,6 +138,16 @@ TEST(an_await_that_ends_the_program_loses_no_output)
     CHECK(strncmp(end.text, "printed before\nyoke: refuses: not 4", 35) == 0);
 }
 
+/* A coroutine is told to stop, and the job ends before anybody looks at why: nothing is wrong with it. */
+TEST(an_await_that_was_told_to_stop_just_before_the_end)
+{
+    yoke_executor *ex = yoke_open("inline");
+    yoke_future *f = yoke_submit(ex, add, 1, 2);
+    CHECK_INT(yoke_wait(f), 0);
+    yk_must(f, -ECANCELED, __FILE__, __LINE__);
+    yoke_close(ex);
+}
+
 YOKE_TASK(int, later, (int64_t, delay), (yoke_inout_i64, runs))
 {
     __atomic_fetch_add(runs.ptr, 1, __ATOMIC_SEQ_CST);
