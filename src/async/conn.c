@@ -279,15 +279,23 @@ static int drain(yoke_conn *c)
     return err;
 }
 
-/* A peer that has gone after it got all that was written misses nothing by the good-bye. */
+static bool is_gone(int err)
+{
+    return err == -EPIPE || err == -ECONNRESET;
+}
+
+/* A peer that has gone after it got all that was written misses nothing by the good-bye, nor by what the engine sends by itself
+ * after a handshake: tickets for the next one. */
 static int say_good_bye(yoke_conn *c)
 {
     int err = yk_conn_flush(c);
+    if (err < 0 && is_gone(err) && c->tls && c->shaken && !c->wrote)
+        return 0;
     if (err < 0 || !c->tls || c->shut || c->closed)
         return err;
     yk_tls_close(c->tls);
     err = yk_conn_flush(c);
-    return err == -EPIPE || err == -ECONNRESET ? 0 : err;
+    return is_gone(err) ? 0 : err;
 }
 
 static int close_in_loop(yoke_conn *c)

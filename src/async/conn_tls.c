@@ -119,6 +119,7 @@ ssize_t yk_conn_tls_put_now(yoke_conn *c, const void *from, size_t n)
     ssize_t put = yk_tls_write(c->tls, from, n);
     if (put == -EAGAIN)
         return -EPROTO; /* TLS 1.3 has no second handshake, and that of 1.2 is off */
+    c->wrote |= put > 0;
     yk_conn_tls_push(c);
     return put;
 }

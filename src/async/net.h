@@ -99,6 +99,7 @@ struct yoke_conn {
     bool failed;    /* deaf or broken is set, or it is closed */
     bool large;     /* `in` has more than a small buffer */
     bool shaken;    /* the handshake is done */
+    bool wrote;     /* the user, over TLS: what there is to send is not the engine's alone */
     int broken, deaf; /* what sending and receiving said, for good */
     int code;       /* the last error */
     size_t begin, size;

@@ -408,6 +408,33 @@ NET(writers_told_to_stop_say_what_was_taken)
     yoke_tls_unref(server);
 }
 
+/* By the time at which the server has done its part of the handshake, and has tickets to send, the client has gone. */
+static int hears_and_closes(void *arg)
+{
+    ends *e = arg;
+    yoke_tls *tls = server_with("server.pem");
+    CHECK_INT(yoke_conn_start_tls(e->b, tls, NULL), 0);
+    yoke_tls_unref(tls);
+    hear(e->b, "last");
+    hear_end(e->b);
+    CHECK_INT(yoke_conn_close(e->b), 0);
+    return 0;
+}
+
+NET(a_client_that_leaves_at_once)
+{
+    need_certificates();
+    helper h;
+    ends e = unix_pair();
+    yoke_tls *tls = client_with(old);
+    help(&h, hears_and_closes, &e);
+    CHECK_INT(yoke_conn_start_tls(e.a, tls, "localhost"), 0);
+    say(e.a, "last");
+    CHECK_INT(yoke_conn_close(e.a), 0);
+    yoke_tls_unref(tls);
+    helped(&h);
+}
+
 /* The end comes after all that was written, also when little of it could be sent by then. */
 NET(shutdown_behind_much)
 {
