@@ -56,6 +56,8 @@ typedef struct yoke_test_opts {
     /* Of yoke_test_cancels() and yoke_test_faults(). */
     int (*check)(void *arg, int code); /* called after each run, outside of the loop, with what fn returned; less than 0: wrong */
     unsigned at;         /* YOKE_TEST_BEFORE, YOKE_TEST_WAITING; default both */
+    unsigned looks;      /* runs without a cancel, in which points are seen, before those with one; default 1 */
+    unsigned tries;      /* runs in a row that may come to none of the points seen that are left; default 100 */
     bool innermost;      /* what is cancelled is the innermost scope or group around the wait; default: all of fn */
     bool memory;         /* memory that a run leaves behind is wrong, as descriptors are; needs a malloc() that counts (glibc's,
                           * without sanitizers) */
@@ -67,20 +69,23 @@ YOKE_API int yoke_test_run(const yoke_test_opts *opts, int (*fn)(void *arg), voi
 
 /* What came of many runs. */
 typedef struct yoke_test_report {
-    size_t points;   /* where fn could be cancelled, or calls that failed */
+    size_t points;   /* where fn could be cancelled, in whichever run, or calls that failed */
     size_t runs;     /* of fn, in all */
-    size_t missed;   /* of these ended before they came to their point, as fn did something else than in the first */
+    size_t missed;   /* of those that each of the `looks` had seen: at which there was none after all */
     size_t failures; /* of these went wrong */
     size_t first;    /* the point, from 1, of the first that did; 0: the run without a cancel or a failure */
     int code;        /* of that run: what the call returned */
 } yoke_test_report;
 
-/* Runs fn once to count its waiting points, and then once for each with a cancel there. A run goes wrong when it does not end
- * (-EDEADLK, -ELOOP), leaves descriptors open or memory behind (-ENOTEMPTY), check says so (with its code), or, without a check,
- * when it returns less than 0 other than -ECANCELED (with `innermost` it may return anything). fn is called with the same arg
- * each time, several times when it leaves something behind, and must do the same until the cancel. The first run must not return
- * less than 0. All points are tried, until ten have gone wrong. Returns 0, or the code of the first that did. report may be
- * NULL. */
+/* Runs fn once to see its waiting points, and then once for each with a cancel there: at the first that it comes to and at which
+ * there was none yet, one that was not seen before as well. (A point is a wait of one coroutine, in order of starting, by one
+ * call, for the so many-th time.) It goes on until there was a cancel at all that had been seen. Where other threads take part
+ * some come up by chance: more `looks` tell what each run has from what some have, and runs that come to none of those that are
+ * left are repeated, as often as `tries` says. A run goes wrong when it does not end (-EDEADLK, -ELOOP), leaves descriptors open
+ * or memory behind (-ENOTEMPTY), check says so (with its code), or, without a check, when it returns less than 0 other than
+ * -ECANCELED (with `innermost` it may return anything). fn is called with the same arg each time, many times when it leaves
+ * something behind; other threads aside, it must do the same until the cancel. No run without a cancel may return less than 0.
+ * All points are tried, until ten have gone wrong. Returns 0, or the code of the first that did. report may be NULL. */
 YOKE_API int yoke_test_cancels(const yoke_test_opts *opts, int (*fn)(void *arg), void *arg, yoke_test_report *report);
 
 /* ---- Calls that fail ---- */

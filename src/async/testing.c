@@ -16,6 +16,7 @@
 static const int64_t first_now = 1000 * YOKE_S;
 static const int64_t usual_settle = 1 * YOKE_MS, usual_patience = 10 * YOKE_S;
 static const uint64_t usual_steps = 10 * 1000 * 1000;
+static const unsigned usual_tries = 100;
 
 /* ---- Text ---- */
 
@@ -149,13 +150,16 @@ void yk_tested_choose(yk_loop *loop)
 
 /* ---- Waiting points ---- */
 
-static void meet(yk_tested *t, yk_coroutine *co, const char *when)
+static void meet(yk_tested *t, yk_coroutine *co, unsigned when, const void *where)
 {
-    if (++t->points != t->cancel_at)
+    int here = t->points ? yk_points_meet(t->points, co->number, when, where) : 0;
+    if (here < 0 && t->code == 0)
+        fail(t, here, "there is no memory for the points");
+    if (here <= 0)
         return;
     char text[120];
     describe(co, text, sizeof text);
-    snprintf(t->place, sizeof t->place, "%s a wait: %s", when, text);
+    snprintf(t->place, sizeof t->place, "%s a wait: %s", when == YOKE_TEST_BEFORE ? "before" : "in", text);
     yoke_scope_cancel(t->opts.innermost && co->scope ? co->scope : &t->root);
 }
 
@@ -168,14 +172,14 @@ void yk_tested_point(yk_coroutine *co)
         yk_suspend(&for_ever, YOKE_FOREVER);
     }
     if (t->opts.at & YOKE_TEST_BEFORE)
-        meet(t, co, "before");
+        meet(t, co, YOKE_TEST_BEFORE, __builtin_return_address(0));
 }
 
 void yk_tested_parked(yk_coroutine *co)
 {
     yk_tested *t = co->loop->tested;
     if (t->opts.at & YOKE_TEST_WAITING && !co->park->deaf && co->park->abort)
-        meet(t, co, "in");
+        meet(t, co, YOKE_TEST_WAITING, co->park->what);
 }
 
 /* ---- The clock ---- */
@@ -274,6 +278,8 @@ yoke_test_opts yk_test_defaults(const yoke_test_opts *opts)
     o.settle = o.settle != 0 ? o.settle : usual_settle;
     o.patience = o.patience > 0 ? o.patience : usual_patience;
     o.steps = o.steps > 0 ? o.steps : usual_steps;
+    o.looks = o.looks > 0 ? o.looks : 1;
+    o.tries = o.tries > 0 ? o.tries : usual_tries;
     o.at = o.at ? o.at : YOKE_TEST_BEFORE | YOKE_TEST_WAITING;
     o.backend = o.backend ? o.backend : getenv("YOKE_ASYNC_BACKEND");
     return o;
@@ -309,8 +315,12 @@ int yk_test_once(yk_tested *t, int (*fn)(void *arg), void *arg)
     t->now = t->opts.start;
     t->limit = t->opts.steps;
     t->random = t->opts.seed;
-    t->points = t->code = t->calls = 0;
+    t->code = t->calls = 0;
     t->abandoned = false;
+    if (t->points) {
+        t->points->run++;
+        t->points->told = false;
+    }
     first f = {t, fn, arg, 0};
     yk_virtual_now = &t->now;
     int err = run_loop(t, &f);

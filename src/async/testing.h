@@ -11,6 +11,24 @@ typedef struct yk_test_text {
 void yk_test_say(yk_test_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 yk_test_text yk_test_text_of(const yoke_test_opts *opts);
 
+/* The waiting points of a function that runs again and again (testing_points.c). */
+typedef struct yk_points {
+    struct yk_point *slots;
+    size_t size, used;
+    unsigned look, looks; /* which run without a cancel this is, from 1, of how many; 0: it is none */
+    size_t found;         /* points, of all runs */
+    size_t done;          /* of these there was a cancel at so many */
+    size_t seen, left;    /* without one so far: those that some of the looks came to; that all of them did */
+    uint64_t target;      /* where the cancel comes; 0: at the first point without one so far, which is then the target */
+    unsigned run;         /* which it is, from 1 */
+    bool told;            /* there was one in this run */
+} yk_points;
+/* A coroutine is at a point. 1: this is where to cancel; 0: it is not; -ENOMEM. */
+int yk_points_meet(yk_points *p, uint64_t coroutine, unsigned when, const void *where);
+/* After the last look. */
+void yk_points_known(yk_points *p);
+void yk_points_clear(yk_points *p);
+
 /* A run. */
 struct yk_tested {
     yoke_test_opts opts; /* with the defaults in place */
@@ -20,8 +38,8 @@ struct yk_tested {
     uint64_t random;     /* the generator's state; 0: none */
     yoke_scope root;     /* around fn */
     uint64_t limit, calls;
-    size_t points, cancel_at; /* met so far; at which to cancel, from 1; 0: at none */
-    char place[160];     /* that point, for people */
+    yk_points *points;   /* NULL: nothing is cancelled */
+    char place[160];     /* the point at which it was, for people */
     int code;            /* why it has failed; 0: not */
     bool abandoned;      /* some coroutines cannot be made to end */
     size_t runs;
@@ -29,7 +47,7 @@ struct yk_tested {
     int fail_at, fault_calls;     /* which call of it, from 1; how many there were */
 };
 yoke_test_opts yk_test_defaults(const yoke_test_opts *opts);
-/* t: opts, text and cancel_at are set. */
+/* t: opts, text and points are set. */
 int yk_test_once(yk_tested *t, int (*fn)(void *arg), void *arg);
 
 /* What a process has at one time. */

@@ -251,9 +251,96 @@ BOTH(points_that_are_not_met_are_told)
 {
     int n = 3;
     yoke_test_report r;
+    opts.tries = 5;
     CHECK_INT(yoke_test_cancels(&opts, sleeps_fewer_times, &n, &r), 0);
     CHECK_INT(r.points, 6);
-    CHECK_INT(r.missed, 4); /* of 3, 2, 1, 1, 1, 1, 1 sleeps */
+    CHECK_INT(r.missed, 4); /* of 3, 2, and from then on 1 sleeps */
+    CHECK_INT(r.runs, 3 + 5);
+}
+
+/* More in some runs than in others. */
+typedef struct whims {
+    int run, every, first; /* which run it is; a yield at first in every such run; a second sleep in the first so many */
+} whims;
+
+static int now_this_now_that(void *arg)
+{
+    whims *w = arg;
+    int run = w->run++;
+    if (w->every > 0 && run % w->every == w->every - 1 && yoke_yield() < 0)
+        return -ECANCELED;
+    int err = yoke_sleep(1);
+    return err == 0 && run < w->first ? yoke_sleep(1) : err;
+}
+
+BOTH(what_comes_up_later_is_tried_too)
+{
+    yoke_test_report r;
+    whims w = {.every = 2};
+    CHECK_INT(yoke_test_cancels(&opts, now_this_now_that, &w, &r), 0);
+    CHECK_INT(r.points, 4); /* before and after the yield, before and in the sleep */
+    CHECK_INT(r.missed, 0);
+    CHECK_INT(r.runs, 5);
+}
+
+BOTH(what_some_runs_have_is_waited_for)
+{
+    yoke_test_report r;
+    whims w = {.run = 29, .every = 30};
+    opts.tries = 30;
+    CHECK_INT(yoke_test_cancels(&opts, now_this_now_that, &w, &r), 0);
+    CHECK_INT(r.points, 4);
+    CHECK_INT(r.missed, 0);
+    CHECK_INT(r.runs, 61);
+    w.run = 29;
+    opts.tries = 20;
+    CHECK_INT(yoke_test_cancels(&opts, now_this_now_that, &w, &r), 0);
+    CHECK_INT(r.missed, 2);
+    CHECK_INT(r.runs, 1 + 2 + 20);
+}
+
+BOTH(more_looks_tell_what_all_runs_have)
+{
+    yoke_test_report r;
+    whims w = {.first = 1};
+    opts.looks = 3;
+    opts.tries = 10;
+    CHECK_INT(yoke_test_cancels(&opts, now_this_now_that, &w, &r), 0);
+    CHECK_INT(r.points, 4);
+    CHECK_INT(r.missed, 0); /* the second sleep, which one look alone had, was waited for all the same */
+    CHECK_INT(r.runs, 3 + 2 + 10);
+}
+
+static int fails_the_second_time(void *arg)
+{
+    return ++*(int *)arg == 2 ? -EIO : yoke_sleep(1);
+}
+
+BOTH(each_look_must_succeed)
+{
+    int n = 0;
+    yoke_test_report r;
+    opts.looks = 3;
+    CHECK_INT(yoke_test_cancels(&opts, fails_the_second_time, &n, &r), -EIO);
+    CHECK_INT(r.first, 0);
+    CHECK_INT(r.runs, 2);
+}
+
+/* It comes to no point at which it could have been told. */
+static int gives_up_by_itself(void *arg)
+{
+    return ++*(int *)arg == 3 ? -ECANCELED : *(int *)arg > 3 ? 0 : yoke_sleep(1);
+}
+
+BOTH(a_run_without_a_cancel_must_succeed)
+{
+    int n = 0;
+    yoke_test_report r;
+    opts.tries = 3;
+    CHECK_INT(yoke_test_cancels(&opts, gives_up_by_itself, &n, &r), -ECANCELED);
+    CHECK_INT(r.first, 0);
+    CHECK_INT(r.failures, 1);
+    CHECK_HAS(said, "without a cancel");
 }
 
 BOTH(ten_failures_are_enough)
