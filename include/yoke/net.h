@@ -70,11 +70,11 @@ typedef struct yoke_connect_opts {
     int64_t stagger;         /* between attempts at several addresses of a host; default 250 ms */
 } yoke_connect_opts;
 
-/* Connects. A host with several addresses is tried at one after the other, IPv6 and IPv4 by turns, each a quarter of a second
- * after the one before (RFC 8305); the first that answers is it. Returns 0; what connect(2) said of the attempt that failed last,
- * as -ECONNREFUSED; what yoke_resolve() says; of TLS -EKEYREJECTED (the certificate is not accepted: its authority, its name, its
- * dates), -EPROTO (the handshake failed, or the peer speaks something else), and yoke_net_error() says more; -EINVAL (not a
- * place); -ENOMEM, -EMFILE. */
+/* Waits until it is connected. A host with several addresses is tried at one after the other, IPv6 and IPv4 by turns, each a
+ * quarter of a second after the one before (RFC 8305); the first that answers is it. Returns 0; what connect(2) said of the
+ * attempt that failed last, as -ECONNREFUSED; what yoke_resolve() says; of TLS -EKEYREJECTED (the certificate is not accepted:
+ * its authority, its name, its dates), -EPROTO (the handshake failed, or the peer speaks something else), and yoke_net_error()
+ * says more; -EINVAL (not a place); -ENOMEM, -EMFILE. */
 YOKE_API int yoke_connect(const char *where, yoke_conn **ret);
 YOKE_API int yoke_connect_with(const char *where, const yoke_connect_opts *opts, yoke_conn **ret);
 
@@ -82,11 +82,11 @@ YOKE_API int yoke_connect_with(const char *where, const yoke_connect_opts *opts,
  * the caller's. Nobody else may read from or write to the descriptor. */
 YOKE_API int yoke_conn_of_fd(int fd, yoke_conn **ret);
 
-/* Begins TLS on a connection on which nothing of it has been said: as the client, which wants the certificate of server_name,
- * or as the server, according to what tls is. The handshake is done when it returns 0. Errors as of yoke_connect(); the
- * connection is then good for closing alone. Nobody may be reading or writing. */
+/* Begins TLS on a connection on which nothing of it has been said: as the client, which wants the certificate of server_name, or
+ * as the server, according to what tls is. It waits until the handshake is done. Errors as of yoke_connect(); the connection is
+ * then good for closing alone. Nobody may be reading or writing. */
 YOKE_API int yoke_conn_start_tls(yoke_conn *c, yoke_tls *tls, const char *server_name);
-/* Does the handshake of an accepted connection with TLS, which otherwise the first read or write does. 0 also without TLS. */
+/* Waits for the handshake of an accepted connection with TLS, which else the first read or write does. 0 also without TLS. */
 YOKE_API int yoke_conn_handshake(yoke_conn *c);
 
 /* ---- Reading ---- */
@@ -94,11 +94,12 @@ YOKE_API int yoke_conn_handshake(yoke_conn *c);
 /* What there is, at least one byte and at most n, waiting for it if need be: how many. 0: the peer has ended its side (or n is
  * 0). -ECONNRESET and others: the connection broke. */
 YOKE_API ssize_t yoke_conn_read(yoke_conn *c, void *buf, size_t n);
-/* All n bytes: n. 0 when the peer's side ended before the first. -ENODATA when it ended in between: what came is still there to
- * be read, as it is when told to stop. */
+/* Waits for all n bytes: n. 0 when the peer's side ended before the first. -ENODATA when it ended in between: what came is still
+ * there to be read, as it is when told to stop. */
 YOKE_API ssize_t yoke_conn_read_exactly(yoke_conn *c, void *buf, size_t n);
-/* A line, without its end ("\n" or "\r\n"): 1, and where it is, in the connection's own memory, until the next call that reads.
- * What stands last without an end is a line too. 0: no more. -EMSGSIZE: there is no end within `most` bytes; nothing was read. */
+/* Waits for a line, without its end ("\n" or "\r\n"): 1, and where it is, in the connection's own memory, until the next call
+ * that reads. What stands last without an end is a line too. 0: no more. -EMSGSIZE: there is no end within `most` bytes; nothing
+ * was read. */
 YOKE_API int yoke_conn_read_line(yoke_conn *c, size_t most, const char **ret, size_t *ret_len);
 /* The same up to where the `len` bytes of `end` stand, which are read and not part of it. -ENODATA: the peer's side ended before;
  * what came is still there. */
@@ -167,8 +168,9 @@ typedef struct yoke_listen_opts {
     bool delay;         /* as of yoke_connect_opts */
 } yoke_listen_opts;
 
-/* Listens. The file of a Unix socket is replaced if nobody listens there any more, and removed by yoke_listener_close(). 0,
- * -EADDRINUSE, -EACCES, -EADDRNOTAVAIL, -EINVAL, what yoke_resolve() says, -ENOMEM, -EMFILE. */
+/* Listens; it waits for a name that has to be looked up. The file of a Unix socket is replaced if nobody listens there any more,
+ * and removed by yoke_listener_close(). 0, -EADDRINUSE, -EACCES, -EADDRNOTAVAIL, -EINVAL, what yoke_resolve() says, -ENOMEM,
+ * -EMFILE. */
 YOKE_API int yoke_listen(const char *where, yoke_listener **ret);
 YOKE_API int yoke_listen_with(const char *where, const yoke_listen_opts *opts, yoke_listener **ret);
 
@@ -215,21 +217,23 @@ YOKE_API const char *yoke_address_text(const yoke_address *a, char *to, size_t s
 YOKE_API int yoke_address_port(const yoke_address *a); /* 0: it has none */
 YOKE_API bool yoke_address_equal(const yoke_address *a, const yoke_address *b);
 
-/* The addresses of a host, best first, with the port of a service ("80", "https"; NULL: 0): how many, at least one, in an array
- * that free() takes back. An address as text needs no look-up, and "localhost" no file. The names are those of the C library
- * (getaddrinfo(3), in a helper thread), or, with YOKE_DNS=cares in the environment, of libcares.so.2, which asks the servers that
- * YOKE_DNS_SERVERS lists, or resolv.conf (-ENOTSUP where it is missing). -ENOENT: there is no such host; -EREMOTEIO: the servers
- * of names did not say; -EINVAL: no such service, or no name; -ENOMEM. */
+/* Waits for the addresses of a host, best first, with the port of a service ("80", "https"; NULL: 0): how many, at least one, in
+ * an array that free() takes back. An address as text needs no look-up, and "localhost" no file. The names are those of the C
+ * library (getaddrinfo(3), in a helper thread), or, with YOKE_DNS=cares in the environment, of libcares.so.2, which asks the
+ * servers that YOKE_DNS_SERVERS lists, or resolv.conf (-ENOTSUP where it is missing). -ENOENT: there is no such host; -EREMOTEIO:
+ * the servers of names did not say; -EINVAL: no such service, or no name; -ENOMEM. */
 YOKE_API int yoke_resolve(const char *host, const char *service, yoke_address **ret);
 
 /* ---- Datagrams ---- */
 
-/* A socket for UDP at `where` ("udp:127.0.0.1:0"), or anywhere when it is first used (NULL: IPv4). Errors as of yoke_listen();
- * -EINVAL also for "tcp:" and "unix:": yoke_net_error() says what is meant to stand there. */
+/* A socket for UDP at `where` ("udp:127.0.0.1:0"), or anywhere when it is first used (NULL: IPv4). It waits for a name that has
+ * to be looked up. Errors as of yoke_listen(); -EINVAL also for "tcp:" and "unix:": yoke_net_error() says what is meant to stand
+ * there. */
 YOKE_API int yoke_udp_open(const char *where, yoke_udp **ret);
-/* From now on it sends there, and receives from there alone. Errors as of yoke_udp_open(). */
+/* From now on it sends there, and receives from there alone. Waits, and errors, as of yoke_udp_open(). */
 YOKE_API int yoke_udp_connect(yoke_udp *u, const char *where);
-/* Sends one datagram, to the address or (NULL) where it is connected to: n. -EMSGSIZE: it is too long. */
+/* Sends one datagram, to the address or (NULL) where it is connected to, and waits for room if there is none: n. -EMSGSIZE: it is
+ * too long. */
 YOKE_API ssize_t yoke_udp_send(yoke_udp *u, const void *buf, size_t n, const yoke_address *to);
 /* Waits for one: its length, which is more than n when it was cut, and who sent it (NULL: not wanted). -ECONNREFUSED: where it is
  * connected to nobody was there for one that was sent before. */

@@ -422,7 +422,7 @@ YOKE_API int yoke_barrier_wait(yoke_barrier *b);
 YOKE_API int yoke_barrier_try(yoke_barrier *b);
 YOKE_API int yoke_barrier_timed(yoke_barrier *b, int64_t ns);
 YOKE_API int yoke_barrier_until(yoke_barrier *b, int64_t deadline);
-/* With an action of this arrival, used if it is the last. */
+/* Waits likewise, with an action of this arrival, used if it is the last. */
 YOKE_API int yoke_barrier_wait_with(yoke_barrier *b, yoke_barrier_action action, void *arg, int64_t deadline);
 /* Breaks it: all waits, now and later, return -EPIPE until the reset. */
 YOKE_API int yoke_barrier_abort(yoke_barrier *b);

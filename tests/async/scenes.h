@@ -6,7 +6,12 @@
  * none may hang, or leave a descriptor or a block of memory behind. For a new call add a scene to the file of its kind; time is
  * virtual.
  *
- * SCENE_OF_THREADS(name): other threads take part, so that not every run has the same points. */
+ * SCENE_OF_THREADS(name): others take part, threads or the kernel, who make some points come up in some runs alone. What each of
+ * five runs had must be met again within 100: that a point is missed by chance is as good as impossible, however rare it is and
+ * however busy the machine. What only some of the five had, or come up later, is tried as long and when it comes up. Have others
+ * begin when a coroutine says so, and nothing is left to chance.
+ *
+ * That each public call that waits is in a scene is checked by tests/house/scenes.py. */
 #ifndef YK_TESTS_SCENES_H
 #define YK_TESTS_SCENES_H
 #include "testing_try.h"
@@ -27,35 +32,31 @@
 #define SCENE(name) SCENE_OF(name, true)
 #define SCENE_OF_THREADS(name) SCENE_OF(name, false)
 
-/* Only that it ends well is known. */
-static inline int any_end(void *arg, int code)
-{
-    return 0;
-}
-
-static inline void play_as(const yoke_test_opts *opts, const char *name, int (*scene)(void *arg), bool exact)
+static inline void play_as(const yoke_test_opts *opts, const char *name, int (*scene)(void *arg))
 {
     yoke_test_report r;
     if (yoke_test_cancels(opts, scene, NULL, &r) < 0)
         test_fail(__FILE__, __LINE__, "%s, %zu of %zu points went wrong:\n%s", name, r.failures, r.points, said);
-    if (exact) /* else what is waited for may have been done before */
-        CHECK(r.points > 0 && r.missed == 0);
     printf("# %s, %s, seed %llu: %zu waiting points, %zu runs, %zu missed\n", name, opts->innermost ? "the innermost" : "all",
            (unsigned long long)opts->seed, r.points, r.runs, r.missed);
+    CHECK(r.points > 0);
+    CHECK_INT(r.missed, 0);
 }
 
 static inline void play(const char *backend, const char *name, int (*scene)(void *arg), bool exact)
 {
     yoke_test_opts opts = opts_for(backend);
-    opts.memory = exact;
     opts.steps = 100000;
-    play_as(&opts, name, scene, exact);
+    opts.looks = exact ? 1 : 5;
+    opts.tries = exact ? 1 : 100;
+    opts.memory = true;
+    play_as(&opts, name, scene);
     opts.seed = test_random() | 1;
-    play_as(&opts, name, scene, exact);
+    play_as(&opts, name, scene);
     opts.innermost = true;
-    play_as(&opts, name, scene, exact);
+    play_as(&opts, name, scene);
     opts.seed = 0;
-    play_as(&opts, name, scene, exact);
+    play_as(&opts, name, scene);
     yk_offload_end();
 }
 

@@ -9,6 +9,7 @@
 #include <yoke/child.h>
 #include <yoke/io.h>
 #include <yoke/signal.h>
+#include <yoke/sync.h>
 
 /* ---- Descriptors ---- */
 
@@ -73,7 +74,10 @@ static int polls(void *arg)
         return events;
     events = yoke_poll(w->in, POLLIN);
     CHECK(events == POLLIN || events == -ECANCELED);
-    return events;
+    TRY(events);
+    events = yoke_poll_until(w->in, POLLPRI, yoke_now() + YOKE_MS);
+    CHECK(events == -ETIMEDOUT || events == -ECANCELED);
+    return events == -ETIMEDOUT ? 0 : events;
 }
 
 static int writes_late(void *arg)
@@ -223,6 +227,16 @@ static int use_file(int fd)
     return 0;
 }
 
+static int use_folders(const char *folder)
+{
+    char path[200];
+    snprintf(path, sizeof path, "%s/c", folder);
+    TRY(yoke_mkdir(path, 0700));
+    int fd = yoke_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    TRY(fd);
+    return yoke_close_fd(fd);
+}
+
 static int use_folder(const char *folder)
 {
     char path[200], other[200];
@@ -236,6 +250,9 @@ static int use_folder(const char *folder)
     TRY(err);
     TRY(yoke_stat(path, &st));
     CHECK_INT(st.st_size, 8);
+    struct statx stx;
+    TRY(yoke_statx(AT_FDCWD, path, 0, STATX_SIZE, &stx));
+    CHECK_INT(stx.stx_size, 8);
     TRY(yoke_rename(path, other));
     char **names;
     TRY(yoke_list_dir(folder, &names));
@@ -255,29 +272,67 @@ SCENE_OF_THREADS(files)
     char folder[] = "/tmp/yoke-scene-XXXXXX";
     CHECK(mkdtemp(folder));
     int err = use_folder(folder);
+    if (err == 0)
+        err = use_folders(folder);
     static const char *const mine[] = {"a", "b"};
     for (int i = 0; i < 2; i++) {
         char path[200];
         snprintf(path, sizeof path, "%s/%s", folder, mine[i]);
         unlink(path);
     }
+    char path[200];
+    snprintf(path, sizeof path, "%s/c", folder);
+    rmdir(path);
     CHECK_INT(rmdir(folder), 0); /* nothing half written is left */
     return err;
 }
 
 /* ---- Children and signals ---- */
 
+typedef struct family {
+    yoke_child *children[3];
+    yoke_event wanted[3];
+} family;
+
+/* The child ends when its input does, which is asked for just before it is waited for. */
+static int ends_children(void *arg)
+{
+    family *f = arg;
+    for (int i = 0; i < 3; i++) {
+        TRY(yoke_event_wait(&f->wanted[i]));
+        CHECK_INT(yoke_child_close_stdin(f->children[i]), 0);
+    }
+    return 0;
+}
+
+static int waits_for_children(void *arg)
+{
+    family *f = arg;
+    int status = -1;
+    yoke_event_set(&f->wanted[0]);
+    TRY(yoke_child_wait(f->children[0], &status));
+    yoke_event_set(&f->wanted[1]);
+    TRY(yoke_child_wait_timed(f->children[1], 3600 * YOKE_S, &status));
+    yoke_event_set(&f->wanted[2]);
+    TRY(yoke_child_wait_until(f->children[2], yoke_now() + 3600 * YOKE_S, &status));
+    CHECK_INT(status, 0);
+    return 0;
+}
+
 SCENE_OF_THREADS(children)
 {
-    const char *const argv[] = {"true", NULL};
-    yoke_child *c;
-    int status = -1;
-    TRY(yoke_child_spawn(&(yoke_child_opts){.argv = argv}, &c));
-    int err = yoke_child_wait(c, &status);
-    CHECK(err == -ECANCELED || status == 0);
-    if (err < 0)
-        CHECK_INT(yoke_child_end(c, &status), 0);
-    yoke_child_close(c);
+    static const char *const argv[] = {"cat", NULL};
+    const yoke_child_opts opts = {.argv = argv, .in = YOKE_CHILD_PIPE};
+    family f = {0};
+    int err = 0, status;
+    for (int i = 0; i < 3 && err == 0; i++)
+        err = yoke_child_spawn(&opts, &f.children[i]);
+    if (err == 0)
+        err = RUN_ALL(&f, waits_for_children, ends_children);
+    for (int i = 0; i < 3 && f.children[i]; i++) {
+        CHECK_INT(yoke_child_end(f.children[i], &status), 0);
+        yoke_child_close(f.children[i]);
+    }
     return err;
 }
 
@@ -295,13 +350,25 @@ SCENE_OF_THREADS(children_run)
 
 static int raises(void *arg)
 {
-    TRY(yoke_sleep(YOKE_S));
-    return kill(getpid(), SIGUSR1);
+    for (int i = 0; i < 3; i++) {
+        TRY(yoke_sleep(YOKE_S));
+        CHECK_INT(kill(getpid(), SIGUSR1), 0);
+    }
+    return 0;
 }
 
 static int waits_for_signal(void *arg)
 {
     int number = yoke_signal_next(arg);
+    CHECK(number == SIGUSR1 || number == -ECANCELED);
+    TRY(number);
+    number = yoke_signal_next_timed(arg, YOKE_MS);
+    CHECK(number == -ETIMEDOUT || number == -ECANCELED);
+    if (number == -ECANCELED)
+        return number;
+    number = yoke_signal_next_timed(arg, 3600 * YOKE_S);
+    TRY(number);
+    number = yoke_signal_next_until(arg, yoke_now() + 3600 * YOKE_S);
     CHECK(number == SIGUSR1 || number == -ECANCELED);
     return number;
 }

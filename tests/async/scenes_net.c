@@ -1,6 +1,9 @@
 /* scenes_net.c - scenes of connections, listeners, datagrams and names; see scenes.h. */
 #include "scenes.h"
+#include "names_try.h"
+#include <netdb.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include <yoke/net.h>
 
@@ -25,7 +28,9 @@ static int says_lines(void *arg)
     ends *e = arg;
     for (int i = 0; i < 3; i++) {
         TRY(yoke_sleep(YOKE_S));
-        TRY(yoke_conn_write(e->a, "line\nwords;", 11));
+        TRY(yoke_conn_write(e->a, "line\n", 5));
+        struct iovec two[] = {{(void *)(uintptr_t) "wor", 3}, {(void *)(uintptr_t) "ds;", 3}};
+        TRY(yoke_conn_writev(e->a, two, 2));
     }
     TRY(yoke_conn_flush(e->a));
     return yoke_conn_shutdown(e->a);
@@ -70,9 +75,13 @@ static int writes_much(void *arg)
 {
     ends *e = arg;
     char *bytes = calloc(1, MUCH);
+    struct iovec two[] = {{bytes, MUCH / 2}, {bytes, MUCH / 4}};
     ssize_t n = yoke_conn_write(e->a, bytes, MUCH);
+    if (n == MUCH)
+        n = yoke_conn_writev(e->a, two, 2);
     free(bytes);
     TRY(n);
+    TRY(yoke_conn_flush(e->a));
     return yoke_conn_shutdown(e->a);
 }
 
@@ -238,12 +247,50 @@ SCENE_OF_THREADS(datagrams)
     return err;
 }
 
-SCENE_OF_THREADS(names)
+static int looks_up(const char *host)
 {
     yoke_address *found;
-    int n = yoke_resolve("localhost", NULL, &found);
+    int n = yoke_resolve(host, NULL, &found);
     if (n > 0)
         free(found);
     CHECK(n > 0 || n == -ECANCELED);
     return n;
+}
+
+/* Long enough for who asked to wait for it. */
+static int takes_its_time(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
+{
+    usleep(2000);
+    return getaddrinfo(host, service, hints, ret);
+}
+
+SCENE_OF_THREADS(names)
+{
+    if (yk_sys.getaddrinfo != takes_its_time) /* once, as a thread may still be at it for who was told to stop */
+        yk_sys.getaddrinfo = takes_its_time;
+    return looks_up("localhost");
+}
+
+SCENE_OF_THREADS(names_by_cares)
+{
+    if (!dns.asked && !begin_dns())
+        SKIP("there is no libcares.so.2 here");
+    return looks_up("one.test");
+}
+
+/* The first of two that does not answer is still tried when the second one is. */
+SCENE_OF_THREADS(one_of_two)
+{
+    yoke_listener *l;
+    yoke_conn *c;
+    char where[60];
+    if (!dns.asked && !begin_dns())
+        SKIP("there is no libcares.so.2 here");
+    TRY(yoke_listen("tcp:127.0.0.2:0", &l));
+    snprintf(where, sizeof where, "tcp:two.test:%d", yoke_listener_port(l));
+    int err = yoke_connect(where, &c);
+    if (err == 0)
+        yoke_conn_abort(c);
+    yoke_listener_close(l);
+    return err;
 }

@@ -1,10 +1,6 @@
-/* scenes_sync.c - scenes of time, scopes, groups, locks, queues, channels and jobs; see scenes.h. */
+/* scenes_sync.c - scenes of time, scopes, groups and locks; see scenes.h. */
 #include "scenes.h"
-#include <yoke/channel.h>
-#include <yoke/executor.h>
-#include <yoke/queues.h>
 #include <yoke/sync.h>
-#include <yoke/task.h>
 
 /* ---- Time, scopes, groups ---- */
 
@@ -102,26 +98,6 @@ SCENE(locks)
     return err;
 }
 
-static int uses_lock_in_time(void *arg)
-{
-    shared *s = arg;
-    int err = yoke_lock_timed(&s->lock, 1500 * YOKE_MS);
-    if (err == -ETIMEDOUT)
-        return 0;
-    TRY(err);
-    err = yoke_sleep(YOKE_S);
-    yoke_lock_release(&s->lock);
-    return err;
-}
-
-SCENE(locks_timed)
-{
-    shared s = {0};
-    int err = RUN_ALL(&s, uses_lock_in_time, uses_lock_in_time, uses_lock_in_time);
-    CHECK_INT(yoke_lock_done(&s.lock), 0);
-    return err;
-}
-
 static int uses_rlock(void *arg)
 {
     shared *s = arg;
@@ -171,6 +147,37 @@ SCENE(rwlocks)
     int err = RUN_ALL(&s, reads, writes, reads, writes);
     CHECK_INT(yoke_rwlock_write_try(&s.rwlock), 0);
     CHECK_INT(yoke_rwlock_write_release(&s.rwlock), 0);
+    CHECK_INT(yoke_rwlock_done(&s.rwlock), 0);
+    return err;
+}
+
+/* Such a block is entered in any case. */
+static int uses_blocks(void *arg)
+{
+    shared *s = arg;
+    int err = 0;
+    yoke_with(&s->lock) {
+        CHECK_INT(s->inside++, 0);
+        err = yoke_sleep(YOKE_S);
+        s->inside--;
+    }
+    yoke_with_write(&s->rwlock) {
+        CHECK_INT(s->ready++, 0);
+        err = err < 0 ? err : yoke_sleep(YOKE_S);
+        s->ready--;
+    }
+    yoke_with_read(&s->rwlock) {
+        CHECK_INT(s->ready, 0);
+        err = err < 0 ? err : yoke_sleep(YOKE_S);
+    }
+    return err;
+}
+
+SCENE(blocks)
+{
+    shared s = {0};
+    int err = RUN_ALL(&s, uses_blocks, uses_blocks, uses_blocks);
+    CHECK_INT(yoke_lock_done(&s.lock), 0);
     CHECK_INT(yoke_rwlock_done(&s.rwlock), 0);
     return err;
 }
@@ -308,205 +315,4 @@ SCENE(once)
 {
     shared s = {0};
     return RUN_ALL(&s, runs_once, runs_once, runs_once);
-}
-
-/* ---- Queues and channels ---- */
-
-YOKE_QUEUE(numbers, int);
-
-typedef struct traffic {
-    numbers *queue;
-    yoke_channel *channel, *other;
-    int sent, got;
-} traffic;
-
-static int puts_four(void *arg)
-{
-    traffic *t = arg;
-    for (int i = 0; i < 4; i++) {
-        TRY(numbers_put(t->queue, i));
-        t->sent++;
-    }
-    return 0;
-}
-
-static int gets_four(void *arg)
-{
-    traffic *t = arg;
-    for (int i = 0, n; i < 4; i++) {
-        TRY(numbers_get(t->queue, &n));
-        CHECK_INT(n, i);
-        t->got++;
-        TRY(yoke_sleep(YOKE_S));
-    }
-    return 0;
-}
-
-SCENE(queues)
-{
-    traffic t = {0};
-    CHECK_INT(numbers_open(YOKE_QUEUE_FIFO, 2, &t.queue), 0);
-    int err = RUN_ALL(&t, puts_four, gets_four);
-    CHECK_INT(numbers_size(t.queue), t.sent - t.got);
-    CHECK_INT(numbers_close(t.queue), 0);
-    return err;
-}
-
-static int sends_three(void *arg)
-{
-    traffic *t = arg;
-    for (int i = 0; i < 3; i++) {
-        TRY(yoke_channel_send(t->channel, &i));
-        t->sent++;
-    }
-    return 0;
-}
-
-static int receives_three(void *arg)
-{
-    traffic *t = arg;
-    for (int i = 0, n; i < 3; i++) {
-        TRY(yoke_sleep(YOKE_S));
-        TRY(yoke_channel_receive(t->channel, &n));
-        CHECK_INT(n, i);
-        t->got++;
-    }
-    return 0;
-}
-
-static int over_a_channel(size_t capacity)
-{
-    traffic t = {0};
-    CHECK_INT(yoke_channel_open(sizeof(int), capacity, &t.channel), 0);
-    int err = RUN_ALL(&t, sends_three, receives_three);
-    CHECK_INT(yoke_channel_size(t.channel), t.sent - t.got);
-    CHECK_INT(yoke_channel_close(t.channel), 0);
-    return err;
-}
-
-SCENE(channels)
-{
-    return over_a_channel(1);
-}
-
-SCENE(channels_without_room)
-{
-    return over_a_channel(0);
-}
-
-static int selects_three(void *arg)
-{
-    traffic *t = arg;
-    for (int i = 0; i < 3; i++) {
-        int n, m = 7;
-        yoke_case cases[] = {yoke_case_receive(t->channel, &n), yoke_case_send(t->other, &m)};
-        ptrdiff_t at = yoke_channel_select(cases, 2);
-        TRY(at);
-        t->got += at == 0;
-    }
-    return 0;
-}
-
-static int receives_other(void *arg)
-{
-    int n;
-    traffic *t = arg;
-    int err = yoke_channel_receive_timed(t->other, &n, 10 * YOKE_S);
-    CHECK(err < 0 || n == 7);
-    return err == -ETIMEDOUT ? 0 : err;
-}
-
-static int sends_two(void *arg)
-{
-    traffic *t = arg;
-    for (int i = 0; i < 2; i++) {
-        TRY(yoke_sleep(YOKE_S));
-        int err = yoke_channel_send_timed(t->channel, &i, 10 * YOKE_S);
-        t->sent += err == 0;
-        if (err != -ETIMEDOUT)
-            TRY(err);
-    }
-    return 0;
-}
-
-SCENE_OF_THREADS(selects) /* which of two that can go is drawn by lot */
-{
-    traffic t = {0};
-    CHECK_INT(yoke_channel_open(sizeof(int), 0, &t.channel), 0);
-    CHECK_INT(yoke_channel_open(sizeof(int), 0, &t.other), 0);
-    int err = RUN_ALL(&t, selects_three, receives_other, sends_two);
-    CHECK_INT(t.sent, t.got);
-    CHECK_INT(yoke_channel_close(t.channel), 0);
-    CHECK_INT(yoke_channel_close(t.other), 0);
-    return err;
-}
-
-/* ---- Jobs and threads ---- */
-
-YOKE_TASK(int, works, (int, us))
-{
-    usleep((unsigned)us);
-    return us;
-}
-
-static yoke_executor *workers(void)
-{
-    static yoke_executor *ex;
-    if (!ex)
-        ex = yoke_open("threads:2");
-    return ex;
-}
-
-SCENE_OF_THREADS(jobs)
-{
-    yoke_future *fs[3];
-    size_t at;
-    for (int i = 0; i < 3; i++)
-        fs[i] = yoke_submit(workers(), works, 200 * (i + 1));
-    int err = yoke_wait_timed(fs[0], 3600 * YOKE_S);
-    if (err == 0)
-        err = yoke_wait_any(fs, 3, &at);
-    if (err == 0)
-        err = yoke_gather(fs, 3);
-    for (int i = 0; i < 3; i++) {
-        YOKE_SHIELD(YOKE_FOREVER) yoke_wait(fs[i]);
-        yoke_release(fs[i]);
-    }
-    return err;
-}
-
-SCENE_OF_THREADS(jobs_in_a_group)
-{
-    yoke_group g;
-    yoke_group_begin(&g);
-    for (int i = 0; i < 2; i++) {
-        yoke_future *f = yoke_submit(workers(), works, 200 * (i + 1));
-        yoke_group_add(&g, f);
-        yoke_release(f);
-    }
-    return yoke_group_end(&g);
-}
-
-static int blocks(void *arg)
-{
-    usleep(200);
-    return 5;
-}
-
-static void dropped(void *arg)
-{
-    free(arg);
-}
-
-SCENE_OF_THREADS(threads)
-{
-    int code = yoke_to_thread(blocks, NULL);
-    CHECK(code == 5 || code == -ECANCELED);
-    TRY(code);
-    void *memory = malloc(10);
-    code = yoke_to_thread_abandon(blocks, memory, dropped);
-    CHECK(code == 5 || code == -ECANCELED);
-    if (code != -ECANCELED)
-        free(memory); /* only what is abandoned is dropped */
-    return code;
 }
