@@ -73,6 +73,7 @@ static int wait_for(yoke_conn *c, wait_kind kind, const char *what)
     w.park.since = 0;
     w.park.deaf = false;
     w.park.outside = false;
+    w.park.shared = false;
     w.c = c;
     w.kind = kind;
     link_in(&w);
