@@ -195,7 +195,9 @@ typedef struct yoke_serve_opts {
 
 /* Accepts connections and runs fn(c, arg) for each in a coroutine; when fn returns the connection is closed. What fn returns is
  * nobody's concern. Goes on until it is told to stop, or the listener is closed. Then, whatever was accepted by the kernel
- * gets served too; it closes the listener, waits for the connections as long as `grace`, and tells those that are left to stop.
+ * gets served too (of a listener that another has closed, what came in before that); it closes the listener, waits for the
+ * connections as long as `grace`, and tells those that are left to stop. While there are descriptors for twice the backlog,
+ * connections are let in as they come, and then one by one.
  * Returns -ECANCELED, 0 when the listener was closed by another, or the code of an error that made accepting impossible. l is
  * gone in any case. In a thread connections are served one after the other, with no end. */
 YOKE_API int yoke_serve(yoke_listener *l, int (*fn)(yoke_conn *c, void *arg), void *arg, const yoke_serve_opts *opts);

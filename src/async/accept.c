@@ -7,7 +7,9 @@
  * for it here. A single yoke_accept() takes one, and leaves the others to whoever else accepts from the socket. */
 #include "async/listener.h"
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 int64_t yk_accept_pause = YOKE_S;
@@ -64,7 +66,7 @@ static int pause_accepting(yoke_listener *l, int64_t why)
     if (why == -EMFILE || why == -ENFILE)
         turn_away(l);
     int64_t until = yk_after(yk_accept_pause);
-    int err = l->s.loop ? yk_socket_pause(&l->s, "descriptors", until) : yoke_sleep_until(until);
+    int err = l->s.loop ? yk_socket_pause(&l->s, "descriptors", NULL, until) : yoke_sleep_until(until);
     return err == -ETIMEDOUT ? 0 : err;
 }
 
@@ -93,7 +95,7 @@ static int wait_for_place(yoke_listener *l)
 {
     int err = 0;
     while (err == 0 && l->most > 0 && l->open >= l->most)
-        err = l->s.loop ? yk_socket_pause(&l->s, "connections", YOKE_FOREVER) : -EAGAIN;
+        err = l->s.loop ? yk_socket_pause(&l->s, "connections", l, YOKE_FOREVER) : -EAGAIN;
     return err;
 }
 
@@ -134,13 +136,37 @@ static void came(yk_op *op)
     yk_crowd *k = (yk_crowd *)op;
     k->under_way = op->more;
     if (op->result >= 0)
-        keep(k, (int)op->result);
+        keep(k, k->level = (int)op->result);
     else if (op->result != -ECANCELED && !k->some)
         k->error = (int)op->result;
     k->some = true;
-    yk_socket_go_on(&k->l->s);
+    if (op->more && op->result > k->ceiling)
+        k->l->s.loop->io->cancel(k->l->s.loop->backend, op);
+    yk_socket_go_on(&k->l->s, k);
     if (!op->more && k->end)
         yk_resume(k->end, 0);
+}
+
+/* A queue of connections may come at once, and each may need another descriptor to be served with. Numbers are given out from
+ * below, so that one says how many are in use. */
+static int ceiling_of(const yoke_listener *l)
+{
+    struct rlimit r;
+    bool known = getrlimit(RLIMIT_NOFILE, &r) == 0;
+    return known ? (int)(YK_MIN(r.rlim_cur, (rlim_t)INT_MAX) - YK_MIN(r.rlim_cur, 2 * (rlim_t)l->backlog)) : 0;
+}
+
+/* True: it has ended. */
+static bool begin_accept(yk_crowd *k)
+{
+    yoke_listener *l = k->l;
+    k->ceiling = ceiling_of(l);
+    k->op = (yk_op){.kind = YK_OP_ACCEPT, .fd = l->s.fd, .done = came, .many = l->most == 0 && k->level < k->ceiling};
+    k->under_way = !l->s.loop->io->start(l->s.loop->backend, &k->op);
+    k->some = false;
+    if (!k->under_way && k->op.result >= 0)
+        k->level = (int)k->op.result;
+    return !k->under_way;
 }
 
 /* A descriptor, or why not. */
@@ -152,14 +178,9 @@ static int next_of_crowd(yk_crowd *k)
         k->error = 0;
         if (err < 0)
             return err;
-        if (!k->under_way) {
-            k->op = (yk_op){.kind = YK_OP_ACCEPT, .fd = l->s.fd, .many = l->most == 0, .done = came};
-            if (l->s.loop->io->start(l->s.loop->backend, &k->op))
-                return (int)k->op.result;
-            k->under_way = true;
-            k->some = false;
-        }
-        err = yk_socket_pause(&l->s, "accept", YOKE_FOREVER);
+        if (!k->under_way && begin_accept(k))
+            return (int)k->op.result;
+        err = yk_socket_pause(&l->s, "accept", k, YOKE_FOREVER);
         if (err < 0)
             return err;
     }
@@ -215,7 +236,7 @@ int yoke_accept(yoke_listener *l, yoke_conn **ret)
 int yk_crowd_begin(yk_crowd *k, yoke_listener *l)
 {
     enum { FIRST = 64 };
-    *k = (yk_crowd){.l = l, .size = FIRST};
+    *k = (yk_crowd){.l = l, .size = FIRST, .level = l->s.fd};
     k->there = yk_sys.malloc(FIRST * sizeof *k->there);
     if (!k->there)
         return -ENOMEM;
@@ -226,7 +247,7 @@ int yk_crowd_begin(yk_crowd *k, yoke_listener *l)
 
 int yk_crowd_next(yk_crowd *k, yoke_conn **ret)
 {
-    int err = yk_wait_point();
+    int err = k->op.many ? yk_wait_point() : yk_pass(); /* with few descriptors those that have one may be through soon */
     if (err == 0 && k->l->s.closed)
         err = -ESHUTDOWN;
     return err < 0 ? err : accept_one(k->l, k, ret);
@@ -250,10 +271,13 @@ static void stop(yk_crowd *k)
 
 int yk_crowd_last(yk_crowd *k, yoke_conn **ret)
 {
-    int fd;
+    enum { MOST = 4096 }; /* as many as there may be in the kernel's queue, and no more, since others keep coming */
+    int fd = -EAGAIN;
     stop(k);
+    if (k->count > 0)
+        return make_conn(k->l, take(k), ret);
     do
-        fd = k->count > 0 ? take(k) : k->l->s.closed ? -ESHUTDOWN : accept_now(k->l);
+        fd = k->l->s.closed ? -ESHUTDOWN : k->last++ < MOST ? accept_now(k->l) : -EAGAIN;
     while (fd < 0 && is_of_the_connection(fd));
     return fd < 0 ? fd : make_conn(k->l, fd, ret);
 }

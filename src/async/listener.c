@@ -54,6 +54,11 @@ static int bind_file(int fd, yoke_address *a, const char *path, const yoke_liste
     return yk_sys.bind(fd, yk_sockaddr(a), a->len) < 0 ? -errno : 0;
 }
 
+static int backlog_of(const yoke_listen_opts *o)
+{
+    return o->backlog > 0 ? o->backlog : 1024;
+}
+
 static int bind_and_listen(yoke_listener *l, yoke_address *a, const yk_where *w, const yoke_listen_opts *o)
 {
     bool file = w->kind == YK_UNIX && *w->host != '@';
@@ -71,7 +76,7 @@ static int bind_and_listen(yoke_listener *l, yoke_address *a, const yk_where *w,
         if (lstat(l->path, &l->file) < 0 || (o->mode && chmod(l->path, o->mode & 0777) < 0))
             return -errno;
     }
-    if (yk_sys.listen(l->s.fd, o->backlog > 0 ? o->backlog : 1024) < 0)
+    if (yk_sys.listen(l->s.fd, backlog_of(o)) < 0)
         return -errno;
     return yk_address_of(l->s.fd, false, true, &l->address);
 }
@@ -140,6 +145,7 @@ int yoke_listen_with(const char *where, const yoke_listen_opts *opts, yoke_liste
     }
     l->refs = 1;
     l->most = o->most;
+    l->backlog = backlog_of(o);
     l->spare = yk_listener_spare();
     l->tls = o->tls ? yk_tls_ref(o->tls) : NULL;
     yoke_address_text(&l->address, l->text, sizeof l->text);
@@ -167,7 +173,7 @@ void yk_listener_unref(yoke_listener *l)
 void yk_listener_conn_gone(yoke_listener *l)
 {
     l->open--;
-    yk_socket_go_on(&l->s);
+    yk_socket_go_on(&l->s, l);
     yk_listener_unref(l);
 }
 

@@ -10,6 +10,7 @@ struct yoke_listener {
     yk_socket s;
     unsigned refs; /* itself, until it is closed and nobody is in a call; and each connection */
     unsigned most, open;
+    int backlog;
     int spare;     /* a descriptor that can be done without; or -1 */
     yoke_tls *tls;
     yoke_address address;

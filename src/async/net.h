@@ -69,10 +69,11 @@ int yk_socket_enter(yk_socket *s);
 bool yk_socket_leave(yk_socket *s);
 /* An operation on it, waited for: its result, -ECANCELED, -ESHUTDOWN. In a thread too. */
 int64_t yk_socket_operate(yk_socket *s, yk_io *io, const char *what);
-/* Waits until yk_socket_go_on(), or the deadline: 0, -ETIMEDOUT, -ECANCELED, -ESHUTDOWN. In a coroutine. */
-int yk_socket_pause(yk_socket *s, const char *what, int64_t deadline);
-/* One that pauses without a deadline goes on. */
-void yk_socket_go_on(yk_socket *s);
+/* Waits until yk_socket_go_on() for the same thing (NULL: there is none), or the deadline: 0, -ETIMEDOUT, -ECANCELED,
+ * -ESHUTDOWN. In a coroutine. */
+int yk_socket_pause(yk_socket *s, const char *what, const void *of, int64_t deadline);
+/* One that pauses for this goes on. */
+void yk_socket_go_on(yk_socket *s, const void *of);
 /* Wakes all that wait; the descriptor is closed when they are out. True: now; free what it is a part of. */
 bool yk_socket_close(yk_socket *s);
 
@@ -164,6 +165,8 @@ typedef struct yk_crowd {
     int error;         /* that the operation ended with, not told yet */
     int *there;        /* connections that came ahead: `count` from `begin` on */
     size_t begin, count, size;
+    int level, ceiling; /* the number of the last descriptor; where they get scarce, and none comes ahead of its asking */
+    unsigned last;     /* taken from the kernel at the end */
     yk_park *end;      /* waits until the operation is over */
 } yk_crowd;
 
@@ -171,7 +174,8 @@ typedef struct yk_crowd {
 int yk_crowd_begin(yk_crowd *k, yoke_listener *l);
 /* As yoke_accept(). */
 int yk_crowd_next(yk_crowd *k, yoke_conn **ret);
-/* One that came before the first call of this, or waits in the kernel: 0; -EAGAIN when there is none. Cannot be cancelled. */
+/* One that came before the first call of this, or waits in the kernel: 0; -EAGAIN when there is none, or the kernel had more than
+ * a queue of them; -ESHUTDOWN: no more, and it is closed. Cannot be cancelled. */
 int yk_crowd_last(yk_crowd *k, yoke_conn **ret);
 /* Resets those that came and were not taken. */
 void yk_crowd_end(yk_crowd *k);

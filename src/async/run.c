@@ -15,7 +15,7 @@ static int run_first(void *arg)
     return 0;
 }
 
-static _Thread_local yk_error last_error; /* "" once a loop has begun */
+static _Thread_local yk_error last_error; /* "" when the function was called */
 
 const char *yoke_async_error(void)
 {
@@ -37,9 +37,9 @@ int yoke_async_run(int (*fn)(void *arg), void *arg)
     if (co) {
         co->main = true;
         co->name = "first";
-        last_error.text[0] = '\0';
         yk_make_ready(co);
         yk_loop_run(loop);
+        last_error.text[0] = '\0'; /* what the function asked for in vain is its own affair */
     }
     yk_loop_close(loop);
     return co ? f.code : yk_errorf(&last_error, ENOMEM, "no memory for the stack of a coroutine");

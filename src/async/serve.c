@@ -5,7 +5,7 @@
 #include "async/net.h"
 #include <stdlib.h>
 
-enum { DEFAULT_GRACE = 10, LAST_WORDS = 4096 };
+enum { DEFAULT_GRACE = 10 };
 
 typedef struct yk_server {
     yoke_listener *l;
@@ -63,12 +63,11 @@ static int keep(void *arg)
     return 0;
 }
 
-/* Those that the kernel has accepted before we heard that it is over. As many as there may be in its queue, and no more, since
- * others keep coming. */
+/* Those that the kernel has accepted before we heard that it is over; of a listener that is closed those that came ahead. */
 static void accept_the_last(yk_server *s)
 {
     yoke_conn *c;
-    for (int i = 0; i < LAST_WORDS && yk_crowd_last(&s->crowd, &c) == 0; i++)
+    while (yk_crowd_last(&s->crowd, &c) == 0)
         begin_one(s, c);
 }
 
@@ -108,7 +107,7 @@ static int serve(yk_server *s, void (*stopping)(void *arg))
     s->over = true;
     if (stopping)
         stopping(s->arg);
-    if (kept && err == -ECANCELED)
+    if (kept && s->crowd.inside && (err == -ECANCELED || err == -ESHUTDOWN))
         accept_the_last(s);
     if (err != -ESHUTDOWN)
         yoke_listener_close(s->l);

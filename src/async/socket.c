@@ -9,7 +9,7 @@
 
 struct yk_socket_wait {
     yk_park *park;
-    bool forever;   /* a pause without a deadline */
+    const void *of;   /* of a pause */
     yk_socket_wait *next, **link;
 };
 
@@ -86,22 +86,22 @@ static bool end_pause(yk_park *p)
     return true;
 }
 
-int yk_socket_pause(yk_socket *s, const char *what, int64_t deadline)
+int yk_socket_pause(yk_socket *s, const char *what, const void *of, int64_t deadline)
 {
     pause_here p = {.park = {.abort = end_pause, .what = what, .number = s->fd, .object = s}};
     int err = s->closed ? -ESHUTDOWN : yk_cancel_point();
     if (err < 0)
         return err;
     p.w.park = &p.park;
-    p.w.forever = deadline == YOKE_FOREVER;
+    p.w.of = of;
     link_in(s, &p.w);
     return yk_suspend(&p.park, deadline);
 }
 
-void yk_socket_go_on(yk_socket *s)
+void yk_socket_go_on(yk_socket *s, const void *of)
 {
     for (yk_socket_wait *w = s->waits; w; w = w->next)
-        if (w->forever) {
+        if (w->of == of) {
             link_out(w);
             yk_resume(w->park, 0);
             return;

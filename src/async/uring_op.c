@@ -1,9 +1,8 @@
 /* uring: operations as entries of the ring, and what follows from their completions.
  *
  * An operation has one entry with the kernel at a time. Most end by its completion (an accept of many by the last one); the
- * exceptions go on with another one: a
- * write that was cut short, what the kernel will not wait for by itself (-EAGAIN: first a poll, then the same again), and, on
- * kernels without WAITID, the end of a child (a poll of the pidfd). */
+ * exceptions go on with another one: a write that was cut short, what the kernel will not wait for by itself (-EAGAIN: first a
+ * poll, then the same again), and, on kernels without WAITID, the end of a child (a poll of the pidfd). */
 #include "async/uring.h"
 #include <fcntl.h>
 #include <limits.h>
