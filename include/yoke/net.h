@@ -191,15 +191,19 @@ typedef struct yoke_serve_opts {
     int64_t grace;  /* how long connections may go on when it is told to stop; default 10 s; less than 0: not at all */
     size_t stack;   /* of each connection's coroutine, as of yoke_go_opts */
     void (*stopping)(void *arg); /* called when it begins to stop, with the same arg: time to finish the requests under way */
+    int64_t handshake; /* how long that of TLS may take, but in a thread; default 10 s; less than 0: for ever */
+    void (*refused)(yoke_conn *c, int code, void *arg); /* instead of fn, when it failed: yoke_conn_error(c) says why */
 } yoke_serve_opts;
 
-/* Accepts connections and runs fn(c, arg) for each in a coroutine; when fn returns the connection is closed. What fn returns is
- * nobody's concern. Goes on until it is told to stop, or the listener is closed. Then, whatever was accepted by the kernel
- * gets served too (of a listener that another has closed, what came in before that); it closes the listener, waits for the
- * connections as long as `grace`, and tells those that are left to stop. While there are descriptors for twice the backlog,
- * connections are let in as they come, and then one by one.
- * Returns -ECANCELED, 0 when the listener was closed by another, or the code of an error that made accepting impossible. l is
- * gone in any case. In a thread connections are served one after the other, with no end. */
+/* Accepts connections and runs fn(c, arg) for each in a coroutine, with TLS after a handshake that succeeds; when fn returns the
+ * connection is closed. What fn returns is nobody's concern. While there are descriptors for twice the backlog, connections are
+ * let in as they come, and then one by one.
+ *
+ * Goes on until it is told to stop, or the listener is closed. Then, whatever was accepted by the kernel gets served too (of a
+ * listener that another has closed, what came in before that); it closes the listener, waits for the connections as long as
+ * `grace`, and tells those that are left to stop. Returns -ECANCELED, 0 when the listener was closed by another, or the code of
+ * an error that made accepting impossible. l is gone in any case. In a thread connections are served one after the other, with
+ * no end. */
 YOKE_API int yoke_serve(yoke_listener *l, int (*fn)(yoke_conn *c, void *arg), void *arg, const yoke_serve_opts *opts);
 /* For the coroutines of yoke_serve() that wait for another request: whether it has begun to stop. */
 YOKE_API bool yoke_serve_stopping(const yoke_conn *c);

@@ -1,6 +1,6 @@
 /* A server that SIGTERM tells to stop: it accepts no more, finishes the requests that are under way, and ends.
  *
- * Use it for every server: yoke_serve() does so when its scope is cancelled, here by a coroutine that waits for the signal. */
+ * Use it for every server: yoke_serve() does so when its group is cancelled, here by a coroutine that waits for the signal. */
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -26,7 +26,7 @@ static int on_signal(void *serving)
     int number = yoke_signals_open((int[]){SIGTERM, SIGINT}, 2, &s);
     if (number < 0 || (number = yoke_signal_next(s)) < 0)
         return number;
-    yoke_scope_cancel(serving);
+    yoke_group_cancel(serving);
     yoke_signals_close(s);
     return 0;
 }
@@ -46,11 +46,12 @@ static int run(void *arg)
         return -EIO;
     YOKE_GROUP(clients, NULL) {
         snprintf(where, sizeof where, "%s", yoke_listener_address(l));
-        YOKE_SCOPE(serving) {
-            yoke_go(&clients, on_signal, &serving);
+        YOKE_GROUP(serving, NULL) {
+            yoke_go(&serving, on_signal, &serving);
             for (int i = 0; i < 3; i++)
                 yoke_go(&clients, ask, arg);
             yoke_serve(l, answer, &under_way, NULL); /* up to ten seconds for what is under way */
+            yoke_group_cancel(&serving);             /* however it ended, no signal is waited for any more */
         }
         printf("one more: %s\n", ask(arg) < 0 ? "refused" : "answered");
     }

@@ -103,6 +103,8 @@ typedef struct yk_backend_type {
     /* Bytes that the kernel has not taken yet; flow_want_empty: calls fn when there are none, or an error. */
     size_t (*flow_unsent)(const yk_flow *f);
     void (*flow_want_empty)(yk_flow *f, void (*fn)(void *arg), void *arg);
+    /* Has the kernel take what it takes of that now, instead of with the next poll(). */
+    void (*flow_push)(yk_flow *f);
     /* Sends what is unsent, then shuts down the writing side. */
     void (*flow_shutdown)(yk_flow *f);
     /* Gives up: what is unsent is dropped (send it first with flow_want_empty), and the socket is closed as soon as the kernel

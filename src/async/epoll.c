@@ -409,4 +409,4 @@ const yk_backend_type yk_epoll_backend = {
     .flow_want = yk_epoll_flow_want, .flow_unwant = yk_epoll_flow_unwant, .flow_send = yk_epoll_flow_send,
     .flow_want_room = yk_epoll_flow_want_room, .flow_unwant_room = yk_epoll_flow_unwant_room,
     .flow_unsent = yk_epoll_flow_unsent, .flow_want_empty = yk_epoll_flow_want_empty,
-    .flow_shutdown = yk_epoll_flow_shutdown, .flow_close = yk_epoll_flow_close};
+    .flow_push = yk_epoll_flow_push, .flow_shutdown = yk_epoll_flow_shutdown, .flow_close = yk_epoll_flow_close};

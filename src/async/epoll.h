@@ -75,6 +75,7 @@ void yk_epoll_flow_want_room(yk_flow *f, void (*fn)(void *arg), void *arg);
 void yk_epoll_flow_unwant_room(yk_flow *f);
 size_t yk_epoll_flow_unsent(const yk_flow *f);
 void yk_epoll_flow_want_empty(yk_flow *f, void (*fn)(void *arg), void *arg);
+void yk_epoll_flow_push(yk_flow *f);
 void yk_epoll_flow_shutdown(yk_flow *f);
 void yk_epoll_flow_close(yk_flow *f);
 #endif

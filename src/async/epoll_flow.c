@@ -176,6 +176,11 @@ void yk_epoll_flow_want_empty(yk_flow *f, void (*fn)(void *arg), void *arg)
         yk_wants_enter(&f->b->told, &f->wants);
 }
 
+/* Whatever could be sent was, at once. */
+void yk_epoll_flow_push(yk_flow *f)
+{
+}
+
 void yk_epoll_flow_shutdown(yk_flow *f)
 {
     if (f->shut)

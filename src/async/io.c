@@ -45,11 +45,19 @@ static void link_out(yk_io *io)
         YK_LIST_LEAVE(io, next, link);
 }
 
-/* -ECANCELED is for whoever was told to stop; whose descriptor was closed hears of that. */
+/* -ECANCELED is for whoever was told to stop; whose descriptor was closed hears of that. A connect that was told to and then
+ * fails has been stopped: the listener may have been by the same cancel. */
+static bool is_cancelled(const yk_io *io)
+{
+    if (io->op.result == -ECANCELED)
+        return io->park.asked || !io->closing;
+    return io->op.kind == YK_OP_CONNECT && io->op.result < 0 && io->park.asked;
+}
+
 static void ended(yk_op *op)
 {
     yk_io *io = (yk_io *)(void *)op;
-    bool cancelled = op->result == -ECANCELED && (io->park.asked || !io->closing);
+    bool cancelled = is_cancelled(io);
     if (op->result == -ECANCELED && !cancelled)
         op->result = -EBADF;
     link_out(io);

@@ -5,13 +5,13 @@
 #include "async/net.h"
 #include <stdlib.h>
 
-enum { DEFAULT_GRACE = 10 };
+enum { DEFAULT_GRACE = 10, DEFAULT_HANDSHAKE = 10 };
 
 typedef struct yk_server {
     yoke_listener *l;
     int (*fn)(yoke_conn *c, void *arg);
     void *arg;
-    size_t stack;
+    const yoke_serve_opts *opts;
     int64_t grace;
     yoke_group connections;
     yk_crowd crowd;
@@ -19,12 +19,30 @@ typedef struct yk_server {
     bool over;
 } yk_server;
 
+static int shake(const yk_server *s, yoke_conn *c)
+{
+    yoke_scope limit;
+    int64_t ns = s->opts->handshake ? s->opts->handshake : DEFAULT_HANDSHAKE * YOKE_S;
+    if (!c->tls || ns < 0 || !yk_coroutine_here())
+        return yoke_conn_handshake(c);
+    yoke_scope_begin_timed(&limit, ns);
+    int err = yoke_conn_handshake(c), late = yoke_scope_end(&limit);
+    return late < 0 ? late : err;
+}
+
+static void attend(yk_server *s, yoke_conn *c)
+{
+    int err = shake(s, c);
+    if (err == 0)
+        s->fn(c, s->arg);
+    else if (s->opts->refused)
+        s->opts->refused(c, err, s->arg);
+}
+
 static int serve_one(void *arg)
 {
     yoke_conn *c = arg;
-    yk_server *s = c->server;
-    if (yoke_conn_handshake(c) == 0)
-        s->fn(c, s->arg);
+    attend(c->server, c);
     c->server = NULL;
     yoke_conn_close(c);
     return 0;
@@ -33,7 +51,7 @@ static int serve_one(void *arg)
 /* Not by yoke_go(): one for which there is no memory is turned away, and the others go on. */
 static void begin_one(yk_server *s, yoke_conn *c)
 {
-    yk_coroutine *co = yk_coroutine_new(s->connections.scope.loop, s->stack, serve_one, c);
+    yk_coroutine *co = yk_coroutine_new(s->connections.scope.loop, s->opts->stack, serve_one, c);
     if (!co) {
         yoke_conn_abort(c);
         return;
@@ -89,13 +107,12 @@ static int serve_in_thread(yk_server *s)
             yoke_listener_close(s->l);
             return err;
         }
-        if (yoke_conn_handshake(c) == 0)
-            s->fn(c, s->arg);
+        attend(s, c);
         yoke_conn_close(c);
     }
 }
 
-static int serve(yk_server *s, void (*stopping)(void *arg))
+static int serve(yk_server *s)
 {
     const yoke_go_opts eager = {.eager = true}; /* up to its wait */
     yoke_group g;
@@ -105,8 +122,8 @@ static int serve(yk_server *s, void (*stopping)(void *arg))
     if (kept)
         err = accept_all(s);
     s->over = true;
-    if (stopping)
-        stopping(s->arg);
+    if (s->opts->stopping)
+        s->opts->stopping(s->arg);
     if (kept && s->crowd.inside && (err == -ECANCELED || err == -ESHUTDOWN))
         accept_the_last(s);
     if (err != -ESHUTDOWN)
@@ -125,8 +142,8 @@ int yoke_serve(yoke_listener *l, int (*fn)(yoke_conn *c, void *arg), void *arg, 
     if (!l || !fn)
         return -EINVAL;
     const yoke_serve_opts *o = opts ? opts : &defaults;
-    yk_server s = {.l = l, .fn = fn, .arg = arg, .stack = o->stack, .grace = o->grace == 0 ? DEFAULT_GRACE * YOKE_S : o->grace};
-    return yk_coroutine_here() ? serve(&s, o->stopping) : serve_in_thread(&s);
+    yk_server s = {.l = l, .fn = fn, .arg = arg, .opts = o, .grace = o->grace == 0 ? DEFAULT_GRACE * YOKE_S : o->grace};
+    return yk_coroutine_here() ? serve(&s) : serve_in_thread(&s);
 }
 
 bool yoke_serve_stopping(const yoke_conn *c)

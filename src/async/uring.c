@@ -380,4 +380,4 @@ const yk_backend_type yk_uring_backend = {
     .flow_want = yk_uring_flow_want, .flow_unwant = yk_uring_flow_unwant, .flow_send = yk_uring_flow_send,
     .flow_want_room = yk_uring_flow_want_room, .flow_unwant_room = yk_uring_flow_unwant_room,
     .flow_unsent = yk_uring_flow_unsent, .flow_want_empty = yk_uring_flow_want_empty,
-    .flow_shutdown = yk_uring_flow_shutdown, .flow_close = yk_uring_flow_close};
+    .flow_push = yk_uring_flow_push, .flow_shutdown = yk_uring_flow_shutdown, .flow_close = yk_uring_flow_close};

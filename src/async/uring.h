@@ -105,6 +105,7 @@ void yk_uring_flow_want_room(yk_flow *f, void (*fn)(void *arg), void *arg);
 void yk_uring_flow_unwant_room(yk_flow *f);
 size_t yk_uring_flow_unsent(const yk_flow *f);
 void yk_uring_flow_want_empty(yk_flow *f, void (*fn)(void *arg), void *arg);
+void yk_uring_flow_push(yk_flow *f);
 void yk_uring_flow_shutdown(yk_flow *f);
 void yk_uring_flow_close(yk_flow *f);
 #endif

@@ -333,6 +333,12 @@ void yk_uring_flow_want_empty(yk_flow *f, void (*fn)(void *arg), void *arg)
         yk_wants_enter(&f->b->told, &f->wants);
 }
 
+void yk_uring_flow_push(yk_flow *f)
+{
+    if (f->out.len > 0 && !f->sending && !f->hasty && !f->send_error)
+        yk_outgoing_gone(&f->out, send_at_once(f, f->out.bytes + f->out.begin, f->out.len));
+}
+
 void yk_uring_flow_shutdown(yk_flow *f)
 {
     if (f->shut)

@@ -194,6 +194,11 @@ int yk_wire_wait_empty(yoke_conn *c)
 {
     if (!c->loop)
         return 0;
+    int err = yk_cancel_point();
+    if (err < 0) { /* who is told to stop does not wait for the kernel, but asks it once */
+        c->loop->io->flow_push(c->flow);
+        return yk_wire_unsent(c) > 0 ? err : 0;
+    }
     c->loop->io->flow_want_empty(c->flow, empty_there, c);
     return wait_for(c, EMPTY, "flush");
 }

@@ -472,6 +472,64 @@ static int talk_first(void *arg)
     return 0;
 }
 
+/* ---- Servers ---- */
+
+typedef struct host {
+    yoke_listener *l;
+    yoke_tls *tls;
+    int served, late, wrong;
+    int64_t patience;
+} host;
+
+static int welcome(yoke_conn *c, void *arg)
+{
+    ((host *)arg)->served++;
+    say(c, "welcome");
+    return 0;
+}
+
+static void see_off(yoke_conn *c, int code, void *arg)
+{
+    host *h = arg;
+    h->late += code == -ETIMEDOUT;
+    h->wrong += code != -ETIMEDOUT && *yoke_conn_error(c);
+}
+
+static int serve_encrypted(void *arg)
+{
+    host *h = arg;
+    const yoke_serve_opts o = {.handshake = h->patience, .refused = see_off};
+    return yoke_serve(h->l, welcome, h, &o);
+}
+
+/* The one place is taken by who says nothing, then by who says something else, then by who is honest. */
+NET(who_does_not_shake_hands_is_refused)
+{
+    host h = {.tls = server_with("server.pem"), .patience = 20 * YOKE_MS};
+    const yoke_listen_opts o = {.tls = h.tls, .most = 1};
+    yoke_conn *silent, *plain;
+    yoke_group g;
+    CHECK_INT(yoke_listen_with("tcp:127.0.0.1:0", &o, &h.l), 0);
+    char where[100];
+    snprintf(where, sizeof where, "%s", yoke_listener_address(h.l));
+    yoke_group_begin(&g);
+    yoke_go(&g, serve_encrypted, &h);
+    CHECK_INT(yoke_connect(where, &silent), 0);
+    CHECK_INT(yoke_connect(where, &plain), 0);
+    say(plain, "GET / HTTP/1.0\r\n\r\n");
+    yoke_conn *honest = connect_with(where, client_with(NULL), "localhost");
+    hear(honest, "welcome");
+    CHECK_INT(h.served, 1);
+    CHECK_INT(h.late, 1);
+    CHECK_INT(h.wrong, 1);
+    yoke_conn_close(honest);
+    yoke_conn_abort(silent);
+    yoke_conn_abort(plain);
+    yoke_listener_close(h.l);
+    CHECK_INT(yoke_group_end(&g), 0);
+    yoke_tls_unref(h.tls);
+}
+
 NET(two_wait_for_one_handshake)
 {
     yoke_listener *l;
