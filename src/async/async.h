@@ -160,6 +160,7 @@ struct yk_loop {
     uint64_t self;                /* the thread's id as holder of locks */
     yk_who_loop who;              /* what the search for deadlocks knows of it */
     yk_loop *next;                /* of all loops, under a lock of loop.c */
+    yk_post *doing;               /* what it has taken off `posted` and not yet begun, oldest first */
     pthread_t thread;
     pid_t tid;
     bool watched;                 /* waits tell since when; hog.c, as the next */

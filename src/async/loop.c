@@ -131,6 +131,7 @@ static void wait_for_posters(yk_loop *loop)
         sched_yield();
 }
 
+/* One of them may fork(): in the child the rest is found in loop->doing. */
 static void do_posted(yk_loop *loop)
 {
     if (!atomic_load_explicit(&loop->posted, memory_order_relaxed))
@@ -141,9 +142,10 @@ static void do_posted(yk_loop *loop)
         p->next = in_order;
         in_order = p;
     }
-    for (yk_post *next; in_order; in_order = next) {
-        next = in_order->next;
-        in_order->fn(in_order);
+    loop->doing = in_order;
+    while ((p = loop->doing) != NULL) {
+        loop->doing = p->next;
+        p->fn(p);
     }
 }
 

@@ -157,12 +157,16 @@ static void in_parent(void)
         yk_mutex_unlock(&places[i].lock);
 }
 
+static bool is_among(const yk_post *first, const yk_post *post)
+{
+    while (first && first != post)
+        first = first->next;
+    return first != NULL;
+}
+
 static bool is_posted(const yk_loop *loop, const yk_post *post)
 {
-    const yk_post *p = atomic_load_explicit(&loop->posted, memory_order_relaxed);
-    while (p && p != post)
-        p = p->next;
-    return p != NULL;
+    return is_among(atomic_load_explicit(&loop->posted, memory_order_relaxed), post) || is_among(loop->doing, post);
 }
 
 /* Threads that had changed a word, and were to wake who sleeps on it, are not in the child. So all that sleep there look again,

@@ -3,6 +3,8 @@
 #include "async/async.h"
 #include "test.h"
 #include <errno.h>
+#include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -367,6 +369,69 @@ TEST(a_child_waits_for_nothing_that_stayed_behind_over_epoll)
 TEST(a_child_waits_for_nothing_that_stayed_behind_over_io_uring)
 {
     fork_between("io_uring");
+}
+
+/* ---- fork() in what yoke_async_call() has the loop call, with wake-ups behind it ---- */
+
+static _Atomic uint32_t several;
+static pid_t made;
+
+static int waits_for_several(void *arg)
+{
+    while (several == 0)
+        CHECK_INT(yk_wait(&several, 0, YOKE_FOREVER, 0), 0);
+    CHECK_INT(yoke_sleep(YOKE_MS), 0); /* resumed again, it would not sleep */
+    looked++;
+    return 0;
+}
+
+static void forks_in_the_loop(void *arg)
+{
+    made = fork();
+    if (made == 0)
+        alarm(20);
+}
+
+static void *has_it_fork(void *loop)
+{
+    CHECK_INT(yoke_async_call(loop, forks_in_the_loop, NULL), 0);
+    several = 1;
+    yk_wake(&several, INT_MAX, false);
+    return NULL;
+}
+
+/* The loop finds all this at once, since this keeps it from running meanwhile. */
+static int is_handed_a_batch(void *arg)
+{
+    enum { WAITING = 3 };
+    yoke_group g;
+    pthread_t t;
+    yoke_group_begin(&g);
+    for (int i = 0; i < WAITING; i++)
+        yoke_go(&g, waits_for_several, NULL);
+    yoke_sleep(YOKE_MS);
+    CHECK_INT(pthread_create(&t, NULL, has_it_fork, yoke_async_loop()), 0);
+    CHECK_INT(pthread_join(t, NULL), 0);
+    CHECK_INT(yoke_group_end(&g), 0);
+    CHECK_INT(looked, WAITING);
+    return made == 0 ? RAN : 0;
+}
+
+TEST(wake_ups_behind_a_fork_come_once)
+{
+#ifdef YK_WITH_TSAN
+    NOT_HERE("ThreadSanitizer does not follow fibers into a child");
+#endif
+    int status;
+    fflush(stdout);
+    looked = 0;
+    int code = yoke_async_run(is_handed_a_batch, NULL);
+    if (made == 0)
+        _exit(code);
+    CHECK_INT(code, 0);
+    CHECK(waitpid(made, &status, 0) == made);
+    CHECK(WIFEXITED(status));
+    CHECK_INT(WEXITSTATUS(status), RAN);
 }
 
 /* ---- No loop ---- */
