@@ -44,9 +44,11 @@ static __attribute__((noinline)) int block(_Atomic uint32_t *word, uint32_t valu
 {
     _Atomic uint32_t *threads = &places[place_of(word)].threads;
     yk_blocking *b = yk_block_begin();
+    uint32_t generation = atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
     atomic_fetch_add_explicit(threads, 1, memory_order_relaxed); /* not seen in time, it is woken after coroutines */
     int err = yk_futex_wait(word, value, deadline, how & YK_WAIT_SHARED);
-    atomic_fetch_sub_explicit(threads, 1, memory_order_relaxed);
+    if (YK_LIKELY(atomic_load_explicit(&yk_fork_generation, memory_order_relaxed) == generation)) /* no handler has forked */
+        atomic_fetch_sub_explicit(threads, 1, memory_order_relaxed);
     yk_block_end(b);
     return err;
 }
