@@ -1,8 +1,8 @@
 /* wait: who sleeps on a word, and who is woken; see wait.h.
  *
  * Threads sleep in the kernel, coroutines in a table of their own, and neither says who came first. So whoever wakes less than
- * all takes them by turns: else coroutines that come back again and again would keep a thread asleep for ever. How many threads
- * sleep on words of the same place is counted, so that nobody asks the kernel in vain where only coroutines wait. */
+ * all shares the wake-ups out among both: else coroutines that come back again and again would keep a thread asleep for ever. How
+ * many threads sleep on words of the same place is counted, so that nobody asks the kernel in vain where only coroutines wait. */
 #include "sync/wait.h"
 #include <limits.h>
 #include <pthread.h>
@@ -11,7 +11,7 @@ enum { PLACES = 128 };
 
 static struct {
     _Atomic uint32_t threads; /* that sleep there, or are about to */
-    _Atomic uint32_t turn;    /* odd: the next that is woken is a thread */
+    _Atomic uint32_t drawn;   /* how often lots were drawn: see is_for_thread() */
 } places[PLACES];
 
 static unsigned place_of(const _Atomic uint32_t *word)
@@ -65,11 +65,18 @@ int yk_wake_suspended(_Atomic uint32_t *word, int n)
     return hook ? hook(word, n) : 0;
 }
 
-/* Half of them threads, of an odd number by turns the greater half; then coroutines; then threads again, if these are too few. */
+/* By lot, and not each in turn: words that share the place and are woken in step would have the same turn for ever. */
+static bool is_for_thread(unsigned place)
+{
+    uint32_t lot = atomic_fetch_add_explicit(&places[place].drawn, 1, memory_order_relaxed) * 0x9E3779B1u;
+    return (lot ^ lot >> 15) * 0x85EBCA77u >> 31;
+}
+
+/* Half of them threads, of an odd number by lot the greater half; then coroutines; then threads again, if these are too few. */
 static __attribute__((noinline)) void wake_both(_Atomic uint32_t *word, int n, unsigned place)
 {
-    uint32_t odd = n % 2 == 0 ? 0 : atomic_fetch_add_explicit(&places[place].turn, 1, memory_order_relaxed) % 2;
-    int threads = n / 2 + (int)odd;
+    bool odd = n % 2 != 0 && is_for_thread(place);
+    int threads = n / 2 + odd;
     if (threads > 0)
         n -= YK_MAX(yk_futex_wake(word, threads, false), 0); /* the word's memory may be gone by now */
     if (n > 0)

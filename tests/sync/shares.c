@@ -48,6 +48,63 @@ enum { WORDS = 1 << 16 };
 
 static _Atomic uint32_t words[WORDS];
 
+static void *sleeps(void *arg)
+{
+    _Atomic uint32_t *word = arg;
+    while (*word == 0)
+        yk_wait(word, 0, YOKE_FOREVER, 0);
+    return NULL;
+}
+
+static pthread_t begin_sleep(_Atomic uint32_t *word)
+{
+    pthread_t t = crew_start(sleeps, (void *)(uintptr_t)word);
+    AWAIT(asks_for_thread(word, 2));
+    usleep(20000); /* it has been woken by that, and sleeps again */
+    return t;
+}
+
+static void end_sleep(pthread_t t, _Atomic uint32_t *word)
+{
+    *word = 1;
+    yk_futex_wake(word, INT_MAX, false); /* yk_wake() has coroutines enough */
+    crew_join(t);
+    CHECK(!asks_for_thread(word, 2));
+}
+
+/* ---- Who is woken ---- */
+
+/* Two other words that share the place. */
+static void find_two(_Atomic uint32_t *found[2])
+{
+    int n = 0;
+    for (int i = 1; i < WORDS && n < 2; i++)
+        if (asks_for_thread(&words[i], 2))
+            found[n++] = &words[i];
+    CHECK_INT(n, 2);
+}
+
+/* Of words that share a place, one is woken once, the others `step - 1` times, again and again. */
+TEST(no_kind_starves_when_words_are_woken_in_step)
+{
+    enum { ROUNDS = 300 };
+    _Atomic uint32_t *two[2];
+    yk_wake_hook = all_are_coroutines;
+    pthread_t t = begin_sleep(&words[0]);
+    find_two(two);
+    for (int step = 1; step <= 100; step++) {
+        int threads = 0;
+        for (int i = 0; i < ROUNDS; i++) {
+            threads += asks_for_thread(two[0], 1);
+            for (int k = 1; k < step; k++)
+                yk_wake(two[1], 1, false);
+        }
+        if (threads < ROUNDS / 4 || threads > ROUNDS * 3 / 4)
+            test_fail(__FILE__, __LINE__, "in steps of %d: %d of %d for threads", step, threads, ROUNDS);
+    }
+    end_sleep(t, &words[0]);
+}
+
 /* ---- fork() in a signal handler while the thread sleeps ---- */
 
 static pid_t made = -1;
