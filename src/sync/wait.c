@@ -2,12 +2,13 @@
  *
  * Threads sleep in the kernel, coroutines in a table of their own, and neither says who came first. So whoever wakes less than
  * all shares the wake-ups out among both: else coroutines that come back again and again would keep a thread asleep for ever. How
- * many threads sleep on words of the same place is counted, so that nobody asks the kernel in vain where only coroutines wait. */
+ * many threads sleep is counted by a hash of the word, so that nobody asks the kernel in vain where only coroutines wait: but for
+ * a word whose hash is also that of another, on which a thread sleeps. With n of these asleep that is one word in PLACES / n. */
 #include "sync/wait.h"
 #include <limits.h>
 #include <pthread.h>
 
-enum { PLACES = 128 };
+enum { PLACE_BITS = 12, PLACES = 1 << PLACE_BITS };
 
 static struct {
     _Atomic uint32_t threads; /* that sleep there, or are about to */
@@ -16,14 +17,15 @@ static struct {
 
 static unsigned place_of(const _Atomic uint32_t *word)
 {
-    return (uint32_t)((uintptr_t)word >> 2 ^ (uintptr_t)word >> 9) % PLACES;
+    return (unsigned)((uint64_t)(uintptr_t)word * 0x9E3779B97F4A7C15u >> (64 - PLACE_BITS));
 }
 
-/* A child has the forking thread alone, which is awake. */
+/* A child has the forking thread alone, which is awake. Looked at first: most have never been written to, and need no memory. */
 static void forget_threads(void)
 {
     for (unsigned i = 0; i < PLACES; i++)
-        atomic_store_explicit(&places[i].threads, 0, memory_order_relaxed);
+        if (atomic_load_explicit(&places[i].threads, memory_order_relaxed) > 0)
+            atomic_store_explicit(&places[i].threads, 0, memory_order_relaxed);
 }
 
 static __attribute__((constructor)) void watch_forks(void)

@@ -72,6 +72,19 @@ static void end_sleep(pthread_t t, _Atomic uint32_t *word)
     CHECK(!asks_for_thread(word, 2));
 }
 
+TEST(a_thread_asleep_costs_few_other_words)
+{
+    yk_wake_hook = all_are_coroutines;
+    CHECK(!asks_for_thread(&words[0], 2));
+    pthread_t t = begin_sleep(&words[0]);
+    int others = 0;
+    for (int i = 1; i < WORDS; i++)
+        others += asks_for_thread(&words[i], 2);
+    printf("# %d of %d words\n", others, WORDS - 1);
+    CHECK(others <= WORDS / 512);
+    end_sleep(t, &words[0]);
+}
+
 /* ---- Who is woken ---- */
 
 /* Two other words that share the place. */
