@@ -118,7 +118,8 @@ typedef struct yoke_scope {
 } yoke_scope;
 
 /* Begins a scope: without a time limit; with one, of so many nanoseconds from now, or at a time of yoke_now(). It ends with
- * yoke_scope_end(), in the same coroutine. In a thread scopes do nothing and their ends return 0. */
+ * yoke_scope_end(), in the same coroutine. In a thread scopes do nothing, and the calls below return 0 for them, in any
+ * thread. */
 YOKE_API void yoke_scope_begin(yoke_scope *s);
 YOKE_API void yoke_scope_begin_timed(yoke_scope *s, int64_t ns);
 YOKE_API void yoke_scope_begin_until(yoke_scope *s, int64_t deadline);
@@ -171,7 +172,8 @@ typedef struct yoke_group {
     bool closed;
 } yoke_group;
 
-/* Begins a group, which ends with yoke_group_end() in the same coroutine. */
+/* Begins a group, which ends with yoke_group_end() in the same coroutine. In a thread groups do nothing: yoke_go() and the
+ * like return -EINVAL, yoke_group_fail() the code, in any thread, and nothing has failed, and the end returns 0. */
 YOKE_API void yoke_group_begin(yoke_group *g);
 
 /* Starts fn(arg) as a coroutine of the group; it runs when the caller next waits. What it returns is 0 or more when all went
@@ -201,7 +203,8 @@ YOKE_API int yoke_started(void *value);
  * The future stays yours. Jobs of any executor. */
 YOKE_API int yoke_group_add(yoke_group *g, yoke_future *f);
 
-/* For its body: the group has failed with this code. Returns it; or -EXDEV in another thread, where it does nothing. */
+/* For its body: the group has failed with this code. Returns it; or -EXDEV in another thread than its loop's, and it has
+ * not failed. */
 YOKE_API int yoke_group_fail(yoke_group *g, int code);
 /* Tells all coroutines of the group, and its body, to stop. 0, or -EXDEV as of yoke_scope_cancel(). */
 YOKE_API int yoke_group_cancel(yoke_group *g);

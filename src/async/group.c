@@ -39,7 +39,8 @@ int yoke_group_fail(yoke_group *g, int code)
     if (YK_UNLIKELY(!yk_scope_is_here(&g->scope)))
         return -EXDEV;
     code = code > 0 ? -code : code == 0 ? -EINVAL : code;
-    note_failure(g, code);
+    if (YK_LIKELY(g->scope.loop != NULL)) /* else it is a thread's, and any thread may be here */
+        note_failure(g, code);
     return code;
 }
 

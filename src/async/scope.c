@@ -220,9 +220,10 @@ int yoke_scope_set_shield(yoke_scope *s, bool shield)
 {
     if (YK_UNLIKELY(!yk_scope_is_here(s)))
         return -EXDEV;
+    if (!s->loop)
+        return 0;
     s->shield = shield;
-    if (s->loop)
-        refresh(s);
+    refresh(s);
     return 0;
 }
 

@@ -183,10 +183,32 @@ static int is_cancelled_from_afar(void *arg)
 TEST(other_threads_cancel_through_the_loop)
 {
     CHECK_INT(yoke_async_run(is_cancelled_from_afar, NULL), 0);
-    yoke_group of_a_thread;
-    yoke_group_begin(&of_a_thread);
-    CHECK_INT(yoke_group_cancel(&of_a_thread), 0);
-    CHECK_INT(yoke_group_end(&of_a_thread), 0);
+}
+
+static void *does_nothing_with(void *group)
+{
+    yoke_group *g = group;
+    CHECK_INT(yoke_go(g, nothing, NULL), -EINVAL);
+    CHECK_INT(yoke_start(g, nothing, NULL, NULL), -EINVAL);
+    CHECK_INT(yoke_group_cancel(g), 0);
+    CHECK_INT(yoke_group_fail(g, EIO), -EIO);
+    CHECK_INT(yoke_group_fail(g, -EIO), -EIO);
+    CHECK_INT(yoke_scope_set_deadline(&g->scope, 0), 0);
+    CHECK_INT(yoke_scope_set_shield(&g->scope, true), 0);
+    CHECK(!yoke_scope_cancelled(&g->scope));
+    CHECK_INT(yoke_group_failures(g), 0);
+    return NULL;
+}
+
+TEST(a_threads_group_does_nothing)
+{
+    yoke_group g;
+    pthread_t t;
+    yoke_group_begin(&g);
+    CHECK_INT(pthread_create(&t, NULL, does_nothing_with, &g), 0);
+    does_nothing_with(&g);
+    CHECK_INT(pthread_join(t, NULL), 0);
+    CHECK_INT(yoke_group_end(&g), 0);
 }
 
 static int with_a_thread(void *arg)
