@@ -37,6 +37,7 @@ int yoke_async_run(int (*fn)(void *arg), void *arg)
     if (co) {
         co->main = true;
         co->name = "first";
+        last_error.text[0] = '\0'; /* of a backend that was tried before */
         yk_make_ready(co);
         yk_loop_run(loop);
         last_error.text[0] = '\0'; /* what the function asked for in vain is its own affair */
