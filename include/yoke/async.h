@@ -26,7 +26,7 @@
  *
  * The executor `async` runs tasks (yoke/task.h) as coroutines, on as many loops as it has threads; yoke_async_run() is one loop
  * in the thread that calls it. Outside of coroutines the waiting calls below block their thread, so that a function that uses
- * them can be called from anywhere.
+ * them can be called from anywhere; but groups need coroutines, and what starts one elsewhere fails with -EINVAL.
  *
  * A loop or a fork of yoke/loop.h and yoke/fork.h that a coroutine runs is such a computation: until it has ended the thread is
  * its own, and what waits in its bodies blocks the thread.
@@ -172,15 +172,17 @@ typedef struct yoke_group {
     bool closed;
 } yoke_group;
 
-/* Begins a group, which ends with yoke_group_end() in the same coroutine. In a thread groups do nothing: yoke_go() and the
- * like return -EINVAL, yoke_group_fail() the code, in any thread, and nothing has failed, and the end returns 0. */
+/* Begins a group, which ends with yoke_group_end() in the same coroutine. In a thread it can start none: yoke_go() and the like
+ * return -EINVAL, yoke_group_fail() the code, and with the first of these the group has failed, as its end says, if it was in the
+ * thread that began it. Called from other threads they do nothing else. */
 YOKE_API void yoke_group_begin(yoke_group *g);
 
 /* Starts fn(arg) as a coroutine of the group; it runs when the caller next waits. What it returns is 0 or more when all went
  * well, and else the negative code of its error: this cancels the group. -ECANCELED from a coroutine that has been told to stop
- * is no error. Returns 0; or -ENOMEM, and the group has failed with that; or -EINVAL when the group has ended, or -EXDEV in
- * another thread or loop. From any coroutine of the loop while the group lasts, so also from those in it. yoke_fail() in fn
- * counts for the task around the group. */
+ * is no error. Returns 0; or an error, with which the group has failed, so that its end tells of it: -ENOMEM; -EINVAL without a
+ * fn, and for a group that was begun outside of coroutines, where there can be none. Or -EINVAL when the group has ended, or
+ * -EXDEV in another thread or loop, and then nothing else happens. From any coroutine of the loop while the group lasts, so also
+ * from those in it. yoke_fail() in fn counts for the task around the group. */
 #define yoke_go(g, fn, arg) yk_go((g), #fn, (fn), (arg))
 
 /* How a coroutine is to be started; zero is the default of each. */
@@ -239,8 +241,8 @@ YOKE_API int yoke_wait_any(yoke_future *const *fs, size_t n, size_t *ret);
  * returned, drop(arg) is called, in some thread, as soon as fn has returned or is sure never to begin (NULL: nothing is); with
  * any other code arg is still the caller's. Threads: up to the CPUs and 4 more, and 32 at most; they end when idle; more calls
  * wait for one of them, so that fn should not itself wait for another such call. fn runs outside of the task that calls:
- * yoke_fail() in it only returns the code, scopes and groups do nothing, and the calls that wait block the thread. In a thread
- * fn is called right here. */
+ * yoke_fail() in it only returns the code, scopes do nothing, groups start nothing and fail with -EINVAL, and the calls that wait
+ * block the thread. In a thread fn is called right here. */
 YOKE_API int yoke_to_thread(int (*fn)(void *arg), void *arg);
 YOKE_API int yoke_to_thread_abandon(int (*fn)(void *arg), void *arg, void (*drop)(void *arg));
 

@@ -11,8 +11,10 @@ void yoke_group_begin(yoke_group *g)
     yk_clear(g, sizeof *g);
     g->closed = !co;
     g->run = yk_current_run();
-    if (!co)
+    if (!co) {
+        g->scope.timer[0] = (uint64_t)pthread_self(); /* whose it is; there is no alarm */
         return;
+    }
     yk_scope_open(&g->scope, co->scope, co, co->loop, YOKE_FOREVER, false);
     yk_scope_inside(co, &g->scope);
 }
@@ -34,12 +36,25 @@ static void note_cancel(yoke_group *g)
     yoke_scope_cancel(&g->scope);
 }
 
+/* One that has ended is told nothing more, and its codes may be gone; and that of a thread is told by it alone. */
+static bool can_fail(const yoke_group *g)
+{
+    return g->scope.loop || (!g->scope.owner && g->scope.timer[0] == (uint64_t)pthread_self());
+}
+
+static int refuse(yoke_group *g)
+{
+    if (can_fail(g))
+        note_failure(g, -EINVAL);
+    return -EINVAL;
+}
+
 int yoke_group_fail(yoke_group *g, int code)
 {
     if (YK_UNLIKELY(!yk_scope_is_here(&g->scope)))
         return -EXDEV;
     code = code > 0 ? -code : code == 0 ? -EINVAL : code;
-    if (YK_LIKELY(g->scope.loop != NULL)) /* else it is a thread's, and any thread may be here */
+    if (YK_LIKELY(can_fail(g)))
         note_failure(g, code);
     return code;
 }
@@ -103,10 +118,12 @@ yk_coroutine *yk_group_new(yoke_group *g, const yoke_go_opts *opts, int (*fn)(vo
 
 int yoke_go_with(yoke_group *g, const yoke_go_opts *opts, int (*fn)(void *arg), void *arg)
 {
-    if (!g || g->closed || !fn)
+    if (!g)
         return -EINVAL;
-    if (YK_UNLIKELY(g->scope.loop != yk_loop_here()))
+    if (YK_UNLIKELY(g->scope.loop && g->scope.loop != yk_loop_here()))
         return -EXDEV;
+    if (YK_UNLIKELY(g->closed || !fn))
+        return refuse(g);
     yk_coroutine *co = yk_group_new(g, opts, fn, arg);
     if (!co)
         return -ENOMEM;
@@ -138,10 +155,18 @@ static void wait_for_children(yoke_group *g, yk_coroutine *co)
     }
 }
 
+static int end_in_thread(yoke_group *g)
+{
+    if (!can_fail(g))
+        return 0;
+    g->scope.timer[0] = 0;
+    return g->first;
+}
+
 int yoke_group_end(yoke_group *g)
 {
     if (!g->scope.loop)
-        return 0;
+        return end_in_thread(g);
     yk_coroutine *co = g->scope.owner;
     yk_scope_check(&g->scope, "group");
     if (g->scope.told)

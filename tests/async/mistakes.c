@@ -25,7 +25,7 @@ static int null_here(void *arg)
     CHECK_INT(yoke_go(NULL, nothing, NULL), -EINVAL);
     CHECK_INT(yoke_start(&g, NULL, NULL, NULL), -EINVAL);
     CHECK_INT(yoke_start(NULL, nothing, NULL, NULL), -EINVAL);
-    CHECK_INT(yoke_group_end(&g), 0);
+    CHECK_INT(yoke_group_end(&g), -EINVAL);
     CHECK_INT(yoke_gather(NULL, 2), -EINVAL);
     CHECK_INT(yoke_wait_any(NULL, 2, &(size_t){0}), -EINVAL);
     CHECK_INT(yoke_to_thread(NULL, NULL), -EINVAL);
@@ -41,6 +41,61 @@ TEST(null_is_refused_in_coroutines_and_outside)
     CHECK_INT(yoke_async_run(null_here, NULL), 0);
     CHECK_INT(yoke_to_thread(NULL, NULL), -EINVAL);
     CHECK_INT(yoke_to_thread_abandon(NULL, NULL, NULL), -EINVAL);
+}
+
+static int *codes_of(yoke_group *g, int codes[2])
+{
+    codes[0] = codes[1] = 1;
+    yoke_group_collect(g, codes, 2);
+    return codes;
+}
+
+/* Nothing runs, and the end does not say that it has. */
+static int starts_in_a_thread(void *arg)
+{
+    yoke_group g;
+    int codes[2], err = 0;
+    yoke_group_begin(&g);
+    codes_of(&g, codes);
+    CHECK_INT(yoke_go(&g, nothing, NULL), -EINVAL);
+    CHECK_INT(yoke_go_with(&g, &(yoke_go_opts){.eager = true}, nothing, NULL), -EINVAL);
+    CHECK_INT(yoke_group_failures(&g), 2);
+    CHECK_INT(codes[0], -EINVAL);
+    CHECK_INT(codes[1], -EINVAL);
+    CHECK_INT(yoke_group_end(&g), -EINVAL);
+    YOKE_GROUP(h, &err)
+        yoke_go(&h, nothing, NULL);
+    CHECK_INT(err, -EINVAL);
+    YOKE_GROUP(h, &err) {
+    }
+    CHECK_INT(err, 0);
+    return err;
+}
+
+/* One that has ended is left alone; one that lasts is cancelled. */
+static int starts_nothing(void *arg)
+{
+    yoke_group g;
+    int codes[2];
+    yoke_group_begin(&g);
+    codes_of(&g, codes);
+    CHECK_INT(yoke_group_end(&g), 0);
+    CHECK_INT(yoke_go(&g, nothing, NULL), -EINVAL);
+    CHECK_INT(yoke_group_failures(&g), 0);
+    CHECK_INT(codes[0], 1);
+    CHECK_INT(yoke_group_end(&g), 0);
+    yoke_group_begin(&g);
+    yoke_go(&g, naps, NULL);
+    CHECK_INT(yoke_go(&g, NULL, NULL), -EINVAL);
+    CHECK(yoke_scope_cancelled(&g.scope));
+    CHECK_INT(yoke_group_end(&g), -EINVAL);
+    return yoke_to_thread(starts_in_a_thread, NULL);
+}
+
+TEST(groups_that_could_not_start_say_so_at_their_end)
+{
+    starts_in_a_thread(NULL);
+    CHECK_INT(yoke_async_run(starts_nothing, NULL), 0);
 }
 
 static int served(yoke_conn *c, void *arg)
@@ -185,6 +240,7 @@ TEST(other_threads_cancel_through_the_loop)
     CHECK_INT(yoke_async_run(is_cancelled_from_afar, NULL), 0);
 }
 
+/* From another thread; what that thread's own calls do to it is above. */
 static void *does_nothing_with(void *group)
 {
     yoke_group *g = group;
@@ -200,15 +256,20 @@ static void *does_nothing_with(void *group)
     return NULL;
 }
 
-TEST(a_threads_group_does_nothing)
+TEST(a_threads_group_is_let_alone_by_others)
 {
     yoke_group g;
     pthread_t t;
     yoke_group_begin(&g);
     CHECK_INT(pthread_create(&t, NULL, does_nothing_with, &g), 0);
-    does_nothing_with(&g);
     CHECK_INT(pthread_join(t, NULL), 0);
+    CHECK_INT(yoke_group_cancel(&g), 0);
     CHECK_INT(yoke_group_end(&g), 0);
+    yoke_group_begin(&g);
+    CHECK_INT(yoke_group_fail(&g, EIO), -EIO);
+    CHECK_INT(yoke_go(&g, nothing, NULL), -EINVAL);
+    CHECK_INT(yoke_group_failures(&g), 2);
+    CHECK_INT(yoke_group_end(&g), -EIO);
 }
 
 static int with_a_thread(void *arg)
