@@ -46,7 +46,8 @@
  * These are the rules of Python's trio (https://trio.readthedocs.io), where exceptions carry what codes carry here.
  *
  * Scopes and groups end in the order in which they nest, and in the function that began them: not by longjmp() past them. Who
- * ends them otherwise, or returns from a coroutine without, is told so on stderr, and the program aborts. The block forms
+ * ends them otherwise, in a coroutine of the group for one, or returns from a coroutine without, is told so on stderr, and the
+ * program aborts. The block forms
  * YOKE_SCOPE and YOKE_GROUP end by themselves, also on return, break and goto. A group, a scope, and what a coroutine is given as
  * `arg` may lie on the stack of the coroutine that begins the group.
  *

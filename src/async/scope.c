@@ -282,11 +282,11 @@ void yoke_shield_begin_timed(yoke_scope *s, int64_t ns)
     begin(s, after(ns), true);
 }
 
-/* What nests wrongly has already been written over, or will be. */
+/* What nests wrongly has already been written over, or will be. The coroutines of a group have its scope as their own, too. */
 void yk_scope_check(const yoke_scope *s, const char *what)
 {
     const yk_coroutine *co = yk_coroutine_here();
-    if (co && co->scope == s)
+    if (co && co->scope == s && co == s->owner)
         return;
     fprintf(stderr, "yoke: a %s ended in another order than it nests, or in another coroutine\n", what);
     abort();

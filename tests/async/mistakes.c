@@ -309,6 +309,50 @@ static int starts(void *arg)
     return 0;
 }
 
+static int ends_its_group(void *group)
+{
+    return yoke_group_end(group);
+}
+
+static int ends_its_groups_scope(void *group)
+{
+    return yoke_scope_end(&((yoke_group *)group)->scope);
+}
+
+static int is_ended_by_a_child(void *arg)
+{
+    int err;
+    YOKE_GROUP(g, &err)
+        yoke_go(&g, ends_its_group, &g);
+    return err;
+}
+
+static int naps_while_a_child_ends_it(void *arg)
+{
+    YOKE_GROUP(g, NULL) {
+        yoke_go(&g, ends_its_groups_scope, &g);
+        naps(NULL);
+    }
+    return 0;
+}
+
+static int ends_anothers_scope(void *scope)
+{
+    return yoke_scope_end(scope);
+}
+
+static int has_a_scope_that_a_child_ends(void *arg)
+{
+    yoke_scope s;
+    YOKE_GROUP(g, NULL) {
+        yoke_scope_begin(&s);
+        yoke_go(&g, ends_anothers_scope, &s);
+        naps(NULL);
+        yoke_scope_end(&s);
+    }
+    return 0;
+}
+
 static void abort_when_run(int (*fn)(void *arg))
 {
     pid_t pid = fork();
@@ -327,4 +371,11 @@ TEST(what_is_never_ended_is_told)
     abort_when_run(forgets_a_group);
     abort_when_run(forgets_a_scope);
     abort_when_run(starts);
+}
+
+TEST(what_another_coroutine_ends_is_told)
+{
+    abort_when_run(is_ended_by_a_child);
+    abort_when_run(naps_while_a_child_ends_it);
+    abort_when_run(has_a_scope_that_a_child_ends);
 }
