@@ -47,9 +47,8 @@
  *
  * Scopes and groups end in the order in which they nest, and in the function that began them: not by longjmp() past them. Who
  * ends them otherwise, in a coroutine of the group for one, or returns from a coroutine without, is told so on stderr, and the
- * program aborts. The block forms
- * YOKE_SCOPE and YOKE_GROUP end by themselves, also on return, break and goto. A group, a scope, and what a coroutine is given as
- * `arg` may lie on the stack of the coroutine that begins the group.
+ * program aborts. The block forms YOKE_SCOPE and YOKE_GROUP end by themselves, also on return, break and goto. A group, a scope,
+ * and what a coroutine is given as `arg` may lie on the stack of the coroutine that begins the group.
  *
  * Forks. A coroutine that calls fork() goes on in the child, in a copy of its loop with all of its coroutines; other loops and
  * threads are not there. Waits for time go on. Waits for locks and other things of yoke/sync.h look again, so that no wake-up is

@@ -74,7 +74,7 @@ typedef struct yoke_connect_opts {
  * quarter of a second after the one before (RFC 8305); the first that answers is it. Returns 0; what connect(2) said of the
  * attempt that failed last, as -ECONNREFUSED; what yoke_resolve() says; of TLS -EKEYREJECTED (the certificate is not accepted:
  * its authority, its name, its dates), -EPROTO (the handshake failed, or the peer speaks something else), and yoke_net_error()
- * says more; -EINVAL (not a place); -ENOMEM, -EMFILE. */
+ * says more; -EINVAL (not a place, or a tls of yoke_tls_server()); -ENOMEM, -EMFILE. */
 YOKE_API int yoke_connect(const char *where, yoke_conn **ret);
 YOKE_API int yoke_connect_with(const char *where, const yoke_connect_opts *opts, yoke_conn **ret);
 
@@ -169,8 +169,8 @@ typedef struct yoke_listen_opts {
 } yoke_listen_opts;
 
 /* Listens; it waits for a name that has to be looked up. The file of a Unix socket is replaced if nobody listens there any more,
- * and removed by yoke_listener_close(). 0, -EADDRINUSE, -EACCES, -EADDRNOTAVAIL, -EINVAL, what yoke_resolve() says, -ENOMEM,
- * -EMFILE. */
+ * and removed by yoke_listener_close(). 0, -EADDRINUSE, -EACCES, -EADDRNOTAVAIL, -EINVAL (not a place, or a tls of
+ * yoke_tls_client()), what yoke_resolve() says, -ENOMEM, -EMFILE. */
 YOKE_API int yoke_listen(const char *where, yoke_listener **ret);
 YOKE_API int yoke_listen_with(const char *where, const yoke_listen_opts *opts, yoke_listener **ret);
 

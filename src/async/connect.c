@@ -182,6 +182,9 @@ int yoke_connect_with(const char *where, const yoke_connect_opts *opts, yoke_con
     const yoke_connect_opts *o = opts ? opts : &defaults;
     yk_where w = {0};
     yoke_conn *c;
+    if (o->tls && yk_tls_is_server(o->tls))
+        return yk_net_failf(EINVAL, "connect to %s: its tls is of yoke_tls_server(), one of yoke_tls_client() is wanted",
+                            where ? where : "nowhere");
     int fd = ret ? yk_wait_point() : -EINVAL;
     if (fd == 0)
         fd = connect_somewhere(where, o, &w);

@@ -129,6 +129,9 @@ int yoke_listen_with(const char *where, const yoke_listen_opts *opts, yoke_liste
     const yoke_listen_opts *o = opts ? opts : &defaults;
     yk_where w = {0};
     yoke_address *all;
+    if (o->tls && !yk_tls_is_server(o->tls))
+        return yk_net_failf(EINVAL, "listen at %s: its tls is of yoke_tls_client(), one of yoke_tls_server() is wanted",
+                            where ? where : "nowhere");
     int n = ret ? yk_where_resolve(where, &w, true, &all) : -EINVAL;
     if (n < 0)
         return n;

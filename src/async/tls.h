@@ -34,6 +34,8 @@ yk_tls *yk_tls_free(yk_tls *t);
 
 /* One more reference. */
 yoke_tls *yk_tls_ref(yoke_tls *t);
+/* Of yoke_tls_server(), not of yoke_tls_client(). */
+bool yk_tls_is_server(const yoke_tls *t);
 
 /* ---- Bytes from and to the peer ---- */
 

@@ -320,6 +320,11 @@ yoke_tls *yk_tls_ref(yoke_tls *t)
     return t;
 }
 
+bool yk_tls_is_server(const yoke_tls *t)
+{
+    return t->server;
+}
+
 yoke_tls *yoke_tls_unref(yoke_tls *t)
 {
     /* Release: what this thread did to t comes before; acquire: what the others did. Each pairs with itself. */

@@ -217,6 +217,25 @@ NET(no_protocol_in_common)
     CHECK_INT(s.failed, 1);
 }
 
+NET_ALSO(contexts_of_the_other_side)
+{
+    need_certificates();
+    yoke_tls *server = server_with("server.pem"), *client = client_with(NULL);
+    yoke_listener *l;
+    yoke_conn *c;
+    CHECK_INT(yoke_listen_with("tcp:127.0.0.1:0", &(yoke_listen_opts){.tls = client}, &l), -EINVAL);
+    CHECK_STR(yoke_net_error(), "listen at tcp:127.0.0.1:0: its tls is of yoke_tls_client(), one of yoke_tls_server() is wanted");
+    CHECK_INT(yoke_listen("tcp:127.0.0.1:0", &l), 0);
+    CHECK_INT(yoke_connect_with(yoke_listener_address(l), &(yoke_connect_opts){.tls = server}, &c), -EINVAL);
+    CHECK_HAS(yoke_net_error(), yoke_listener_address(l));
+    CHECK_HAS(yoke_net_error(), "its tls is of yoke_tls_server(), one of yoke_tls_client() is wanted");
+    CHECK_INT(yoke_connect_with(NULL, &(yoke_connect_opts){.tls = server}, &c), -EINVAL);
+    CHECK_INT(yoke_listen_with(NULL, &(yoke_listen_opts){.tls = client}, &l), -EINVAL);
+    yoke_listener_close(l);
+    yoke_tls_unref(server);
+    yoke_tls_unref(client);
+}
+
 /* ---- Peers that do not speak it ---- */
 
 static int speak_in_the_clear(void *arg)
