@@ -55,8 +55,8 @@ typedef struct yoke_conn yoke_conn;
 typedef struct yoke_listener yoke_listener;
 typedef struct yoke_udp yoke_udp;
 
-/* Why the last call that opened, resolved or listened failed in this thread, in one line; "" if none did. Valid until the next
- * such call in this thread: look at once. */
+/* Why the last call that opened, resolved or listened failed in this thread, in one line, also for -ECANCELED: "connect to
+ * tcp:[::1]:80: cancelled"; "" if none did. Valid until the next such call in this thread: look at once. */
 YOKE_API const char *yoke_net_error(void);
 
 /* ---- Connecting ---- */

@@ -27,6 +27,11 @@ int yk_net_fail(int code, const char *what, const char *where)
     return yk_net_failf(code, "%s %s: %s", what, where, yoke_strerror(code));
 }
 
+int yk_net_stopped(int code, const char *what, const char *where)
+{
+    return code == -ECANCELED ? yk_net_fail(code, what, where ? where : "nowhere") : code;
+}
+
 const char *yoke_net_error(void)
 {
     return last_error.text;

@@ -171,9 +171,9 @@ static int begin_tls(yoke_conn *c, const yoke_connect_opts *o, const yk_where *w
 {
     const char *name = o->server_name ? o->server_name : w->kind == YK_UNIX ? NULL : w->host;
     int err = yoke_conn_start_tls(c, o->tls, name);
-    if (err < 0)
+    if (err < 0 && err != -ECANCELED)
         yk_net_failf(err, "connect to %s: %s", where, yoke_conn_error(c));
-    return err;
+    return yk_net_stopped(err, "connect to", where);
 }
 
 int yoke_connect_with(const char *where, const yoke_connect_opts *opts, yoke_conn **ret)
@@ -189,7 +189,7 @@ int yoke_connect_with(const char *where, const yoke_connect_opts *opts, yoke_con
     if (fd == 0)
         fd = connect_somewhere(where, o, &w);
     if (fd < 0)
-        return fd;
+        return yk_net_stopped(fd, "connect to", where);
     int err = yk_conn_open(fd, &c);
     if (err < 0) {
         yk_socket s = {.loop = yk_net_loop(), .fd = fd};

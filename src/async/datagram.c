@@ -30,7 +30,7 @@ static int bind_to(yk_socket *s, const char *where)
     yoke_address *all;
     int n = resolve(where, true, &all);
     if (n < 0)
-        return n;
+        return yk_net_stopped(n, "datagrams at", where);
     int err = yk_socket_open(s, yk_family(&all[0]), SOCK_DGRAM);
     if (err == 0 && yk_sys.bind(s->fd, yk_sockaddr(&all[0]), all[0].len) < 0) {
         err = -errno;
@@ -69,7 +69,7 @@ static int connect_to(yoke_udp *u, const char *where)
     yoke_address *all, own;
     int n = resolve(where, false, &all);
     if (n < 0)
-        return n;
+        return yk_net_stopped(n, "datagrams to", where);
     int err = yk_address_of(u->s.fd, false, false, &own), family = err == 0 ? yk_family(&own) : 0;
     if (err == 0)
         err = -EAFNOSUPPORT;

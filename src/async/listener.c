@@ -134,7 +134,7 @@ int yoke_listen_with(const char *where, const yoke_listen_opts *opts, yoke_liste
                             where ? where : "nowhere");
     int n = ret ? yk_where_resolve(where, &w, true, &all) : -EINVAL;
     if (n < 0)
-        return n;
+        return yk_net_stopped(n, "listen at", where);
     if (w.kind == YK_UDP) {
         free(all);
         return yk_net_failf(EINVAL, "\"%s\" is no place for connections: tcp: and unix: are", where);

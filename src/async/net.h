@@ -11,6 +11,8 @@
 int yk_net_failf(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "WHAT WHERE: " and what the code means. Returns the code. */
 int yk_net_fail(int code, const char *what, const char *where);
+/* The same for -ECANCELED alone, which has no words yet; other codes have theirs. where may be NULL. */
+int yk_net_stopped(int code, const char *what, const char *where);
 
 /* ---- Whose (address.c) ---- */
 

@@ -240,5 +240,7 @@ int yk_resolve(const char *host, const char *service, bool tcp, bool passive, yo
 int yoke_resolve(const char *host, const char *service, yoke_address **ret)
 {
     int err = yk_wait_point();
-    return err < 0 ? err : yk_resolve(host, service, true, false, ret);
+    if (err == 0)
+        err = yk_resolve(host, service, true, false, ret);
+    return yk_net_stopped(err, "look-up of", host);
 }

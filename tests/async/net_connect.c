@@ -225,6 +225,64 @@ static int abandon(void *arg)
     return stopped(resolve_slowly, NULL) == -ECANCELED ? 0 : -1;
 }
 
+/* ---- Told to stop, in words ---- */
+
+static int64_t connect_slowly(void *arg)
+{
+    yoke_conn *c;
+    return yoke_connect("tcp:slow.test:80", &c);
+}
+
+static int64_t listen_slowly(void *arg)
+{
+    yoke_listener *l;
+    return yoke_listen("tcp:slow.test:80", &l);
+}
+
+static int64_t send_slowly(void *arg)
+{
+    yoke_udp *u;
+    return yoke_udp_open("udp:slow.test:80", &u);
+}
+
+static int64_t connect_nowhere(void *arg)
+{
+    yoke_conn *c;
+    return yoke_connect(NULL, &c);
+}
+
+static int64_t send_slowly_from(void *u)
+{
+    return yoke_udp_connect(u, "udp:slow.test:80");
+}
+
+NET(what_is_told_to_stop_has_its_own_words)
+{
+    yoke_conn *c;
+    yoke_udp *u;
+    use_own_names();
+    CHECK_INT(yoke_udp_open(NULL, &u), 0);
+    CHECK_INT(yoke_connect("tcp:127.0.0.1:99999", &c), -EINVAL);
+    CHECK_INT(stopped_before(connect_slowly, NULL), -ECANCELED);
+    CHECK_STR(yoke_net_error(), "connect to tcp:slow.test:80: cancelled");
+    CHECK_INT(stopped_before(connect_nowhere, NULL), -ECANCELED);
+    CHECK_STR(yoke_net_error(), "connect to nowhere: cancelled");
+    CHECK_INT(stopped_before(resolve_slowly, NULL), -ECANCELED);
+    CHECK_STR(yoke_net_error(), "look-up of slow.test: cancelled");
+    CHECK_INT(stopped(connect_slowly, NULL), -ECANCELED);
+    CHECK_STR(yoke_net_error(), "connect to tcp:slow.test:80: cancelled");
+    CHECK_INT(stopped(resolve_slowly, NULL), -ECANCELED);
+    CHECK_STR(yoke_net_error(), "look-up of slow.test: cancelled");
+    CHECK_INT(stopped(listen_slowly, NULL), -ECANCELED);
+    CHECK_STR(yoke_net_error(), "listen at tcp:slow.test:80: cancelled");
+    CHECK_INT(stopped(send_slowly, NULL), -ECANCELED);
+    CHECK_STR(yoke_net_error(), "datagrams at udp:slow.test:80: cancelled");
+    CHECK_INT(stopped(send_slowly_from, u), -ECANCELED);
+    CHECK_STR(yoke_net_error(), "datagrams to udp:slow.test:80: cancelled");
+    yoke_udp_close(u);
+    let_go(5);
+}
+
 TEST(a_look_up_outlives_its_loop)
 {
     use_own_names();
