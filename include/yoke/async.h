@@ -131,14 +131,15 @@ YOKE_API void yoke_shield_begin_timed(yoke_scope *s, int64_t ns);
 YOKE_API int yoke_scope_end(yoke_scope *s);
 
 /* Tells everything in the scope to stop. More than once is as once. Also before its end from other coroutines of the loop, and
- * in what yoke_async_call() calls there. 0; or -EXDEV in another thread, and nobody is told: there the scope may end at any
- * moment. A thread has the loop do it: yoke_async_call(loop, cancel, &scope), with a cancel() that knows that the scope lasts. */
+ * in what yoke_async_call() calls there. 0; -EINVAL for NULL; or -EXDEV in another thread, and nobody is told: there the scope
+ * may end at any moment. A thread has the loop do it: yoke_async_call(loop, cancel, &scope), with a cancel() that knows that the
+ * scope lasts. */
 YOKE_API int yoke_scope_cancel(yoke_scope *s);
 /* Whether it has been told so, by hand or by its deadline. */
 YOKE_API bool yoke_scope_cancelled(const yoke_scope *s);
-/* Another deadline: absolute, or YOKE_FOREVER. No effect once it is cancelled. 0, or -EXDEV as of yoke_scope_cancel(). */
+/* Another deadline: absolute, or YOKE_FOREVER. No effect once it is cancelled. 0, or an error as of yoke_scope_cancel(). */
 YOKE_API int yoke_scope_set_deadline(yoke_scope *s, int64_t deadline);
-/* Takes the shield away, or puts it up. 0, or -EXDEV as of yoke_scope_cancel(). */
+/* Takes the shield away, or puts it up. 0, or an error as of yoke_scope_cancel(). */
 YOKE_API int yoke_scope_set_shield(yoke_scope *s, bool shield);
 /* The earliest deadline that holds here, of all scopes around up to the innermost shield: YOKE_FOREVER without one, INT64_MIN
  * when cancelled. */
@@ -185,7 +186,7 @@ YOKE_API void yoke_group_begin(yoke_group *g);
  * from those in it. yoke_fail() in fn counts for the task around the group. */
 #define yoke_go(g, fn, arg) yk_go((g), #fn, (fn), (arg))
 
-/* How a coroutine is to be started; zero is the default of each. */
+/* How a coroutine is to be started; zero is the default of each, and NULL as opts of all. */
 typedef struct yoke_go_opts {
     const char *name;  /* for dumps and errors; static. Default: the function's, if it can be found; yoke_go() knows it */
     size_t stack;      /* usable bytes: default 64 KiB, 16 KiB at least; more than 8 MiB is as no memory */
@@ -205,10 +206,10 @@ YOKE_API int yoke_started(void *value);
  * The future stays yours. Jobs of any executor. */
 YOKE_API int yoke_group_add(yoke_group *g, yoke_future *f);
 
-/* For its body: the group has failed with this code. Returns it; or -EXDEV in another thread than its loop's, and it has
- * not failed. */
+/* For its body: the group has failed with this code. Returns it; or -EXDEV in another thread than its loop's, or -EINVAL
+ * without a group, and it has not failed. */
 YOKE_API int yoke_group_fail(yoke_group *g, int code);
-/* Tells all coroutines of the group, and its body, to stop. 0, or -EXDEV as of yoke_scope_cancel(). */
+/* Tells all coroutines of the group, and its body, to stop. 0, or an error as of yoke_scope_cancel(). */
 YOKE_API int yoke_group_cancel(yoke_group *g);
 
 /* Waits until all its coroutines have ended; a wait that is never given up: if the caller is told to stop, so are they. 0; or the
@@ -232,7 +233,7 @@ YOKE_API void yoke_group_collect(yoke_group *g, int *codes, size_t most);
  * cancels those that have not ended. */
 YOKE_API int yoke_gather(yoke_future *const *fs, size_t n);
 /* Waits for one of n jobs to end, whatever its outcome; *ret is its index. No other is cancelled. 0, -ECANCELED, -EINVAL for
- * n = 0. */
+ * n = 0 or without a ret. */
 YOKE_API int yoke_wait_any(yoke_future *const *fs, size_t n, size_t *ret);
 
 /* Runs fn(arg) in a thread, and waits for it: for what blocks. Returns what fn returned; or -EAGAIN when there can be no thread

@@ -70,9 +70,9 @@ YOKE_API int yoke_child_stdout(const yoke_child *c);
 YOKE_API int yoke_child_stderr(const yoke_child *c);
 YOKE_API int yoke_child_close_stdin(yoke_child *c);
 
-/* Waits until it has ended; *ret is then its status as in waitpid(2): WIFEXITED(), WEXITSTATUS(), WIFSIGNALED(), WTERMSIG(). 0,
- * -ECANCELED, -EAGAIN (_try), -ETIMEDOUT; the child goes on then. Again and again the same once it has ended. -ECHILD: somebody
- * else has waited for it, or it is a child of this process's parent. */
+/* Waits until it has ended; *ret is then its status as in waitpid(2): WIFEXITED(), WEXITSTATUS(), WIFSIGNALED(), WTERMSIG()
+ * (NULL: not wanted). 0, -ECANCELED, -EAGAIN (_try), -ETIMEDOUT; the child goes on then. Again and again the same once it has
+ * ended. -ECHILD: somebody else has waited for it, or it is a child of this process's parent. */
 YOKE_API int yoke_child_wait(yoke_child *c, int *ret);
 YOKE_API int yoke_child_wait_try(yoke_child *c, int *ret);
 YOKE_API int yoke_child_wait_timed(yoke_child *c, int64_t ns, int *ret);
@@ -82,7 +82,8 @@ YOKE_API int yoke_child_wait_until(yoke_child *c, int64_t deadline, int *ret);
 YOKE_API int yoke_child_kill(yoke_child *c, int number);
 
 /* Ends it: SIGTERM; SIGKILL after the grace time, or when it has ended and has left others in its new_group; and waits for that,
- * whatever cancels there are: at most for the grace time and what the kernel needs. Its pipes stay as they are. 0 or -ECHILD. */
+ * whatever cancels there are: at most for the grace time and what the kernel needs. *ret is its status (NULL: not wanted). Its
+ * pipes stay as they are. 0 or -ECHILD. */
 YOKE_API int yoke_child_end(yoke_child *c, int *ret);
 
 /* Gives it back, with its pipes, when nobody waits for it or them any more. One that has not been waited for gets SIGKILL and

@@ -65,8 +65,8 @@ struct signalfd_siginfo;
  * SIGSTOP, and those of a crash: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS), -EMFILE, -ENOMEM. Any thread. */
 YOKE_API int yoke_signals_open(const int *set, size_t n, yoke_signals **ret);
 
-/* Waits for one of the signals, and returns its number. Or -ECANCELED, -EAGAIN (_try), -ETIMEDOUT. In a coroutine or a thread, of
- * those that have `s` one at a time. */
+/* Waits for one of the signals, and returns its number. Or -ECANCELED, -EAGAIN (_try), -ETIMEDOUT, -EINVAL (s is NULL). In a
+ * coroutine or a thread, of those that have `s` one at a time. */
 YOKE_API int yoke_signal_next(yoke_signals *s);
 YOKE_API int yoke_signal_next_try(yoke_signals *s);
 YOKE_API int yoke_signal_next_timed(yoke_signals *s, int64_t ns);

@@ -64,7 +64,7 @@ typedef struct yoke_test_opts {
 } yoke_test_opts;
 
 /* Runs fn(arg) as the first coroutine of a loop as opts says (NULL: all defaults), in the calling thread, and returns what it
- * returned; -EDEADLK; -ELOOP; or what yoke_async_run() returns when there can be no loop. */
+ * returned; -EDEADLK; -ELOOP; or what yoke_async_run() returns when there can be no loop, or no fn. */
 YOKE_API int yoke_test_run(const yoke_test_opts *opts, int (*fn)(void *arg), void *arg);
 
 /* What came of many runs. */
@@ -85,7 +85,8 @@ typedef struct yoke_test_report {
  * or memory behind (-ENOTEMPTY), check says so (with its code), or, without a check, when it returns less than 0 other than
  * -ECANCELED (with `innermost` it may return anything). fn is called with the same arg each time, many times when it leaves
  * something behind; other threads aside, it must do the same until the cancel. No run without a cancel may return less than 0.
- * All points are tried, until ten have gone wrong. Returns 0, or the code of the first that did. report may be NULL. */
+ * All points are tried, until ten have gone wrong. Returns 0, or the code of the first that did; -EINVAL without a fn. report may
+ * be NULL. */
 YOKE_API int yoke_test_cancels(const yoke_test_opts *opts, int (*fn)(void *arg), void *arg, yoke_test_report *report);
 
 /* ---- Calls that fail ---- */

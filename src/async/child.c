@@ -155,7 +155,8 @@ int yoke_child_wait_try(yoke_child *c, int *ret)
         if (err < 0)
             return err;
     }
-    *ret = c->status;
+    if (ret)
+        *ret = c->status;
     return 0;
 }
 

@@ -51,6 +51,8 @@ static int refuse(yoke_group *g)
 
 int yoke_group_fail(yoke_group *g, int code)
 {
+    if (!g)
+        return -EINVAL;
     if (YK_UNLIKELY(!yk_scope_is_here(&g->scope)))
         return -EXDEV;
     code = code > 0 ? -code : code == 0 ? -EINVAL : code;
@@ -61,7 +63,7 @@ int yoke_group_fail(yoke_group *g, int code)
 
 int yoke_group_cancel(yoke_group *g)
 {
-    return yoke_scope_cancel(&g->scope);
+    return g ? yoke_scope_cancel(&g->scope) : -EINVAL;
 }
 
 size_t yoke_group_failures(const yoke_group *g)
@@ -118,16 +120,18 @@ yk_coroutine *yk_group_new(yoke_group *g, const yoke_go_opts *opts, int (*fn)(vo
 
 int yoke_go_with(yoke_group *g, const yoke_go_opts *opts, int (*fn)(void *arg), void *arg)
 {
+    static const yoke_go_opts defaults;
+    const yoke_go_opts *o = opts ? opts : &defaults;
     if (!g)
         return -EINVAL;
     if (YK_UNLIKELY(g->scope.loop && g->scope.loop != yk_loop_here()))
         return -EXDEV;
     if (YK_UNLIKELY(g->closed || !fn))
         return refuse(g);
-    yk_coroutine *co = yk_group_new(g, opts, fn, arg);
+    yk_coroutine *co = yk_group_new(g, o, fn, arg);
     if (!co)
         return -ENOMEM;
-    if (opts->eager)
+    if (o->eager)
         yk_run_now(co);
     else
         yk_make_ready(co);

@@ -37,7 +37,7 @@ int yoke_gather(yoke_future *const *fs, size_t n)
 
 int yoke_wait_any(yoke_future *const *fs, size_t n, size_t *ret)
 {
-    if (n == 0 || is_any_missing(fs, n))
+    if (!ret || n == 0 || is_any_missing(fs, n))
         return -EINVAL;
     yoke_future *any = yoke_any(fs, n);
     if (!any)

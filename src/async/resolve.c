@@ -239,6 +239,8 @@ int yk_resolve(const char *host, const char *service, bool tcp, bool passive, yo
 
 int yoke_resolve(const char *host, const char *service, yoke_address **ret)
 {
+    if (!ret)
+        return yk_net_failf(EINVAL, "look-up of %s: there is no room for the addresses", host ? host : "nowhere");
     int err = yk_wait_point();
     if (err == 0)
         err = yk_resolve(host, service, true, false, ret);

@@ -185,10 +185,16 @@ bool yk_scope_is_here(const yoke_scope *s)
     return !s->loop || pthread_equal(s->loop->thread, pthread_self());
 }
 
+static int check_here(const yoke_scope *s)
+{
+    return !s ? -EINVAL : yk_scope_is_here(s) ? 0 : -EXDEV;
+}
+
 int yoke_scope_cancel(yoke_scope *s)
 {
-    if (YK_UNLIKELY(!yk_scope_is_here(s)))
-        return -EXDEV;
+    int err = check_here(s);
+    if (YK_UNLIKELY(err < 0))
+        return err;
     if (s->loop)
         cancel(s, false);
     return 0;
@@ -201,8 +207,9 @@ bool yoke_scope_cancelled(const yoke_scope *s)
 
 int yoke_scope_set_deadline(yoke_scope *s, int64_t deadline)
 {
-    if (YK_UNLIKELY(!yk_scope_is_here(s)))
-        return -EXDEV;
+    int err = check_here(s);
+    if (YK_UNLIKELY(err < 0))
+        return err;
     if (!s->loop || s->called)
         return 0;
     yk_alarm_clear(s->loop, alarm_of(s));
@@ -218,8 +225,9 @@ int yoke_scope_set_deadline(yoke_scope *s, int64_t deadline)
 
 int yoke_scope_set_shield(yoke_scope *s, bool shield)
 {
-    if (YK_UNLIKELY(!yk_scope_is_here(s)))
-        return -EXDEV;
+    int err = check_here(s);
+    if (YK_UNLIKELY(err < 0))
+        return err;
     if (!s->loop)
         return 0;
     s->shield = shield;

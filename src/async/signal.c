@@ -127,6 +127,8 @@ yoke_signals *yoke_signals_close(yoke_signals *s)
 int yoke_signal_next_try(yoke_signals *s)
 {
     struct signalfd_siginfo info;
+    if (!s)
+        return -EINVAL;
     ssize_t n = yk_sys.read(s->fd, &info, sizeof info);
     if (n != (ssize_t)sizeof info)
         return n < 0 ? -errno : -EIO;
@@ -161,5 +163,5 @@ int yoke_signal_next(yoke_signals *s)
 
 const struct signalfd_siginfo *yoke_signal_info(const yoke_signals *s)
 {
-    return s->any ? &s->last : NULL;
+    return s && s->any ? &s->last : NULL;
 }

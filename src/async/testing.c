@@ -330,6 +330,8 @@ int yk_test_once(yk_tested *t, int (*fn)(void *arg), void *arg)
 
 int yoke_test_run(const yoke_test_opts *opts, int (*fn)(void *arg), void *arg)
 {
+    if (!fn)
+        return -EINVAL;
     yk_test_text text = yk_test_text_of(opts);
     yk_tested t = {.opts = yk_test_defaults(opts), .text = &text};
     return yk_test_once(&t, fn, arg);

@@ -142,6 +142,8 @@ int yoke_test_cancels(const yoke_test_opts *opts, int (*fn)(void *arg), void *ar
 {
     yoke_test_report r = {0};
     yk_points points = {0};
+    if (!fn)
+        return -EINVAL;
     yk_test_text text = yk_test_text_of(opts);
     yk_tested t = {.opts = yk_test_defaults(opts), .text = &text, .points = &points};
     if (look(&t, &r, fn, arg) >= 0)

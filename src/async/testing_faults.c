@@ -47,6 +47,8 @@ int yoke_test_faults(const yoke_test_opts *opts, const yoke_test_fault *faults, 
                      yoke_test_report *report)
 {
     yoke_test_report r = {0};
+    if (!fn)
+        return -EINVAL;
     yk_test_text text = yk_test_text_of(opts);
     yk_tested t = {.opts = yk_test_defaults(opts), .text = &text};
     int code = yk_test_checked(&t, fn, arg);

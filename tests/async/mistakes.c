@@ -32,13 +32,61 @@ static int null_here(void *arg)
     CHECK_INT(yoke_to_thread_abandon(NULL, NULL, NULL), -EINVAL);
     CHECK_INT(yoke_async_call(NULL, NULL, NULL), -EINVAL);
     CHECK_INT(yoke_async_stats(NULL), -EINVAL);
+    CHECK_INT(yoke_scope_cancel(NULL), -EINVAL);
+    CHECK_INT(yoke_scope_set_deadline(NULL, 0), -EINVAL);
+    CHECK_INT(yoke_scope_set_shield(NULL, true), -EINVAL);
+    CHECK_INT(yoke_group_cancel(NULL), -EINVAL);
+    CHECK_INT(yoke_group_fail(NULL, -EIO), -EINVAL);
+    CHECK_INT(yoke_signal_next(NULL), -EINVAL);
+    CHECK_INT(yoke_signal_next_try(NULL), -EINVAL);
+    CHECK_INT(yoke_signal_next_timed(NULL, 0), -EINVAL);
+    CHECK(!yoke_signal_info(NULL));
+    CHECK_INT(yoke_resolve("127.0.0.1", "80", NULL), -EINVAL);
+    CHECK_STR(yoke_net_error(), "look-up of 127.0.0.1: there is no room for the addresses");
     return 0;
+}
+
+YOKE_TASK(int, seven)
+{
+    return 7;
+}
+
+static int adds_one(void *arg)
+{
+    ++*(int *)arg;
+    return 0;
+}
+
+static int null_is_the_default(void *arg)
+{
+    int n = 0, err;
+    YOKE_GROUP(g, &err)
+        CHECK_INT(yoke_go_with(&g, NULL, adds_one, &n), 0);
+    CHECK_INT(n, 1);
+    return err;
+}
+
+TEST(null_is_no_function_to_test)
+{
+    CHECK_INT(yoke_test_run(NULL, NULL, NULL), -EINVAL);
+    CHECK_INT(yoke_test_cancels(NULL, NULL, NULL, NULL), -EINVAL);
+    CHECK_INT(yoke_test_faults(NULL, NULL, NULL, NULL, NULL), -EINVAL);
+}
+
+TEST(null_as_an_index_is_refused)
+{
+    yoke_executor *ex = yoke_open("inline");
+    yoke_future *f = yoke_submit(ex, seven);
+    CHECK_INT(yoke_wait_any(&f, 1, NULL), -EINVAL);
+    CHECK_INT(yoke_await(f, int), 7);
+    yoke_close(ex);
 }
 
 TEST(null_is_refused_in_coroutines_and_outside)
 {
     CHECK_INT(yoke_async_run(NULL, NULL), -EINVAL);
     CHECK_INT(yoke_async_run(null_here, NULL), 0);
+    CHECK_INT(yoke_async_run(null_is_the_default, NULL), 0);
     CHECK_INT(yoke_to_thread(NULL, NULL), -EINVAL);
     CHECK_INT(yoke_to_thread_abandon(NULL, NULL, NULL), -EINVAL);
 }
@@ -156,6 +204,20 @@ TEST(null_children_are_refused)
     CHECK_INT(yoke_child_wait_try(NULL, &status), -EINVAL);
     CHECK_INT(yoke_child_kill(NULL, SIGTERM), -EINVAL);
     CHECK_INT(yoke_child_end(NULL, &status), -EINVAL);
+}
+
+TEST(a_status_need_not_be_wanted)
+{
+    yoke_child *c;
+    const yoke_child_opts opts = {.argv = (const char *[]){"false", NULL}};
+    int status = 0;
+    CHECK_INT(yoke_child_spawn(&opts, &c), 0);
+    CHECK_INT(yoke_child_wait(c, NULL), 0);
+    CHECK_INT(yoke_child_end(c, NULL), 0);
+    CHECK_INT(yoke_child_wait_try(c, NULL), 0);
+    CHECK_INT(yoke_child_wait(c, &status), 0);
+    CHECK_INT(WEXITSTATUS(status), 1);
+    yoke_child_close(c);
 }
 
 /* The C library would take the last 16 bits. */
