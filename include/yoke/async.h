@@ -24,6 +24,11 @@
  * block a thread, and are the same between the two. What blocks in the kernel without yoke (a read(2) from a socket, sleep(3), a
  * long computation) holds up every coroutine of the loop: that belongs into yoke_to_thread(), or on another executor.
  *
+ * Calls that could wait and need not let others run now and then, after 128 in a row, if they are those of yoke/io.h and
+ * yoke/net.h for descriptors, files, connections and names. All others do not: locks, semaphores, events, conditions, queues,
+ * channels and futures that can go on at once do so, time limits do not pass meanwhile, and a loop of nothing else holds up all
+ * coroutines: it has a yoke_yield() in it.
+ *
  * The executor `async` runs tasks (yoke/task.h) as coroutines, on as many loops as it has threads; yoke_async_run() is one loop
  * in the thread that calls it. Outside of coroutines the waiting calls below block their thread, so that a function that uses
  * them can be called from anywhere; but groups need coroutines, and what starts one elsewhere fails with -EINVAL.
@@ -189,7 +194,10 @@ YOKE_API void yoke_group_begin(yoke_group *g);
 /* How a coroutine is to be started; zero is the default of each, and NULL as opts of all. */
 typedef struct yoke_go_opts {
     const char *name;  /* for dumps and errors; static. Default: the function's, if it can be found; yoke_go() knows it */
-    size_t stack;      /* usable bytes: default 64 KiB, 16 KiB at least; more than 8 MiB is as no memory */
+    size_t stack;      /* usable bytes: default 64 KiB, 16 KiB at least; more than 8 MiB is as no memory. One that is full ends
+                        * the program with a line; but a local array of more than a page can step over the guard and write into
+                        * another's stack, unless the program is compiled with -fstack-clash-protection. Large buffers: from
+                        * malloc(), or with more stack */
     bool eager;        /* run it at once, up to its first wait */
     bool keep_fp;      /* rounding and exception masks of floating point are its own, for code that changes them */
 } yoke_go_opts;
@@ -265,10 +273,11 @@ typedef struct yoke_async_counts {
 /* Of the current loop. -EINVAL outside of coroutines. */
 YOKE_API int yoke_async_stats(yoke_async_counts *ret);
 
-/* Writes to fd what every coroutine of every loop in the process waits for, and since when, as text: one line for each, with
- * its group's tree as indentation; of a lock also who holds it, where that is known. Any thread; also with YOKE_DUMP=USR1 in the
- * environment: on that signal, to stderr. A loop that does not answer within a second is shown with the name of the coroutine
- * that holds it up, and with YOKE_DEBUG=async with its stack. Returns the number of coroutines. */
+/* Writes to fd what every coroutine of every loop in the process waits for, as text: one line for each, with its group's tree as
+ * indentation; of a lock also who holds it, where that is known; with YOKE_DEBUG=async in the environment also for how long. Any
+ * thread; also with YOKE_DUMP=USR1 in the environment: on that signal, to stderr. A loop that does not answer within a second is
+ * shown with the name of the coroutine that holds it up, and with YOKE_DEBUG=async with its stack. Returns the number of
+ * coroutines. */
 YOKE_API int yoke_dump(int fd);
 
 /* ---- Behind the macros ---- */

@@ -4,7 +4,8 @@
  *   - A function that can fail returns int: 0 or more is success, less is an errno code made negative (-EINVAL).
  *   - Durations and times are int64_t nanoseconds; deadlines are absolute times of CLOCK_MONOTONIC (yoke_now()).
  *   - A wait X() is for ever; X_try() does not wait (-EAGAIN), X_timed() takes at most so many nanoseconds and X_until() has a
- *     deadline (-ETIMEDOUT). YOKE_FOREVER as either is for ever.
+ *     deadline (-ETIMEDOUT). YOKE_FOREVER as either is for ever. In yoke/sync.h they stand in place of _acquire and _wait:
+ *     yoke_lock_acquire(), yoke_lock_try(), yoke_lock_timed(), yoke_lock_until(); yoke_event_wait(), yoke_event_timed().
  *   - Out parameters come last, are named ret, and are written on success only.
  *   - The library never prints and never ends the program, but for yoke_await() outside a task, errors that nobody
  *     looked at (yoke_on_lost_error() changes that), threads that crash, and what YOKE_DEBUG asks for.

@@ -26,8 +26,8 @@
  * is waited for even then: open FIFOs with O_NONBLOCK.
  *
  * One coroutine may read from a descriptor while another writes to it. When several read, they get what there is in the order in
- * which they asked. A descriptor belongs to one loop at a time. A coroutine that never has to wait lets others run too, now and
- * then.
+ * which they asked. A descriptor belongs to one loop at a time. A coroutine whose calls here never have to wait lets others run
+ * too, now and then; one that has only locks, channels and the like that never make it wait does not (yoke/async.h).
  *
  * Where the loop is over io_uring (yoke_async_backend()) the kernel does all of this by itself; over epoll files are read
  * from memory where they are there, and else by a few threads.

@@ -28,12 +28,14 @@
  * 127.0.0.1 or [::1], or nothing for all of this machine's; PORT a number, 0 for any that is free, or the name of a service.
  *
  * Waiting. All calls that wait are places where a coroutine can be told to stop (yoke/async.h): then they return -ECANCELED and
- * nothing was read, sent, accepted. Time limits are those of scopes, YOKE_TIMEOUT(ns, &late) { ... }. Calls that need not wait
- * let others go first now and then. Outside of coroutines they block the thread, without time limits.
+ * nothing was read, sent, accepted. Time limits are those of scopes, YOKE_TIMEOUT(ns, &late) { ... }. Calls that could wait and
+ * need not let others go first now and then, after 128 in a row. Outside of coroutines they block the thread, without time
+ * limits.
  *
  * Whose. A connection, a listener, a socket for datagrams belongs to the loop in which it was opened, or, opened outside of
  * coroutines, to threads. In another loop, and in a coroutine when it is a thread's, all calls but _abort() return -EXDEV. One
- * coroutine may read and another write at the same time; a second one gets -EBUSY.
+ * coroutine may read from a connection and another write to it at the same time; a second one gets -EBUSY. Of a listener and of
+ * a socket for datagrams several may wait, who get what comes in turn.
  *
  * Errors are negative codes of errno.h, -EINVAL for a connection, listener or socket that is NULL; yoke_net_error() and
  * yoke_conn_error() say them in words. Bytes beyond what the calls below name are not looked at; a call with n = 0 does nothing,
@@ -189,7 +191,8 @@ YOKE_API void yoke_listener_close(yoke_listener *l);
 /* Zero is the default of each. */
 typedef struct yoke_serve_opts {
     int64_t grace;  /* how long connections may go on when it is told to stop; default 10 s; less than 0: not at all */
-    size_t stack;   /* of each connection's coroutine, as of yoke_go_opts */
+    size_t stack;   /* of each connection's coroutine, as of yoke_go_opts: default 64 KiB, which a large buffer on it may step
+                     * over, into a neighbour's, without -fstack-clash-protection */
     void (*stopping)(void *arg); /* called when it begins to stop, with the same arg: time to finish the requests under way */
     int64_t handshake; /* how long that of TLS may take, but in a thread; default 10 s; less than 0: for ever */
     void (*refused)(yoke_conn *c, int code, void *arg); /* instead of fn, when it failed: yoke_conn_error(c) says why */
