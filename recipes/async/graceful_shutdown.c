@@ -27,8 +27,7 @@ static int on_signal(void *serving)
     if (number < 0 || (number = yoke_signal_next(s)) < 0)
         return number;
     yoke_group_cancel(serving);
-    yoke_signals_close(s);
-    return 0;
+    return yoke_signals_close(s), 0;
 }
 
 static int ask(void *arg)
