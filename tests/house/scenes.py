@@ -77,7 +77,7 @@ NOT_PLAYED = {
     r"yoke_(isolate_begin|isolate_end)": "says what other calls do while they wait",
     r"yoke_scope_begin\w*": "begins what ends waits",
     r"yoke_(cancel|timer_cancel|child_kill|barrier_abort|barrier_reset|event_done)": "ends waits, or sees whether there are any",
-    r"yoke_(async_backend|deadlock|dump|serve_stopping)": "tells of waits",
+    r"yoke_(async_backend|deadlock|dump|net_error|serve_stopping)": "tells of waits",
     r"yoke_(channel|barrier|child|udp)_(capacity|broken|parties|pid|stdin|stdout|stderr|port|fd)": "tells what there is",
     r"yoke_channel_(sender|receiver)_(ref|unref)": "changes who may wait",
     r"yoke_completion_add": "adds to what is waited for",
