@@ -109,12 +109,9 @@ static bool is_below(const yk_job *job)
 /* In a coroutine: the executor must notice the end by itself, as for a hook. */
 static int wait_suspended(yk_job *job, int64_t deadline)
 {
-    const yk_executor_type *type = job->ex->type;
-    if (type->hooked)
-        type->hooked(job->ex, job);
+    yk_job_heed(job);
     int err = sleep_with_care(job, deadline);
-    if (type->unhooked)
-        type->unhooked(job->ex, 1);
+    yk_job_unheed(job, 1); /* perhaps in a child that was made by fork() meanwhile */
     return err;
 }
 
@@ -170,7 +167,7 @@ bool yoke_done(yoke_future *f)
 {
     if (!f)
         return false;
-    if (!yk_job_ended(f) && f->ex->type->poll)
+    if (!yk_job_ended(f) && f->ex->type->poll && !yk_is_of_parent(f->ex)) /* whose news are not for its child */
         f->ex->type->poll(f->ex);
     return yk_job_ended(f);
 }

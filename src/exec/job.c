@@ -209,6 +209,19 @@ static void ref(yk_job *job)
 
 /* ---- The end ---- */
 
+/* In a child made by fork() a thread that is not there may hold the executor's lock, and the count is the parent's affair. */
+void yk_job_heed(yk_job *job)
+{
+    if (job->ex->type->hooked && !yk_is_of_parent(job->ex))
+        job->ex->type->hooked(job->ex, job);
+}
+
+void yk_job_unheed(yk_job *job, unsigned count)
+{
+    if (job->ex->type->unhooked && !yk_is_of_parent(job->ex))
+        job->ex->type->unhooked(job->ex, count);
+}
+
 static void run_hooks(yk_job *job)
 {
     yk_hook *newest = atomic_exchange_explicit(&job->hooks, YK_HOOKS_CLOSED, memory_order_acq_rel), *oldest = NULL;
@@ -224,8 +237,8 @@ static void run_hooks(yk_job *job)
         oldest->fn(oldest, job);
         oldest = next;
     }
-    if (count > 0 && job->ex->type->unhooked)
-        job->ex->type->unhooked(job->ex, count);
+    if (count > 0)
+        yk_job_unheed(job, count);
 }
 
 void yk_job_hook(yk_job *job, yk_hook *hook)
@@ -236,8 +249,7 @@ void yk_job_hook(yk_job *job, yk_hook *hook)
         /* Sequentially consistent, as are the look at the state after it and, in publish(), the change of the state and the
          * look at the hooks: at least one of the two sees the other, and the exchange in run_hooks() gives them to one. */
         if (atomic_compare_exchange_weak_explicit(&job->hooks, &head, hook, memory_order_seq_cst, memory_order_acquire)) {
-            if (job->ex->type->hooked)
-                job->ex->type->hooked(job->ex, job);
+            yk_job_heed(job);
             if (phase_of(atomic_load_explicit(&job->state, memory_order_seq_cst)) == YK_DONE)
                 run_hooks(job);
             return;

@@ -24,6 +24,9 @@ void yk_job_unref(yk_job *job);
  * written *ret. Consumes the executor's reference. */
 void yk_job_complete(yk_job *job, int code, const char *error);
 void yk_report_lost_error(yk_job *job);
+/* From now on the executor must notice the end of the job by itself; and `count` such calls are over. */
+void yk_job_heed(yk_job *job);
+void yk_job_unheed(yk_job *job, unsigned count);
 
 /* ---- combine.c ---- */
 /* For yk_job_holder(): whether it is a future of yoke_all(), which waits for many, and for whom. */

@@ -434,6 +434,75 @@ TEST(wake_ups_behind_a_fork_come_once)
     CHECK_INT(WEXITSTATUS(status), RAN);
 }
 
+/* ---- Locks of the parent's executors ---- */
+
+/* In place of the executor's own: in a child a thread that is not there may hold the lock that those take. */
+static int calls;
+
+static void counts_hooked(yoke_executor *ex, yk_job *job)
+{
+    calls++;
+}
+
+static void counts_unhooked(yoke_executor *ex, unsigned count)
+{
+    calls++;
+}
+
+static void counts_poll(yoke_executor *ex)
+{
+    calls++;
+}
+
+static int forks_while_another_waits(void *future)
+{
+    yoke_group g;
+    yoke_group_begin(&g);
+    yoke_go(&g, expects_no_job, future);
+    yoke_yield();
+    CHECK_INT(calls, 1);
+    pid_t pid = fork();
+    in_child = pid == 0;
+    if (in_child) {
+        int err = yoke_group_end(&g);
+        CHECK(!yoke_done(future));
+        CHECK_INT(yoke_wait_timed(future, YOKE_MS), -ECHILD);
+        yoke_completion *c = yoke_as_completed((yoke_future **)&future, 1);
+        yoke_completion_close(c);
+        CHECK_INT(calls, 1);
+        return err == 0 ? RAN : err;
+    }
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid);
+    CHECK(WIFEXITED(status));
+    CHECK_INT(WEXITSTATUS(status), RAN);
+    return yoke_group_end(&g);
+}
+
+TEST(a_child_leaves_the_executors_of_its_parent_alone)
+{
+#ifdef YK_WITH_TSAN
+    NOT_HERE("after fork() in a fiber ThreadSanitizer takes the fiber for the thread");
+#endif
+    yoke_executor *ex = yoke_open("threads:1");
+    yk_executor_type *usual = ex->type, type = *usual;
+    type.hooked = counts_hooked;
+    type.unhooked = counts_unhooked;
+    type.poll = counts_poll;
+    ex->type = &type;
+    yoke_future *f = yoke_submit(ex, waits_in_a_thread);
+    fflush(stdout);
+    int code = yoke_async_run(forks_while_another_waits, f);
+    if (in_child)
+        _exit(code);
+    CHECK_INT(code, 0);
+    CHECK_INT(looked, 1);
+    CHECK_INT(calls, 2);
+    yoke_release(f);
+    ex->type = usual;
+    yoke_close(ex);
+}
+
 /* ---- No loop ---- */
 
 static int no_epoll(int flags)
