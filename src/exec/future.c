@@ -106,6 +106,19 @@ static bool is_below(const yk_job *job)
     return runner && runner == yk_who_mine && !job->abortable;
 }
 
+/* In a child made by fork() a thread that is not there may hold the executor's lock, and the count is the parent's affair. */
+void yk_job_heed(yk_job *job)
+{
+    if (job->ex->type->hooked && !yk_is_of_parent(job->ex))
+        job->ex->type->hooked(job->ex, job);
+}
+
+void yk_job_unheed(yk_job *job, unsigned count)
+{
+    if (job->ex->type->unhooked && !yk_is_of_parent(job->ex))
+        job->ex->type->unhooked(job->ex, count);
+}
+
 /* In a coroutine: the executor must notice the end by itself, as for a hook. */
 static int wait_suspended(yk_job *job, int64_t deadline)
 {

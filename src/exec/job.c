@@ -209,19 +209,6 @@ static void ref(yk_job *job)
 
 /* ---- The end ---- */
 
-/* In a child made by fork() a thread that is not there may hold the executor's lock, and the count is the parent's affair. */
-void yk_job_heed(yk_job *job)
-{
-    if (job->ex->type->hooked && !yk_is_of_parent(job->ex))
-        job->ex->type->hooked(job->ex, job);
-}
-
-void yk_job_unheed(yk_job *job, unsigned count)
-{
-    if (job->ex->type->unhooked && !yk_is_of_parent(job->ex))
-        job->ex->type->unhooked(job->ex, count);
-}
-
 static void run_hooks(yk_job *job)
 {
     yk_hook *newest = atomic_exchange_explicit(&job->hooks, YK_HOOKS_CLOSED, memory_order_acq_rel), *oldest = NULL;
@@ -475,6 +462,20 @@ static void after_ended(yk_hook *hook, yoke_future *before)
     yk_job_unref(before);
 }
 
+static bool has_deadline(const yk_job *job)
+{
+    return job->abortable && job->opts.deadline != 0;
+}
+
+/* The job at the front of those that come after each other; NULL: the clock ends one before that. Locked; what is waited for
+ * lives until its hook has taken the other out. */
+static const yk_job *first_of(const yk_job *job)
+{
+    while (job && job->waits)
+        job = has_deadline(job) ? NULL : job->opts.after;
+    return job;
+}
+
 yk_who *yk_job_holder(const yk_job *job, unsigned i)
 {
     yk_who *runner = NULL;
@@ -483,25 +484,26 @@ yk_who *yk_job_holder(const yk_job *job, unsigned i)
     if (i > 0)
         return NULL;
     yk_mutex_lock(&after_lock);
-    while (job->waits)
-        job = job->opts.after; /* lives until its hook has taken the other out */
+    job = first_of(job);
     /* One that can be ended by the clock needs nobody. Its runner cannot have gone on while its wish stands. */
-    if (!job->abortable)
+    if (job && !job->abortable)
         runner = atomic_load_explicit(&job->runner, memory_order_relaxed);
     yk_mutex_unlock(&after_lock);
     return runner;
 }
 
-/* One that waits for a pause, or that is just ending, will do something yet. */
+/* One that waits for a pause, or that is just ending, will do something yet. A timeout begins with the attempt. */
 bool yk_job_needs(const yk_job *job, const yoke_executor *ex, yk_job **ret)
 {
+    bool needs = false;
     yk_mutex_lock(&after_lock);
-    while (job->waits)
-        job = job->opts.after; /* as in yk_job_holder() */
-    uint32_t phase = atomic_load_explicit(&job->state, memory_order_acquire) & YK_PHASE;
-    bool needs = job->ex == ex && !job->abortable && (phase == YK_QUEUED || phase == YK_RUNNING);
-    if (needs && phase == YK_QUEUED && !*ret && yk_job_tryref((yk_job *)(uintptr_t)job))
-        *ret = (yk_job *)(uintptr_t)job;
+    job = first_of(job);
+    if (job && job->ex == ex) {
+        uint32_t phase = atomic_load_explicit(&job->state, memory_order_acquire) & YK_PHASE;
+        needs = (phase == YK_QUEUED && !has_deadline(job)) || (phase == YK_RUNNING && !job->abortable);
+        if (needs && phase == YK_QUEUED && !*ret && yk_job_tryref((yk_job *)(uintptr_t)job))
+            *ret = (yk_job *)(uintptr_t)job;
+    }
     yk_mutex_unlock(&after_lock);
     return needs;
 }

@@ -24,9 +24,6 @@ void yk_job_unref(yk_job *job);
  * written *ret. Consumes the executor's reference. */
 void yk_job_complete(yk_job *job, int code, const char *error);
 void yk_report_lost_error(yk_job *job);
-/* From now on the executor must notice the end of the job by itself; and `count` such calls are over. */
-void yk_job_heed(yk_job *job);
-void yk_job_unheed(yk_job *job, unsigned count);
 
 /* ---- combine.c ---- */
 /* For yk_job_holder(): whether it is a future of yoke_all(), which waits for many, and for whom. */
@@ -44,6 +41,10 @@ extern const yk_wish_kind yk_job_wish;
 
 /* In a child made by fork(): it was to run in the parent, where it stayed, and so never ends here. */
 bool yk_job_is_lost(const yk_job *job);
+
+/* From now on the executor must notice the end of the job by itself; and `count` such calls are over. */
+void yk_job_heed(yk_job *job);
+void yk_job_unheed(yk_job *job, unsigned count);
 
 /* ---- executor.c ---- */
 /* An executor for futures that belong to none: those of yoke_all() and yoke_any(). Never closed. NULL: no memory. */

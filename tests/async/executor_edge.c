@@ -306,6 +306,79 @@ TEST(a_time_limit_ends_the_wait_for_a_stack)
     yoke_close(ex);
 }
 
+/* The time limit of an attempt begins with it, and so ends no wait for a stack; a deadline does. */
+typedef enum limits { TIMEOUT, DEADLINE, AFTER_A_DEADLINE, BOTH } limits;
+
+YOKE_TASK(int, waits_for_a_limited_one, (int, limit))
+{
+    yoke_executor *ex = yoke_current_executor();
+    yoke_future *before = yoke_submit(ex, does_nothing), *f;
+    int64_t soon = yoke_now() + 50 * YOKE_MS;
+    if (limit == TIMEOUT)
+        f = yoke_opt_submit(ex, (timeout = 50 * YOKE_MS), does_nothing);
+    else if (limit == DEADLINE)
+        f = yoke_opt_submit(ex, (deadline = soon), does_nothing);
+    else if (limit == AFTER_A_DEADLINE)
+        f = yoke_opt_submit(ex, (deadline = soon, after = before), does_nothing);
+    else
+        f = yoke_opt_submit(ex, (deadline = soon, timeout = 10 * YOKE_MS), does_nothing);
+    int err = yoke_wait(f);
+    yoke_release(before);
+    yoke_release(f);
+    return err;
+}
+
+static int code_of_a_limited_one(limits limit)
+{
+    yoke_executor *ex = open_with_stacks("async:1", 1);
+    yoke_future *f = yoke_submit(ex, waits_for_a_limited_one, (int)limit);
+    int code = 0;
+    CHECK_INT(yoke_wait_timed(f, 20 * YOKE_S), 0);
+    CHECK_INT(yoke_try(f, &code), 0);
+    yoke_release(f);
+    yoke_close(ex);
+    return code;
+}
+
+TEST(a_job_with_a_timeout_waits_for_a_stack_like_any)
+{
+    CHECK_INT(code_of_a_limited_one(TIMEOUT), -ENOMEM);
+}
+
+TEST(a_job_with_a_deadline_needs_no_stack)
+{
+    CHECK_INT(code_of_a_limited_one(DEADLINE), -ETIMEDOUT);
+    CHECK_INT(code_of_a_limited_one(AFTER_A_DEADLINE), -ETIMEDOUT);
+    CHECK_INT(code_of_a_limited_one(BOTH), -ETIMEDOUT);
+}
+
+/* An attempt that runs ends by its timeout: who waits for it is not stuck, and what has no stack waits for that. */
+YOKE_TASK(int, waits_for_a_running_one)
+{
+    yoke_executor *ex = yoke_current_executor();
+    yoke_future *f = yoke_opt_submit(ex, (timeout = 100 * YOKE_MS), sleeps_for_ever);
+    while (begun == 0)
+        yoke_sleep(YOKE_MS);
+    yoke_future *rest = yoke_submit(ex, does_nothing);
+    int err = yoke_wait(f);
+    int code = yoke_wait(rest);
+    yoke_release(f);
+    yoke_release(rest);
+    return err == -ETIMEDOUT ? code : err;
+}
+
+TEST(an_attempt_with_a_timeout_ends)
+{
+    yoke_executor *ex = open_with_stacks("async:1", 2);
+    begun = 0;
+    yoke_future *f = yoke_submit(ex, waits_for_a_running_one);
+    int code = -1;
+    CHECK_INT(yoke_try(f, &code), 0);
+    CHECK_INT(code, 0);
+    yoke_release(f);
+    yoke_close(ex);
+}
+
 /* What one loop has no stack for another may have. */
 YOKE_TASK(int, fills_its_loop)
 {
