@@ -58,8 +58,10 @@
  * Forks. A coroutine that calls fork() goes on in the child, in a copy of its loop with all of its coroutines; other loops and
  * threads are not there. Waits for time go on. Waits for locks and other things of yoke/sync.h look again, so that no wake-up is
  * lost whose thread stayed behind; what only such a thread would have done later never happens there, and what it held stays
- * held. Waits for jobs return -ECHILD, unless the caller is itself a job of that executor, which goes on in the copy. What is
- * the kernel's or another thread's belongs to the parent: new waits for descriptors, files and children of its own return
+ * held. Waits for jobs return -ECHILD, and so do waits for what yoke_all() and yoke_any() make of them that cannot end any more.
+ * But in the copy of a loop of `async`, for its jobs, those that have begun on it go on, and those that nobody has begun can
+ * begin there; one that is to begin after a pause or after another job may never do so, and the wait for it not end. What is the
+ * kernel's or another thread's belongs to the parent: new waits for descriptors, files and children of its own return
  * -ECHILD; those that had begun, and calls of yoke_to_thread() and look-ups of names under way, are not over in the child before
  * it ends, since nobody can know how far they have come. So a child does best to use nothing that it did not make, and end by
  * _exit(2) or execve(2); yoke_async_run() in it, after the loop, makes a new loop.

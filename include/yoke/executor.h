@@ -14,7 +14,8 @@
  *                     a stack waits until another has ended; when all that have begun wait, without a time limit, for jobs of
  *                     the executor, some of the jobs waited for that have not begun fail with -ENOMEM. While one of them waits
  *                     for anything else (a lock, an event, a descriptor), which may yet come, none fails. The deadline of a job
- *                     waited for is a time limit; its timeout is one from the attempt's beginning on
+ *                     waited for is a time limit; its timeout is one from the attempt's beginning on.
+ *                     yoke_all() and yoke_any() are looked into, 16 deep
  *     processes[:N]   N worker processes; a crash costs only the job that ran. Open it before starting threads of your
  *                     own and after loading modules: workers are made by fork().
  *     processes[:N]:DEVICE  the same with a device for the tasks of each worker, and one worker by default:

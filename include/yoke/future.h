@@ -23,7 +23,9 @@ typedef struct yoke_future yoke_future;
  * the same. A task that waits for itself, or for one that waits (without a time limit, through any number of others) for it,
  * gets -EDEADLK instead of waiting for ever; yoke_deadlock() says who waits for whom. In a coroutine (yoke/async.h) they suspend
  * it; -ECANCELED while yoke_done() is false: it was told to stop, and the job goes on. -ECHILD while yoke_done() is false: this
- * is a child made by fork(), and the job is its parent's, so that it never ends here; also for waits that had begun before. */
+ * is a child made by fork(), and the job is its parent's, so that it never ends here; also for waits that had begun before, and
+ * for yoke_all() of such a job and yoke_any() of nothing else. (Jobs of `async` that fork wait in the child for others of their
+ * loop, which goes on: yoke/async.h, "Forks".) */
 YOKE_API int yoke_wait(yoke_future *f);
 YOKE_API int yoke_wait_timed(yoke_future *f, int64_t ns);
 YOKE_API int yoke_wait_until(yoke_future *f, int64_t deadline);
@@ -85,7 +87,8 @@ YOKE_API yoke_future *yoke_any(yoke_future *const *fs, size_t n);
  *     yoke_completion_close(c);
  * Each is given out once; NULL when all have been. More can be added while iterating. yoke_next_completed_timed() and
  * yoke_next_completed_until() return 0 and a future, -ETIMEDOUT when the time is over, or -ENOENT when none is left. One thread
- * iterates at a time. A coroutine that is told to stop: -ECANCELED, and NULL of yoke_next_completed(). */
+ * iterates at a time. A coroutine that is told to stop: -ECANCELED, and NULL of yoke_next_completed(). -ECHILD, likewise: this is
+ * a child made by fork(), where none of the rest ends. */
 typedef struct yoke_completion yoke_completion;
 YOKE_API yoke_completion *yoke_as_completed(yoke_future *const *fs, size_t n);
 YOKE_API int yoke_completion_add(yoke_completion *c, yoke_future *f);

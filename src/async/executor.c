@@ -196,7 +196,6 @@ static bool is_stuck(const yk_coroutine *co, const async *a, yk_job **wanted)
 {
     const yk_run *run = co->context.running.run;
     const yk_wish *wish = co->context.who ? co->context.who->wish : NULL;
-    *wanted = NULL;
     if (!co->park || (run && run->deadline != YOKE_FOREVER))
         return false;
     return yk_group_is_waited_for(co) || (wish && yk_wish_needs(wish, &a->ex, wanted));
@@ -209,12 +208,10 @@ static bool find_wanted(member *m, yk_job **wanted, unsigned *n)
     bool stuck = true;
     yk_mutex_lock(&yk_who_lock); /* wishes */
     for (const yk_coroutine *co = m->loop->all; co && stuck; co = co->all_next) {
-        yk_job *job;
-        stuck = is_stuck(co, m->all, &job);
-        if (job && *n < most)
+        yk_job *job = NULL;
+        stuck = is_stuck(co, m->all, *n < most ? &job : NULL);
+        if (job)
             wanted[(*n)++] = job;
-        else
-            yoke_release(job);
     }
     yk_mutex_unlock(&yk_who_lock);
     return stuck;

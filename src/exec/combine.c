@@ -55,6 +55,8 @@ struct combined {
     int code;
     char *error;
     size_t count;
+    uint64_t search; /* that came by last, and what it found; guarded by combined_lock */
+    bool answer;
     part_hook hooks[];
 };
 
@@ -65,12 +67,17 @@ static void no_call(const void *args, void *ret)
 {
 }
 
+/* The one argument of both: the process that made it. Their executor is a new one in each, at the same place. */
+typedef struct makers_args {
+    uint32_t fork_generation;
+} makers_args;
+
 static const yk_task_info all_info = {.id = UINT32_MAX}, any_info = {.id = UINT32_MAX, .has_result = true};
-static const yoke_task all_task = {.abi = YOKE_ABI, .name = "yoke_all", .ret = "void", .ret_code = YOKE_VOID, .args_size = 1,
-                                   .call = no_call, .info = &all_info};
+static const yoke_task all_task = {.abi = YOKE_ABI, .name = "yoke_all", .ret = "void", .ret_code = YOKE_VOID,
+                                   .args_size = sizeof(makers_args), .call = no_call, .info = &all_info};
 static const yoke_task any_task = {.abi = YOKE_ABI, .name = "yoke_any", .ret = "size_t", .ret_size = sizeof(size_t),
-                                   .ret_code = sizeof(size_t) == 8 ? YOKE_U64 : YOKE_U32, .args_size = 1, .call = no_call,
-                                   .info = &any_info};
+                                   .ret_code = sizeof(size_t) == 8 ? YOKE_U64 : YOKE_U32,
+                                   .args_size = sizeof(makers_args), .call = no_call, .info = &any_info};
 
 static void leave(combined *c)
 {
@@ -152,6 +159,7 @@ static yoke_future *combine(yoke_future *const *fs, size_t n, bool any)
     *c = (combined){.job = job, .missing = n, .holders = n + 1, .any = any, .count = n};
     for (size_t i = 0; i < n; i++)
         c->hooks[i] = (part_hook){.hook.fn = part_ended, .whole = c, .input = yoke_ref(fs[i])};
+    *(makers_args *)job->args = (makers_args){atomic_load_explicit(&yk_fork_generation, memory_order_relaxed)};
     job->owner.data = c;
     if (n == 0)
         complete_all(c);
@@ -187,21 +195,102 @@ bool yk_is_made_of_others(const yk_job *job)
     return job->task == &all_task || job->task == &any_task;
 }
 
-/* Of all inputs one is enough, of any it must be so with each. What is itself made of futures is not looked into. */
-bool yk_combined_needs(const yk_job *job, const yoke_executor *ex, yk_job **ret)
+/* ---- What a future that is made of others depends on ---- */
+
+/* A question about jobs that holds for all of some when it holds for one of them, and for any of some when it does for each.
+ * Futures made of futures are looked into, each once. */
+enum { DEEPEST = 16 };
+
+typedef struct question {
+    bool (*single)(const yk_job *job, const yoke_executor *ex); /* of a job that is not made of others */
+    const yoke_executor *ex;
+    bool about_children; /* of a fork: is it lost? */
+    uint64_t search;
+} question;
+
+/* Under combined_lock, as is what follows. */
+static question new_question(bool (*single)(const yk_job *job, const yoke_executor *ex), const yoke_executor *ex,
+                             bool about_children)
+{
+    static uint64_t searches;
+    return (question){single, ex, about_children, ++searches};
+}
+
+static bool ask(const question *q, const yk_job *job, unsigned depth);
+
+/* What has ended has not yet told the whole. left_behind: nobody is here who would. */
+static bool ask_parts(const question *q, const combined *c, bool left_behind, unsigned depth)
+{
+    bool none = true;
+    for (size_t i = 0; i < c->count; i++) {
+        const yk_job *input = c->hooks[i].input;
+        bool yes = left_behind && (input || c->any);
+        if (input && !yk_job_ended(input))
+            yes = ask(q, input, depth);
+        if (yes != c->any)
+            return yes;
+        none = none && !input;
+    }
+    return c->any || (none && left_behind);
+}
+
+static bool ask(const question *q, const yk_job *job, unsigned depth)
+{
+    if (!yk_is_made_of_others(job))
+        return q->single(job, q->ex);
+    const makers_args *made = job->args;
+    bool left_behind = q->about_children &&
+                       made->fork_generation != atomic_load_explicit(&yk_fork_generation, memory_order_relaxed);
+    combined *c = job->owner.data;
+    if (!c || depth == 0) /* it is just ending */
+        return left_behind;
+    if (c->search != q->search) {
+        c->answer = ask_parts(q, c, left_behind, depth - 1);
+        c->search = q->search;
+    }
+    return c->answer;
+}
+
+static bool is_lost_single(const yk_job *job, const yoke_executor *ex)
+{
+    return yk_single_is_lost(job);
+}
+
+bool yk_combined_is_lost(const yk_job *job)
 {
     yk_mutex_lock(&combined_lock);
-    const combined *c = job->owner.data;
-    bool any = c && c->any, needs = any;
-    for (size_t k = 0; c && k < c->count; k++) {
-        const yk_job *input = c->hooks[k].input;
-        bool one = input && !yk_is_made_of_others(input) && yk_job_needs(input, ex, ret);
-        needs = any ? needs && (one || !input) : needs || one;
-        if (needs != any)
-            break;
-    }
+    question q = new_question(is_lost_single, NULL, true);
+    bool lost = ask(&q, job, DEEPEST);
     yk_mutex_unlock(&combined_lock);
-    return needs;
+    return lost;
+}
+
+/* Of the jobs because of which the answer was yes, one that has not been begun, with a reference; NULL: there is none. */
+static yk_job *find_unbegun(const question *q, const yk_job *job, unsigned depth)
+{
+    if (!yk_is_made_of_others(job))
+        return yk_job_unbegun(job, q->ex);
+    yk_job *found = NULL;
+    combined *c = job->owner.data;
+    for (size_t i = 0; c && depth > 0 && i < c->count && !found; i++) {
+        const yk_job *input = c->hooks[i].input;
+        if (input && ask(q, input, depth - 1))
+            found = find_unbegun(q, input, depth - 1);
+    }
+    if (c && !found)
+        c->answer = false; /* not to be looked into again */
+    return found;
+}
+
+/* In a child made by fork() another thread may have held it. */
+static void forget_parent(void)
+{
+    combined_lock = (yk_mutex){0};
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_parent);
 }
 
 static bool has_null(yoke_future *const *fs, size_t n)
@@ -353,12 +442,15 @@ static int wait_for_next(yoke_completion *c, uint32_t seen, int64_t deadline)
     return err;
 }
 
-static bool completion_needs(yoke_completion *c, const yoke_executor *ex, yk_job **ret)
+/* Each of those that are awaited. */
+static bool completion_needs(const question *q, yoke_completion *c, yk_job **ret)
 {
     yk_mutex_lock(&c->lock);
     bool needs = !c->first && c->awaited;
     for (const arrival *a = c->awaited; a && needs; a = a->next)
-        needs = !yk_is_made_of_others(a->f) && yk_job_needs(a->f, ex, ret);
+        needs = ask(q, a->f, DEEPEST);
+    for (const arrival *a = c->awaited; a && needs && ret && !*ret; a = a->next)
+        *ret = find_unbegun(q, a->f, DEEPEST);
     yk_mutex_unlock(&c->lock);
     return needs;
 }
@@ -366,15 +458,20 @@ static bool completion_needs(yoke_completion *c, const yoke_executor *ex, yk_job
 bool yk_wish_needs(const yk_wish *w, const yoke_executor *ex, yk_job **ret)
 {
     bool needs = false;
-    *ret = NULL;
-    if (w->forever && w->kind == &completion_wish)
-        needs = completion_needs((yoke_completion *)(uintptr_t)w->object, ex, ret);
-    else if (w->forever && w->kind == &yk_job_wish && yk_is_made_of_others(w->object))
-        needs = yk_combined_needs(w->object, ex, ret);
-    else if (w->forever && w->kind == &yk_job_wish)
-        needs = yk_job_needs(w->object, ex, ret);
-    if (!needs && *ret)
-        *ret = yoke_release(*ret);
+    if (ret)
+        *ret = NULL;
+    if (!w->forever || (w->kind != &completion_wish && w->kind != &yk_job_wish))
+        return false;
+    yk_mutex_lock(&combined_lock);
+    question q = new_question(yk_job_needs, ex, false);
+    if (w->kind == &completion_wish) {
+        needs = completion_needs(&q, (yoke_completion *)(uintptr_t)w->object, ret);
+    } else {
+        needs = ask(&q, w->object, DEEPEST);
+        if (needs && ret)
+            *ret = find_unbegun(&q, w->object, DEEPEST);
+    }
+    yk_mutex_unlock(&combined_lock);
     return needs;
 }
 

@@ -248,7 +248,8 @@ void yk_job_hook(yk_job *job, yk_hook *hook);
 /* The i-th thread that must go on before the job can end, as far as is known; for yk_wish_kind. */
 yk_who *yk_job_holder(const yk_job *job, unsigned i);
 /* Whether it is certain that the wait goes on until a job of ex, which the clock does not end, has gone on. If one of those that
- * would end it has not been begun, *ret is such a one, with a reference; else NULL. Under yk_who_lock. */
+ * would end it has not been begun, *ret is such a one, with a reference; else NULL. ret NULL: none is asked for. Under
+ * yk_who_lock, under which no job is released: that may call the user's function for errors that nobody looked at. */
 bool yk_wish_needs(const struct yk_wish *w, const yoke_executor *ex, yk_job **ret);
 /* Spins briefly, if there are CPUs to spare, then sleeps until the job has ended or the deadline has passed: 0 or -ETIMEDOUT. */
 int yk_job_sleep(yk_job *job, int64_t deadline);

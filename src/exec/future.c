@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* About one wake-up of a sleeping thread: spinning that long at most doubles the cost of the wait. */
 enum { SPIN_NS = 20000, FIRST_SPINS = 64, SPINS_PER_LOOK = 8 };
@@ -32,13 +33,29 @@ static bool spin(yk_job *job)
     return false;
 }
 
-/* A worker, or a loop, that forks goes on in the child with what it has. */
+/* A task that forks goes on in the child, and so do those below it on its thread's stack, and those of its loop, which takes more
+ * from the queue. The copy of a thread of a pool, which has a way to help, takes none. */
+static bool goes_on(const yk_job *job)
+{
+    const yk_run *run = yk_current_run();
+    if (!run || run->executor != job->ex)
+        return false;
+    if ((atomic_load_explicit(&job->state, memory_order_relaxed) & YK_PHASE) < YK_RUNNING)
+        return yk_is_coroutine() && !job->ex->type->help;
+    const yk_who *runner = atomic_load_explicit(&job->runner, memory_order_relaxed);
+    return runner && atomic_load_explicit(&runner->tid, memory_order_relaxed) == gettid(); /* or a coroutine of this thread's */
+}
+
+bool yk_single_is_lost(const yk_job *job)
+{
+    return yk_is_of_parent(job->ex) && !goes_on(job);
+}
+
 bool yk_job_is_lost(const yk_job *job)
 {
-    if (YK_LIKELY(!yk_is_of_parent(job->ex)) || yk_job_ended(job))
+    if (YK_LIKELY(atomic_load_explicit(&yk_fork_generation, memory_order_relaxed) == 0) || yk_job_ended(job))
         return false;
-    const yk_run *run = yk_current_run();
-    return !run || run->executor != job->ex;
+    return yk_is_made_of_others(job) ? yk_combined_is_lost(job) : yk_single_is_lost(job);
 }
 
 static int sleep_on(yk_job *job, int64_t deadline, unsigned how)
@@ -271,8 +288,14 @@ void yk_must(yoke_future *f, int err, const char *file, int line)
     else if (ended && f->code == 0)
         snprintf(text, sizeof text, "%s returns %s (%s), which is not the type asked for", f->task->name, f->task->ret,
                  yk_code_name(f->task->ret_code));
+    else if (f && !ended && err == -EDEADLK)
+        snprintf(text, sizeof text, "%s", yoke_deadlock());
+    else if (f && !ended && err == -ECHILD)
+        snprintf(text, sizeof text, "%s: stayed behind in the parent process, and never ends in this child", f->task->name);
+    else if (f && !ended)
+        snprintf(text, sizeof text, "%s: %s", f->task->name, yoke_strerror(err));
     else
-        snprintf(text, sizeof text, "%s", f && err == -EDEADLK && !ended ? yoke_deadlock() : yoke_error(f));
+        snprintf(text, sizeof text, "%s", yoke_error(f));
     if (yk_current_run()) {
         yk_fail(file, line, err, "%s", text);
         return;

@@ -467,8 +467,7 @@ static bool has_deadline(const yk_job *job)
     return job->abortable && job->opts.deadline != 0;
 }
 
-/* The job at the front of those that come after each other; NULL: the clock ends one before that. Locked; what is waited for
- * lives until its hook has taken the other out. */
+/* The job at whose end the rest begins; NULL: the clock ends one before. What a job waits for lives until its hook was called. */
 static const yk_job *first_of(const yk_job *job)
 {
     while (job && job->waits)
@@ -492,20 +491,31 @@ yk_who *yk_job_holder(const yk_job *job, unsigned i)
     return runner;
 }
 
-/* One that waits for a pause, or that is just ending, will do something yet. A timeout begins with the attempt. */
-bool yk_job_needs(const yk_job *job, const yoke_executor *ex, yk_job **ret)
+/* Whether it is in the queue of ex, where the clock does not end it: a timeout begins with the attempt. */
+static bool is_queued_at(const yk_job *job, const yoke_executor *ex)
 {
-    bool needs = false;
+    return job && job->ex == ex && !has_deadline(job) &&
+           phase_of(atomic_load_explicit(&job->state, memory_order_acquire)) == YK_QUEUED;
+}
+
+/* One that waits for a pause, or that is just ending, goes on by itself. */
+bool yk_job_needs(const yk_job *job, const yoke_executor *ex)
+{
     yk_mutex_lock(&after_lock);
     job = first_of(job);
-    if (job && job->ex == ex) {
-        uint32_t phase = atomic_load_explicit(&job->state, memory_order_acquire) & YK_PHASE;
-        needs = (phase == YK_QUEUED && !has_deadline(job)) || (phase == YK_RUNNING && !job->abortable);
-        if (needs && phase == YK_QUEUED && !*ret && yk_job_tryref((yk_job *)(uintptr_t)job))
-            *ret = (yk_job *)(uintptr_t)job;
-    }
+    bool runs = job && job->ex == ex && phase_of(atomic_load_explicit(&job->state, memory_order_acquire)) == YK_RUNNING;
+    bool needs = runs ? !job->abortable : is_queued_at(job, ex);
     yk_mutex_unlock(&after_lock);
     return needs;
+}
+
+yk_job *yk_job_unbegun(const yk_job *job, const yoke_executor *ex)
+{
+    yk_mutex_lock(&after_lock);
+    yk_job *first = (yk_job *)(uintptr_t)first_of(job);
+    bool found = is_queued_at(first, ex) && yk_job_tryref(first);
+    yk_mutex_unlock(&after_lock);
+    return found ? first : NULL;
 }
 
 void yk_job_detach(yk_job *job)

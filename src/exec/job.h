@@ -28,12 +28,15 @@ void yk_report_lost_error(yk_job *job);
 /* ---- combine.c ---- */
 /* For yk_job_holder(): whether it is a future of yoke_all(), which waits for many, and for whom. */
 bool yk_is_combined(const yk_job *job);
-bool yk_is_made_of_others(const yk_job *job); /* of yoke_all() or yoke_any() */
 yk_who *yk_combined_holder(const yk_job *job, unsigned i);
+bool yk_is_made_of_others(const yk_job *job); /* of yoke_all() or yoke_any() */
+/* For yk_job_is_lost(), of such a one that has not ended. */
+bool yk_combined_is_lost(const yk_job *job);
 
-/* ---- For yk_wish_needs(): of one job (job.c), and of one that is made of others (combine.c) ---- */
-bool yk_job_needs(const yk_job *job, const yoke_executor *ex, yk_job **ret);
-bool yk_combined_needs(const yk_job *job, const yoke_executor *ex, yk_job **ret);
+/* ---- For yk_wish_needs(), of a job that is not made of others (job.c) ---- */
+bool yk_job_needs(const yk_job *job, const yoke_executor *ex);
+/* If it needs a job of ex that has not been begun: that one, with a reference. Else NULL. */
+yk_job *yk_job_unbegun(const yk_job *job, const yoke_executor *ex);
 
 /* ---- future.c ---- */
 /* What a wait for a job is, in the search for deadlocks. */
@@ -41,6 +44,8 @@ extern const yk_wish_kind yk_job_wish;
 
 /* In a child made by fork(): it was to run in the parent, where it stayed, and so never ends here. */
 bool yk_job_is_lost(const yk_job *job);
+/* Of one that is not made of others, and has not ended. */
+bool yk_single_is_lost(const yk_job *job);
 
 /* From now on the executor must notice the end of the job by itself; and `count` such calls are over. */
 void yk_job_heed(yk_job *job);

@@ -201,7 +201,35 @@ static int wait_in_group(yoke_future *const *two)
     return yoke_group_end(&g);
 }
 
-static int (*const ways[])(yoke_future *const *two) = {gather_two, wait_for_all, wait_for_any, wait_in_group};
+/* Futures made of futures: all of any of all, and so on; the last is made of the two. */
+static int wait_for_nested(yoke_future *const *two)
+{
+    enum { DEPTH = 6 };
+    yoke_future *made[DEPTH][2];
+    for (int i = 0; i < DEPTH; i++)
+        for (int k = 0; k < 2; k++)
+            made[i][k] = i % 2 == 0 ? yoke_all(i == 0 ? two : made[i - 1], 2) : yoke_any(made[i - 1], 2);
+    int err = yoke_wait(made[DEPTH - 1][0]);
+    for (int i = 0; i < DEPTH; i++)
+        for (int k = 0; k < 2; k++) {
+            yoke_code(made[i][k]); /* no error is lost */
+            yoke_release(made[i][k]);
+        }
+    return err < 0 ? err : yoke_code(two[0]);
+}
+
+static int wait_for_completion_of_nested(yoke_future *const *two)
+{
+    yoke_future *all = yoke_all(two, 2), *any = yoke_any(&all, 1);
+    int err = yoke_gather(&any, 1);
+    yoke_code(all);
+    yoke_release(all);
+    yoke_release(any);
+    return err < 0 ? err : yoke_code(two[0]);
+}
+
+static int (*const ways[])(yoke_future *const *two) = {gather_two,    wait_for_all,    wait_for_any,
+                                                       wait_in_group, wait_for_nested, wait_for_completion_of_nested};
 
 YOKE_TASK(int, waits_for_two, (int, way))
 {
