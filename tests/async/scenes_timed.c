@@ -463,13 +463,23 @@ SCENE_OF_THREADS(shared_once)
 
 /* ---- Another process, which gives back what it has got, late enough for a thread to sleep until then ---- */
 
-static void echo(shared_locks *s)
+static void *echo(void *arg)
 {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    shared_locks *s = arg;
     while (yoke_semaphore_acquire(&s->there) == 0) {
         usleep(10 * 1000);
         yoke_semaphore_release(&s->back, 1);
     }
+    _exit(1);
+}
+
+/* In a thread, for whom time is real: the coroutine that forked goes on in a copy of the loop, with the test's clock. */
+static void be_another_process(shared_locks *s)
+{
+    pthread_t t;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (pthread_create(&t, NULL, echo, s) == 0)
+        pthread_join(t, NULL);
     _exit(1);
 }
 
@@ -484,7 +494,7 @@ static shared_locks *other_process(void)
     CHECK_INT(yoke_semaphore_init(&s->back, 0, YOKE_SHARED), 0);
     fflush(stdout);
     if (fork() == 0)
-        echo(s);
+        be_another_process(s);
     return s;
 }
 
