@@ -37,12 +37,11 @@ yk_pool_worker *yk_pool_become(yk_pool_worker *w)
     return before;
 }
 
-/* In a child made by fork() no thread is a worker, not even the copy of one. A coroutine goes on as such. */
+/* In a child made by fork() no thread is a worker, not even the copy of one. */
 static void forget_parent(void)
 {
     self = NULL;
-    if (!yk_is_coroutine())
-        yk_blocked_hook = NULL;
+    yk_blocked_hook = NULL;
 }
 
 static __attribute__((constructor)) void watch_forks(void)

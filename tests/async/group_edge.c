@@ -222,25 +222,6 @@ enum { RAN = 5, SPAN = 20 };
 
 static bool in_child;
 
-static int sets(void *event)
-{
-    yoke_event_set(event);
-    return 0;
-}
-
-/* The coroutine that forks waits as one in the child too. */
-static void wait_for_another(void)
-{
-    yoke_group g;
-    yoke_event ev;
-    yoke_event_init(&ev, 0);
-    yoke_group_begin(&g);
-    yoke_go(&g, sets, &ev);
-    CHECK(yoke_event_timed(&ev, 5 * YOKE_S));
-    CHECK_INT(yoke_group_end(&g), 0);
-    yoke_event_done(&ev);
-}
-
 /* The child goes on in its copy of the loop: it can sleep, though it has nothing to sleep with but time. */
 static int forks(void *arg)
 {
@@ -249,7 +230,6 @@ static int forks(void *arg)
     pid_t pid = fork();
     in_child = pid == 0;
     if (in_child) {
-        wait_for_another();
         CHECK_INT(yoke_async_stats(&before), 0);
         CHECK_INT(yoke_sleep(SPAN * YOKE_MS), 0);
         CHECK_INT(yoke_async_stats(&after), 0);
