@@ -178,6 +178,7 @@ typedef struct yoke_group {
     int *codes; /* of the caller's: where the codes of those that fail go */
     int first;
     bool closed;
+    uint64_t thread; /* that began it outside of coroutines; 0: none did, or it has ended */
 } yoke_group;
 
 /* Begins a group, which ends with yoke_group_end() in the same coroutine. In a thread it can start none: yoke_go() and the like

@@ -12,7 +12,7 @@ void yoke_group_begin(yoke_group *g)
     g->closed = !co;
     g->run = yk_current_run();
     if (!co) {
-        g->scope.timer[0] = (uint64_t)pthread_self(); /* whose it is; there is no alarm */
+        g->thread = (uint64_t)pthread_self();
         return;
     }
     yk_scope_open(&g->scope, co->scope, co, co->loop, YOKE_FOREVER, false);
@@ -39,7 +39,7 @@ static void note_cancel(yoke_group *g)
 /* One that has ended is told nothing more, and its codes may be gone; and that of a thread is told by it alone. */
 static bool can_fail(const yoke_group *g)
 {
-    return g->scope.loop || (!g->scope.owner && g->scope.timer[0] == (uint64_t)pthread_self());
+    return g->scope.loop || g->thread == (uint64_t)pthread_self();
 }
 
 static int refuse(yoke_group *g)
@@ -163,7 +163,7 @@ static int end_in_thread(yoke_group *g)
 {
     if (!can_fail(g))
         return 0;
-    g->scope.timer[0] = 0;
+    g->thread = 0;
     return g->first;
 }
 

@@ -173,18 +173,26 @@ NET(a_crowd_without_memory)
     CHECK_INT(yoke_group_end(&g), 0);
 }
 
+/* Returns the limit that there was. */
+static struct rlimit leave_descriptors(rlim_t more)
+{
+    struct rlimit before, few;
+    getrlimit(RLIMIT_NOFILE, &before);
+    few = before;
+    few.rlim_cur = (rlim_t)descriptors() + more;
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &few), 0);
+    return before;
+}
+
 /* io_uring goes by the limit of descriptors that there was when its accept began. */
 NET(a_limit_that_is_raised)
 {
     crowd k = {0};
     yoke_conn *c[AHEAD], *first;
-    struct rlimit before, few;
+    struct rlimit before;
     yoke_group g;
     begin_crowd(&k, 0);
-    getrlimit(RLIMIT_NOFILE, &before);
-    few = before;
-    few.rlim_cur = (rlim_t)descriptors() + 20;
-    CHECK_INT(setrlimit(RLIMIT_NOFILE, &few), 0);
+    before = leave_descriptors(20);
     yoke_group_begin(&g);
     yoke_go(&g, serve_crowd, &k);
     CHECK_INT(yoke_connect(k.where, &first), 0);
@@ -218,17 +226,14 @@ NET(a_crowd_with_few_descriptors)
 {
     crowd k = {0};
     yoke_conn *c[AHEAD];
-    struct rlimit before, few;
+    struct rlimit before;
     yoke_group g;
     connect_ahead(&k, c);
     for (int i = 0; i < AHEAD; i++) { /* whoever is let in is through at once */
         CHECK(yoke_conn_write(c[i], "1\n", 2) == 2 && yoke_conn_flush(c[i]) == 0);
         CHECK_INT(yoke_conn_shutdown(c[i]), 0);
     }
-    getrlimit(RLIMIT_NOFILE, &before);
-    few = before;
-    few.rlim_cur = (rlim_t)descriptors() + 60;
-    CHECK_INT(setrlimit(RLIMIT_NOFILE, &few), 0);
+    before = leave_descriptors(60);
     yoke_group_begin(&g);
     yoke_go(&g, serve_with_files, &k);
     for (int i = 0; i < AHEAD; i++) {
