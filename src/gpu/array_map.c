@@ -3,12 +3,15 @@
  *
  * On the CPU a loop (array_loops.h) sees flat arrays of the type that is computed in. An operand that is flat and of that
  * type is given to it as it stands; one that is not is first converted into a buffer of BLOCK elements, which stays in the
- * first cache, so that each operation needs one loop for each type and none for pairs of types or steps. */
+ * first cache, so that each operation needs one loop for each type and none for pairs of types or steps. Results of an operation
+ * that touches more than the caches hold are written past them, from such a buffer, too (topo/past_cache.h). */
 #include "gpu/array.h"
 #include "gpu/array_ops.h"
+#include "gpu/kernel.h"
+#include "topo/past_cache.h"
 #include <yoke/loop.h>
 
-enum { BLOCK = 512, SERIAL = 16384 };
+enum { BLOCK = 512, PAST_BYTES = 512, SERIAL = 16384 };
 
 /* ---- Layouts ---- */
 
@@ -133,6 +136,7 @@ typedef enum seen { DIRECT, ONE, BUFFERED } seen;
 typedef struct job {
     const yk_layout *l;
     bool is_copy; /* conversions go straight to where they belong */
+    bool past;    /* the caches: a result that is DIRECT */
     yk_map_loop *loop;
     unsigned arity;
     seen how[YK_INPUTS + 1];
@@ -143,6 +147,14 @@ typedef struct job {
 static size_t computed_size(const job *j, unsigned k)
 {
     return yoke_array_type_size(j->computed[k]);
+}
+
+/* The buffer begins as far from a line of the cache as what it is for. */
+static void write_past(const job *j, size_t at, size_t n, const void *const *in, uint64_t *buffer)
+{
+    char *out = j->data[0] + at * computed_size(j, 0), *block = (char *)buffer + (uintptr_t)out % YK_CACHE_LINE;
+    j->loop(n, at, in, block);
+    yk_past_cache_copy(out, block, n * computed_size(j, 0));
 }
 
 /* Elements [at, at + n), n <= BLOCK unless all is direct. */
@@ -160,6 +172,10 @@ static void run_block(const job *j, size_t at, size_t n, uint64_t buffers[][BLOC
         else if (j->how[k] == BUFFERED)
             yk_layout_gather(j->l, k, j->data[k], j->type[k], at, n, buffers[k], j->computed[k]);
     }
+    if (j->past) {
+        write_past(j, at, n, in, buffers[0]);
+        return;
+    }
     if (j->how[0] == DIRECT) {
         j->loop(n, at, in, j->data[0] + at * computed_size(j, 0));
         return;
@@ -171,16 +187,35 @@ static void run_block(const job *j, size_t at, size_t n, uint64_t buffers[][BLOC
 static void run_chunk(size_t lo, size_t hi, const void *arg)
 {
     const job *j = arg;
-    uint64_t buffers[YK_INPUTS + 1][BLOCK];
-    size_t block = hi - lo;
+    _Alignas(YK_CACHE_LINE) uint64_t buffers[YK_INPUTS + 1][BLOCK];
+    size_t block = j->past ? PAST_BYTES / computed_size(j, 0) : hi - lo, first;
     for (unsigned k = 0; k <= j->arity; k++) {
         if (j->how[k] != DIRECT)
             block = YK_MIN(block, (size_t)BLOCK);
         if (j->how[k] == ONE)
             yk_casts[j->type[k]][j->computed[k]](YK_MIN(hi - lo, (size_t)BLOCK), j->data[k], 0, buffers[k], 1);
     }
-    for (size_t at = lo; at < hi; at += block)
-        run_block(j, at, YK_MIN(block, hi - at), buffers);
+    first = j->past ? block - (uintptr_t)(j->data[0] + lo * computed_size(j, 0)) % YK_CACHE_LINE / computed_size(j, 0) : block;
+    for (size_t at = lo, n = YK_MIN(first, hi - lo); at < hi; at += n, n = YK_MIN(block, hi - at))
+        run_block(j, at, n, buffers);
+    if (j->past)
+        yk_past_cache_end();
+}
+
+/* As in kernel_cpu.c. */
+static bool takes_long(const yk_op *op, unsigned type)
+{
+    yk_analysis a = {0};
+    yk_analyse(&(yoke_kernel){.nparams = 0}, yk_op_text(op, type), &a);
+    return a.takes_long;
+}
+
+static size_t touched(const job *j)
+{
+    size_t bytes = 0;
+    for (unsigned k = 0; k <= j->arity; k++)
+        bytes += j->how[k] != ONE ? yoke_array_type_size(j->type[k]) : 0;
+    return bytes * j->l->elements;
 }
 
 static int run_here(yoke_array *out, const yk_op *op, unsigned type, const yoke_array *const *in, const yk_layout *l,
@@ -197,6 +232,7 @@ static int run_here(yoke_array *out, const yk_op *op, unsigned type, const yoke_
             : BUFFERED;
     }
     j.is_copy = op->id == YK_OP_copy && j.how[0] == DIRECT && j.how[1] == BUFFERED;
+    j.past = j.how[0] == DIRECT && !j.is_copy && yk_past_cache_pays(touched(&j)) && !takes_long(op, type);
     if (l->elements > SERIAL) {
         int err = yk_loop(yk_array_pool(out->stream), l->elements, run_chunk, &j);
         if (err < 0)

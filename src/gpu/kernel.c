@@ -479,7 +479,7 @@ int yk_kernel_record(yoke_stream *s, yoke_kernel *k, const void *args, void *ret
 static int run_on_cpu(yoke_stream *s, const void *data, yk_error *e)
 {
     const yk_kernel_later *later = data;
-    int err = yk_loop(s->dev->pool, (size_t)*(const long *)(const void *)later->args, later->k->chunk, later->args);
+    int err = yk_kernel_on_cpu(s->dev->pool, later->k, later->args);
     return err < 0 ? yk_errorf(e, err, "kernel %s: %s", later->k->name, yoke_strerror(err)) : 0;
 }
 
@@ -501,7 +501,7 @@ int yk_enqueue(yoke_stream *s, yoke_kernel *k, const void *args)
         if (YK_UNLIKELY(err < 0))
             return yk_stream_fail(s, &e);
         return s->recording ? yk_kernel_record(s, k, args, NULL, run_on_cpu)
-                            : yk_loop(s->dev->pool, (size_t)n, k->chunk, args);
+                            : yk_kernel_on_cpu(s->dev->pool, k, args);
     }
     return yk_enqueue_range(s, k, args, 0, n);
 }

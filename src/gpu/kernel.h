@@ -31,6 +31,7 @@ typedef struct yk_analysis {
     bool element[YK_PARAMS_MOST];
     bool used[YK_PARAMS_MOST];
     bool index_changes; /* a text assigns to i, or declares an i of its own: no parameter is of elements then */
+    bool takes_long;    /* a text has a loop, or calls what takes many instructions or is not known here */
     unsigned tokens;    /* how long the texts are */
 } yk_analysis;
 
@@ -49,6 +50,7 @@ typedef struct yk_machine {
     bool is_cuda;
     bool is_gpu;
     unsigned units;
+    size_t cached; /* on a CPU: a call that touches more bytes than this writes its results past the caches; 0: none does */
 } yk_machine;
 
 yk_machine yk_machine_of(const yoke_device *dev);
@@ -138,6 +140,8 @@ typedef struct yk_kernel_later {
 } yk_kernel_later;
 int yk_kernel_record(yoke_stream *s, yoke_kernel *k, const void *args, void *ret,
                      int (*fn)(yoke_stream *s, const void *later, yk_error *e));
+/* A whole call by a pool (NULL: that of the process), whose arguments have been checked. 0 or a negative code (kernel_cpu.c). */
+int yk_kernel_on_cpu(struct yoke_executor *pool, const yoke_kernel *k, const void *args);
 /* Elements lo up to hi of the args' n. What the body uses as x[i] alone is given by the address of element lo. */
 int yk_enqueue_range(yoke_stream *s, yoke_kernel *k, const void *args, long lo, long hi);
 /* Everything that was built for dev, before it is closed. */

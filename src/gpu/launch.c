@@ -534,7 +534,7 @@ static void tell(const launch *l, const yoke_device *dev, int err, const yk_erro
 
 static void run_on_cpu(const launch *l, yoke_executor *pool)
 {
-    yk_loop(pool, (size_t)l->n, l->k->chunk, l->args);
+    yk_kernel_on_cpu(pool, l->k, l->args);
 }
 
 /* All arrays are memory of the host: either can do it. The kernel is built before the clock runs. A device that fails before

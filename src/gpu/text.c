@@ -1,6 +1,7 @@
 /* text: what all texts of kernels have in common: the dialect, the device code of the user's file, parameters,
  * bodies, and where in that file each came from, so that a compiler's complaints name it. */
 #include "gpu/kernel.h"
+#include "topo/past_cache.h"
 #include <stdio.h>
 
 void yk_text_line(yk_buf *to, unsigned line, const char *file)
@@ -202,7 +203,9 @@ void yk_text_aligned(const yoke_kernel *k, const yk_plan *plan, yk_buf *to)
 
 yk_machine yk_machine_of(const yoke_device *dev)
 {
-    return (yk_machine){.is_cuda = strcmp(dev->driver->name, "cuda") == 0, .is_gpu = dev->info.is_gpu, .units = dev->info.units};
+    size_t limit = dev->info.is_gpu ? SIZE_MAX : yk_past_cache_limit();
+    return (yk_machine){.is_cuda = strcmp(dev->driver->name, "cuda") == 0, .is_gpu = dev->info.is_gpu, .units = dev->info.units,
+                        .cached = limit < SIZE_MAX ? limit : 0};
 }
 
 static bool mentions(const yoke_kernel *k, const char *word)

@@ -6,7 +6,7 @@
  * PoCL as a thread for each element. */
 #include "gpu/kernel.h"
 
-enum { GROUP = 256 };
+enum { GROUP = 256, PAST_BYTES = 512 };
 /* Bytes that a thread should have on their way: in a map, where it has one block, a copy of 2^28 floats takes an H200 505 us with
  * 16 of them, 523 with 32 and 530 with 64; elsewhere it takes one block after the other. Most bytes in its registers, and most
  * tokens when its loop is unrolled. */
@@ -111,29 +111,95 @@ static void write_gpu(const yoke_kernel *k, const yk_machine *t, const yk_plan *
     yk_buf_text(to, "    }\n");
 }
 
+/* ---- On an OpenCL CPU ---- */
+
+/* Results that go past the caches, and how many elements a block of them has: some hundred bytes of each. */
+typedef struct past {
+    yk_plan arrays; /* vector[] */
+    size_t touched; /* bytes for each element of the call */
+    unsigned block;
+} past;
+
+static const char past_words[] = "#ifdef __clang__\n#define YK_PAST(V, TO) __builtin_nontemporal_store(V, &(TO))\n#else\n"
+                                 "#define YK_PAST(V, TO) (TO) = (V)\n#endif\n#if defined(__clang__) && defined(__x86_64__)\n"
+                                 "#define YK_PAST_END() __builtin_ia32_sfence()\n#else\n#define YK_PAST_END()\n#endif\n";
+
+static void find_past(const yoke_kernel *k, const yk_machine *t, past *ret)
+{
+    yk_analysis a;
+    unsigned largest = 1;
+    yk_analyse_kernel(k, &a);
+    *ret = (past){.touched = 0};
+    for (unsigned p = 0; t->cached > 0 && p < k->nparams; p++) {
+        const yk_param *param = &k->params[p];
+        ret->touched += param->kind != YK_VAL && strcmp(param->count, "n") == 0 ? param->size : 0;
+        if (param->kind != YK_OUT || !a.element[p] || !a.used[p] || !can_be_vector(param))
+            continue;
+        ret->arrays.vectors = ret->arrays.vector[p] = true;
+        largest = YK_MAX(largest, param->size);
+    }
+    ret->block = YK_MAX(PAST_BYTES / largest, (unsigned)YK_CACHE_LINE);
+}
+
+static void write_past_condition(const yoke_kernel *k, const yk_machine *t, const past *w, yk_buf *to)
+{
+    yk_buf_printf(to, "    if (yk_end - yk_begin > %zu && ((0", t->cached / w->touched);
+    for (unsigned p = 0; p < k->nparams; p++)
+        if (w->arrays.vector[p])
+            yk_buf_printf(to, " | (ulong)(%s + yk_first)", k->params[p].name);
+    yk_buf_printf(to, ") %% %d == 0)) {\n", YK_CACHE_LINE);
+}
+
+/* As kernel_cpu.c does it. */
+static void write_past(const yoke_kernel *k, const yk_machine *t, const past *w, yk_buf *to)
+{
+    write_past_condition(k, t, w, to);
+    yk_buf_printf(to, "        for (; yk_first + %u <= yk_last; yk_first += %u) {\n", w->block, w->block);
+    for (unsigned p = 0; p < k->nparams; p++)
+        if (w->arrays.vector[p])
+            yk_buf_printf(to, "            union { %s e[%u]; uint4 v[%u]; } yk_r_%s;\n", yk_text_type(t, k->params[p].type),
+                          w->block, w->block * k->params[p].size / 16, k->params[p].name);
+    yk_buf_printf(to, "            for (long yk_k = 0; yk_k < %u; yk_k++) {\n                const long i = yk_first + yk_k;\n"
+                      "                (void)i;\n               ", w->block);
+    write_body(k, t, &w->arrays, to);
+    yk_buf_text(to, "            }\n");
+    for (unsigned p = 0; p < k->nparams; p++)
+        if (w->arrays.vector[p])
+            yk_buf_printf(to, "            for (int yk_w = 0; yk_w < %u; yk_w++)\n"
+                              "                YK_PAST(yk_r_%s.v[yk_w], ((__global uint4 *)(%s + yk_first))[yk_w]);\n",
+                          w->block * k->params[p].size / 16, k->params[p].name, k->params[p].name);
+    yk_buf_text(to, "        }\n        YK_PAST_END();\n    }\n");
+}
+
 /* A group is one thread, and has elements that follow each other: as many as there are groups for. */
-static void write_cpu(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
+static void write_cpu(const yoke_kernel *k, const yk_machine *t, const past *w, yk_buf *to)
 {
     write_shifts(k, to);
     yk_buf_text(to, "    const long yk_groups = (long)get_num_groups(0);\n"
                     "    const long yk_each = ((yk_end - yk_begin + yk_groups - 1) / yk_groups + 63) / 64 * 64;\n"
-                    "    const long yk_first = yk_begin + (long)get_group_id(0) * yk_each;\n"
-                    "    const long yk_last = yk_first + yk_each < yk_end ? yk_first + yk_each : yk_end;\n"
-                    "    for (long i = yk_first; i < yk_last; i++)");
+                    "    long yk_first = yk_begin + (long)get_group_id(0) * yk_each;\n"
+                    "    const long yk_last = yk_first + yk_each < yk_end ? yk_first + yk_each : yk_end;\n");
+    if (w->arrays.vectors)
+        write_past(k, t, w, to);
+    yk_buf_text(to, "    for (long i = yk_first; i < yk_last; i++)");
     write_body(k, t, NULL, to);
 }
 
 void yk_text_map(const yoke_kernel *k, const yk_machine *t, yk_buf *to)
 {
     yk_plan plan;
+    past w;
     yk_plan_make(k, t, &plan);
+    find_past(k, t, &w);
+    if (w.arrays.vectors)
+        yk_buf_text(to, past_words);
     yk_text_head(k, t, "kernel", plan.group, to);
     yk_buf_text(to, ")\n{\n");
     yk_text_arrays(k, t, to);
     if (t->is_gpu)
         write_gpu(k, t, &plan, to);
     else
-        write_cpu(k, t, to);
+        write_cpu(k, t, &w, to);
     yk_buf_text(to, "}\n");
 }
 

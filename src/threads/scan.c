@@ -4,12 +4,10 @@
  * then writes it, from the cache. Both ways give the same bits: what a block's elements come to is always taken together
  * from the identity, in the same lanes (yoke/scan.h), and combined with the prefix one by one. */
 #include "threads/crew.h"
+#include "topo/past_cache.h"
 #include <yoke/scan.h>
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
-enum { BLOCK_BYTES = 128 << 10, BLOCK_MOST = 65536, STREAM_BYTES = 32 << 20 };
+enum { BLOCK_BYTES = 128 << 10, BLOCK_MOST = 65536 };
 
 typedef struct scan {
     const yk_scanning *how;
@@ -89,7 +87,7 @@ int yk_scan(yoke_executor *ex, size_t n, const yk_scanning *how, void *out, bool
 
 typedef struct numbers {
     const void *from;
-    bool stream; /* write past the cache: the output is larger than it, and not the input */
+    bool stream; /* write past the caches */
 } numbers;
 
 #define COMMON(suffix, T)                                                                                              \
@@ -136,32 +134,10 @@ INTEGERS(u64, uint64_t)
 typedef float four_f32 __attribute__((vector_size(16)));
 typedef double four_f64 __attribute__((vector_size(32)));
 
-static void stream_f32(float *to, const four_f32 *v)
+static inline void write_past(void *to, const void *from, size_t bytes)
 {
-#if defined(__SSE2__)
-    _mm_stream_ps(to, (__m128)*v);
-#else
-    memcpy(to, v, sizeof *v);
-#endif
-}
-
-static void stream_f64(double *to, const four_f64 *v)
-{
-#if defined(__SSE2__)
-    __m128d half[2];
-    memcpy(half, v, sizeof half);
-    _mm_stream_pd(to, half[0]);
-    _mm_stream_pd(to + 2, half[1]);
-#else
-    memcpy(to, v, sizeof *v);
-#endif
-}
-
-static void end_of_stream(void)
-{
-#if defined(__SSE2__)
-    _mm_sfence(); /* who learns that this block is done must see it */
-#endif
+    for (size_t at = 0; at < bytes; at += 16)
+        yk_past_cache_16((char *)to + at, (const char *)from + at);
 }
 
 #define FLOATS(suffix, T)                                                                                              \
@@ -190,7 +166,7 @@ static void end_of_stream(void)
                 z = __builtin_shufflevector(zero, z, 0, 4, 5, 6);                                                      \
             z = base + (sums + z);                                                                                     \
             if (stream)                                                                                                \
-                stream_##suffix(out + lo, &z);                                                                         \
+                write_past(out + lo, &z, sizeof z);                                                                         \
             else                                                                                                       \
                 memcpy(out + lo, &z, sizeof z);                                                                        \
             sum += last;                                                                                               \
@@ -202,7 +178,7 @@ static void end_of_stream(void)
         }                                                                                                              \
         *acc = sum;                                                                                                    \
         if (stream)                                                                                                    \
-            end_of_stream();                                                                                           \
+            yk_past_cache_end();                                                                                           \
     }                                                                                                                  \
     static void write_##suffix(size_t lo, size_t hi, const void *before, void *acc, void *to, bool exclusive, const void *args) \
     {                                                                                                                  \
@@ -224,12 +200,12 @@ FLOATS(f64, double)
 #define SCAN(suffix, sums, T)                                                                                          \
     int yoke_scan_##suffix(yoke_executor *ex, const T *from, size_t n, T *to)                                          \
     {                                                                                                                  \
-        const numbers x = {.from = from, .stream = from != to && n * sizeof(T) >= STREAM_BYTES};                       \
+        const numbers x = {.from = from, .stream = from != to && yk_past_cache_pays(2 * n * sizeof(T))};                       \
         return !from && n ? -EINVAL : yk_scan(ex, n, &sums_##sums, to, false, &x);                                     \
     }                                                                                                                  \
     int yoke_scan_before_##suffix(yoke_executor *ex, const T *from, size_t n, T *to)                                   \
     {                                                                                                                  \
-        const numbers x = {.from = from, .stream = from != to && n * sizeof(T) >= STREAM_BYTES};                       \
+        const numbers x = {.from = from, .stream = from != to && yk_past_cache_pays(2 * n * sizeof(T))};                       \
         return !from && n ? -EINVAL : yk_scan(ex, n, &sums_##sums, to, true, &x);                                      \
     }
 

@@ -140,22 +140,27 @@ out:
 }
 
 /* The mask may be wider than cpu_set_t: the kernel answers EINVAL until the buffer is large enough. */
-static unsigned affinity_count(void)
+cpu_set_t *yk_affinity(size_t *size)
 {
     for (int cpus = 1024; cpus <= 1 << 20; cpus *= 2) {
-        size_t size = CPU_ALLOC_SIZE(cpus);
+        *size = CPU_ALLOC_SIZE(cpus);
         cpu_set_t *set = CPU_ALLOC(cpus);
-        if (!set)
-            return 1;
-        int err = sched_getaffinity(0, size, set);
-        unsigned count = err == 0 ? (unsigned)CPU_COUNT_S(size, set) : 0;
+        if (!set || sched_getaffinity(0, *size, set) == 0)
+            return set;
         CPU_FREE(set);
-        if (err == 0)
-            return count > 0 ? count : 1;
         if (errno != EINVAL)
-            return 1;
+            return NULL;
     }
-    return 1;
+    return NULL;
+}
+
+static unsigned affinity_count(void)
+{
+    size_t size;
+    cpu_set_t *set = yk_affinity(&size);
+    int count = set ? CPU_COUNT_S(size, set) : 0;
+    CPU_FREE(set);
+    return count > 0 ? (unsigned)count : 1;
 }
 
 const char *yk_cpus_root = "";

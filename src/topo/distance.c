@@ -27,8 +27,7 @@ static void put_first(yk_places *places, unsigned distance, long cpu, long first
 
 /* ---- /sys ---- */
 
-/* Reads the next range of a list like "0-3,8,10-11"; false at its end, or at what is none. */
-static bool next_range(const char **list, long *from, long *to)
+bool yk_cpu_list_next(const char **list, long *from, long *to)
 {
     char *end;
     *from = *to = strtol(*list, &end, 10);
@@ -46,7 +45,7 @@ static void put_list_of(yk_places *places, unsigned distance, long cpu, const ch
     char list[LIST_LEN];
     const char *at = list;
     long from, to;
-    if (yk_read_text(path, list, sizeof list) && next_range(&at, &from, &to))
+    if (yk_read_text(path, list, sizeof list) && yk_cpu_list_next(&at, &from, &to))
         put_first(places, distance, cpu, from);
 }
 
@@ -96,7 +95,7 @@ static void read_node(yk_places *places, const char *sys, long node)
     snprintf(path, sizeof path, "%s/node/node%ld/cpulist", sys, node);
     if (!yk_read_text(path, list, sizeof list))
         return;
-    while (next_range(&at, &from, &to)) {
+    while (yk_cpu_list_next(&at, &from, &to)) {
         first = first < 0 ? from : first;
         for (; from <= to && from < YK_CPUS_MAX; from++)
             put_first(places, YK_DISTANCE_NODE, from, first);
@@ -111,7 +110,7 @@ static void read_nodes(yk_places *places, const char *sys)
     snprintf(path, sizeof path, "%s/node/online", sys);
     if (!yk_read_text(path, nodes, sizeof nodes))
         return;
-    while (next_range(&at, &from, &to))
+    while (yk_cpu_list_next(&at, &from, &to))
         for (; from <= to && from < YK_CPUS_MAX; from++)
             read_node(places, sys, from);
 }
@@ -126,7 +125,7 @@ int yk_places_read_sys(yk_places *places, const char *root)
     snprintf(path, sizeof path, "%s/cpu/online", sys);
     if (!yk_read_text(path, list, sizeof list))
         return -ENOENT;
-    while (next_range(&at, &from, &to))
+    while (yk_cpu_list_next(&at, &from, &to))
         for (; from <= to && from < YK_CPUS_MAX; from++) {
             read_cpu(places, sys, from);
             any |= places->first[YK_DISTANCE_CORE][from] > 0;

@@ -257,6 +257,21 @@ TEST(a_stretch_in_opencl)
     check_text(k, &cpu, "for (long i = yk_first; i < yk_last; i++) {");
     check_text(k, &gpu, "reqd_work_group_size(256, 1, 1)");
     check_text(k, &gpu, "#pragma OPENCL FP_CONTRACT OFF");
+    check_lacks(k, &cpu, "YK_PAST");
+}
+
+/* What the caches do not hold; the copy touches 8 bytes for each element. */
+TEST(past_the_caches_in_opencl)
+{
+    const yoke_kernel *k = &yoke_kernel_copy_f32;
+    const yk_machine large = {.units = 4, .cached = 32 << 20};
+    check_text(k, &large, "if (yk_end - yk_begin > 4194304 && ((0 | (ulong)(y + yk_first)) % 64 == 0)) {");
+    check_text(k, &large, "union { float e[128]; uint4 v[32]; } yk_r_y;");
+    check_text(k, &large, "yk_r_y.e[yk_k] = x[i];");
+    check_text(k, &large, "YK_PAST(yk_r_y.v[yk_w], ((__global uint4 *)(y + yk_first))[yk_w]);");
+    check_text(k, &large, "y[i] = x[i];"); /* the rest */
+    check_lacks(&yoke_kernel_scattered, &large, "YK_PAST");
+    check_lacks(&yoke_kernel_threes, &large, "YK_PAST");
 }
 
 YOKE_DEVICE_CODE(enum { FIRST_OF_TWO = 1 };)

@@ -1,0 +1,112 @@
+/* kernel_cpu: a kernel of elements on the CPU: its C form, by a pool, chunk by chunk.
+ *
+ * Results of a call that touches more than the caches hold are written past them (topo/past_cache.h): a triad of 2^24 floats
+ * takes 3/4 of the time. Since the C form is what a compiler made of the body, with stores as any, it is given blocks of some hundred
+ * bytes in place of its `out` arrays, which stay in the first cache, and from there they are copied on. That is done with arrays
+ * that the body uses as x[i] alone (analysis.c), so that it cannot see where they are, and not where the body takes long: a core
+ * does little else while its streaming stores are on their way, and exp() of 2^24 floats would take a sixth more. */
+#include "gpu/launch.h"
+#include "topo/past_cache.h"
+
+/* Blocks have a multiple of STEP elements, so that of every array each begins at a line if the first does, and at most BLOCK
+ * bytes of each; at so many arrays at a time a CPU writes at its full speed. */
+enum { STEP = 64, BLOCK = 512, LARGEST = 32, ARRAYS = 4, ARGS_MOST = 4096 };
+
+typedef struct past_array {
+    unsigned param;
+    size_t size; /* of an element */
+} past_array;
+
+typedef struct past_call {
+    const yoke_kernel *k;
+    const void *args;
+    size_t block, phase; /* in elements; blocks begin at phase + STEP * m */
+    unsigned count;
+    past_array arrays[ARRAYS];
+} past_call;
+
+static char *array_in(const past_call *c, const void *args, unsigned a)
+{
+    char *p;
+    memcpy(&p, yk_value_at(c->k, args, c->arrays[a].param), sizeof p);
+    return p;
+}
+
+/* Elements at up to end: by blocks instead of the arrays, each as far from the beginning of a line as what it is for. */
+static void run_block(const past_call *c, size_t at, size_t end, char *args, char (*blocks)[STEP * LARGEST + YK_CACHE_LINE])
+{
+    char *out[ARRAYS], *block[ARRAYS];
+    for (unsigned a = 0; a < c->count; a++) {
+        size_t size = c->arrays[a].size;
+        out[a] = array_in(c, c->args, a) + at * size;
+        block[a] = blocks[a] + (uintptr_t)out[a] % YK_CACHE_LINE;
+        const uintptr_t first = (uintptr_t)block[a] - at * size; /* where element 0 would be */
+        memcpy(yk_value_at(c->k, args, c->arrays[a].param), &first, sizeof first);
+    }
+    c->k->chunk(at, end, args);
+    for (unsigned a = 0; a < c->count; a++)
+        yk_past_cache_copy(out[a], block[a], (end - at) * c->arrays[a].size);
+}
+
+static void run_chunk(size_t lo, size_t hi, const void *arg)
+{
+    const past_call *c = arg;
+    _Alignas(YK_CACHE_LINE) char args[ARGS_MOST], blocks[ARRAYS][STEP * LARGEST + YK_CACHE_LINE];
+    memcpy(args, c->args, c->k->args_size);
+    for (size_t at = lo, end; at < hi; at = end) {
+        end = at + c->block - (at + STEP - c->phase) % STEP;
+        end = YK_MIN(end, hi);
+        run_block(c, at, end, args, blocks);
+    }
+    yk_past_cache_end();
+}
+
+/* The first element, below STEP, at which a line begins; STEP: none. */
+static size_t phase_of(const char *array, size_t size)
+{
+    size_t phase = 0;
+    while (phase < STEP && ((uintptr_t)array + phase * size) % YK_CACHE_LINE > 0)
+        phase++;
+    return phase;
+}
+
+/* Takes array i if its lines begin at the same elements as those of the arrays before. */
+static void add_array(past_call *c, unsigned i)
+{
+    size_t size = c->k->params[i].size;
+    c->arrays[c->count] = (past_array){i, size};
+    size_t phase = size <= LARGEST ? phase_of(array_in(c, c->args, c->count), size) : STEP;
+    if (phase == STEP || (c->count > 0 && ((uintptr_t)array_in(c, c->args, c->count) + c->phase * size) % YK_CACHE_LINE > 0))
+        return;
+    c->phase = c->count > 0 ? c->phase : phase;
+    c->block = c->count > 0 ? YK_MIN(c->block, BLOCK / size) : BLOCK / size;
+    c->block = YK_MAX(c->block / STEP, 1) * STEP;
+    c->count++;
+}
+
+static size_t bytes_of(const yoke_kernel *k, const void *args)
+{
+    size_t counts[YK_PARAMS_MOST], bytes = 0;
+    k->counts(args, counts);
+    for (unsigned i = 0; i < k->nparams; i++)
+        bytes += k->params[i].kind != YK_VAL ? counts[i] * k->params[i].size : 0;
+    return bytes;
+}
+
+static void find_arrays(past_call *c)
+{
+    yk_analysis uses;
+    yk_analyse_kernel(c->k, &uses);
+    for (unsigned i = 0; !uses.takes_long && i < c->k->nparams && c->count < ARRAYS; i++)
+        if (c->k->params[i].kind == YK_OUT && uses.element[i])
+            add_array(c, i);
+}
+
+int yk_kernel_on_cpu(struct yoke_executor *pool, const yoke_kernel *k, const void *args)
+{
+    size_t n = (size_t)*(const long *)args;
+    past_call c = {.k = k, .args = args};
+    if (k->form == YK_MAP_KERNEL && n >= BLOCK && yk_past_cache_pays(bytes_of(k, args)))
+        find_arrays(&c);
+    return c.count > 0 ? yk_loop(pool, n, run_chunk, &c) : yk_loop(pool, n, k->chunk, args);
+}
