@@ -3,8 +3,8 @@
  * Results of a call that touches more than the caches hold are written past them (topo/past_cache.h): a triad of 2^24 floats
  * takes 3/4 of the time. Since the C form is what a compiler made of the body, with stores as any, it is given blocks of some
  * hundred bytes in place of its `out` arrays, which stay in the first cache, and from there they are copied on. That is done with
- * arrays that the body uses as x[i] alone (analysis.c), so that it cannot see where they are, and not where the body takes long: a core
- * does little else while its streaming stores are on their way, and exp() of 2^24 floats would take a sixth more. */
+ * arrays that the body uses as x[i] alone (analysis.c), so that it cannot see where they are, and not where the body takes
+ * long: a core does little else while its streaming stores are on their way, and exp() of 2^24 floats would take a sixth more. */
 #include "gpu/launch.h"
 #include "topo/past_cache.h"
 
