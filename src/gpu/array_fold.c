@@ -137,9 +137,21 @@ enum { LANES = 8 };
 #define LOOPS(name, kind, acc, START, TAKE, JOIN, LAST) YK_EACH_##kind(FOLD_LOOPS, name, acc, START, TAKE, JOIN, LAST)
 YK_FOLDS(LOOPS)
 
+/* Floats that are added up as doubles, as they mostly are, need not be converted one after the other and then added. */
+static void widen_sum(size_t n, size_t at, const void *in, void *to)
+{
+    const float *restrict x = in;
+    double *restrict y = to;
+    (void)at;
+    for (size_t k = 0; k < n; k++)
+        y[k] += (double)x[k];
+}
+
+#define WIDEN_OF(name, code) YK_FOLD_##name == YK_FOLD_sum && YOKE_##code == YOKE_F64 ? widen_sum : NULL
 #define ENTRY(name, kind, acc, START, TAKE, JOIN, LAST) YK_EACH_##kind(FOLD_ENTRY, name, acc, #START, #TAKE, #JOIN, #LAST)
 #define FOLD_ENTRY(code, T, U, name, acc, START, TAKE, JOIN, LAST)                                                     \
     [YK_FOLD_##name][YOKE_##code] = {#name, acc##_SIZE(T), name##_start_##code, name##_take_##code, name##_each_##code,\
+                                     WIDEN_OF(name, code), \
                                      name##_join_##code, name##_scan_##code, name##_last_##code, Z_CODE_##acc(code), #acc,\
                                      START, TAKE, JOIN, LAST},
 #define V_SIZE(T) sizeof(T)

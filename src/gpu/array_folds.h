@@ -45,6 +45,7 @@ typedef struct yk_fold {
     void (*start)(size_t n, void *acc);
     void (*take)(size_t n, size_t at, const void *in, void *acc);      /* all into one A, numbered at, at + 1... */
     void (*take_each)(size_t n, size_t at, const void *in, void *acc); /* one into each A, all of number at */
+    void (*widen_each)(size_t n, size_t at, const void *in, void *acc); /* the same of floats, into doubles; or NULL */
     void (*join)(size_t n, void *acc, const void *other);
     void (*scan)(size_t n, size_t at, const void *in, void *acc, void *out); /* and what there is after each, as last() */
     void (*last)(size_t n, const void *acc, void *out); /* as T, places as i64 */

@@ -2,14 +2,14 @@
  * takes the elements that the second reaches from its place in the first.
  *
  * On the CPU either one result takes a run of elements at a time, or, where the axis that stays is the one whose elements lie
- * side by side, a row of results takes a row of elements at a time. Long runs are cut into pieces of a fixed size, which are
- * taken in parallel and joined in order, so the result does not depend on the number of threads. */
+ * side by side, a row of results takes a row of elements at a time. Long runs, and many rows, are cut into pieces of a fixed
+ * size, which are taken in parallel and joined in order, so the result does not depend on the number of threads. */
 #include "gpu/array.h"
 #include "gpu/array_folds.h"
 #include <stdlib.h>
 #include <yoke/loop.h>
 
-enum { BLOCK = 512, PIECE = 65536, SERIAL = 16384, ROW = 32 };
+enum { BLOCK = 512, PIECE = 65536, SERIAL = 16384, ROW = 32, STRIP = 4096, STRIPS_ENOUGH = 64, ROWS_PIECE = 4 * PIECE };
 
 typedef struct job {
     const yk_fold *fold;
@@ -17,8 +17,9 @@ typedef struct job {
     const char *data;
     unsigned type, computed;
     size_t size, pieces;
-    char *acc; /* [outer elements][pieces] */
-    bool direct;
+    char *acc; /* [outer elements][pieces]; by rows [pieces][outer elements] */
+    bool direct, rows;
+    void (*each)(size_t n, size_t at, const void *in, void *acc); /* takes parts of rows as they lie; NULL: they are gathered */
 } job;
 
 static ptrdiff_t offset_of(const yk_layout *l, size_t at)
@@ -53,26 +54,49 @@ static void take_runs(size_t lo, size_t hi, const void *arg)
     }
 }
 
-/* Rows: so many results at a time that what they read together is a few lines of the cache, and every worker has some. */
-static size_t row_width(const job *j)
+/* Rows: part x is piece x / strips of the strip x % strips. Memory is read as it lies, as long as the results of a strip stay in
+ * the first cache. */
+static size_t strips_of(const job *j)
 {
-    return YK_MAX((size_t)64, YK_MIN((size_t)BLOCK, j->outer->elements / 64));
+    return (j->outer->elements + STRIP - 1) / STRIP;
 }
 
-/* Parts of rows [lo, hi), each row_width() results but for the last. */
+static size_t rows_of_piece(const job *j)
+{
+    return YK_MAX(ROWS_PIECE / YK_MIN(j->outer->elements, (size_t)STRIP), 1);
+}
+
+/* Elements [at, at + n) of row r. */
+static void take_row(const job *j, size_t r, size_t at, size_t n, char *acc)
+{
+    uint64_t buffer[BLOCK];
+    const char *data = j->data + offset_of(j->inner, r) * (ptrdiff_t)j->size;
+    if (j->each) {
+        j->each(n, r, data + at * j->size, acc);
+        return;
+    }
+    yk_layout_gather(j->outer, 0, data, j->type, at, n, buffer, j->computed);
+    j->fold->take_each(n, r, buffer, acc);
+}
+
+static void take_part(const job *j, size_t piece, size_t begin, size_t end)
+{
+    char *acc = j->acc + piece * j->outer->elements * j->fold->size;
+    size_t rows = j->pieces == 1 ? j->inner->elements : rows_of_piece(j), last = YK_MIN((piece + 1) * rows, j->inner->elements);
+    j->fold->start(end - begin, acc + begin * j->fold->size);
+    for (size_t i = piece * rows; i < last; i++)
+        for (size_t at = begin, n; at < end; at += n) {
+            n = YK_MIN((size_t)BLOCK, end - at);
+            take_row(j, i, at, n, acc + at * j->fold->size);
+        }
+}
+
 static void take_rows(size_t lo, size_t hi, const void *arg)
 {
     const job *j = arg;
-    uint64_t buffer[BLOCK];
-    size_t width = row_width(j), end = YK_MIN(hi * width, j->outer->elements);
-    for (size_t at = lo * width; at < end; at += width) {
-        size_t n = YK_MIN(width, end - at);
-        j->fold->start(n, j->acc + at * j->fold->size);
-        for (size_t i = 0; i < j->inner->elements; i++) {
-            const char *data = j->data + offset_of(j->inner, i) * (ptrdiff_t)j->size;
-            yk_layout_gather(j->outer, 0, data, j->type, at, n, buffer, j->computed);
-            j->fold->take_each(n, i, buffer, j->acc + at * j->fold->size);
-        }
+    for (size_t x = lo, strips = strips_of(j); x < hi; x++) {
+        size_t begin = x % strips * STRIP;
+        take_part(j, x / strips, begin, YK_MIN(begin + STRIP, j->outer->elements));
     }
 }
 
@@ -83,14 +107,22 @@ static bool is_by_rows(const yk_layout *outer, const yk_layout *inner)
     return labs(outer->step[0][outer->ndim - 1]) < labs(inner->step[0][inner->ndim - 1]);
 }
 
+/* Pairs of neighbours, then of pairs: few roundings. Each piece has n values, and the next begins `step` bytes on. */
+static void join_pieces(const job *j, char *first, size_t n, size_t step)
+{
+    for (size_t width = 1; width < j->pieces; width *= 2)
+        for (size_t p = 0; p + width < j->pieces; p += 2 * width)
+            j->fold->join(n, first + p * step, first + (p + width) * step);
+}
+
 static void finish(const job *j, size_t n, yoke_array *out)
 {
     uint64_t buffer[BLOCK];
-    for (size_t x = 0; x < n && j->pieces > 1; x++) {
+    if (j->rows)
+        join_pieces(j, j->acc, n, n * j->fold->size);
+    for (size_t x = 0; x < n && j->pieces > 1 && !j->rows; x++) {
         char *row = j->acc + x * j->pieces * j->fold->size;
-        for (size_t width = 1; width < j->pieces; width *= 2) /* pairs of neighbours: few roundings */
-            for (size_t p = 0; p + width < j->pieces; p += 2 * width)
-                j->fold->join(1, row + p * j->fold->size, row + (p + width) * j->fold->size);
+        join_pieces(j, row, 1, j->fold->size);
         memmove(j->acc + x * j->fold->size, row, j->fold->size);
     }
     for (size_t at = 0; at < n; at += BLOCK) {
@@ -105,10 +137,14 @@ static int reduce_here(yoke_array *out, const yk_fold *fold, unsigned computed, 
 {
     bool rows = is_by_rows(outer, inner);
     job j = {.fold = fold, .outer = outer, .inner = inner, .data = a->data, .type = a->type, .computed = computed,
-             .size = yoke_array_type_size(a->type), .pieces = 1};
+             .size = yoke_array_type_size(a->type), .pieces = 1, .rows = rows};
     j.direct = a->type == computed && yk_layout_is_flat(inner, 0);
+    if (yk_layout_is_flat(outer, 0))
+        j.each = a->type == computed ? fold->take_each : a->type == YOKE_F32 && computed == YOKE_F64 ? fold->widen_each : NULL;
     if (!rows && outer->elements < ROW && inner->elements > PIECE)
         j.pieces = (inner->elements + PIECE - 1) / PIECE;
+    if (rows && strips_of(&j) < STRIPS_ENOUGH)
+        j.pieces = YK_MAX((inner->elements + rows_of_piece(&j) - 1) / rows_of_piece(&j), 1);
     size_t n = outer->elements * j.pieces;
     j.acc = yk_sys.malloc(n * fold->size);
     if (!j.acc) {
@@ -116,7 +152,7 @@ static int reduce_here(yoke_array *out, const yk_fold *fold, unsigned computed, 
         return -ENOMEM;
     }
     int err = 0;
-    size_t parts = rows ? (n + row_width(&j) - 1) / row_width(&j) : n;
+    size_t parts = rows ? strips_of(&j) * j.pieces : n;
     if (outer->elements * inner->elements > SERIAL)
         err = yk_loop(yk_array_pool(out->stream), parts, rows ? take_rows : take_runs, &j);
     else

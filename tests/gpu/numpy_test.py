@@ -450,7 +450,7 @@ def reductions_are_numpys(tool):
 @on_each_device
 def long_reductions(tool):
     random = np.random.default_rng(10)
-    for shape in ((300000,), (3, 100000), (100000, 3), (700, 300), (5, 4, 9000), (40, 60, 50)):
+    for shape in ((300000,), (3, 100000), (100000, 3), (700, 300), (5, 4, 9000), (40, 60, 50), (150, 5000), (20000, 40)):
         for name in ("f32", "f64", "i32", "u8", "bool"):
             a = (random.random(shape) * 200).astype(NAMES[name])
             tool.put("a", a)
