@@ -29,7 +29,8 @@
  * Integers wrap around. Division, remainder and power of integers round to minus infinity, as Python's do, and are defined for
  * every operand: by zero they give 0. A float that becomes an integer loses its fraction; one out of range becomes the nearest
  * there is, NaN becomes 0. Products and sums are not contracted (no fused multiply-add but yoke_array_fma()), so + - * / and
- * sqrt and all that integers do give the same bits on every device; other functions of floats may differ in the last places.
+ * sqrt and all that integers do give the same bits on every device; other functions of floats may differ in the last places. On
+ * one device the same call gives the same bits each time.
  *
  * Streams. Each array lives on a stream, its work is done in that stream's order, and calls return when the work is enqueued
  * (on the CPU: done). Operands may be on several streams of one device: the result is on the first array's, which waits for the

@@ -1,5 +1,6 @@
 /* array_loops_float: the loops of f32 and f64. */
 #include "gpu/array_loops.h"
+#include <yoke/dialect.h> /* vector versions of mathematical functions */
 
 #define ONLY_bools(...)
 #define ONLY_ints(...)

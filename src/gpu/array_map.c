@@ -11,7 +11,7 @@
 #include "topo/past_cache.h"
 #include <yoke/loop.h>
 
-enum { BLOCK = 512, PAST_BYTES = 512, SERIAL = 16384 };
+enum { BLOCK = 512, PAST_BYTES = 512, SERIAL = 16384, UNIT = 64 };
 
 /* ---- Layouts ---- */
 
@@ -184,9 +184,12 @@ static void run_block(const job *j, size_t at, size_t n, uint64_t buffers[][BLOC
     yk_layout_scatter(j->l, 0, j->data[0], j->type[0], at, n, buffers[0], j->computed[0]);
 }
 
-static void run_chunk(size_t lo, size_t hi, const void *arg)
+/* Elements come in units of UNIT, so that which of them a vector takes together does not depend on how the pool cuts: vector
+ * versions of mathematical functions have other last bits than plain ones. */
+static void run_units(size_t lo_unit, size_t hi_unit, const void *arg)
 {
     const job *j = arg;
+    const size_t lo = lo_unit * UNIT, hi = YK_MIN(hi_unit * UNIT, j->l->elements);
     _Alignas(YK_CACHE_LINE) uint64_t buffers[YK_INPUTS + 1][BLOCK];
     size_t block = j->past ? PAST_BYTES / computed_size(j, 0) : hi - lo, first;
     for (unsigned k = 0; k <= j->arity; k++) {
@@ -233,13 +236,14 @@ static int run_here(yoke_array *out, const yk_op *op, unsigned type, const yoke_
     }
     j.is_copy = op->id == YK_OP_copy && j.how[0] == DIRECT && j.how[1] == BUFFERED;
     j.past = j.how[0] == DIRECT && !j.is_copy && yk_past_cache_pays(touched(&j)) && !takes_long(op, type);
+    const size_t units = (l->elements + UNIT - 1) / UNIT;
     if (l->elements > SERIAL) {
-        int err = yk_loop(yk_array_pool(out->stream), l->elements, run_chunk, &j);
+        int err = yk_loop(yk_array_pool(out->stream), units, run_units, &j);
         if (err < 0)
             yk_array_fail(out->stream, err, "%s: %s", op->shown, yoke_strerror(err));
         return err;
     }
-    run_chunk(0, l->elements, &j);
+    run_units(0, units, &j);
     return 0;
 }
 

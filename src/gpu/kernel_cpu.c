@@ -10,22 +10,22 @@
 
 /* Blocks have a multiple of STEP elements, so that of every array each begins at a line if the first does, and at most BLOCK
  * bytes of each; at so many arrays at a time a CPU writes at its full speed. */
-enum { STEP = 64, BLOCK = 512, LARGEST = 32, ARRAYS = 4, ARGS_MOST = 4096 };
+enum { STEP = 64, BLOCK = 512, LARGEST = 32, ARRAYS = 4, ARGS_MOST = 4096, UNIT = 16, MANY = 1024 };
 
 typedef struct past_array {
     unsigned param;
     size_t size; /* of an element */
 } past_array;
 
-typedef struct past_call {
+typedef struct call {
     const yoke_kernel *k;
     const void *args;
-    size_t block, phase; /* in elements; blocks begin at phase + STEP * m */
+    size_t n, block, phase; /* in elements; blocks begin at phase + STEP * m */
     unsigned count;
     past_array arrays[ARRAYS];
-} past_call;
+} call;
 
-static char *array_in(const past_call *c, const void *args, unsigned a)
+static char *array_in(const call *c, const void *args, unsigned a)
 {
     char *p;
     memcpy(&p, yk_value_at(c->k, args, c->arrays[a].param), sizeof p);
@@ -33,7 +33,7 @@ static char *array_in(const past_call *c, const void *args, unsigned a)
 }
 
 /* Elements at up to end: by blocks instead of the arrays, each as far from the beginning of a line as what it is for. */
-static void run_block(const past_call *c, size_t at, size_t end, char *args, char (*blocks)[STEP * LARGEST + YK_CACHE_LINE])
+static void run_block(const call *c, size_t at, size_t end, char *args, char (*blocks)[STEP * LARGEST + YK_CACHE_LINE])
 {
     char *out[ARRAYS], *block[ARRAYS];
     for (unsigned a = 0; a < c->count; a++) {
@@ -48,9 +48,9 @@ static void run_block(const past_call *c, size_t at, size_t end, char *args, cha
         yk_past_cache_copy(out[a], block[a], (end - at) * c->arrays[a].size);
 }
 
-static void run_chunk(size_t lo, size_t hi, const void *arg)
+static void run_past(size_t lo, size_t hi, const void *arg)
 {
-    const past_call *c = arg;
+    const call *c = arg;
     _Alignas(YK_CACHE_LINE) char args[ARGS_MOST], blocks[ARRAYS][STEP * LARGEST + YK_CACHE_LINE];
     memcpy(args, c->args, c->k->args_size);
     for (size_t at = lo, end; at < hi; at = end) {
@@ -71,7 +71,7 @@ static size_t phase_of(const char *array, size_t size)
 }
 
 /* Takes array i if its lines begin at the same elements as those of the arrays before. */
-static void add_array(past_call *c, unsigned i)
+static void add_array(call *c, unsigned i)
 {
     size_t size = c->k->params[i].size;
     c->arrays[c->count] = (past_array){i, size};
@@ -93,7 +93,7 @@ static size_t bytes_of(const yoke_kernel *k, const void *args)
     return bytes;
 }
 
-static void find_arrays(past_call *c)
+static void find_arrays(call *c)
 {
     yk_analysis uses;
     yk_analyse_kernel(c->k, &uses);
@@ -102,11 +102,20 @@ static void find_arrays(past_call *c)
             add_array(c, i);
 }
 
+static void run_units(size_t lo, size_t hi, const void *arg)
+{
+    const call *c = arg;
+    c->k->chunk(lo * UNIT, YK_MIN(hi * UNIT, c->n), c->args);
+}
+
+/* Many elements go in units, so that which of them a vector takes together does not depend on how the pool cuts: vector versions
+ * of mathematical functions have other last bits than plain ones. Few may each be a long work. */
 int yk_kernel_on_cpu(struct yoke_executor *pool, const yoke_kernel *k, const void *args)
 {
-    size_t n = (size_t)*(const long *)args;
-    past_call c = {.k = k, .args = args};
-    if (k->form == YK_MAP_KERNEL && n >= BLOCK && yk_past_cache_pays(bytes_of(k, args)))
+    call c = {.k = k, .args = args, .n = (size_t)*(const long *)args};
+    if (k->form != YK_MAP_KERNEL || c.n < MANY)
+        return yk_loop(pool, c.n, k->chunk, args);
+    if (yk_past_cache_pays(bytes_of(k, args)))
         find_arrays(&c);
-    return c.count > 0 ? yk_loop(pool, n, run_chunk, &c) : yk_loop(pool, n, k->chunk, args);
+    return c.count > 0 ? yk_loop(pool, c.n, run_past, &c) : yk_loop(pool, (c.n + UNIT - 1) / UNIT, run_units, &c);
 }

@@ -1,5 +1,6 @@
-/* kernel_past.c - kernels and array operations that write past the caches, made to do so at every length: what comes out is what
- * plain stores give, no byte beyond it is touched, and the text for an OpenCL CPU says the same. */
+/* kernel_cpu.c - kernels and array operations on the CPU: that they write past the caches, made to do so at every length, gives
+ * what plain stores give, touches no byte beyond, and is the same in the text for an OpenCL CPU; and results have the same bits
+ * however the pool cuts the call. */
 #include "kernel_try.h"
 #include "gpu/kernel.h"
 #include "topo/past_cache.h"
@@ -280,4 +281,53 @@ TEST(arrays)
         }
     CHECK_INT(yoke_stream_close(s), 0);
     CHECK_INT(yoke_device_close(dev), 0);
+}
+
+/* ---- The same bits ---- */
+
+YOKE_KERNEL(waves, ((in, float, x), (out, float, y)), y[i] = exp(x[i]) * sin(x[i]);)
+
+/* `times` results of n elements on a device, all the same; for the caller to free. */
+static float *waves_on(const char *uri, const float *x, long n, int times, bool by_arrays)
+{
+    yoke_device *dev = yoke_device_open(uri);
+    yoke_stream *s = yoke_stream_open(dev);
+    float *first = malloc((size_t)n * sizeof *first), *y = malloc((size_t)n * sizeof *y);
+    if (!s || !first || !y)
+        abort();
+    for (int t = 0; t < times; t++) {
+        if (by_arrays) {
+            yoke_array_scope scope;
+            yoke_array_begin(&scope);
+            const yoke_array *a = yoke_array_from(s, YOKE_F32, yoke_shape((ptrdiff_t)n), x);
+            yoke_array *r = yoke_array_end(&scope, yoke_array_mul(yoke_array_exp(a), yoke_array_sin(a)));
+            CHECK_INT(yoke_array_get(r, t == 0 ? first : y, (size_t)n * sizeof *y), 0);
+            yoke_array_free(r);
+        } else {
+            DONE(s, yoke_enqueue(s, waves, n, x, t == 0 ? first : y));
+        }
+        CHECK(t == 0 || memcmp(first, y, (size_t)n * sizeof *y) == 0);
+    }
+    CHECK_INT(yoke_stream_close(s), 0);
+    CHECK_INT(yoke_device_close(dev), 0);
+    free(y);
+    return first;
+}
+
+TEST(the_same_bits_however_the_pool_cuts)
+{
+    static const long sizes[] = {1024, 1037, 5003, 40007};
+    for (size_t k = 0; k < YK_COUNT_OF(sizes); k++)
+        for (int by_arrays = 0; by_arrays < 2; by_arrays++) {
+            const long n = sizes[k];
+            float *x = malloc((size_t)n * sizeof *x);
+            CHECK(x);
+            for (long i = 0; i < n; i++)
+                x[i] = (float)(i % 977) * 0.0131f - 5;
+            float *one = waves_on("cpu:1", x, n, 30, by_arrays), *three = waves_on("cpu:3", x, n, 60, by_arrays);
+            CHECK(memcmp(one, three, (size_t)n * sizeof *one) == 0);
+            free(one);
+            free(three);
+            free(x);
+        }
 }
