@@ -25,7 +25,8 @@
  *
  *     (val, type, name)           a value, also a struct
  *     (in, type, name)            an array that is read: const type *
- *     (out, type, name)           an array of which every element that the call covers is written: type *
+ *     (out, type, name)           an array of which every element that the call covers is written, and not read before:
+ *                                 type *; what is padding in an element is undefined
  *     (inout, type, name)         any other
  *     (in, type, name, count)     ... that has not n elements but so many: an expression of val parameters and n
  *

@@ -147,10 +147,10 @@ static bool is_element_here(const window *w)
 static bool takes_long_here(const window *w)
 {
     static const char *const loops[] = {"for", "while", "do", "goto", NULL};
-    static const char *const words[] = {"if", "switch", "return", "sizeof", NULL};
-    static const char *const quick[] = {"abs", "fabs", "fmin", "fmax", "fma", "sqrt", "floor", "ceil", "trunc", "rint",
-                                        "copysign", "yoke_lesser", "yoke_greater", "yoke_clamp", "yoke_popcount",
-                                        "yoke_as_uint", "yoke_as_float", "yoke_as_ulong", "yoke_as_double", NULL};
+    static const char *const words[] = {"if", "else", "switch", "case", "return", "sizeof", NULL};
+    static const char *const quick[] = {"abs", "fabs", "fabsf", "fmin", "fminf", "fmax", "fmaxf", "sqrt", "sqrtf", "copysign",
+                                        "copysignf", "yoke_lesser", "yoke_greater", "yoke_clamp", "yoke_as_uint",
+                                        "yoke_as_float", "yoke_as_ulong", "yoke_as_double", NULL};
     if (is_one_of(&w->here, loops))
         return true;
     return yk_token_is(&w->after, "(") && !is_one_of(&w->here, words) && !is_one_of(&w->here, quick);

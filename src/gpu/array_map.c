@@ -205,6 +205,15 @@ static void run_units(size_t lo_unit, size_t hi_unit, const void *arg)
         yk_past_cache_end();
 }
 
+/* In blocks of what a buffer holds, larger than those that go past the caches well. */
+static bool is_gathered(const job *j)
+{
+    bool any = false;
+    for (unsigned k = 1; k <= j->arity; k++)
+        any |= j->how[k] == BUFFERED;
+    return any;
+}
+
 /* As in kernel_cpu.c. */
 static bool takes_long(const yk_op *op, unsigned type)
 {
@@ -235,7 +244,7 @@ static int run_here(yoke_array *out, const yk_op *op, unsigned type, const yoke_
             : BUFFERED;
     }
     j.is_copy = op->id == YK_OP_copy && j.how[0] == DIRECT && j.how[1] == BUFFERED;
-    j.past = j.how[0] == DIRECT && !j.is_copy && yk_past_cache_pays(touched(&j)) && !takes_long(op, type);
+    j.past = j.how[0] == DIRECT && !is_gathered(&j) && yk_past_cache_pays(touched(&j)) && !takes_long(op, type);
     const size_t units = (l->elements + UNIT - 1) / UNIT;
     if (l->elements > SERIAL) {
         int err = yk_loop(yk_array_pool(out->stream), units, run_units, &j);

@@ -142,6 +142,8 @@ int yk_kernel_record(yoke_stream *s, yoke_kernel *k, const void *args, void *ret
                      int (*fn)(yoke_stream *s, const void *later, yk_error *e));
 /* A whole call by a pool (NULL: that of the process), whose arguments have been checked. 0 or a negative code (kernel_cpu.c). */
 int yk_kernel_on_cpu(struct yoke_executor *pool, const yoke_kernel *k, const void *args);
+/* How many of its arrays such a call writes past the caches. */
+unsigned yk_kernel_past_arrays(const yoke_kernel *k, const void *args);
 /* Elements lo up to hi of the args' n. What the body uses as x[i] alone is given by the address of element lo. */
 int yk_enqueue_range(yoke_stream *s, yoke_kernel *k, const void *args, long lo, long hi);
 /* Everything that was built for dev, before it is closed. */

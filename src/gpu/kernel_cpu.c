@@ -8,9 +8,9 @@
 #include "gpu/launch.h"
 #include "topo/past_cache.h"
 
-/* Blocks have a multiple of STEP elements, so that of every array each begins at a line if the first does, and at most BLOCK
- * bytes of each; at so many arrays at a time a CPU writes at its full speed. */
-enum { STEP = 64, BLOCK = 512, LARGEST = 32, ARRAYS = 4, ARGS_MOST = 4096, UNIT = 16, MANY = 1024 };
+/* Blocks have a multiple of STEP elements, so that of every array each begins at a line if the first does, and some BLOCK bytes
+ * of the largest. What has larger elements, or more arrays or values, would need much of a small stack, such as a coroutine's. */
+enum { STEP = 64, BLOCK = 512, LARGEST = 16, ARRAYS = 4, ARGS_MOST = 512, UNIT = 16, MANY = 1024 };
 
 typedef struct past_array {
     unsigned param;
@@ -52,6 +52,7 @@ static void run_past(size_t lo, size_t hi, const void *arg)
 {
     const call *c = arg;
     _Alignas(YK_CACHE_LINE) char args[ARGS_MOST], blocks[ARRAYS][STEP * LARGEST + YK_CACHE_LINE];
+    memset(blocks, 0, c->count * sizeof *blocks); /* padding of structs is copied on, too */
     memcpy(args, c->args, c->k->args_size);
     for (size_t at = lo, end; at < hi; at = end) {
         end = at + c->block - (at + STEP - c->phase) % STEP;
@@ -75,7 +76,7 @@ static void add_array(call *c, unsigned i)
 {
     size_t size = c->k->params[i].size;
     c->arrays[c->count] = (past_array){i, size};
-    size_t phase = size <= LARGEST ? phase_of(array_in(c, c->args, c->count), size) : STEP;
+    size_t phase = size > 0 && size <= LARGEST ? phase_of(array_in(c, c->args, c->count), size) : STEP;
     if (phase == STEP || (c->count > 0 && ((uintptr_t)array_in(c, c->args, c->count) + c->phase * size) % YK_CACHE_LINE > 0))
         return;
     c->phase = c->count > 0 ? c->phase : phase;
@@ -84,22 +85,32 @@ static void add_array(call *c, unsigned i)
     c->count++;
 }
 
-static size_t bytes_of(const yoke_kernel *k, const void *args)
+/* So many elements touch no more than as many of a longer array, most likely. */
+static size_t bytes_of(const yoke_kernel *k, const void *args, size_t n)
 {
     size_t counts[YK_PARAMS_MOST], bytes = 0;
     k->counts(args, counts);
     for (unsigned i = 0; i < k->nparams; i++)
-        bytes += k->params[i].kind != YK_VAL ? counts[i] * k->params[i].size : 0;
+        bytes += k->params[i].kind != YK_VAL ? YK_MIN(counts[i], n) * k->params[i].size : 0;
     return bytes;
 }
 
 static void find_arrays(call *c)
 {
     yk_analysis uses;
+    if (c->k->args_size > ARGS_MOST || !yk_past_cache_pays(bytes_of(c->k, c->args, c->n)))
+        return;
     yk_analyse_kernel(c->k, &uses);
     for (unsigned i = 0; !uses.takes_long && i < c->k->nparams && c->count < ARRAYS; i++)
-        if (c->k->params[i].kind == YK_OUT && uses.element[i])
+        if (c->k->params[i].kind == YK_OUT && uses.element[i] && uses.used[i])
             add_array(c, i);
+}
+
+unsigned yk_kernel_past_arrays(const yoke_kernel *k, const void *args)
+{
+    call c = {.k = k, .args = args, .n = (size_t)*(const long *)args};
+    find_arrays(&c);
+    return c.count;
 }
 
 static void run_units(size_t lo, size_t hi, const void *arg)
@@ -115,7 +126,6 @@ int yk_kernel_on_cpu(struct yoke_executor *pool, const yoke_kernel *k, const voi
     call c = {.k = k, .args = args, .n = (size_t)*(const long *)args};
     if (k->form != YK_MAP_KERNEL || c.n < MANY)
         return yk_loop(pool, c.n, k->chunk, args);
-    if (yk_past_cache_pays(bytes_of(k, args)))
-        find_arrays(&c);
+    find_arrays(&c);
     return c.count > 0 ? yk_loop(pool, c.n, run_past, &c) : yk_loop(pool, (c.n + UNIT - 1) / UNIT, run_units, &c);
 }

@@ -113,16 +113,18 @@ static void write_gpu(const yoke_kernel *k, const yk_machine *t, const yk_plan *
 
 /* ---- On an OpenCL CPU ---- */
 
-/* Results that go past the caches, and how many elements a block of them has: some hundred bytes of each. */
+/* Results that go past the caches, and how many elements a block of them has, some hundred bytes of each. They are numbers: what
+ * is in a struct a body may take the address of without a &, and a block is in another address space than arrays are. */
 typedef struct past {
     yk_plan arrays; /* vector[] */
     size_t touched; /* bytes for each element of the call */
     unsigned block;
 } past;
 
-static const char past_words[] = "#ifdef __clang__\n#define YK_PAST(V, TO) __builtin_nontemporal_store(V, &(TO))\n#else\n"
-                                 "#define YK_PAST(V, TO) (TO) = (V)\n#endif\n#if defined(__clang__) && defined(__x86_64__)\n"
-                                 "#define YK_PAST_END() __builtin_ia32_sfence()\n#else\n#define YK_PAST_END()\n#endif\n";
+static const char past_words[] = "#if defined(__clang__) && defined(__x86_64__)\n"
+                                 "#define YK_PAST(V, TO) __builtin_nontemporal_store(V, &(TO))\n"
+                                 "#define YK_PAST_END() __builtin_ia32_sfence()\n#else\n"
+                                 "#define YK_PAST(V, TO) (TO) = (V)\n#define YK_PAST_END()\n#endif\n";
 
 static void find_past(const yoke_kernel *k, const yk_machine *t, past *ret)
 {
@@ -130,10 +132,10 @@ static void find_past(const yoke_kernel *k, const yk_machine *t, past *ret)
     unsigned largest = 1;
     yk_analyse_kernel(k, &a);
     *ret = (past){.touched = 0};
-    for (unsigned p = 0; t->cached > 0 && p < k->nparams; p++) {
+    for (unsigned p = 0; t->cached > 0 && !a.takes_long && p < k->nparams; p++) {
         const yk_param *param = &k->params[p];
         ret->touched += param->kind != YK_VAL && strcmp(param->count, "n") == 0 ? param->size : 0;
-        if (param->kind != YK_OUT || !a.element[p] || !a.used[p] || !can_be_vector(param))
+        if (param->kind != YK_OUT || !a.element[p] || !a.used[p] || param->code < YOKE_I8 || param->code > YOKE_F64)
             continue;
         ret->arrays.vectors = ret->arrays.vector[p] = true;
         largest = YK_MAX(largest, param->size);

@@ -166,7 +166,7 @@ static inline void write_past(void *to, const void *from, size_t bytes)
                 z = __builtin_shufflevector(zero, z, 0, 4, 5, 6);                                                      \
             z = base + (sums + z);                                                                                     \
             if (stream)                                                                                                \
-                write_past(out + lo, &z, sizeof z);                                                                         \
+                write_past(out + lo, &z, sizeof z);                                                                    \
             else                                                                                                       \
                 memcpy(out + lo, &z, sizeof z);                                                                        \
             sum += last;                                                                                               \
@@ -178,7 +178,7 @@ static inline void write_past(void *to, const void *from, size_t bytes)
         }                                                                                                              \
         *acc = sum;                                                                                                    \
         if (stream)                                                                                                    \
-            yk_past_cache_end();                                                                                           \
+            yk_past_cache_end();                                                                                       \
     }                                                                                                                  \
     static void write_##suffix(size_t lo, size_t hi, const void *before, void *acc, void *to, bool exclusive, const void *args) \
     {                                                                                                                  \
@@ -200,12 +200,12 @@ FLOATS(f64, double)
 #define SCAN(suffix, sums, T)                                                                                          \
     int yoke_scan_##suffix(yoke_executor *ex, const T *from, size_t n, T *to)                                          \
     {                                                                                                                  \
-        const numbers x = {.from = from, .stream = from != to && yk_past_cache_pays(2 * n * sizeof(T))};                       \
+        const numbers x = {.from = from, .stream = from != to && yk_past_cache_pays(2 * n * sizeof(T))};               \
         return !from && n ? -EINVAL : yk_scan(ex, n, &sums_##sums, to, false, &x);                                     \
     }                                                                                                                  \
     int yoke_scan_before_##suffix(yoke_executor *ex, const T *from, size_t n, T *to)                                   \
     {                                                                                                                  \
-        const numbers x = {.from = from, .stream = from != to && yk_past_cache_pays(2 * n * sizeof(T))};                       \
+        const numbers x = {.from = from, .stream = from != to && yk_past_cache_pays(2 * n * sizeof(T))};               \
         return !from && n ? -EINVAL : yk_scan(ex, n, &sums_##sums, to, true, &x);                                      \
     }
 

@@ -77,7 +77,7 @@ static goal cuda_goal(const kernel_values *v)
 
 static goal opencl_goal(bool is_gpu)
 {
-    goal g = {.machine = {.is_gpu = is_gpu, .units = 8}};
+    goal g = {.machine = {.is_gpu = is_gpu, .units = 8, .cached = is_gpu ? 0 : 32 << 20}};
     snprintf(g.label, sizeof g.label, "%s", is_gpu ? "opencl, a GPU" : "opencl, a CPU");
     return g;
 }
@@ -97,12 +97,14 @@ static size_t find_goals(const kernel_values *v, goal *ret)
         if (!is_opencl || !(all || strncmp(v->language, "opencl", 6) == 0))
             continue;
         yoke_device *dev = yoke_device_open(info.uri);
-        goal g = {.dev = dev, .machine = {.is_gpu = info.is_gpu, .units = info.units}};
+        goal g = {.dev = dev};
         snprintf(g.label, sizeof g.label, "%.39s", info.uri);
-        if (yoke_device_status(dev) == 0)
+        if (yoke_device_status(dev) == 0) {
+            g.machine = yk_machine_of(dev);
             ret[n++] = g;
-        else
+        } else {
             yoke_device_close(dev);
+        }
     }
     return n;
 }

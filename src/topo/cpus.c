@@ -27,34 +27,40 @@ bool yk_read_text(const char *path, char *text, size_t size)
     return len > 0;
 }
 
-/* CPUs that one directory allows: cpu.max of version 2, cfs files of version 1. 0: no limit. */
-static double directory_quota(const char *dir)
+/* Not on the stack, which may be that of a coroutine. */
+typedef struct texts {
+    char cgroups[TEXT_LEN], mounts[TEXT_LEN];
+    char inside[PATH_LEN], mount[PATH_LEN], ours[PATH_LEN], dir[PATH_LEN], file[PATH_LEN + 64];
+} texts;
+
+/* CPUs that the directory t->dir allows: cpu.max of version 2, cfs files of version 1. 0: no limit. */
+static double directory_quota(texts *t)
 {
-    char path[PATH_LEN + 64], text[256];
+    char text[256];
     double quota, period;
-    snprintf(path, sizeof path, "%s/cpu.max", dir);
-    if (yk_read_text(path, text, sizeof text))
+    snprintf(t->file, sizeof t->file, "%s/cpu.max", t->dir);
+    if (yk_read_text(t->file, text, sizeof text))
         return sscanf(text, "%lf %lf", &quota, &period) == 2 && period > 0 ? quota / period : 0;
-    snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", dir);
-    if (!yk_read_text(path, text, sizeof text) || (quota = strtod(text, NULL)) <= 0)
+    snprintf(t->file, sizeof t->file, "%s/cpu.cfs_quota_us", t->dir);
+    if (!yk_read_text(t->file, text, sizeof text) || (quota = strtod(text, NULL)) <= 0)
         return 0;
-    snprintf(path, sizeof path, "%s/cpu.cfs_period_us", dir);
-    if (!yk_read_text(path, text, sizeof text) || (period = strtod(text, NULL)) <= 0)
+    snprintf(t->file, sizeof t->file, "%s/cpu.cfs_period_us", t->dir);
+    if (!yk_read_text(t->file, text, sizeof text) || (period = strtod(text, NULL)) <= 0)
         return 0;
     return quota / period;
 }
 
 /* The least quota from mount/path up to the mount point itself. */
-static double path_quota(const char *root, const char *mount, const char *path)
+static double path_quota(texts *t, const char *root, const char *path)
 {
-    char dir[PATH_LEN];
-    int n = snprintf(dir, sizeof dir, "%s%s%s", root, mount, strcmp(path, "/") == 0 ? "" : path);
-    if (n < 0 || (size_t)n >= sizeof dir)
+    char *dir = t->dir;
+    int n = snprintf(dir, sizeof t->dir, "%s%s%s", root, t->mount, strcmp(path, "/") == 0 ? "" : path);
+    if (n < 0 || (size_t)n >= sizeof t->dir)
         return 0;
-    size_t top = strlen(root) + strlen(mount);
+    size_t top = strlen(root) + strlen(t->mount);
     double least = 0;
     for (;;) {
-        double quota = directory_quota(dir);
+        double quota = directory_quota(t);
         if (quota > 0 && (least == 0 || quota < least))
             least = quota;
         char *slash = strrchr(dir, '/');
@@ -90,11 +96,11 @@ static bool own_path(const char *cgroups, bool version_2, char path[PATH_LEN])
 }
 
 /* The quota through one line of mountinfo: "36 35 98:0 ROOT MOUNT options ... - TYPE source superoptions". */
-static double mount_quota(const char *root, const char *cgroups, const char *line)
+static double mount_quota(texts *t, const char *root, const char *line)
 {
-    char inside[PATH_LEN], mount[PATH_LEN], type[32], super[512], path[PATH_LEN];
+    char type[32], super[512];
     const char *dash = strstr(line, " - ");
-    if (!dash || sscanf(line, "%*d %*d %*s %4095s %4095s", inside, mount) != 2 ||
+    if (!dash || sscanf(line, "%*d %*d %*s %4095s %4095s", t->inside, t->mount) != 2 ||
         sscanf(dash, " - %31s %*s %511[^\n]", type, super) != 2)
         return 0;
     bool version_2 = strcmp(type, "cgroup2") == 0;
@@ -102,40 +108,32 @@ static double mount_quota(const char *root, const char *cgroups, const char *lin
     snprintf(padded, sizeof padded, ",%s,", super);
     if (!version_2 && !(strcmp(type, "cgroup") == 0 && strstr(padded, ",cpu,")))
         return 0;
-    if (!own_path(cgroups, version_2, path))
+    if (!own_path(t->cgroups, version_2, t->ours))
         return 0;
     /* In a container the mount shows a part of the hierarchy: ROOT is its top, and paths are relative to it. */
-    size_t skip = strcmp(inside, "/") == 0 ? 0 : strlen(inside);
-    if (skip > 0 && strncmp(path, inside, skip) != 0)
+    size_t skip = strcmp(t->inside, "/") == 0 ? 0 : strlen(t->inside);
+    if (skip > 0 && strncmp(t->ours, t->inside, skip) != 0)
         skip = 0;
-    return path_quota(root, mount, path[skip] ? path + skip : "/");
+    return path_quota(t, root, t->ours[skip] ? t->ours + skip : "/");
 }
 
 double yk_cgroup_quota(const char *root)
 {
-    char path[PATH_LEN];
     double least = 0;
-    char *cgroups = yk_sys.malloc(TEXT_LEN), *mounts = yk_sys.malloc(TEXT_LEN);
-    if (!cgroups || !mounts)
-        goto out;
-    snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
-    if (!yk_read_text(path, cgroups, TEXT_LEN))
-        goto out;
-    snprintf(path, sizeof path, "%s/proc/self/mountinfo", root);
-    if (!yk_read_text(path, mounts, TEXT_LEN))
-        goto out;
-    for (char *line = mounts, *end; *line; line = end + 1) {
-        end = strchr(line, '\n');
-        if (!end)
-            break;
+    texts *t = yk_sys.malloc(sizeof *t);
+    if (!t)
+        return 0;
+    snprintf(t->file, sizeof t->file, "%s/proc/self/cgroup", root);
+    bool there = yk_read_text(t->file, t->cgroups, TEXT_LEN);
+    snprintf(t->file, sizeof t->file, "%s/proc/self/mountinfo", root);
+    there = there && yk_read_text(t->file, t->mounts, TEXT_LEN);
+    for (char *line = t->mounts, *end; there && (end = strchr(line, '\n')); line = end + 1) {
         *end = '\0';
-        double quota = strstr(line, " - cgroup") ? mount_quota(root, cgroups, line) : 0;
+        double quota = strstr(line, " - cgroup") ? mount_quota(t, root, line) : 0;
         if (quota > 0 && (least == 0 || quota < least))
             least = quota;
     }
-out:
-    free(cgroups);
-    free(mounts);
+    free(t);
     return least;
 }
 

@@ -60,6 +60,7 @@ size_t yk_caches_read(const char *root, const cpu_set_t *set, size_t size, unsig
     return total;
 }
 
+#if defined(__SSE2__)
 static size_t read_caches(void)
 {
     size_t size, total;
@@ -74,7 +75,6 @@ static size_t read_caches(void)
 
 size_t yk_past_cache_limit(void)
 {
-#if defined(__SSE2__)
     static _Atomic size_t known; /* two that ask at once read the same */
     size_t limit = yk_past_cache_test_limit > 0 ? yk_past_cache_test_limit : atomic_load_explicit(&known, memory_order_relaxed);
     if (limit == 0) {
@@ -82,10 +82,13 @@ size_t yk_past_cache_limit(void)
         atomic_store_explicit(&known, limit, memory_order_relaxed);
     }
     return limit;
-#else
-    return SIZE_MAX;
-#endif
 }
+#else
+size_t yk_past_cache_limit(void)
+{
+    return SIZE_MAX;
+}
+#endif
 
 bool yk_past_cache_pays(size_t bytes)
 {

@@ -36,8 +36,17 @@ YOKE_KERNEL(past_skips, ((in, int, x), (out, int, y)),
                 continue;
             y[i] = x[i];)
 
+struct nothing { };
+YOKE_KERNEL(past_unused, ((in, int, x), (out, int, y), (out, int, unused)), y[i] = x[i];)
+YOKE_KERNEL(past_long, ((in, int, x), (out, float, y)), y[i] = sin(x[i]);)
+YOKE_KERNEL(past_nothing, ((in, int, x), (out, struct nothing, y), (out, int, z)), (void)y[i]; z[i] = x[i];)
+YOKE_KERNEL(past_decays, ((in, int, x), (out, struct five, y)),
+            YOKE_GLOBAL double *e = y[i].e;
+            for (int k = 0; k < 5; k++)
+                e[k] = x[i];)
+
 enum { GUARD = 128 };
-static const size_t lengths[] = {1, 2, 63, 64, 511, 512, 513, 576, 700, 1025, 5000, 65539};
+static const size_t lengths[] = {1, 2, 63, 64, 511, 1023, 1024, 1025, 1088, 1100, 5000, 65539};
 static const unsigned shifts[] = {0, 1, 3, 4, 16, 33};
 
 /* An array of the device, some elements behind the beginning of a block, between bytes that must stay. */
@@ -173,6 +182,81 @@ TEST(kernels)
 {
     yk_past_cache_test_limit = 1;
     on_every_device(try_all);
+}
+
+/* How many arrays of a call go past the caches, which nothing else shows; and who is not to. */
+TEST(which_arrays)
+{
+    enum { N = 4096 };
+    static _Alignas(64) char room[8 * N + 64];
+    int *x = (int *)(void *)room, *at_4 = x + 1;
+    float *f = (float *)(void *)room;
+    yk_past_cache_test_limit = 1;
+#define WRITES(k, ...) yk_kernel_past_arrays(&yoke_kernel_##k, &(struct yk_kernel_args_##k){N, __VA_ARGS__})
+    const bool pays = yk_past_cache_pays(2);
+    CHECK_INT(WRITES(past_u8, x, (uint8_t *)room), pays);
+    CHECK_INT(WRITES(past_u8, x, (uint8_t *)room + 1), pays);
+    CHECK_INT(WRITES(past_f32, 1, x, f + 1), pays);
+    CHECK_INT(WRITES(past_three, x, (struct three *)(void *)room), pays);
+    CHECK_INT(WRITES(past_five, x, (struct five *)(void *)room), 0);              /* too large */
+    CHECK_INT(WRITES(past_two, x, f, (uint8_t *)room, x), 2 * pays);
+    CHECK_INT(WRITES(past_two, x, f + 1, (uint8_t *)room, x), pays);              /* lines begin elsewhere */
+    CHECK_INT(WRITES(past_two, x, f + 1, (uint8_t *)room + 49, x), 2 * pays);     /* both at element 15 */
+    CHECK_INT(WRITES(past_six, x, x, x, at_4, x, x, x), 4 * pays);
+    CHECK_INT(WRITES(past_not, x, x, x), pays);
+    CHECK_INT(WRITES(past_unused, x, x, x), pays);
+    CHECK_INT(WRITES(past_long, x, f), 0);
+    CHECK_INT(WRITES(past_nothing, x, NULL, x), pays);
+    CHECK_INT(WRITES(past_f32, 1, x, (float *)(void *)(room + 2)), 0);            /* no line begins at an element */
+    yk_past_cache_test_limit = 8 * N; /* what they touch, and no more */
+    CHECK_INT(WRITES(past_f32, 1, x, f), 0);
+    yk_past_cache_test_limit = 8 * N - 1;
+    CHECK_INT(WRITES(past_f32, 1, x, f), pays);
+#undef WRITES
+}
+
+/* What a body does not write stays, as it does with plain stores; a pointer into an element is as good as the element. */
+static void try_others(yoke_device *dev, yoke_stream *s)
+{
+    enum { N = 3000 };
+    int *x = numbers(N), *dx = up(s, x, N * sizeof *x), *dy = up(s, NULL, N * sizeof *x), *host = malloc(N * sizeof *x);
+    guarded unused = guard(s, N * sizeof *x, 0), fives = guard(s, N * sizeof(struct five), 0);
+    if (!host)
+        abort();
+    DONE(s, yoke_enqueue(s, past_unused, N, dx, dy, (int *)(void *)unused.array));
+    uint8_t *rest = take(s, &unused);
+    for (size_t i = 0; i < N * sizeof *x; i++)
+        CHECK_INT(rest[i], 0xa5);
+    DONE(s, yoke_enqueue(s, past_decays, N, dx, (struct five *)(void *)fives.array));
+    struct five *five = take(s, &fives);
+    down(s, host, dy, N * sizeof *x);
+    for (size_t i = 0; i < N; i++)
+        CHECK(host[i] == x[i] && five[i].e[0] == x[i] && five[i].e[4] == x[i]);
+    yoke_device_free(dev, dx);
+    free(x);
+    free(host);
+    free(rest);
+    free(five);
+}
+
+TEST(other_bodies)
+{
+    yk_past_cache_test_limit = 1;
+    on_every_device(try_others);
+}
+
+TEST(elements_without_a_size)
+{
+    enum { N = 2000 };
+    int *x = numbers(N), z[N];
+    yk_past_cache_test_limit = 1;
+    yoke_device *dev = yoke_device_open("cpu");
+    yoke_stream *s = yoke_stream_open(dev);
+    DONE(s, yoke_enqueue(s, past_nothing, N, x, (struct nothing *)(void *)z, z));
+    CHECK(memcmp(x, z, sizeof z) == 0);
+    CHECK_INT(yoke_stream_close(s), 0);
+    CHECK_INT(yoke_device_close(dev), 0);
+    free(x);
 }
 
 TEST(kernels_by_several_threads)

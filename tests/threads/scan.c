@@ -3,6 +3,7 @@
 #include "pools.h"
 #include "base/base.h"
 #include "threads/crew.h"
+#include "topo/past_cache.h"
 #include <math.h>
 #include <unistd.h>
 #include <yoke.h>
@@ -72,6 +73,28 @@ INTEGERS(u64, uint64_t)
     }
 FLOATS(f32, float, 1e-4)
 FLOATS(f64, double, 1e-12)
+
+/* What goes past the caches has the same bits, wherever the results begin. */
+#define PAST(suffix, T)                                                                                                \
+    TEST(past_the_caches_##suffix)                                                                                     \
+    {                                                                                                                  \
+        static T x[N], plain[N], past[N + 5];                                                                          \
+        for (size_t i = 0; i < N; i++)                                                                                 \
+            x[i] = (T)(test_random() % 1000) / 7;                                                                      \
+        for (size_t shift = 0; shift < 4; shift++)                                                                     \
+            for (size_t k = 0; k < LENGTHS; k++)                                                                       \
+                for (int before = 0; before < 2; before++) {                                                           \
+                    size_t n = lengths[k];                                                                             \
+                    yk_past_cache_test_limit = 0;                                                                      \
+                    CHECK_INT((before ? yoke_scan_before_##suffix : yoke_scan_##suffix)(NULL, x, n, plain), 0);        \
+                    yk_past_cache_test_limit = 1;                                                                      \
+                    past[shift + n] = 99;                                                                              \
+                    CHECK_INT((before ? yoke_scan_before_##suffix : yoke_scan_##suffix)(NULL, x, n, past + shift), 0); \
+                    CHECK(memcmp(plain, past + shift, n * sizeof(T)) == 0 && past[shift + n] == 99);                   \
+                }                                                                                                      \
+    }
+PAST(f32, float)
+PAST(f64, double)
 
 TEST(sums_of_what_is_no_number)
 {
