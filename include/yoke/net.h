@@ -66,7 +66,7 @@ YOKE_API const char *yoke_net_error(void);
 /* Zero is the default of each. */
 typedef struct yoke_connect_opts {
     yoke_tls *tls;           /* of yoke_tls_client(): encrypt, and check who it is, before it returns */
-    const char *server_name; /* whose certificate is wanted; default: the host that `where` names */
+    const char *server_name; /* whose certificate is wanted; default: the host that `where` names. Without tls: -EINVAL */
     const char *local;       /* "tcp:HOST:PORT" to connect from */
     bool delay;              /* lets the kernel hold small writes back for a while to send them as one (TCP_NODELAY is off) */
     int64_t stagger;         /* between attempts at several addresses of a host; default 250 ms */
@@ -228,9 +228,10 @@ YOKE_API bool yoke_address_equal(const yoke_address *a, const yoke_address *b);
 
 /* Waits for the addresses of a host, best first, with the port of a service ("80", "https"; NULL: 0): how many, at least one, in
  * an array that free() takes back. An address as text needs no look-up, and "localhost" no file. The names are those of the C
- * library (getaddrinfo(3), in a helper thread), or, with YOKE_DNS=cares in the environment, of libcares.so.2, which asks the
- * servers that YOKE_DNS_SERVERS lists, or resolv.conf (-ENOTSUP where it is missing). -ENOENT: there is no such host; -EREMOTEIO:
- * the servers of names did not say; -EINVAL: no such service, or no name; -ENOMEM. */
+ * library (getaddrinfo(3), in a helper thread; YOKE_DNS=system), or, with YOKE_DNS=cares in the environment, of libcares.so.2,
+ * which asks the servers that YOKE_DNS_SERVERS lists, or resolv.conf (-ENOTSUP where it is missing). -ENOENT: there is no such
+ * host; -EREMOTEIO: the servers of names did not say; -EINVAL: no such service, no name, or YOKE_DNS is another word; -ENOMEM.
+ */
 YOKE_API int yoke_resolve(const char *host, const char *service, yoke_address **ret);
 
 /* ---- Datagrams ---- */
@@ -242,7 +243,7 @@ YOKE_API int yoke_udp_open(const char *where, yoke_udp **ret);
 /* From now on it sends there, and receives from there alone. Waits, and errors, as of yoke_udp_open(). */
 YOKE_API int yoke_udp_connect(yoke_udp *u, const char *where);
 /* Sends one datagram, to the address or (NULL) where it is connected to, and waits for room if there is none: n. -EMSGSIZE: it is
- * too long. */
+ * too long. -EDESTADDRREQ: it is connected to nowhere, and there is no address. */
 YOKE_API ssize_t yoke_udp_send(yoke_udp *u, const void *buf, size_t n, const yoke_address *to);
 /* Waits for one: its length, which is more than n when it was cut, and who sent it (NULL: not wanted). -ECONNREFUSED: where it is
  * connected to nobody was there for one that was sent before. */

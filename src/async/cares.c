@@ -254,8 +254,10 @@ int yk_cares_look_up(const char *host, const char *service, const struct addrinf
     return err;
 }
 
-bool yk_cares_wanted(void)
+int yk_cares_wanted(void)
 {
     const char *asked = getenv("YOKE_DNS");
-    return asked && strcmp(asked, "cares") == 0;
+    if (!asked || !*asked || strcmp(asked, "system") == 0)
+        return 0;
+    return strcmp(asked, "cares") == 0 ? 1 : yk_net_failf(EINVAL, "YOKE_DNS is \"%s\"; it is \"cares\" or \"system\"", asked);
 }

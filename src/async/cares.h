@@ -4,8 +4,8 @@
 #include "async/net.h"
 
 struct addrinfo;
-/* YOKE_DNS=cares is in the environment. */
-bool yk_cares_wanted(void);
+/* Whether YOKE_DNS=cares is in the environment: 1, 0 for none or "system", or -EINVAL for what is neither. */
+int yk_cares_wanted(void);
 /* How many addresses, or the code of an error, which is said in words. Waits. */
 int yk_cares_look_up(const char *host, const char *service, const struct addrinfo *hints, yoke_address **ret);
 #endif

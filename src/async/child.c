@@ -72,6 +72,8 @@ int yoke_child_spawn(const yoke_child_opts *opts, yoke_child **ret)
         return err;
     if (!opts || !opts->argv || !opts->argv[0])
         return yk_errorf(&last_error, EINVAL, "a child without arguments");
+    if (!ret)
+        return yk_errorf(&last_error, EINVAL, "%s: there is no place for the child", opts->argv[0]);
     yoke_child *c = yk_sys.malloc(sizeof *c);
     if (!c)
         return yk_errorf(&last_error, ENOMEM, "%s: out of memory", opts->argv[0]);

@@ -185,6 +185,9 @@ int yoke_connect_with(const char *where, const yoke_connect_opts *opts, yoke_con
     if (o->tls && yk_tls_is_server(o->tls))
         return yk_net_failf(EINVAL, "connect to %s: its tls is of yoke_tls_server(), one of yoke_tls_client() is wanted",
                             where ? where : "nowhere");
+    if (o->server_name && !o->tls)
+        return yk_net_failf(EINVAL, "connect to %s: server_name \"%s\" is there, and no tls to ask for it",
+                            where ? where : "nowhere", o->server_name);
     int fd = ret ? yk_wait_point() : -EINVAL;
     if (fd == 0)
         fd = connect_somewhere(where, o, &w);

@@ -224,7 +224,10 @@ int yk_resolve(const char *host, const char *service, bool tcp, bool passive, yo
         look_up(l);
     if (!number || l->code == EAI_NONAME) {
         l->hints.ai_flags &= ~AI_NUMERICHOST;
-        if (yk_cares_wanted() && !l->no_host && !is_localhost(l->host))
+        int cares = l->no_host || is_localhost(l->host) ? 0 : yk_cares_wanted();
+        if (cares < 0)
+            err = cares;
+        else if (cares > 0)
             err = yk_cares_look_up(l->host, l->service, &l->hints, ret);
         else if (yk_net_loop())
             err = look_up_elsewhere(l);

@@ -378,6 +378,8 @@ ALL(refused)
            "cat: its standard input, output or error: Invalid argument");
     refuse(&(yoke_child_opts){.argv = (const char *[]){NULL}}, -EINVAL, "a child without arguments");
     refuse(&(yoke_child_opts){0}, -EINVAL, "a child without arguments");
+    CHECK_INT(yoke_child_spawn(&(yoke_child_opts){.argv = (const char *[]){"cat", NULL}}, NULL), -EINVAL);
+    CHECK_STR(yoke_child_error(), "cat: there is no place for the child");
     unlink(path);
     rmdir(folder);
 }

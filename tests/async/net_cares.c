@@ -130,4 +130,7 @@ TEST(no_library)
     CHECK_HAS(yoke_net_error(), "ares_");
     CHECK_INT(yoke_resolve("127.0.0.1", "80", &all), 1);
     free(all);
+    setenv("YOKE_DNS", "c-ares", 1);
+    CHECK_INT(yoke_resolve("one.test", "80", &all), -EINVAL);
+    CHECK_STR(yoke_net_error(), "YOKE_DNS is \"c-ares\"; it is \"cares\" or \"system\"");
 }

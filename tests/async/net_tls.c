@@ -230,6 +230,8 @@ NET_ALSO(contexts_of_the_other_side)
     CHECK_HAS(yoke_net_error(), yoke_listener_address(l));
     CHECK_HAS(yoke_net_error(), "its tls is of yoke_tls_server(), one of yoke_tls_client() is wanted");
     CHECK_INT(yoke_connect_with(NULL, &(yoke_connect_opts){.tls = server}, &c), -EINVAL);
+    CHECK_INT(yoke_connect_with("tcp:127.0.0.1:1", &(yoke_connect_opts){.server_name = "a.test"}, &c), -EINVAL);
+    CHECK_STR(yoke_net_error(), "connect to tcp:127.0.0.1:1: server_name \"a.test\" is there, and no tls to ask for it");
     CHECK_INT(yoke_listen_with(NULL, &(yoke_listen_opts){.tls = client}, &l), -EINVAL);
     yoke_listener_close(l);
     yoke_tls_unref(server);
