@@ -5,7 +5,10 @@
  *
  * That is what gates are for: user events of OpenCL. Every command waits for the gate that its queue has then; behind a command
  * with an event comes a new one. Who asks for an event often enough without waiting opens its gate, too, for work has to
- * get on by itself some time. */
+ * get on by itself some time.
+ *
+ * GPUs have no gates: they are late by themselves, and whether their drivers take commands behind user events without
+ * standing still themselves is not known. */
 #include "gpu/opencl.h"
 #include <dlfcn.h>
 #include <pthread.h>
@@ -32,6 +35,7 @@ typedef struct gate {
 /* All under the lock. The oldest gate first; the last is that of the next command. */
 typedef struct line {
     void *handle, *context;
+    bool is_gpu;
     gate *gates;
     unsigned finishing; /* so many threads wait for all that is in it: what comes now may be among that */
 } line;
@@ -120,7 +124,10 @@ static gate *gate_of(line *q)
 static gate *begin(void *handle, uint32_t *n, void *const **after, void *list[BEHIND + 1])
 {
     pthread_mutex_lock(&lock);
-    gate *g = gate_of(find_queue(handle));
+    line *q = find_queue(handle);
+    gate *g = q->is_gpu ? NULL : gate_of(q);
+    if (!g)
+        return NULL;
     for (uint32_t i = 0; i < *n; i++) {
         if (g->behind_count == BEHIND)
             abort();
@@ -135,7 +142,7 @@ static gate *begin(void *handle, uint32_t *n, void *const **after, void *list[BE
 static int32_t end(void *handle, gate *g, int32_t code, void *const *event)
 {
     line *q = find_queue(handle);
-    if (code == 0 && event) {
+    if (g && code == 0 && event) {
         g->event = *event;
         real.RetainEvent(g->event);
     }
@@ -224,10 +231,12 @@ static void *lazy_EnqueueMapBuffer(void *handle, void *memory, uint32_t block, u
 
 static void *lazy_CreateCommandQueue(void *context, void *device, uint64_t properties, int32_t *error)
 {
+    uint64_t type = 0;
     void *handle = real.CreateCommandQueue(context, device, properties, error);
+    real.GetDeviceInfo(device, YK_CL_DEVICE_TYPE, sizeof type, &type, NULL);
     if (handle) {
         pthread_mutex_lock(&lock);
-        *find_queue(NULL) = (line){.handle = handle, .context = context};
+        *find_queue(NULL) = (line){.handle = handle, .context = context, .is_gpu = type & YK_CL_TYPE_GPU};
         pthread_mutex_unlock(&lock);
     }
     return handle;
