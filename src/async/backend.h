@@ -12,6 +12,9 @@
 #include "base/base.h"
 #include <sys/socket.h>
 
+/* How long a connect to a Unix socket without room waits before it asks again: nothing tells of room. */
+#define YK_CONNECT_AGAIN (1 * YOKE_MS)
+
 typedef struct yk_backend yk_backend;
 struct yk_loop;
 

@@ -17,7 +17,6 @@
 
 enum { EVENTS = 256 };
 static const uint64_t waker_id = UINT64_MAX;
-static const int64_t retry_after = 1 * YOKE_MS;
 static const uint32_t edges = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET;
 
 /* Where an operation is: yk_op.generation, which has no other use here. */
@@ -326,10 +325,10 @@ static int64_t time_until(const yk_backend *b, int64_t deadline)
     if (deadline == 0 || b->ended.head || b->told)
         return 0;
     if (deadline == YOKE_FOREVER)
-        return b->again.head ? retry_after : -1;
+        return b->again.head ? YK_CONNECT_AGAIN : -1;
     int64_t left = deadline - yoke_now();
     left = YK_MAX(left, (int64_t)0);
-    return b->again.head ? YK_MIN(left, retry_after) : left;
+    return b->again.head ? YK_MIN(left, YK_CONNECT_AGAIN) : left;
 }
 
 static int poll_events(yk_backend *b, int64_t deadline)

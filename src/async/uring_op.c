@@ -2,7 +2,8 @@
  *
  * An operation has one entry with the kernel at a time. Most end by its completion (an accept of many by the last one); the
  * exceptions go on with another one: a write that was cut short, what the kernel will not wait for by itself (-EAGAIN: first a
- * poll, then the same again), and, on kernels without WAITID, the end of a child (a poll of the pidfd). */
+ * poll, then the same again; a connect to a Unix socket without room, which no poll tells of, after a pause), and, on
+ * kernels without WAITID, the end of a child (a poll of the pidfd). */
 #include "async/uring.h"
 #include <fcntl.h>
 #include <limits.h>
@@ -11,7 +12,7 @@
 
 enum { MOST = 1 << 30 };          /* of bytes in one entry */
 enum { TERMINAL_PIECE = 128 };    /* room comes in pieces of 256, and a newline may take two bytes */
-enum { DIRECT = 0, POLLING = 1 }; /* yk_op.state: what the entry is */
+enum { DIRECT = 0, POLLING = 1, PAUSING = 2 }; /* yk_op.state: what the entry is */
 
 /* yk_op.own: the most bytes that an entry may write, or NULL. */
 static size_t part(const yk_op *op)
@@ -71,6 +72,15 @@ static void prepare_poll(struct io_uring_sqe *s, int fd, unsigned events)
     s->opcode = IORING_OP_POLL_ADD;
     s->fd = fd;
     s->poll32_events = events;
+}
+
+static void prepare_pause(struct io_uring_sqe *s)
+{
+    static const int64_t pause[2] = {0, YK_CONNECT_AGAIN}; /* seconds and nanoseconds, on all machines */
+    s->opcode = IORING_OP_TIMEOUT;
+    s->fd = -1;
+    s->addr = (uintptr_t)pause;
+    s->len = 1;
 }
 
 static void prepare_bytes(const yk_op *op, struct io_uring_sqe *s, int code, int flags)
@@ -150,6 +160,10 @@ void yk_uring_prepare(const yk_backend *b, const yk_op *op, struct io_uring_sqe 
         prepare_poll(s, op->fd, is_writing(op) ? POLLOUT : POLLIN);
         return;
     }
+    if (op->state == PAUSING) {
+        prepare_pause(s);
+        return;
+    }
     switch (op->kind) {
     case YK_OP_POLL: prepare_poll(s, op->fd, (uint16_t)flags); break;
     case YK_OP_READ: prepare_file(op, s, IORING_OP_READ); break;
@@ -208,6 +222,10 @@ bool yk_uring_step(const yk_backend *b, yk_op *op, int result)
 {
     if (op->state == POLLING && result >= 0)
         return go_on(op, DIRECT);
+    if (op->state == PAUSING && result == -ETIME)
+        return go_on(op, DIRECT);
+    if (op->kind == YK_OP_CONNECT && result == -EAGAIN) /* of a non-blocking socket */
+        return go_on(op, PAUSING);
     if (is_to_wait(op, result))
         return go_on(op, POLLING);
     if (result == -EINTR)
