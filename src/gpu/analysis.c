@@ -144,15 +144,18 @@ static bool is_element_here(const window *w)
     return yk_token_is(&w->after, "[") && yk_token_is(&w->after2, "i") && yk_token_is(&w->after3, "]") && !w->addressed;
 }
 
-static bool takes_long_here(const window *w)
+static bool loops_here(const window *w)
 {
     static const char *const loops[] = {"for", "while", "do", "goto", NULL};
+    return is_one_of(&w->here, loops);
+}
+
+static bool takes_long_here(const window *w)
+{
     static const char *const words[] = {"if", "else", "switch", "case", "return", "sizeof", NULL};
     static const char *const quick[] = {"abs", "fabs", "fabsf", "fmin", "fminf", "fmax", "fmaxf", "sqrt", "sqrtf", "copysign",
                                         "copysignf", "yoke_lesser", "yoke_greater", "yoke_clamp", "yoke_as_uint",
                                         "yoke_as_float", "yoke_as_ulong", "yoke_as_double", NULL};
-    if (is_one_of(&w->here, loops))
-        return true;
     return yk_token_is(&w->after, "(") && !is_one_of(&w->here, words) && !is_one_of(&w->here, quick);
 }
 
@@ -172,7 +175,8 @@ void yk_analyse(const yoke_kernel *k, const char *text, yk_analysis *a)
         a->tokens++;
         if (w.here.kind != YK_TOKEN_NAME || is_member(&w))
             continue;
-        a->takes_long |= takes_long_here(&w);
+        a->loops |= loops_here(&w);
+        a->takes_long |= loops_here(&w) || takes_long_here(&w);
         if (yk_token_is(&w.here, "i"))
             a->index_changes |= index_changes_here(&w);
         for (unsigned p = 0; p < k->nparams; p++)

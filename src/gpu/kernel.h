@@ -31,7 +31,8 @@ typedef struct yk_analysis {
     bool element[YK_PARAMS_MOST];
     bool used[YK_PARAMS_MOST];
     bool index_changes; /* a text assigns to i, or declares an i of its own: no parameter is of elements then */
-    bool takes_long;    /* a text has a loop, or calls what takes many instructions or is not known here */
+    bool loops;         /* a text has a loop */
+    bool takes_long;    /* or calls what takes many instructions or is not known here */
     unsigned tokens;    /* how long the texts are */
 } yk_analysis;
 
@@ -141,7 +142,7 @@ typedef struct yk_kernel_later {
 int yk_kernel_record(yoke_stream *s, yoke_kernel *k, const void *args, void *ret,
                      int (*fn)(yoke_stream *s, const void *later, yk_error *e));
 /* A whole call by a pool (NULL: that of the process), whose arguments have been checked. 0 or a negative code (kernel_cpu.c). */
-int yk_kernel_on_cpu(struct yoke_executor *pool, const yoke_kernel *k, const void *args);
+int yk_kernel_on_cpu(struct yoke_executor *pool, yoke_kernel *k, const void *args);
 /* How many of its arrays such a call writes past the caches. */
 unsigned yk_kernel_past_arrays(const yoke_kernel *k, const void *args);
 /* Elements lo up to hi of the args' n. What the body uses as x[i] alone is given by the address of element lo. */

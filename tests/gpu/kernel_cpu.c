@@ -400,7 +400,7 @@ static float *waves_on(const char *uri, const float *x, long n, int times, bool 
 
 TEST(the_same_bits_however_the_pool_cuts)
 {
-    static const long sizes[] = {1024, 1037, 5003, 40007};
+    static const long sizes[] = {1, 7, 37, 185, 900, 1023, 1024, 1037, 5003, 40007};
     for (size_t k = 0; k < YK_COUNT_OF(sizes); k++)
         for (int by_arrays = 0; by_arrays < 2; by_arrays++) {
             const long n = sizes[k];
