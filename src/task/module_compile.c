@@ -185,7 +185,9 @@ int yk_recipe_make(yk_recipe *r, const char *source, const char *text, size_t le
         yk_buf_printf(why, "yoke.h is not in %s: set YOKE_INCLUDE to the folder that has it", r->include);
         return -ENOEXEC;
     }
-    static const char *const standard[] = {"-O2", "-g", "-fPIC", "-shared", "-std=gnu11", "-fdiagnostics-color=never"};
+    /* Without the last a misspelt name is told of by the loader, which knows no line. */
+    static const char *const standard[] = {"-O2", "-g", "-fPIC", "-shared", "-std=gnu11", "-fdiagnostics-color=never",
+                                           "-Werror=implicit-function-declaration"};
     for (size_t i = 0; i < YK_COUNT_OF(standard); i++)
         add_word(r, standard[i]);
     char option[PATH_MAX + 2];

@@ -314,9 +314,10 @@ static bool look_through(const yk_trial *t, unsigned i, const yk_outcome *a, con
             const char *x = a->arrays[i] + at, *y = b->arrays[i] + at;
             if (memcmp(x, y, p->size) == 0 || (is_real(p->code) && distance(p->code, x, y) == 0))
                 continue;
-            const char *what = is_kept(t->first[i] + at, x, y, p->size) ? "is not written: an out array is written whole"
-                                                                         : "depends on what was in it before";
-            yk_buf_printf(why, "%s[%zu]%s %s; make it inout", t->k->params[i].name, e, p->name, what);
+            const char *what = is_kept(t->first[i] + at, x, y, p->size)
+                ? "is not written: an out array is written whole; make it inout"
+                : "depends on what was in an out array before; make the one that is read inout";
+            yk_buf_printf(why, "%s[%zu]%s %s", t->k->params[i].name, e, p->name, what);
             return true;
         }
     return false;

@@ -44,6 +44,15 @@ TEST(warnings_do_not_fail)
     CHECK_INT(compiles(), 1);
 }
 
+TEST(a_misspelt_function)
+{
+    setup();
+    write_text("m.c", "#include <yoke.h>\n#include <math.h>\n\nYOKE_TASK(double, f) { return sinn(1); }\n");
+    CHECK_INT(answer("m.c"), -ENOEXEC);
+    CHECK_HAS(text, "m.c:4:");
+    CHECK_HAS(text, "sinn");
+}
+
 TEST(a_symbol_that_is_nowhere)
 {
     setup();
