@@ -5,6 +5,7 @@
  * table's lock; a text that did not compile stays refused, with its reason. */
 #include "gpu/array_text.h"
 #include "gpu/graph.h"
+#include "gpu/kernel.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -133,12 +134,18 @@ int yk_array_launch(yoke_stream *s, const yk_array_kernel *b, unsigned which, si
                     unsigned count,
                     const char *name)
 {
+    return yk_array_launch_groups(s, b, which, groups, yk_array_target_of(s->dev).group, args, count, name);
+}
+
+int yk_array_launch_groups(yoke_stream *s, const yk_array_kernel *b, unsigned which, size_t groups, size_t group,
+                           const yk_kernel_arg *args, unsigned count, const char *name)
+{
     yk_error e = {0};
     if (groups > INT32_MAX) {
         yk_array_fail(s, EINVAL, "%s: %zu groups of threads are more than a launch has", name, groups);
         return -EINVAL;
     }
-    yk_shape shape = {.groups = {(unsigned)groups, 1, 1}, .group = {yk_array_target_of(s->dev).group, 1, 1}};
+    yk_shape shape = {.groups = {(unsigned)groups, 1, 1}, .group = {(unsigned)group, 1, 1}};
     yk_stream_note(s, name);
     int err = yk_put_launch(s, &b->functions[which], &shape, args, count, &e);
     return err < 0 ? yk_device_fail(s->dev, s, &e) : 0;
@@ -183,10 +190,19 @@ static yk_map_plan plan_map(yoke_array *out, const yk_op *op, unsigned type, con
     for (unsigned k = 0; k <= op->arity; k++)
         if (p.ndim || p.seen[k] == YK_SEEN_FLAT)
             p.items = 0;
+    p.is_stretch = yk_array_target_of(out->stream->dev).is_cpu;
+    p.items = p.is_stretch ? 0 : p.items;
     for (unsigned k = 0; k <= op->arity && !p.items; k++)
         if (p.seen[k] == YK_SEEN_WORDS)
             p.seen[k] = YK_SEEN_FLAT;
     return p;
+}
+
+/* As yk_kernel_groups(). */
+static size_t stretches(const yoke_device *dev, size_t elements)
+{
+    const yk_plan one = {.group = 1, .items = 1};
+    return yk_kernel_groups(dev, &one, (long)elements);
 }
 
 int yk_map_on_device(yoke_array *out, const yk_op *op, unsigned type, const yoke_array *const *in, const yk_layout *l)
@@ -214,6 +230,9 @@ int yk_map_on_device(yoke_array *out, const yk_op *op, unsigned type, const yoke
             args[k + 1] = yk_memory_arg(&data[k]);
         }
     }
+    if (p.is_stretch)
+        return yk_array_launch_groups(out->stream, b, 0, stretches(out->stream->dev, l->elements), 1, args,
+                                      op->arity + 2, op->name);
     size_t each = yk_array_target_of(out->stream->dev).group * (size_t)(p.items ? YK_ARRAY_RUNS * p.items : 1);
     return yk_array_launch(out->stream, b, 0, (l->elements + each - 1) / each, args, op->arity + 2, op->name);
 }
@@ -256,12 +275,15 @@ int yk_reduce_on_device(yoke_array *out, const yk_fold *fold, unsigned computed,
     const char *name = text_name(what);
     yk_reduce_plan p = {.name = fold->name, .fold = fold, .type = computed, .from = a->type, .to = out->type,
                         .outer_ndim = (unsigned)outer->ndim, .inner_ndim = (unsigned)inner->ndim};
+    const bool on_cpu = yk_array_target_of(s->dev).is_cpu;
+    p.outer_is_flat = on_cpu && yk_layout_is_flat(outer, 0);
+    p.inner_is_flat = on_cpu && yk_layout_is_flat(inner, 0);
     char key[64];
     yk_reduce_key(&p, key);
     const built *b = yk_array_kernel_get(s, key, name, names, yk_reduce_text, &p);
     if (!b)
         return yk_array_code(s);
-    size_t group = yk_array_target_of(s->dev).group;
+    size_t group = on_cpu ? YK_ARRAY_STRIP : yk_array_target_of(s->dev).group, threads = on_cpu ? 1 : group;
     bool columns = is_by_columns(outer, inner);
     size_t count = yk_pieces_of(s->dev, outer, inner, columns, group), jobs = outer->elements * count;
     int64_t pieces = (int64_t)count, piece = (int64_t)((inner->elements + count - 1) / count);
@@ -274,7 +296,8 @@ int yk_reduce_on_device(yoke_array *out, const yk_fold *fold, unsigned computed,
                             yk_value_arg(&piece, 8), yk_value_arg(&ends, 4),
                             yk_memory_arg(&z),
                             yk_memory_arg(&y), yk_memory_arg(&x)};
-    int err = yk_array_launch(s, b, columns, columns ? (jobs + group - 1) / group : jobs, args, YK_COUNT_OF(args), name);
+    size_t groups = !columns ? jobs : on_cpu ? (outer->elements + group - 1) / group * count : (jobs + group - 1) / group;
+    int err = yk_array_launch_groups(s, b, columns, groups, threads, args, YK_COUNT_OF(args), name);
     if (err == 0 && !ends) {
         yk_kernel_arg rest[] = {yk_value_arg(&pieces, 8), yk_memory_arg(&z), yk_memory_arg(&y)};
         err = yk_array_launch(s, b, 2, outer->elements, rest, YK_COUNT_OF(rest), name);

@@ -110,13 +110,15 @@ static int scan_on_device(const job *j, yoke_stream *s, void *from, void *to, co
     static const char *const names[] = {"yk_runs", "yk_columns", "yk_join", "yk_scan", NULL};
     yk_reduce_plan p = {.name = j->fold->name, .fold = j->fold, .type = j->computed, .from = j->type, .to = j->to_type,
                         .outer_ndim = (unsigned)j->outer->ndim, .inner_ndim = (unsigned)j->inner->ndim};
+    const yk_array_target target = yk_array_target_of(s->dev);
+    p.inner_is_flat = target.is_cpu && yk_layout_is_flat(j->inner, 0);
     char key[65] = "s";
     yk_reduce_key(&p, key + 1);
     key[63] = 0; /* what is kept of a key */
     const yk_array_kernel *b = yk_array_kernel_get(s, key, what, names, yk_reduce_text, &p);
     if (!b)
         return yk_array_code(s);
-    size_t group = yk_array_target_of(s->dev).group, count = yk_pieces_of(s->dev, j->outer, j->inner, false, group);
+    size_t group = target.is_cpu ? 1 : target.group, count = yk_pieces_of(s->dev, j->outer, j->inner, false, group);
     int64_t pieces = (int64_t)count, piece = (int64_t)((j->inner->elements + count - 1) / count);
     int32_t ends = 0;
     size_t jobs = j->outer->elements * count;
@@ -127,10 +129,10 @@ static int scan_on_device(const job *j, yoke_stream *s, void *from, void *to, co
     yk_kernel_arg args[] = {yk_value_arg(&o, sizeof o), yk_value_arg(&i, sizeof i), yk_value_arg(&pieces, 8),
                             yk_value_arg(&piece, 8),
                             yk_value_arg(&ends, 4), yk_memory_arg(&to), yk_memory_arg(&y), yk_memory_arg(&from)};
-    int err = count > 1 ? yk_array_launch(s, b, 0, jobs, args, 8, what) : 0;
+    int err = count > 1 ? yk_array_launch_groups(s, b, 0, jobs, group, args, 8, what) : 0;
     yk_kernel_arg rest[] = {args[0], args[1], args[2], args[3], args[5], args[6], args[7]};
     if (err == 0)
-        err = yk_array_launch(s, b, 3, jobs, rest, 7, what);
+        err = yk_array_launch_groups(s, b, 3, jobs, group, rest, 7, what);
     yoke_stream_free(s, y);
     return err;
 }

@@ -2,7 +2,8 @@
  * in the few words of the prelude; all else is one text.
  *
  * A map has one of two shapes. Where every operand is flat or one value, a thread takes one word of 16 bytes of each, twice,
- * a whole group apart, so that neighbours read neighbouring words. Else a thread takes one element, and finds it by steps.
+ * a whole group apart, so that neighbours read neighbouring words; on a CPU, whose compilers make vectors of loops, elements that
+ * follow each other. Else a thread takes one element, and finds it by steps.
  *
  * A reduction is two or three kernels. "runs": a group takes a piece of a run of elements for one result, its threads in
  * turns, and joins what they have in a tree. "columns": a thread takes a piece for one result by itself, its neighbours the
@@ -50,7 +51,8 @@ yk_array_target yk_array_target_of(const yoke_device *dev)
     unsigned group = YK_ARRAY_GROUP;
     while (group > 1 && dev->info.group_most && group > dev->info.group_most)
         group /= 2;
-    return (yk_array_target){.is_cuda = strcmp(dev->driver->name, "opencl") != 0, .has_double = dev->info.has_double,
+    bool is_cuda = strcmp(dev->driver->name, "opencl") != 0;
+    return (yk_array_target){.is_cuda = is_cuda, .is_cpu = !is_cuda && !dev->info.is_gpu, .has_double = dev->info.has_double,
                              .group = group};
 }
 
@@ -145,14 +147,16 @@ static void map_element(const yk_map_plan *p, yk_buf *to, bool in_words)
             yk_buf_printf(to, "const A%u %c = x%u; ", k, name, k);
         else if (p->seen[k] == YK_SEEN_WORDS && in_words)
             yk_buf_printf(to, "const A%u %c = load%u(w%u.e[j]); ", k, name, k, k);
+        else if (p->seen[k] == YK_SEEN_STEPS && p->is_stretch)
+            yk_buf_printf(to, "const A%u %c = load%u(x%u[b%u + i * s%u]); ", k, name, k, k, k, k);
         else if (p->seen[k] == YK_SEEN_STEPS)
             yk_buf_printf(to, "const A%u %c = load%u(x%u[find(&l, %u, i)]); ", k, name, k, k, k);
         else
             yk_buf_printf(to, "const A%u %c = load%u(x%u[%s]); ", k, name, k, k, p->seen[k] == YK_SEEN_ONE ? "0" : "i");
     }
     yk_buf_printf(to, "A0 r; %s ", yk_op_text(p->op, p->type));
-    yk_buf_text(to, in_words ? "w0.e[j] = store(r); }\n" : p->seen[0] == YK_SEEN_STEPS ? "x0[find(&l, 0, i)] = store(r); }\n"
-                                                                                       : "x0[i] = store(r); }\n");
+    const char *place = p->seen[0] != YK_SEEN_STEPS ? "x0[i]" : p->is_stretch ? "x0[b0 + i * s0]" : "x0[find(&l, 0, i)]";
+    yk_buf_printf(to, "%s = store(r); }\n", in_words ? "w0.e[j]" : place);
 }
 
 static void map_in_words(const yk_map_plan *p, yk_buf *to)
@@ -172,6 +176,33 @@ static void map_in_words(const yk_map_plan *p, yk_buf *to)
                     "            for (i64 i = first; i < n; i++) ");
     map_element(p, to, false);
     yk_buf_text(to, "        }\n    }\n}\n");
+}
+
+/* Elements `at` up to `stop`, which lie in one row: where they begin and how far apart they are in each array with steps. */
+static void map_row_begins(const yk_map_plan *p, yk_buf *to)
+{
+    unsigned row = p->ndim - 1;
+    yk_buf_printf(to, "        const i64 end = at + l.shape[%u] - at %% l.shape[%u], stop = end < hi ? end : hi;\n", row,
+                  row);
+    for (unsigned k = 0; k <= p->op->arity; k++)
+        if (p->seen[k] == YK_SEEN_STEPS)
+            yk_buf_printf(to, "        const i64 s%u = l.step[%u][%u], b%u = find(&l, %u, at) - at * s%u;\n", k, k, row, k, k, k);
+}
+
+static void map_stretch(const yk_map_plan *p, yk_buf *to)
+{
+    yk_buf_printf(to, "    const i64 count = %s, groups = (i64)get_num_groups(0);\n"
+                      "    const i64 each = ((count + groups - 1) / groups + 63) / 64 * 64;\n"
+                      "    const i64 lo = GROUP_ID * each, hi = lo + each < count ? lo + each : count;\n",
+                  p->ndim ? "l.elements" : "n");
+    yk_buf_text(to, "    for (i64 at = lo; at < hi;) {\n");
+    if (p->ndim)
+        map_row_begins(p, to);
+    else
+        yk_buf_text(to, "        const i64 stop = hi;\n");
+    yk_buf_text(to, "        for (i64 i = at; i < stop; i++) ");
+    map_element(p, to, false);
+    yk_buf_text(to, "        at = stop;\n    }\n}\n");
 }
 
 void yk_map_text(const void *plan, const yk_array_target *t, yk_buf *to)
@@ -196,6 +227,10 @@ void yk_map_text(const void *plan, const yk_array_target *t, yk_buf *to)
     if (p->ndim)
         yk_array_text_offset(to, "find", p->ndim, p->is_short ? "unsigned" : "u64");
     map_params(p, to);
+    if (p->is_stretch) {
+        map_stretch(p, to);
+        return;
+    }
     if (p->items) {
         map_in_words(p, to);
         return;
@@ -209,7 +244,8 @@ void yk_map_text(const void *plan, const yk_array_target *t, yk_buf *to)
 
 void yk_reduce_key(const yk_reduce_plan *p, char ret[64])
 {
-    snprintf(ret, 64, "r%s.%u.%u.%u.%u.%u", p->name, p->type, p->from, p->to, p->outer_ndim, p->inner_ndim);
+    snprintf(ret, 64, "r%s.%u.%u.%u.%u.%u.%u", p->name, p->type, p->from, p->to, p->outer_ndim, p->inner_ndim,
+             2 * p->outer_is_flat + p->inner_is_flat);
 }
 
 static const char runs[] =
@@ -248,6 +284,76 @@ static const char columns[] =
     "        if (ends) z[o] = last(r); else y[o * pieces + p] = r;\n"
     "    }\n"
     "}\n";
+/* On a CPU a group is one thread, with a piece of a run, in lanes that make a vector, or of STRIP neighbouring results. */
+static const char runs_of_cpu[] =
+    "KERNEL void yk_runs(const LAYOUT outer, const LAYOUT inner, const i64 pieces, const i64 piece, const int ends,\n"
+    "                    MEMORY(OUT, z), MEMORY(A, y), MEMORY(const IN, x))\n"
+    "{\n"
+    "    USE(OUT, z) USE(A, y) USE(const IN, x)\n"
+    "    const i64 o = GROUP_ID / pieces, p = GROUP_ID % pieces, start = find_outer(&outer, 0, o);\n"
+    "    const i64 end = (p + 1) * piece < inner.elements ? (p + 1) * piece : inner.elements;\n"
+    "    A lane[16];\n"
+    "    for (int l = 0; l < 16; l++) lane[l] = nothing();\n"
+    "    i64 i = p * piece;\n"
+    "    for (; i + 16 <= end; i += 16)\n"
+    "        for (int l = 0; l < 16; l++)\n"
+    "            lane[l] = take(lane[l], load(x[start + INNER(i + l)]), i + l);\n"
+    "    for (; i < end; i++)\n"
+    "        lane[0] = take(lane[0], load(x[start + INNER(i)]), i);\n"
+    "    for (int span = 8; span > 0; span /= 2)\n"
+    "        for (int l = 0; l < span; l++)\n"
+    "            lane[l] = join(lane[l], lane[l + span]);\n"
+    "    if (ends) z[o] = last(lane[0]); else y[GROUP_ID] = lane[0];\n"
+    "}\n";
+static const char columns_of_cpu[] =
+    "KERNEL void yk_columns(const LAYOUT outer, const LAYOUT inner, const i64 pieces, const i64 piece, const int ends,\n"
+    "                       MEMORY(OUT, z), MEMORY(A, y), MEMORY(const IN, x))\n"
+    "{\n"
+    "    USE(OUT, z) USE(A, y) USE(const IN, x)\n"
+    "    const i64 strips = (outer.elements + STRIP - 1) / STRIP, p = GROUP_ID / strips, o = GROUP_ID % strips * STRIP;\n"
+    "    const i64 end = (p + 1) * piece < inner.elements ? (p + 1) * piece : inner.elements;\n"
+    "    const int wide = outer.elements - o < STRIP ? (int)(outer.elements - o) : STRIP;\n"
+    "    A r[STRIP];\n"
+    "    STARTS\n"
+    "    for (int c = 0; c < wide; c++) r[c] = nothing();\n"
+    "    for (i64 i = p * piece; i < end; i++) {\n"
+    "        const i64 at = find_inner(&inner, 0, i);\n"
+    "        for (int c = 0; c < wide; c++)\n"
+    "            r[c] = take(r[c], load(x[at + OUTER(c)]), i);\n"
+    "    }\n"
+    "    for (int c = 0; c < wide; c++)\n"
+    "        if (ends) z[o + c] = last(r[c]); else y[(o + c) * pieces + p] = r[c];\n"
+    "}\n";
+static const char scans_of_cpu[] =
+    "KERNEL void yk_scan(const LAYOUT outer, const LAYOUT inner, const i64 pieces, const i64 piece, MEMORY(OUT, z),\n"
+    "                    MEMORY(A, y), MEMORY(const IN, x))\n"
+    "{\n"
+    "    USE(OUT, z) USE(A, y) USE(const IN, x)\n"
+    "    const i64 o = GROUP_ID / pieces, p = GROUP_ID % pieces;\n"
+    "    const i64 start = find_outer(&outer, 0, o), to = find_outer(&outer, 1, o);\n"
+    "    const i64 end = (p + 1) * piece < inner.elements ? (p + 1) * piece : inner.elements;\n"
+    "    A r = nothing();\n"
+    "    for (i64 q = 0; q < p; q++)\n"
+    "        r = join(r, y[o * pieces + q]);\n"
+    "    for (i64 i = p * piece; i < end; i++) {\n"
+    "        r = take(r, load(x[start + INNER(i)]), i);\n"
+    "        z[to + find_inner(&inner, 1, i)] = last(r);\n"
+    "    }\n"
+    "}\n";
+
+static void reduce_on_cpu(const yk_reduce_plan *p, yk_buf *to)
+{
+    yk_buf_printf(to, "#define STRIP %d\n", YK_ARRAY_STRIP);
+    yk_buf_text(to, p->inner_is_flat ? "#define INNER(i) (i)\n" : "#define INNER(i) find_inner(&inner, 0, i)\n");
+    yk_buf_text(to, p->outer_is_flat ? "#define STARTS const i64 begin = find_outer(&outer, 0, o);\n"
+                                       "#define OUTER(c) (begin + (c))\n"
+                                     : "#define STARTS i64 begin[STRIP]; "
+                                       "for (int c = 0; c < wide; c++) begin[c] = find_outer(&outer, 0, o + c);\n"
+                                       "#define OUTER(c) begin[c]\n");
+    yk_buf_text(to, runs_of_cpu);
+    yk_buf_text(to, columns_of_cpu);
+}
+
 static const char joins[] =
     "KERNEL void yk_join(const i64 pieces, MEMORY(OUT, z), MEMORY(A, y))\n"
     "{\n"
@@ -317,9 +423,13 @@ void yk_reduce_text(const void *plan, const yk_array_target *t, yk_buf *to)
     yk_buf_printf(to, "FN OUT last(const A r) { Z z; %s return store(z); }\n", f->last_text);
     yk_array_text_offset(to, "find_outer", p->outer_ndim, "u64");
     yk_array_text_offset(to, "find_inner", p->inner_ndim, "u64");
-    yk_buf_text(to, runs);
-    yk_buf_text(to, columns);
+    if (t->is_cpu) {
+        reduce_on_cpu(p, to);
+    } else {
+        yk_buf_text(to, runs);
+        yk_buf_text(to, columns);
+    }
     yk_buf_text(to, joins);
     if (strcmp(f->acc_text, "V") == 0)
-        yk_buf_text(to, scans);
+        yk_buf_text(to, t->is_cpu ? scans_of_cpu : scans);
 }

@@ -4,7 +4,7 @@
 #include "gpu/array.h"
 #include "gpu/array_folds.h"
 
-enum { YK_ARRAY_GROUP = 256, YK_ARRAY_RUNS = 2, YK_NAME = 16 };
+enum { YK_ARRAY_GROUP = 256, YK_ARRAY_RUNS = 2, YK_ARRAY_STRIP = 512, YK_NAME = 16 };
 
 /* How a kernel sees an operand: one element after the other, in words of 16 bytes or one by one; one value for all, given or
  * read; or by steps. [0] is the result. */
@@ -22,6 +22,7 @@ typedef struct yk_map_plan {
     yk_seen seen[YK_INPUTS + 1];
     unsigned ndim, items; /* of a layout with steps; elements that a thread has at a time, in words */
     bool is_short;        /* element numbers fit 32 bits */
+    bool is_stretch;      /* on a CPU: a group is one thread, which has elements that follow each other */
 } yk_map_plan;
 
 /* Kernels "runs", "columns" and "join": see array_text.c. */
@@ -30,10 +31,11 @@ typedef struct yk_reduce_plan {
     const yk_fold *fold;
     unsigned type, from, to; /* computed in; of the operand's elements, and the result's */
     unsigned outer_ndim, inner_ndim;
+    bool outer_is_flat, inner_is_flat; /* on a CPU: elements that follow each other do so in memory */
 } yk_reduce_plan;
 
 typedef struct yk_array_target {
-    bool is_cuda, has_double;
+    bool is_cuda, is_cpu, has_double;
     unsigned group; /* threads in a group: a power of two */
 } yk_array_target;
 
@@ -58,10 +60,12 @@ typedef struct yk_array_kernel yk_array_kernel;
  * the error has been kept. name: the operation's, static. */
 const yk_array_kernel *yk_array_kernel_get(yoke_stream *s, const char *key, const char *name, const char *const *names,
                                            yk_array_write *text_of, const void *plan);
-/* The `which`-th of them, by groups of the target's size. */
+/* The `which`-th of them, by groups of the target's size, or of so many threads. */
 int yk_array_launch(yoke_stream *s, const yk_array_kernel *b, unsigned which, size_t groups, const yk_kernel_arg *args,
                     unsigned count,
                     const char *name);
+int yk_array_launch_groups(yoke_stream *s, const yk_array_kernel *b, unsigned which, size_t groups, size_t group,
+                           const yk_kernel_arg *args, unsigned count, const char *name);
 yk_device_layout yk_device_layout_of(const yk_layout *l);
 /* Into how many pieces the elements of one result are cut, so that the whole device has work. */
 size_t yk_pieces_of(const yoke_device *dev, const yk_layout *outer, const yk_layout *inner, bool columns, size_t group);

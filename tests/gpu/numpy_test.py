@@ -31,6 +31,7 @@ class Tool:
     latest = None  # whose array was got last, and its name
 
     def __init__(self, device):
+        self.device = device
         self.process = subprocess.Popen([os.path.join(BUILD, "tests", "gpu", "array-tool"), device], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self.folder = scratch()
@@ -447,11 +448,11 @@ def reductions_are_numpys(tool):
         same(tool.get("r"), expected, f"{op} of {v.dtype} {v.shape} along {axes}", tolerance)
 
 
-@on_each_device
+@and_opencl
 def long_reductions(tool):
     random = np.random.default_rng(10)
     for shape in ((300000,), (3, 100000), (100000, 3), (700, 300), (5, 4, 9000), (40, 60, 50), (150, 5000), (20000, 40)):
-        for name in ("f32", "f64", "i32", "u8", "bool"):
+        for name in ("f32", "f64", "i32", "u8", "bool") if tool.device != "opencl" else ("f32", "i32"):
             a = (random.random(shape) * 200).astype(NAMES[name])
             tool.put("a", a)
             for axes in [()] + [(d,) for d in range(len(shape))] + [tuple(range(len(shape)))]:
