@@ -14,7 +14,7 @@ int fake_opencl_fail(const char *name, int k, int32_t code);
 void fake_opencl_late(int k, int32_t code);
 /* How many objects have been made and not been released. */
 int fake_opencl_live(void);
-/* Before the first call of OpenCL. For programs that know nothing of this, FAKE_OPENCL in the environment, a number, is the same. */
+/* Before the first call of OpenCL. Programs that know nothing of this have FAKE_OPENCL, a number, in their environment. */
 void fake_opencl_pretend(unsigned what);
 
 #endif
