@@ -245,7 +245,7 @@ void yk_map_text(const void *plan, const yk_array_target *t, yk_buf *to)
 void yk_reduce_key(const yk_reduce_plan *p, char ret[64])
 {
     snprintf(ret, 64, "r%s.%u.%u.%u.%u.%u.%u", p->name, p->type, p->from, p->to, p->outer_ndim, p->inner_ndim,
-             2 * p->outer_is_flat + p->inner_is_flat);
+             2u * p->outer_is_flat + p->inner_is_flat);
 }
 
 static const char runs[] =
