@@ -15,8 +15,8 @@
  * Integers give the same bits on every device; so do + - * of floating-point numbers, since nothing is contracted
  * to an fma() that is not written as one; / and sqrt() where the device rounds them correctly (all but some OpenCL
  * devices for float). Other functions are within 4 units in the last place (pow() 16) of what is right. The same call on
- * the same device gives the same bits each time. (The one exception: on the CPU, calls of fewer than 1024 elements, when the
- * compiler has unrolled a loop of the body in which such a function is called: then their last bits.)
+ * the same device gives the same bits each time. (The one exception are the last bits of these other functions on the CPU, in
+ * calls of fewer than 1024 elements of a body that has a loop, or calls a function of yours.)
  *
  * What C has not is below. Arguments of macros may be evaluated more than once.
  */

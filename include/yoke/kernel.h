@@ -74,8 +74,7 @@ enum { YK_MAP_KERNEL, YK_REDUCE_KERNEL, YK_SCAN_KERNEL, YK_GROUP_KERNEL };
 
 /* A kernel as its macro describes it. number: its place among the kernels and device codes of its file, which
  * unit names. texts: a map has its body; a reduction its map, its combination and its identity; a scan its
- * input, the next two, its output, and what begins a segment. vector: how many bytes the C form may take together. next, id,
- * task and known are the library's. */
+ * input, the next two, its output, and what begins a segment. next, id, task and known are the library's. */
 typedef struct yoke_kernel {
     const char *name, *file;
     unsigned line, number;
@@ -91,7 +90,7 @@ typedef struct yoke_kernel {
     uint32_t id;
     void (*call)(const void *args, void *ret); /* of its task */
     yoke_task *task;
-    unsigned vector, known;
+    unsigned known;
 } yoke_kernel;
 
 typedef struct yk_kernel_extra {
@@ -262,7 +261,6 @@ static YK_MAYBE const char yk_kernel_unit = 0;
                                           0,                                                                           \
                                           CALL,                                                                        \
                                           NULL,                                                                        \
-                                          __BIGGEST_ALIGNMENT__,                                                       \
                                           0};                                                                          \
     YK_KERNEL_ENTER(N)
 #define YK_KERNEL_ENTER(N)                                                                                             \

@@ -218,13 +218,22 @@ static bool is_to_wait(const yk_op *op, int result)
     return result == -EAGAIN && !(message && op->flags & MSG_DONTWAIT) && op->kind != YK_OP_CONNECT;
 }
 
+/* Not by the ring, which would ask a hundred times before it gave up. A blocking socket whose own time limit has passed does not
+ * come here. */
+static bool connect_again(yk_op *op)
+{
+    if (yk_sys.connect(op->fd, op->address, (socklen_t)op->len) == 0)
+        return end_with(op, 0);
+    return errno == EAGAIN ? go_on(op, PAUSING) : end_with(op, -errno);
+}
+
 bool yk_uring_step(const yk_backend *b, yk_op *op, int result)
 {
     if (op->state == POLLING && result >= 0)
         return go_on(op, DIRECT);
     if (op->state == PAUSING && result == -ETIME)
-        return go_on(op, DIRECT);
-    if (op->kind == YK_OP_CONNECT && result == -EAGAIN) /* of a non-blocking socket */
+        return connect_again(op);
+    if (op->kind == YK_OP_CONNECT && result == -EAGAIN && fcntl(op->fd, F_GETFL) & O_NONBLOCK)
         return go_on(op, PAUSING);
     if (is_to_wait(op, result))
         return go_on(op, POLLING);

@@ -144,19 +144,34 @@ static bool is_element_here(const window *w)
     return yk_token_is(&w->after, "[") && yk_token_is(&w->after2, "i") && yk_token_is(&w->after3, "]") && !w->addressed;
 }
 
-static bool loops_here(const window *w)
+/* One of the names, or that of its form for float. */
+static bool is_function(const yk_token *t, const char *const *names)
 {
-    static const char *const loops[] = {"for", "while", "do", "goto", NULL};
-    return is_one_of(&w->here, loops);
+    yk_token plain = *t;
+    plain.len -= t->len > 1 && t->at[t->len - 1] == 'f';
+    return is_one_of(t, names) || is_one_of(&plain, names);
 }
 
-static bool takes_long_here(const window *w)
+static bool calls_here(const window *w)
 {
     static const char *const words[] = {"if", "else", "switch", "case", "return", "sizeof", NULL};
-    static const char *const quick[] = {"abs", "fabs", "fabsf", "fmin", "fminf", "fmax", "fmaxf", "sqrt", "sqrtf", "copysign",
-                                        "copysignf", "yoke_lesser", "yoke_greater", "yoke_clamp", "yoke_as_uint",
-                                        "yoke_as_float", "yoke_as_ulong", "yoke_as_double", NULL};
-    return yk_token_is(&w->after, "(") && !is_one_of(&w->here, words) && !is_one_of(&w->here, quick);
+    return yk_token_is(&w->after, "(") && !is_one_of(&w->here, words);
+}
+
+/* fma(), floor() and the like are no instructions of the least x86-64. */
+static void note_time(const window *w, yk_analysis *a)
+{
+    static const char *const loops[] = {"for", "while", "do", "goto", NULL};
+    static const char *const quick[] = {"abs", "fabs", "fmin", "fmax", "sqrt", "copysign", NULL};
+    static const char *const quick_of_yoke[] = {"yoke_lesser", "yoke_greater", "yoke_clamp", "yoke_as_uint", "yoke_as_float",
+                                                "yoke_as_ulong", "yoke_as_double", NULL};
+    static const char *const known[] = {"exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin",
+                                        "acos", "atan", "atan2", "sinh", "cosh", "tanh", "pow", "cbrt", "hypot", "erf", "erfc",
+                                        "fma", "floor", "ceil", "trunc", "rint", "round", "fmod", NULL};
+    const bool calls = calls_here(w) && !is_function(&w->here, quick) && !is_one_of(&w->here, quick_of_yoke);
+    const bool of_yoke = w->here.len > 5 && memcmp(w->here.at, "yoke_", 5) == 0;
+    a->loops |= is_one_of(&w->here, loops) || (calls && !of_yoke && !is_function(&w->here, known));
+    a->takes_long |= a->loops || calls;
 }
 
 void yk_analysis_begin(const yoke_kernel *k, yk_analysis *a)
@@ -175,8 +190,7 @@ void yk_analyse(const yoke_kernel *k, const char *text, yk_analysis *a)
         a->tokens++;
         if (w.here.kind != YK_TOKEN_NAME || is_member(&w))
             continue;
-        a->loops |= loops_here(&w);
-        a->takes_long |= loops_here(&w) || takes_long_here(&w);
+        note_time(&w, a);
         if (yk_token_is(&w.here, "i"))
             a->index_changes |= index_changes_here(&w);
         for (unsigned p = 0; p < k->nparams; p++)

@@ -31,8 +31,8 @@ typedef struct yk_analysis {
     bool element[YK_PARAMS_MOST];
     bool used[YK_PARAMS_MOST];
     bool index_changes; /* a text assigns to i, or declares an i of its own: no parameter is of elements then */
-    bool loops;         /* a text has a loop */
-    bool takes_long;    /* or calls what takes many instructions or is not known here */
+    bool loops;         /* a text has a loop, or calls what is not known here */
+    bool takes_long;    /* or calls what takes many instructions */
     unsigned tokens;    /* how long the texts are */
 } yk_analysis;
 

@@ -10,7 +10,7 @@
 
 /* Blocks have a multiple of STEP elements, so that of every array each begins at a line if the first does, and some BLOCK bytes
  * of the largest. What has larger elements, or more arrays or values, would need much of a small stack, such as a coroutine's. */
-enum { STEP = 64, BLOCK = 512, LARGEST = 16, ARRAYS = 4, ARGS_MOST = 512, MANY = 1024 };
+enum { STEP = 64, BLOCK = 512, LARGEST = 16, ARRAYS = 4, ARGS_MOST = 512, MANY = 1024, UNIT = 64 };
 
 typedef struct past_array {
     unsigned param;
@@ -114,7 +114,7 @@ unsigned yk_kernel_past_arrays(const yoke_kernel *k, const void *args)
 }
 
 /* Of its body, found out once. */
-static bool has_loops(yoke_kernel *k)
+static bool may_take_very_long(yoke_kernel *k)
 {
     enum { KNOWN = 1, LOOPS = 2 };
     unsigned known = __atomic_load_n(&k->known, __ATOMIC_RELAXED);
@@ -130,18 +130,17 @@ static bool has_loops(yoke_kernel *k)
 static void run_units(size_t lo, size_t hi, const void *arg)
 {
     const call *c = arg;
-    c->k->chunk(lo * c->k->vector, YK_MIN(hi * c->k->vector, c->n), c->args);
+    c->k->chunk(lo * UNIT, YK_MIN(hi * UNIT, c->n), c->args);
 }
 
 /* Elements go in units, so that which of them a vector takes together does not depend on how the pool cuts: vector versions of
- * mathematical functions have other last bits than plain ones. But for a few, each of which may take long, and whose loops
- * are what vectors are made of, if anything is. */
+ * mathematical functions have other last bits than plain ones. But for a few, each of which may take long. */
 int yk_kernel_on_cpu(struct yoke_executor *pool, yoke_kernel *k, const void *args)
 {
     call c = {.k = k, .args = args, .n = (size_t)*(const long *)args};
-    if (k->form != YK_MAP_KERNEL || (c.n < MANY && has_loops(k)))
+    if (k->form != YK_MAP_KERNEL || (c.n < MANY && may_take_very_long(k)))
         return yk_loop(pool, c.n, k->chunk, args);
     if (c.n >= MANY)
         find_arrays(&c);
-    return c.count > 0 ? yk_loop(pool, c.n, run_past, &c) : yk_loop(pool, (c.n + k->vector - 1) / k->vector, run_units, &c);
+    return c.count > 0 ? yk_loop(pool, c.n, run_past, &c) : yk_loop(pool, (c.n + UNIT - 1) / UNIT, run_units, &c);
 }

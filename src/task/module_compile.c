@@ -1,8 +1,8 @@
 /* module_compile: calling the system's C compiler on one source.
  *
- * The command is `CC -O2 -g -fPIC -shared -std=gnu11 -I(yoke's headers) FILE FLAGS`, FLAGS from the lines `// yoke-flags:` of the
- * source. Flags are split as a shell would, quotes and backslashes included, but nothing is expanded or executed. What the
- * compiler writes is kept as it is. */
+ * The command is `CC -O2 -g -fPIC -shared -std=gnu11 -Werror=implicit-function-declaration -I(yoke's headers) FILE FLAGS`, FLAGS
+ * from the lines `// yoke-flags:` of the source. Flags are split as a shell would, quotes and backslashes included, but nothing
+ * is expanded or executed. What the compiler writes is kept as it is. */
 #include "task/module.h"
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -236,7 +236,8 @@ static void *lazy_CreateCommandQueue(void *context, void *device, uint64_t prope
     real.GetDeviceInfo(device, YK_CL_DEVICE_TYPE, sizeof type, &type, NULL);
     if (handle) {
         pthread_mutex_lock(&lock);
-        *find_queue(NULL) = (line){.handle = handle, .context = context, .is_gpu = type & YK_CL_TYPE_GPU};
+        bool is_gpu = (type & (YK_CL_TYPE_GPU | YK_CL_TYPE_CPU)) == YK_CL_TYPE_GPU;
+        *find_queue(NULL) = (line){.handle = handle, .context = context, .is_gpu = is_gpu};
         pthread_mutex_unlock(&lock);
     }
     return handle;

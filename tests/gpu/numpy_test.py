@@ -396,6 +396,28 @@ def shapes_broadcast_as_in_numpy(tool):
     has(tool.say("r", "=", "broadcast", "a", "4,2"), "f64 (2, 3) cannot become (4, 2)")
 
 
+@and_opencl
+def long_maps(tool):
+    """So many elements that several threads have some, which begin in the middle of rows."""
+    random = np.random.default_rng(21)
+    a = random.integers(-1000, 1000, (5, 70, 211)).astype("i4")
+    b, c = (random.integers(-1000, 1000, shape).astype("i4") for shape in ((70, 1), (211,)))
+    for name, array in (("a", a), ("b", b), ("c", c)):
+        tool.put(name, array)
+    tool.good("r", "=", "add", "a", "b")
+    same(tool.get("r"), a + b, "a column")
+    tool.good("r", "=", "sub", "c", "a")
+    same(tool.get("r"), c - a, "a row")
+    tool.good("t", "=", "transpose", "a", "all")
+    tool.good("r", "=", "neg", "t")
+    same(tool.get("r"), -a.T, "transposed")
+    tool.good("s", "=", "slice", "a", 2, 210, 0, -3)
+    tool.good("r", "=", "astype", "s", "f64")
+    same(tool.get("r"), a[:, :, 210:0:-3].astype("f8"), "backwards")
+    tool.good("r", "=", "mul", "s", "b")
+    same(tool.get("r"), a[:, :, 210:0:-3] * b, "backwards by a column")
+
+
 @on_each_device
 def where_takes_any_types(tool):
     for name in NAMES:
