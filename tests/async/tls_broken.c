@@ -70,8 +70,10 @@ TEST(a_stream_may_end_at_any_byte)
     for (int from_client = 0; from_client < 2; from_client++) {
         size_t all = cut_at(SIZE_MAX, from_client);
         CHECK(all > 300);
-        for (size_t at = 0; at < all; at += 1 + test_random() % 13)
-            CHECK_INT(cut_at(at, from_client), at);
+        for (size_t at = 0; at < all; at += 1 + test_random() % 13) {
+            size_t sent = cut_at(at, from_client);
+            CHECK(sent == at || (sent < at && sent + 8 >= all)); /* a signature may be some bytes shorter another time */
+        }
     }
 }
 
