@@ -4,7 +4,9 @@
  * takes 3/4 of the time. Since the C form is what a compiler made of the body, with stores as any, it is given blocks of some
  * hundred bytes in place of its `out` arrays, which stay in the first cache, and from there they are copied on. That is done with
  * arrays that the body uses as x[i] alone (analysis.c), so that it cannot see where they are, and not where the body takes
- * long: a core does little else while its streaming stores are on their way, and exp() of 2^24 floats would take a sixth more. */
+ * long: a core does little else while its streaming stores are on their way, and exp() of 2^24 floats would take a sixth more.
+ *
+ * The same call gives the same bits each time, however the pool cuts it (yk_kernel_on_cpu()). */
 #include "gpu/launch.h"
 #include "topo/past_cache.h"
 
@@ -113,8 +115,8 @@ unsigned yk_kernel_past_arrays(const yoke_kernel *k, const void *args)
     return c.count;
 }
 
-/* Of its body, found out once. */
-static bool may_take_very_long(yoke_kernel *k)
+/* In its body, or in functions that this calls; found out once. */
+static bool has_loops(yoke_kernel *k)
 {
     enum { KNOWN = 1, LOOPS = 2 };
     unsigned known = __atomic_load_n(&k->known, __ATOMIC_RELAXED);
@@ -138,7 +140,7 @@ static void run_units(size_t lo, size_t hi, const void *arg)
 int yk_kernel_on_cpu(struct yoke_executor *pool, yoke_kernel *k, const void *args)
 {
     call c = {.k = k, .args = args, .n = (size_t)*(const long *)args};
-    if (k->form != YK_MAP_KERNEL || (c.n < MANY && may_take_very_long(k)))
+    if (k->form != YK_MAP_KERNEL || (c.n < MANY && has_loops(k)))
         return yk_loop(pool, c.n, k->chunk, args);
     if (c.n >= MANY)
         find_arrays(&c);

@@ -6,8 +6,7 @@
  * their own, that there are many, that the platform is none that yoke knows, and that devices reach all memory
  * of the host (which PoCL does, though 3.1 does not say so). */
 #include "fake_opencl.h"
-#include "gpu/opencl.h"
-#include <dlfcn.h>
+#include "real_opencl.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -157,26 +156,14 @@ void fake_opencl_late(int k, int32_t code)
 
 /* ---- The real one ---- */
 
-static void find_real(void *library, void *field, const char *name)
-{
-    void *found = dlsym(library, name);
-    memcpy(field, &found, sizeof found);
-}
-
 static void open_real(void)
 {
-    void *library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
+    void *library = open_real_opencl(&real);
     const char *pretend = getenv("FAKE_OPENCL");
-    if (!library)
-        abort();
     pretence |= pretend ? (unsigned)strtoul(pretend, NULL, 10) : 0;
-#define SET(name, parameters, arguments) find_real(library, &real.name, "cl" #name);
-    YK_CL_CALLS(SET)
-    YK_CL_MAKERS(SET)
-    YK_CL_LATER(SET)
-    find_real(library, &create_user_event, "clCreateUserEvent");
-    find_real(library, &set_user_event, "clSetUserEventStatus");
-    find_real(library, &queue_info, "clGetCommandQueueInfo");
+    find_symbol(library, &create_user_event, "clCreateUserEvent");
+    find_symbol(library, &set_user_event, "clSetUserEventStatus");
+    find_symbol(library, &queue_info, "clGetCommandQueueInfo");
     real_read = real.EnqueueReadBuffer;
     real.EnqueueReadBuffer = pretend_read;
     real_write = real.EnqueueWriteBuffer;

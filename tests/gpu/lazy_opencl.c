@@ -9,8 +9,7 @@
  *
  * GPUs have no gates: they are late by themselves, and whether their drivers take commands behind user events without
  * standing still themselves is not known. */
-#include "gpu/opencl.h"
-#include <dlfcn.h>
+#include "real_opencl.h"
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -257,23 +256,11 @@ static int32_t lazy_ReleaseCommandQueue(void *handle)
 
 /* ---- The library ---- */
 
-static void find_real(void *library, void *field, const char *name)
-{
-    void *found = dlsym(library, name);
-    memcpy(field, &found, sizeof found);
-}
-
 static void open_real(void)
 {
-    void *library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (!library)
-        abort();
-#define SET(name, parameters, arguments) find_real(library, &real.name, "cl" #name);
-    YK_CL_CALLS(SET)
-    YK_CL_MAKERS(SET)
-    YK_CL_LATER(SET)
-    find_real(library, &create_user_event, "clCreateUserEvent");
-    find_real(library, &set_user_event, "clSetUserEventStatus");
+    void *library = open_real_opencl(&real);
+    find_symbol(library, &create_user_event, "clCreateUserEvent");
+    find_symbol(library, &set_user_event, "clSetUserEventStatus");
     lazy = real;
     lazy.EnqueueCopyBuffer = put_EnqueueCopyBuffer;
     lazy.EnqueueFillBuffer = put_EnqueueFillBuffer;
