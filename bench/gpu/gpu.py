@@ -67,13 +67,15 @@ def head(title):
     print(f"\n{title:<60} {'min':>11} {'median':>11} {'max':>11}")
 
 
-def in_turns(peers, word):
-    took = {name: [] for name in peers}
-    for peer in peers.values():
-        peer.ask(word) # the first time compiles
+def in_turns(peers, word, after=None):
+    """What each peer took for word, a value a round; and yoke for the word after it, if there is one."""
+    took = {name: [] for name in [*peers, *([after] if after else [])]}
+    asked = [*((name, peer, word) for name, peer in peers.items()), *([(after, peers["yoke"], after)] if after else [])]
+    for _, peer, what in asked:
+        peer.ask(what) # the first time compiles
     for _ in range(ROUNDS):
-        for name, peer in peers.items():
-            took[name].append(peer.ask(word))
+        for name, peer, what in asked:
+            took[name].append(peer.ask(what))
     return took
 
 
@@ -108,8 +110,8 @@ def measure(word, peers, log2n, device):
 
 def measure_launch(peers, device):
     asked = {name: p for name, p in peers.items() if name != "OpenMP"}
-    took = in_turns(asked, "launch")
-    raw = in_turns({"yoke": peers["yoke"]}, "raw")["yoke"]
+    took = in_turns(asked, "launch", "raw")
+    raw = took.pop("raw")
     head(f"the host's cost of a launch with 4 arguments, {device['uri']}")
     for name, values in took.items():
         row(name, [v / 1e3 for v in values], "us")

@@ -33,6 +33,13 @@ typedef struct yk_error {
     char text[500];
 } yk_error;
 
+/* Nothing is wrong yet. Where time counts, instead of {0}: zeroing all of the text takes a third of what a launch does. */
+static inline void yk_error_clear(yk_error *e)
+{
+    e->code = 0;
+    e->text[0] = '\0';
+}
+
 /* Fills e (which may be NULL) and returns code, made negative. An error already there is replaced. */
 int yk_errorf(yk_error *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

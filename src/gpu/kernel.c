@@ -433,8 +433,7 @@ unsigned yk_kernel_groups(const yoke_device *dev, const yk_plan *plan, long n)
 
 static int enqueue(yoke_stream *s, yoke_kernel *k, const void *args, const long range[2], yk_error *e)
 {
-    yk_kernel_arg list[YK_PARAMS_MOST + 3] = {{.value = &range[0], .size = sizeof(long)},
-                                              {.value = &range[1], .size = sizeof(long)}};
+    yk_kernel_arg list[YK_PARAMS_MOST + 3];
     const yk_ready *r = yk_kernel_ready(s->dev, k, e);
     if (YK_UNLIKELY(!r))
         return e->code;
@@ -446,6 +445,8 @@ static int enqueue(yoke_stream *s, yoke_kernel *k, const void *args, const long 
     const bool whole = k->form == YK_GROUP_KERNEL; /* n is that of groups, and there is no range */
     unsigned groups = !whole ? yk_kernel_groups(s->dev, &r->plan, n) : n <= INT32_MAX ? (unsigned)n : 0;
     const bool is_all = range[0] == 0 && range[1] == *(const long *)args; /* else a part: its arrays are as long */
+    list[0] = (yk_kernel_arg){.value = &range[0], .size = sizeof(long)};
+    list[1] = (yk_kernel_arg){.value = &range[1], .size = sizeof(long)};
     int err = yk_kernel_args(s, k, args, is_all, list + 2, e);
     if (YK_UNLIKELY(err == 0 && groups == 0))
         err = yk_errorf(e, E2BIG, "kernel %s: %ld elements are more than one launch can have", k->name, n);
@@ -456,7 +457,8 @@ static int enqueue(yoke_stream *s, yoke_kernel *k, const void *args, const long 
 
 int yk_enqueue_range(yoke_stream *s, yoke_kernel *k, const void *args, long lo, long hi)
 {
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     int err = enqueue(s, k, args, (const long[]){lo, hi}, &e);
     return YK_LIKELY(err == 0) ? 0 : yk_stream_fail(s, &e);
 }
@@ -464,7 +466,8 @@ int yk_enqueue_range(yoke_stream *s, yoke_kernel *k, const void *args, long lo, 
 int yk_kernel_record(yoke_stream *s, yoke_kernel *k, const void *args, void *ret,
                      int (*fn)(yoke_stream *s, const void *later, yk_error *e))
 {
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     enum { ARGS_ALIGN = 64 };
     yk_kernel_later *later = yk_record_call(s, fn, sizeof *later + k->args_size + ARGS_ALIGN, &e);
     if (!later)
@@ -485,7 +488,8 @@ static int run_on_cpu(yoke_stream *s, const void *data, yk_error *e)
 
 int yk_enqueue(yoke_stream *s, yoke_kernel *k, const void *args)
 {
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     if (YK_UNLIKELY(!s))
         return -EINVAL;
     long n = *(const long *)args;

@@ -269,7 +269,8 @@ static int refuse_size(const yoke_device *dev, size_t size, yk_error *e)
 void *yk_memory_alloc(yoke_device *dev, yoke_stream *s, size_t size)
 {
     yk_memory *m = dev->memory;
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     if (refuse_size(dev, size, &e) < 0) {
         yk_device_fail(dev, s, &e);
         return NULL;

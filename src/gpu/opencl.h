@@ -206,6 +206,7 @@ typedef struct yk_cl_device {
     bool exact_division;
     bool keeps_programs;      /* the driver keeps what it has built */
     char builder[400];        /* changes when device, platform or driver do */
+    _Atomic uint64_t releases; /* of memory of the device, so far */
     yk_mutex lock;
     struct yk_cl_pinned *pinned;
 } yk_cl_device;

@@ -439,8 +439,11 @@ static int take(yoke_device *d, yk_span *span, yk_error *e)
 
 static void give(yoke_device *d, yk_span *span)
 {
+    yk_cl_device *c = d->native;
+    /* From now on the handle may be that of other memory. Pairs with the acquire in forget_released(). */
+    atomic_fetch_add_explicit(&c->releases, 1, memory_order_release);
     yk_cl.ReleaseMemObject(span->native);
-    give_base(d->native, span->base, span->size);
+    give_base(c, span->base, span->size);
     span->base = NULL;
     span->native = NULL;
 }

@@ -3,16 +3,23 @@
  * A kernel object of OpenCL holds the arguments of the launch that comes next, so two threads must not set arguments
  * of one. Each kernel here is up to COPIES objects, each under a lock that is held while arguments are set and the
  * launch is enqueued; a stream takes the copy of its number, so that streams seldom meet. A launch allocates nothing
- * and looks up nothing. */
+ * and looks up nothing, and sets no argument again that the object has already. */
 #include "gpu/opencl.h"
 #include <stdlib.h>
 
-enum { COPIES = 4 };
+enum { COPIES = 4, HELD = 32 };
 
-/* kernel: made when first needed, under lock. */
+/* What an argument was set to last: something else than numbers of 4 and 8 bytes and handles of memory, or one of them. */
+enum { OTHER, NUMBER_32 = 4, NUMBER_64 = 8, HANDLE };
+
+/* kernel: made when first needed, under lock; with its first HELD arguments. A handle is that of the same memory as long as
+ * the device has released none. */
 typedef struct copy {
     yk_mutex lock;
     void *kernel;
+    uint64_t releases;
+    uint64_t held[HELD];
+    uint8_t held_as[HELD];
 } copy;
 
 typedef struct function {
@@ -181,64 +188,97 @@ static int bad_argument(const yoke_device *d, const yk_function *f, unsigned i, 
                       count, ((const function *)f->native)->parameters);
 }
 
+static inline bool holds(const copy *c, uint32_t at, uint8_t as, uint64_t bits)
+{
+    return at < HELD && c->held[at] == bits && c->held_as[at] == as && as != OTHER;
+}
+
+static __attribute__((noinline)) int32_t set(copy *c, uint32_t at, uint8_t as, uint64_t bits, size_t size, const void *value)
+{
+    int32_t code = yk_cl.SetKernelArg(c->kernel, at, size, value);
+    if (at < HELD) {
+        c->held[at] = bits;
+        c->held_as[at] = code == 0 ? as : OTHER;
+    }
+    return code;
+}
+
+static int32_t set_value(copy *c, uint32_t at, size_t size, const void *value)
+{
+    uint64_t bits = 0;
+    uint32_t half = 0;
+    if (size == NUMBER_64)
+        memcpy(&bits, value, sizeof bits);
+    else if (size == NUMBER_32)
+        memcpy(&half, value, sizeof half);
+    bits |= half;
+    const uint8_t as = size == NUMBER_64 || size == NUMBER_32 ? (uint8_t)size : OTHER;
+    return YK_LIKELY(holds(c, at, as, bits)) ? 0 : set(c, at, as, bits, size, value);
+}
+
+static int32_t set_handle(copy *c, uint32_t at, const yk_span *span)
+{
+    const uint64_t bits = span ? (uintptr_t)span->native : 0;
+    return YK_LIKELY(holds(c, at, HANDLE, bits)) ? 0 : set(c, at, HANDLE, bits, sizeof(void *), span ? &span->native : NULL);
+}
+
+static void forget_released(copy *c, const yk_cl_device *own)
+{
+    uint64_t now = atomic_load_explicit(&own->releases, memory_order_acquire); /* pairs with the release in give() */
+    if (YK_LIKELY(c->releases == now))
+        return;
+    for (int i = 0; i < HELD; i++)
+        c->held_as[i] = c->held_as[i] == HANDLE ? OTHER : c->held_as[i];
+    c->releases = now;
+}
+
 /* Memory of the host is no argument of OpenCL's, unless the device shares all of it. */
-static int set_host_memory(void *kernel, uint32_t at, const void *address)
+static int32_t set_host_memory(copy *c, uint32_t at, const void *address)
 {
-    static const uint64_t none;
-    int32_t code = yk_cl.SetKernelArgSVMPointer(kernel, at, address);
-    return code != 0 ? code : yk_cl.SetKernelArg(kernel, at + 1, sizeof none, &none);
+    if (at < HELD)
+        c->held_as[at] = OTHER;
+    return yk_cl.SetKernelArgSVMPointer(c->kernel, at, address);
 }
 
-static int set_nothing(void *kernel, uint32_t at)
-{
-    static const uint64_t none;
-    int32_t code = yk_cl.SetKernelArg(kernel, at, sizeof(void *), NULL);
-    return code != 0 ? code : yk_cl.SetKernelArg(kernel, at + 1, sizeof none, &none);
-}
-
-static int set_memory(void *kernel, uint32_t at, const yk_kernel_arg *arg)
+static int32_t set_memory(copy *c, uint32_t at, const yk_kernel_arg *arg)
 {
     char *address;
     memcpy(&address, arg->value, sizeof address);
-    if (!arg->span && address)
-        return set_host_memory(kernel, at, address);
-    if (!arg->span)
-        return set_nothing(kernel, at);
-    uint64_t offset = (uint64_t)(address - arg->span->base);
-    int32_t code = yk_cl.SetKernelArg(kernel, at, sizeof(void *), &arg->span->native);
-    return code != 0 ? code : yk_cl.SetKernelArg(kernel, at + 1, sizeof offset, &offset);
+    const uint64_t offset = arg->span ? (uint64_t)(address - arg->span->base) : 0;
+    int32_t code = arg->span || !address ? set_handle(c, at, arg->span) : set_host_memory(c, at, address);
+    return code != 0 ? code : set_value(c, at + 1, sizeof offset, &offset);
 }
 
 /* A kernel that has one parameter for memory, as any of OpenCL's: the whole buffer is all it can be given. */
-static int set_buffer(void *kernel, uint32_t at, const yk_kernel_arg *arg, size_t *offset)
+static int32_t set_buffer(copy *c, uint32_t at, const yk_kernel_arg *arg, size_t *offset)
 {
     char *address;
     memcpy(&address, arg->value, sizeof address);
     *offset = arg->span ? (size_t)(address - arg->span->base) : 0;
     if (*offset > 0)
         return 0;
-    return arg->span || !address ? yk_cl.SetKernelArg(kernel, at, sizeof(void *), arg->span ? &arg->span->native : NULL)
-                                 : yk_cl.SetKernelArgSVMPointer(kernel, at, address);
+    return arg->span || !address ? set_handle(c, at, arg->span) : set_host_memory(c, at, address);
 }
 
-/* Sets all arguments; what is set is left behind in the kernel, which nobody minds. */
-static int set_arguments(const yoke_device *d, const yk_function *f, void *kernel, size_t local,
-                         const yk_kernel_arg *args, unsigned count, bool plain, yk_error *e)
+/* What is set is left behind in the kernel, which nobody minds. */
+static int set_arguments(const yoke_device *d, const yk_function *f, copy *c, size_t local, const yk_kernel_arg *args,
+                         unsigned count, bool plain, yk_error *e)
 {
-    const yk_cl_device *c = d->native;
+    const yk_cl_device *own = d->native;
     uint32_t at = 0;
     int32_t code = 0;
     size_t offset = 0;
+    forget_released(c, own);
     for (unsigned i = 0; i < count; i++) {
         const yk_kernel_arg *arg = &args[i];
         if (arg->is_memory) {
-            if (YK_UNLIKELY(!arg->span && !c->svm && *(void *const *)arg->value))
+            if (YK_UNLIKELY(!arg->span && !own->svm && *(void *const *)arg->value))
                 return yk_errorf(
                     e, -EINVAL,
                     "%s: kernel %s, argument %u is memory of the host, which this device cannot reach: copy "
                     "it to memory from yoke_device_alloc()",
                     d->info.uri, f->name, i + 1);
-            code = plain ? set_buffer(kernel, at, arg, &offset) : set_memory(kernel, at, arg);
+            code = plain ? set_buffer(c, at, arg, &offset) : set_memory(c, at, arg);
             if (offset > 0)
                 return yk_errorf(e, EINVAL,
                                  "%s: kernel %s, argument %u begins %zu bytes into its memory, and the kernel has no "
@@ -246,12 +286,12 @@ static int set_arguments(const yoke_device *d, const yk_function *f, void *kerne
                                  d->info.uri, f->name, i + 1, offset);
             at += plain ? 1 : 2;
         } else {
-            code = yk_cl.SetKernelArg(kernel, at++, arg->size, arg->value);
+            code = set_value(c, at++, arg->size, arg->value);
         }
         if (YK_UNLIKELY(code != 0))
             return bad_argument(d, f, i, count, code, e);
     }
-    if (local > 0 && (code = yk_cl.SetKernelArg(kernel, at, local, NULL)) != 0)
+    if (local > 0 && (code = set(c, at, OTHER, 0, local, NULL)) != 0)
         return bad_argument(d, f, count, count + 1, code, e);
     return 0;
 }
@@ -318,9 +358,11 @@ int yk_cl_fix(const yoke_device *d, const yk_function *f, const yk_shape *shape,
     const int plain = check_count(d, f, shape->local, args, count, e);
     if (plain < 0)
         return plain;
-    err = make_kernel(d, f->native, &ret->kernel, e);
+    copy own = {.held_as = {OTHER}};
+    err = make_kernel(d, f->native, &own.kernel, e);
     if (err == 0)
-        err = set_arguments(d, f, ret->kernel, shape->local, args, count, plain, e);
+        err = set_arguments(d, f, &own, shape->local, args, count, plain, e);
+    ret->kernel = own.kernel;
     ret->widths = ((function *)f->native)->widths;
     ret->dims = dims_of(ret->global);
     return err;
@@ -342,7 +384,7 @@ int yk_cl_launch(yoke_stream *s, const yk_function *f, const yk_shape *shape, co
     yk_mutex_lock(&c->lock);
     err = c->kernel ? 0 : make_kernel(s->dev, k, &c->kernel, e);
     if (err == 0)
-        err = set_arguments(s->dev, f, c->kernel, shape->local, args, count, plain, e);
+        err = set_arguments(s->dev, f, c, shape->local, args, count, plain, e);
     int32_t code = 0;
     if (err == 0)
         code = yk_cl_enqueue(q, k->widths, c->kernel, dims_of(global), global, group);

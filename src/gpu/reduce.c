@@ -58,7 +58,8 @@ static int run(yoke_stream *s, yoke_kernel *k, const void *args, void *ret, yk_e
  * want of memory and what the device finds too. */
 static int run_and_wait(yoke_stream *s, yoke_kernel *k, const void *args, void *ret)
 {
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     void *result = yoke_stream_alloc(s, k->extra->size);
     if (!result)
         return yk_stream_keep(s, -ENOMEM);
@@ -84,7 +85,8 @@ static int reduce_on_cpu(yoke_stream *s, const void *data, yk_error *e)
 
 int yk_enqueue_reduction(yoke_stream *s, yoke_kernel *k, const void *args, void *ret, bool wait)
 {
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     if (!s || !ret)
         return -EINVAL;
     long n = *(const long *)args;
@@ -166,7 +168,8 @@ static int scan_on_cpu(yoke_stream *s, const void *data, yk_error *e)
 
 int yk_enqueue_scan(yoke_stream *s, yoke_kernel *k, const void *args)
 {
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     if (!s)
         return -EINVAL;
     long n = *(const long *)args;

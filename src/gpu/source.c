@@ -220,7 +220,8 @@ static int put_shape(const yoke_stream *s, const yoke_raw *k, const yoke_shape *
 
 int yk_enqueue_raw(yoke_stream *s, yoke_raw *kernel, yoke_shape shape, const yk_raw_arg *args, unsigned count)
 {
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     yk_kernel_arg list[YK_PARAMS_MOST];
     yk_shape real;
     if (!s || !kernel || count > YK_PARAMS_MOST)

@@ -31,7 +31,8 @@ static int told(yoke_stream *s, int err)
 
 yoke_stream *yoke_stream_open(yoke_device *dev)
 {
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     if (yk_device_check(dev) < 0)
         return NULL;
     yoke_stream *s = yk_sys.calloc(1, sizeof *s);
@@ -123,7 +124,8 @@ static int tell_late(yoke_stream *s, int err, yk_error *e)
 
 int yk_stream_settle(yoke_stream *s)
 {
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     int err = yk_device_check(s->dev);
     if (err == 0 && s->recording)
         return yk_record_refuse(s, "a wait");
@@ -143,7 +145,8 @@ int yoke_stream_wait(yoke_stream *s)
 
 int yoke_stream_try(yoke_stream *s)
 {
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     if (!s)
         return -EINVAL;
     int err = yk_device_check(s->dev);
@@ -154,7 +157,8 @@ int yoke_stream_try(yoke_stream *s)
 
 bool yk_stream_is_idle(yoke_stream *s)
 {
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     int err = s->dev->driver->stream_try(s, &e);
     if (err < 0 && err != -EAGAIN)
         keep_late(s, &e);
@@ -227,7 +231,8 @@ yk_marks *yk_streams_mark(yoke_device *dev)
 static void wait_for_each(yoke_device *dev)
 {
     for (yoke_stream *s = dev->streams; s; s = s->next) {
-        yk_error e = {0};
+        yk_error e;
+        yk_error_clear(&e);
         if (dev->driver->stream_wait(s, &e) < 0)
             keep_late(s, &e);
     }
@@ -248,7 +253,8 @@ static bool come_past(yk_marks *m, int (*look)(yoke_stream_event *v, yk_error *e
 {
     for (; m->count > 0; m->count--) {
         mark *last = &m->all[m->count - 1];
-        yk_error e = {0};
+        yk_error e;
+        yk_error_clear(&e);
         int err = look(&last->event, &e);
         if (err == -EAGAIN)
             return false;
@@ -346,7 +352,8 @@ static int place(yoke_device *dev, const void *p, size_t size, const yk_span **r
 
 int yoke_stream_copy(yoke_stream *s, void *dst, const void *src, size_t size)
 {
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     const yk_span *to = NULL, *from = NULL;
     int err = yk_stream_check(s);
     if (err < 0 || size == 0)
@@ -361,7 +368,8 @@ int yoke_stream_copy(yoke_stream *s, void *dst, const void *src, size_t size)
 
 int yoke_stream_fill(yoke_stream *s, void *dst, const void *value, size_t size, size_t count)
 {
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     const yk_span *to = NULL;
     size_t bytes;
     int err = yk_stream_check(s);
@@ -382,7 +390,8 @@ int yoke_stream_fill(yoke_stream *s, void *dst, const void *value, size_t size, 
 
 yoke_stream_event *yoke_stream_event_open(yoke_device *dev)
 {
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     if (yk_device_check(dev) < 0)
         return NULL;
     yoke_stream_event *v = yk_sys.calloc(1, sizeof *v);
@@ -436,7 +445,8 @@ static int done_event(yoke_stream_event *v, int err, const yk_error *e)
 
 int yoke_stream_mark(yoke_stream *s, yoke_stream_event *v)
 {
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     int err = v ? yk_stream_check(s) : -EINVAL;
     if (err < 0)
         return err;
@@ -454,7 +464,8 @@ int yoke_stream_mark(yoke_stream *s, yoke_stream_event *v)
 
 int yoke_stream_after(yoke_stream *s, yoke_stream_event *v)
 {
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     int err = v ? yk_stream_check(s) : -EINVAL;
     if (err < 0 || !v->marked)
         return err;
@@ -469,21 +480,24 @@ int yoke_stream_after(yoke_stream *s, yoke_stream_event *v)
 
 int yoke_stream_event_wait(yoke_stream_event *v)
 {
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     int err = v ? yk_device_check(v->dev) : -EINVAL;
     return err < 0 || !v->marked ? err : done_event(v, v->dev->driver->event_wait(v, &e), &e);
 }
 
 int yoke_stream_event_try(yoke_stream_event *v)
 {
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     int err = v ? yk_device_check(v->dev) : -EINVAL;
     return err < 0 || !v->marked ? err : done_event(v, v->dev->driver->event_try(v, &e), &e);
 }
 
 int yoke_stream_elapsed(yoke_stream_event *from, yoke_stream_event *to, int64_t *ret)
 {
-    yk_error e = {0};
+    yk_error e;
+    yk_error_clear(&e);
     int err = from && to && ret ? yk_device_check(from->dev) : -EINVAL;
     if (err < 0)
         return err;

@@ -4,7 +4,8 @@
  * It counts what has been made and not been released, and can pretend: that a copy fails,
  * or is done, when nobody asks any more but its event; that devices are GPUs, which have memory of
  * their own, that there are many, that the platform is none that yoke knows, and that devices reach all memory
- * of the host (which PoCL does, though 3.1 does not say so). */
+ * of the host (which PoCL does, though 3.1 does not say so). And it refuses a launch with memory that was released since it was
+ * set as an argument, though there may be other memory with its handle by now: a driver may look it up then and not again. */
 #include "fake_opencl.h"
 #include "real_opencl.h"
 #include <pthread.h>
@@ -154,6 +155,79 @@ void fake_opencl_late(int k, int32_t code)
     late_copy = k;
 }
 
+/* ---- Arguments that are memory ---- */
+
+enum { ARGUMENTS = 4096, INVALID_ARGUMENTS = -52 };
+static struct {
+    void *kernel, *memory;
+    uint32_t at;
+    bool is_released;
+} arguments[ARGUMENTS];
+static pthread_mutex_t arguments_lock = PTHREAD_MUTEX_INITIALIZER;
+static int32_t (*real_set)(void *kernel, uint32_t at, size_t size, const void *value);
+static int32_t (*real_launch)(void *queue, void *kernel, uint32_t dims, const size_t *offset, const size_t *global,
+                              const size_t *local, uint32_t n, void *const *after, void **event);
+static int32_t (*real_release_memory)(void *memory);
+static int32_t (*real_release_kernel)(void *kernel);
+
+static int place_of(const void *kernel, uint32_t at)
+{
+    int free_one = -1;
+    for (int i = 0; i < ARGUMENTS; i++) {
+        if (arguments[i].kernel == kernel && arguments[i].at == at)
+            return i;
+        free_one = arguments[i].kernel || free_one >= 0 ? free_one : i;
+    }
+    if (free_one < 0)
+        abort(); /* more than there is room for */
+    return free_one;
+}
+
+/* Whatever is as long as a handle is kept as one: numbers are released by nobody. */
+static int32_t note_set(void *kernel, uint32_t at, size_t size, const void *value)
+{
+    pthread_mutex_lock(&arguments_lock);
+    int i = place_of(kernel, at);
+    arguments[i].kernel = kernel;
+    arguments[i].at = at;
+    arguments[i].memory = NULL;
+    arguments[i].is_released = false;
+    if (value && size == sizeof(void *))
+        memcpy(&arguments[i].memory, value, sizeof(void *));
+    pthread_mutex_unlock(&arguments_lock);
+    return real_set(kernel, at, size, value);
+}
+
+static int32_t note_release(void *memory)
+{
+    pthread_mutex_lock(&arguments_lock);
+    for (int i = 0; i < ARGUMENTS; i++)
+        arguments[i].is_released |= arguments[i].memory == memory;
+    pthread_mutex_unlock(&arguments_lock);
+    return real_release_memory(memory);
+}
+
+static int32_t note_release_kernel(void *kernel)
+{
+    pthread_mutex_lock(&arguments_lock);
+    for (int i = 0; i < ARGUMENTS; i++)
+        if (arguments[i].kernel == kernel)
+            arguments[i].kernel = NULL;
+    pthread_mutex_unlock(&arguments_lock);
+    return real_release_kernel(kernel);
+}
+
+static int32_t check_launch(void *queue, void *kernel, uint32_t dims, const size_t *offset, const size_t *global,
+                            const size_t *local, uint32_t n, void *const *after, void **ret)
+{
+    bool is_released = false;
+    pthread_mutex_lock(&arguments_lock);
+    for (int i = 0; i < ARGUMENTS; i++)
+        is_released |= arguments[i].kernel == kernel && arguments[i].is_released;
+    pthread_mutex_unlock(&arguments_lock);
+    return is_released ? INVALID_ARGUMENTS : real_launch(queue, kernel, dims, offset, global, local, n, after, ret);
+}
+
 /* ---- The real one ---- */
 
 static void open_real(void)
@@ -168,6 +242,14 @@ static void open_real(void)
     real.EnqueueReadBuffer = pretend_read;
     real_write = real.EnqueueWriteBuffer;
     real.EnqueueWriteBuffer = pretend_write;
+    real_set = real.SetKernelArg;
+    real.SetKernelArg = note_set;
+    real_launch = real.EnqueueNDRangeKernel;
+    real.EnqueueNDRangeKernel = check_launch;
+    real_release_memory = real.ReleaseMemObject;
+    real.ReleaseMemObject = note_release;
+    real_release_kernel = real.ReleaseKernel;
+    real.ReleaseKernel = note_release_kernel;
     real_devices = real.GetDeviceIDs;
     real.GetDeviceIDs = pretend_devices;
     real_info = real.GetDeviceInfo;
