@@ -95,6 +95,8 @@ def measure(word, peers, log2n, device):
     if word == "sort":
         row("  keys a second, yoke", [2.0 ** log2n / v * 1e3 for v in ours],
             "M" + ("" if device["is_gpu"] else "   (goal: >= 30)"))
+    if word == "matmul":
+        row("  operations a second, yoke", [2 * 4096 ** 3 / v for v in ours], "G")
     if word in BYTES and device["bandwidth"]:
         row("  of the memory's peak, yoke", [BYTES[word] * 2.0 ** log2n / v * 1e9 / device["bandwidth"] for v in ours],
             f"    (goal: >= {PEAK[word]})")
@@ -104,8 +106,8 @@ def measure(word, peers, log2n, device):
             ratio("  OpenMP / yoke", values, ours, f">= {goal}" if goal else "none")
         elif name.startswith("PyOpenCL"):
             ratio("  PyOpenCL / yoke", values, ours, f">= {PYOPENCL[word]}")
-        elif name.startswith("CuPy"):
-            ratio("  CuPy / yoke", values, ours, ">= 1")
+        elif name.startswith(("CuPy", "NumPy")):
+            ratio(f"  {name.split()[0]} / yoke", values, ours, ">= 1" if name.startswith("CuPy") else "none")
 
 
 def measure_launch(peers, device):
@@ -162,6 +164,17 @@ def measure_first(device):
     row("from the cache", [v / 1e6 for v in took["cached"]], "ms" + "   (goal on CUDA: <= 3)")
 
 
+def measure_matmul(peers, log2n, device):
+    """Beside CuPy, and on a CPU beside NumPy, which calls the best BLAS that is installed."""
+    asked = {name: p for name, p in peers.items() if name.startswith(("yoke", "CuPy"))}
+    if not device["is_gpu"]:
+        numpy = Peer(["/usr/bin/python3", os.path.join(HERE, "peer.py"), "numpy", str(log2n)])
+        asked[numpy.name] = numpy
+    measure("matmul", asked, log2n, device)
+    if not device["is_gpu"]:
+        numpy.close()
+
+
 def devices():
     """The devices worth a measurement."""
     done = subprocess.run([os.path.join(BUILD, "bench", "gpu", "gpu-devices")], capture_output=True, text=True, check=True)
@@ -195,8 +208,8 @@ def main():
                 peers[name].close()
                 peers[name] = Peer(peers[name].words[:-1] + ["20"])
         measure("sort", peers, log2n, device)
-        if device["driver"] == "cuda" and log2n >= 24:
-            measure("matmul", peers, log2n, device)
+        if log2n >= 24:
+            measure_matmul(peers, log2n, device)
         measure_graph(peers["yoke"], device)
         if device["driver"] != "cpu":
             measure_launch(peers, device)

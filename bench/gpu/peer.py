@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""peer.py cupy|pyopencl LOG2N - the same as yoke.c by CuPy or PyOpenCL: reads what to do from stdin, a word a line, and
+"""peer.py cupy|pyopencl|numpy LOG2N - the same as yoke.c by CuPy, PyOpenCL or NumPy: reads what to do from stdin, a word a line, and
 answers with the nanoseconds that it took."""
 import sys
 import time
@@ -28,6 +28,12 @@ if WHICH == "cupy":
     LAUNCH = lambda: small(numpy.float32(2), numpy.float32(1), few, to)
     wait = cupy.cuda.get_current_stream().synchronize
     NAME, REPS = "CuPy " + cupy.__version__, 20
+elif WHICH == "numpy": # products alone: the rest of it runs on one thread
+    square = X[:SIDE * SIDE].reshape(SIDE, SIDE)
+    product = numpy.empty_like(square)
+    CALLS = {"matmul": lambda: numpy.matmul(square, square, out=product)}
+    wait = lambda: None
+    NAME, REPS = "NumPy " + numpy.__version__, 1
 else:
     import pyopencl
     import pyopencl.algorithm

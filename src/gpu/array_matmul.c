@@ -1,47 +1,7 @@
-/* array_matmul: products of matrices, of every type, batched as numpy.matmul(). On the CPU a row of the result is a sum of
- * rows of the second operand, which the compiler vectorises; columns are taken in blocks that stay in the cache. Products are
- * added in the order of k on every device, but for what cuBLAS does on CUDA devices, and integers wrap around. */
-#include "gpu/array_loops.h"
-#include <yoke/loop.h>
-
-enum { COLUMNS = 1024, DEPTH = 128 };
-
-typedef struct job {
-    const char *x, *y;
-    char *z;
-    size_t m, n, depth;
-} job;
-
-/* Rows [lo, hi) of z = x y, all flat. */
-#define ADD_bools(sum, a, b) (uint8_t)((sum) | ((a) & (b)))
-#define ADD_ints(sum, a, b) (T)((U)(sum) + (U)(a) * (U)(b))
-#define ADD_floats(sum, a, b) (sum) + (a) * (b)
-#define ROWS(code, T_, U_, ADD)                                                                                        \
-    static void rows_##code(size_t lo, size_t hi, const void *arg)                                                     \
-    {                                                                                                                  \
-        LOOP_TYPES(T_, U_, T_)                                                                                         \
-        const job *j = arg;                                                                                            \
-        R *z = (R *)(void *)j->z;                                                                                      \
-        memset(z + lo * j->n, 0, (hi - lo) * j->n * sizeof(T));                                                        \
-        for (size_t c0 = 0; c0 < j->n; c0 += COLUMNS)                                                                  \
-            for (size_t k0 = 0; k0 < j->depth; k0 += DEPTH)                                                            \
-                for (size_t row = lo; row < hi; row++) {                                                               \
-                    size_t columns = YK_MIN((size_t)COLUMNS, j->n - c0), end = YK_MIN(k0 + DEPTH, j->depth);           \
-                    T *restrict to = z + row * j->n + c0;                                                              \
-                    for (size_t k = k0; k < end; k++) {                                                                \
-                        const T a = ((const T *)(const void *)j->x)[row * j->depth + k];                               \
-                        const T *restrict b = (const T *)(const void *)j->y + k * j->n + c0;                           \
-                        for (size_t c = 0; c < columns; c++)                                                           \
-                            to[c] = ADD(to[c], a, b[c]);                                                               \
-                    }                                                                                                  \
-                }                                                                                                      \
-    }
-YK_EACH_bools(ROWS, ADD_bools)
-YK_EACH_ints(ROWS, ADD_ints)
-YK_EACH_floats(ROWS, ADD_floats)
-
-#define ROW_LOOP(code, T, U, none) [YOKE_##code] = rows_##code,
-static yk_loop_chunk *const row_loops[YK_TYPES] = {YK_EACH_all(ROW_LOOP, )};
+/* array_matmul: products of matrices, of every type, batched as numpy.matmul(). Products are added in the order of k on every
+ * device, but for what cuBLAS does on CUDA devices, and integers wrap around. */
+#include "gpu/array.h"
+#include "gpu/matmul.h"
 
 /* ---- Shapes ---- */
 
@@ -100,16 +60,11 @@ static int multiply(const operands *o, yoke_array *out, unsigned type)
     size_t size = yoke_array_type_size(type);
     int err = yk_array_enter(o->y, out->stream);
     for (size_t batch = 0; batch < o->batches && o->m * o->n > 0 && err == 0; batch++) {
-        job j = {.x = (char *)o->x->data + batch * o->m * o->depth * size,
-                 .y = (char *)o->y->data + batch * o->depth * o->n * size,
-                 .z = (char *)out->data + batch * o->m * o->n * size, .m = o->m, .n = o->n, .depth = o->depth};
-        if (!yk_array_is_on_host(out))
-            err = yk_matmul_on_device(out->stream, type, o->m, o->n, o->depth, j.z, (void *)(uintptr_t)j.x,
-                                      (void *)(uintptr_t)j.y);
-        else if (o->m * o->n * YK_MAX(o->depth, (size_t)1) > 32768)
-            err = yk_loop(yk_array_pool(out->stream), o->m, row_loops[type], &j);
-        else
-            row_loops[type](0, o->m, &j);
+        char *x = (char *)o->x->data + batch * o->m * o->depth * size, *y = (char *)o->y->data + batch * o->depth * o->n * size;
+        char *z = (char *)out->data + batch * o->m * o->n * size;
+        const yk_product p = {o->m, o->n, o->depth, o->depth, o->n, o->n, x, y, z};
+        err = yk_array_is_on_host(out) ? yk_matmul_on_host(yk_array_pool(out->stream), type, &p)
+                                       : yk_matmul_on_device(out->stream, type, o->m, o->n, o->depth, z, x, y);
     }
     return err;
 }

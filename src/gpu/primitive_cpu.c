@@ -1,6 +1,7 @@
 /* primitive_cpu: the primitives on the CPU: the algorithms of the thread pool, for the types that a device
  * has. What is put in a stream of the CPU is done when the call returns. Results depend neither on the number
  * of threads nor on who does what. */
+#include "gpu/matmul.h"
 #include "gpu/primitive.h"
 #include "exec/exec.h"
 #include <math.h>
@@ -360,31 +361,7 @@ static int cpu_segments(yk_primitive_call *c, const yk_segmenting *a)
 
 /* ---- Matrices ---- */
 
-/* ROWS rows of c at a time, ACROSS columns at a time: these stay in registers and the cache while k goes by.
- * */
-enum { ROWS = 4, ACROSS = 64 };
-
-#define MATMUL(S, T)                                                                                                   \
-    static void tile_##S(const yk_multiplying *a, size_t row, size_t rows, size_t column, size_t columns)              \
-    {                                                                                                                  \
-        T acc[ROWS][ACROSS] = {{0}};                                                                                   \
-        for (size_t k = 0; k < a->k; k++) {                                                                            \
-            const T *const b = (const T *)a->b + k * a->ldb + column;                                                  \
-            for (size_t r = 0; r < rows; r++) {                                                                        \
-                const T x = ((const T *)a->a)[(row + r) * a->lda + k];                                                 \
-                for (size_t j = 0; j < columns; j++)                                                                   \
-                    acc[r][j] += x * b[j];                                                                             \
-            }                                                                                                          \
-        }                                                                                                              \
-        for (size_t r = 0; r < rows; r++)                                                                              \
-            memcpy((T *)a->c + (row + r) * a->ldc + column, acc[r], columns * sizeof(T));                              \
-    }                                                                                                                  \
-    YOKE_LOOP(matmul_##S, i, (const yk_multiplying *, a))                                                              \
-    {                                                                                                                  \
-        const size_t rows = YK_MIN(a->m - i * ROWS, (size_t)ROWS);                                                     \
-        for (size_t column = 0; column < a->n; column += ACROSS)                                                       \
-            tile_##S(a, i * ROWS, rows, column, YK_MIN(a->n - column, (size_t)ACROSS));                                \
-    }                                                                                                                  \
+#define SPMV(S, T)                                                                                                     \
     YOKE_LOOP(spmv_##S, i, (const yk_sparse *, a))                                                                     \
     {                                                                                                                  \
         const size_t end = offset_at(a->offsets, a->offset_size, i + 1);                                               \
@@ -393,14 +370,13 @@ enum { ROWS = 4, ACROSS = 64 };
             acc += ((const T *)a->values)[k] * ((const T *)a->x)[a->columns[k]];                                       \
         ((T *)a->y)[i] = acc;                                                                                          \
     }
-MATMUL(f32, float)
-MATMUL(f64, double)
+SPMV(f32, float)
+SPMV(f64, double)
 
 static int cpu_matmul(yk_primitive_call *c, const yk_multiplying *a)
 {
-    const size_t blocks = a->m / ROWS + (a->m % ROWS != 0);
-    struct yoke_executor *ex = pool_of(c);
-    return ended(c, a->type == YK_F32 ? yoke_for(ex, blocks, matmul_f32, a) : yoke_for(ex, blocks, matmul_f64, a));
+    const yk_product p = {a->m, a->n, a->k, a->lda, a->ldb, a->ldc, a->a, a->b, a->c};
+    return ended(c, yk_matmul_on_host(pool_of(c), a->type == YK_F32 ? YOKE_F32 : YOKE_F64, &p));
 }
 
 static int cpu_spmv(yk_primitive_call *c, const yk_sparse *a)

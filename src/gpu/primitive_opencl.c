@@ -296,11 +296,17 @@ static int opencl_segments(yk_primitive_call *c, const yk_segmenting *a)
 
 static int opencl_matmul(yk_primitive_call *c, const yk_multiplying *a)
 {
-    const yk_built *b = build(c, &matmul_program, YK_SUM, a->type, "");
+    enum { SIDE = 64, ITEMS = 256, ROWS = 6 }; /* as the text has them */
+    const bool is_gpu = c->s->dev->info.is_gpu && c->s->dev->info.group_most >= ITEMS;
+    const yk_built *b = build(c, &matmul_program, YK_SUM, a->type, is_gpu ? " -DYK_GPU" : "");
     if (!b)
         return c->e.code;
     yk_call_matrices(c, a);
-    launch(c, &b->kernels[0], items_for(c, a->m * 1024));
+    const size_t tiles = (a->m + SIDE - 1) / SIDE * ((a->n + SIDE - 1) / SIDE), by_six = (a->m + ROWS - 1) / ROWS;
+    if (is_gpu)
+        yk_call_launch(c, &b->kernels[0], tiles, ITEMS, 0);
+    else
+        yk_call_launch(c, &b->kernels[0], YK_MIN(by_six, count_of(items_for(c, a->m * 1024))), 1, 0);
     return c->e.code;
 }
 
