@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""peer.py cupy|pyopencl|numpy LOG2N - the same as yoke.c by CuPy, PyOpenCL or NumPy: reads what to do from stdin, a word a line, and
-answers with the nanoseconds that it took."""
+"""peer.py cupy|pyopencl|numpy LOG2N - the same as yoke.c by CuPy, PyOpenCL or NumPy: reads what to do from stdin, a word a
+line, and answers with the nanoseconds that it took."""
 import sys
 import time
 

@@ -158,8 +158,7 @@ int yk_reduce_on_device(yoke_array *out, const struct yk_fold *fold, unsigned co
 /* Elements by number, see array_join.c; z = x y, all flat and of one type (array_text_more.c). */
 int yk_pick_on_device(yoke_array *a, const yoke_array *numbers, yoke_array *flat, int axis, const yk_layout *l, bool put);
 int yk_matmul_on_device(yoke_stream *s, unsigned type, size_t m, size_t n, size_t depth, void *z, void *x, void *y);
-/* A block of Philox4x32-10, in place; the normal number of 64 bits. (array_random.c) */
-void yk_philox(uint32_t counter[4], const uint32_t key[2]);
+/* The normal number of 64 bits. (array_random.c) */
 double yk_normal_of(uint64_t bits);
 /* The type in which a rule has arrays and numbers computed; and what it makes of one type. (array_type.c) */
 unsigned yk_types_meet(yk_rule rule, const yoke_array *const *in, unsigned n);

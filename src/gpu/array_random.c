@@ -1,6 +1,7 @@
 /* array_random: arrays of random numbers: the functions of array_random.h as loops for the CPU and as kernels for devices. */
 #include "gpu/array_random.h"
 #include "gpu/array_text.h"
+#include "gpu/philox.h"
 #include <math.h>
 #include <stdio.h>
 #include <yoke/loop.h>
@@ -14,6 +15,7 @@
 enum { SERIAL = 8192 };
 
 typedef uint64_t u64;
+typedef int64_t i64;
 typedef uint32_t u32;
 #define FN static inline __attribute__((unused))
 #define AS_CODE(...) __VA_ARGS__
@@ -47,6 +49,29 @@ typedef struct job {
 #define FIELD_F32 f32
 #define FIELD_F64 f64
 #define FIELD_I64 i64
+enum { NUMBERS = 2 * YK_PHILOX_BLOCKS }; /* at a time */
+
+static inline bool is_normal(const char *what)
+{
+    return what[0] == 'n';
+}
+
+/* As normal_of(). Most lie in the middle, which is computed for all of them, in vectors; the others follow. */
+static void normals_of(const u64 *bits, size_t n, double *z)
+{
+    double q[NUMBERS];
+    u64 whole[NUMBERS];
+    for (size_t k = 0; k < n; k++) {
+        whole[k] = (bits[k] >> 12) * 2 + 1;
+        q[k] = (double)(i64)whole[k] * 1.1102230246251565e-16 - 0.5;
+    }
+    for (size_t k = 0; k < n; k++)
+        z[k] = middle_of(q[k]);
+    for (size_t k = 0; k < n; k++)
+        if (q[k] > 0.425 || q[k] < -0.425)
+            z[k] = tail_of(whole[k], q[k]);
+}
+#define NORMAL normals[k]
 #define LOOP(what, code, T, doubles, ...)                                                                              \
     static void fill_##what(size_t lo, size_t hi, const void *arg)                                                     \
     {                                                                                                                  \
@@ -54,15 +79,20 @@ typedef struct job {
         const job *j = arg;                                                                                            \
         const N low = j->low.FIELD_##code, high = j->high.FIELD_##code;                                                \
         const N last __attribute__((unused)) = j->last.FIELD_##code;                                                   \
-        N *restrict z = j->to;                                                                                         \
-        for (size_t i = lo; i < hi;) {                                                                                 \
-            u32 x[4]; /* both halves of a block, as bits_of() gives them */                                            \
-            block_of(x, j->key, j->start + i / 2);                                                                     \
-            for (size_t half = i % 2; half < 2 && i < hi; half++, i++) {                                               \
-                const u64 bits = (u64)x[2 * half + 1] << 32 | x[2 * half];                                             \
+        u64 all[NUMBERS];                                                                                              \
+        double normals[NUMBERS];                                                                                       \
+        for (size_t i = lo, some; i < hi; i += some) {                                                                 \
+            const u64 *own = all + i % 2;                                                                              \
+            N *restrict z = (N *)j->to + i;                                                                            \
+            some = YK_MIN(hi - i, NUMBERS - i % 2);                                                                    \
+            yk_philox_blocks(all, j->key, j->start + i / 2);                                                           \
+            if (is_normal(#what))                                                                                      \
+                normals_of(own, some, normals);                                                                        \
+            for (size_t k = 0; k < some; k++) {                                                                        \
+                const u64 bits __attribute__((unused)) = own[k];                                                       \
                 N r;                                                                                                   \
                 __VA_ARGS__                                                                                            \
-                z[i] = r;                                                                                              \
+                z[k] = r;                                                                                              \
             }                                                                                                          \
         }                                                                                                              \
     }
@@ -83,6 +113,7 @@ enum { UNIFORM_F32, UNIFORM_F64, NORMAL_F32, NORMAL_F64, INTEGERS };
 /* ---- On a device ---- */
 
 #define AS_TEXT(...) #__VA_ARGS__ "\n"
+#undef NORMAL
 static const char functions[] = YK_RANDOM_FUNCTIONS(AS_TEXT);
 static const char doubles[] = YK_RANDOM_DOUBLES(AS_TEXT);
 
@@ -94,6 +125,7 @@ static void write_text(const void *plan, const yk_array_target *t, yk_buf *to)
     yk_buf_text(to, functions);
     if (k->doubles)
         yk_buf_text(to, doubles);
+    yk_buf_text(to, "#define NORMAL normal_of(bits)\n");
     yk_buf_printf(to,
                   "KERNEL void yk_random(const i64 n, const u64 key, const u64 start, const N low, const N high, const N last,\n"
                   "                      MEMORY(N, z))\n"

@@ -62,15 +62,13 @@
         return (((((((a7 * r + a6) * r + a5) * r + a4) * r + a3) * r + a2) * r + a1) * r + a0)                         \
             / (((((((b7 * r + b6) * r + b5) * r + b4) * r + b3) * r + b2) * r + b1) * r + 1);                          \
     })                                                                                                                 \
-    X(FN double normal_of(const u64 bits) {                                                                            \
-        const u64 whole = (bits >> 12) * 2 + 1;                                                                        \
-        const double p = (double)whole * 1.1102230246251565e-16;                                                       \
-        const double q = p - 0.5;                                                                                      \
-        if (q <= 0.425 && q >= -0.425)                                                                                 \
-            return q * ratio(0.180625 - q * q, 3.3871328727963666080e0, 1.3314166789178437745e+2, 1.9715909503065514427e+3,      \
+    X(FN double middle_of(const double q) {                                                                            \
+        return q * ratio(0.180625 - q * q, 3.3871328727963666080e0, 1.3314166789178437745e+2, 1.9715909503065514427e+3,      \
                 1.3731693765509461125e+4, 4.5921953931549871457e+4, 6.7265770927008700853e+4, 3.3430575583588128105e+4, \
                 2.5090809287301226727e+3, 4.2313330701600911252e+1, 6.8718700749205790830e+2, 5.3941960214247511077e+3, \
                 2.1213794301586595867e+4, 3.9307895800092710610e+4, 2.8729085735721942674e+4, 5.2264952788528545610e+3); \
+    })                                                                                                                 \
+    X(FN double tail_of(const u64 whole, const double q) {                                                             \
         double r = sqrt(-log_of(q < 0 ? whole : ((u64)1 << 53) - whole, -53));                                         \
         if (r <= 5)                                                                                                    \
             r = ratio(r - 1.6, 1.42343711074968357734e0, 4.63033784615654529590e0, 5.76949722146069140550e0,           \
@@ -83,17 +81,23 @@
                 2.01033439929228813265e-7, 5.99832206555887937690e-1, 1.36929880922735805310e-1, 1.48753612908506148525e-2, \
                 7.86869131145613259100e-4, 1.84631831751005468180e-5, 1.42151175831644588870e-7, 2.04426310338993978564e-15); \
         return q < 0 ? -r : r;                                                                                         \
+    })                                                                                                                 \
+    X(FN double normal_of(const u64 bits) {                                                                            \
+        const u64 whole = (bits >> 12) * 2 + 1;                                                                        \
+        const double q = (double)(i64)whole * 1.1102230246251565e-16 - 0.5;                                            \
+        return q <= 0.425 && q >= -0.425 ? middle_of(q) : tail_of(whole, q);                                           \
     })
 
-/* X(what, the result's type: R; whether it needs f64; from bits, and numbers low, high, last of type N: r). A product that is
- * rounded up can reach high, which uniform numbers do not: `last`, the number before it, stands for all that would. */
+/* X(what, the result's type: R; whether it needs f64; from bits, or NORMAL, the normal number that they make, and numbers low,
+ * high, last of type N: r). A product that is rounded up can reach high, which uniform numbers do not: `last`, the number before
+ * it, stands for all that would. */
 #define YK_RANDOM_BODIES(X)                                                                                            \
-    X(uniform_f32, F32, float, 0, r = low + (high - low) * ((float)(bits >> 40) * 5.9604644775390625e-8f);             \
+    X(uniform_f32, F32, float, 0, r = low + (high - low) * ((float)(int)(bits >> 40) * 5.9604644775390625e-8f);        \
       r = r < last ? r : last;)                                                                                        \
-    X(uniform_f64, F64, double, 1, r = low + (high - low) * ((double)(bits >> 11) * 1.1102230246251565e-16);           \
+    X(uniform_f64, F64, double, 1, r = low + (high - low) * ((double)(i64)(bits >> 11) * 1.1102230246251565e-16);      \
       r = r < last ? r : last;)                                                                                        \
-    X(normal_f32, F32, float, 1, r = low + high * (float)normal_of(bits);)                                             \
-    X(normal_f64, F64, double, 1, r = low + high * normal_of(bits);)                                                   \
+    X(normal_f32, F32, float, 1, r = low + high * (float)NORMAL;)                                                      \
+    X(normal_f64, F64, double, 1, r = low + high * NORMAL;)                                                            \
     X(integers, I64, int64_t, 0, r = (N)((u64)low + ((u64)high == 0 ? bits : below(bits, (u64)high)));)
 
 #endif

@@ -20,9 +20,9 @@
 #endif
 #define UNROLLED _Pragma("GCC unroll 16")
 
-/* A step is so deep, in elements and in bytes, and a tile has so many rows and bytes of columns, all at the most: of x 200 KiB, of
- * y 256 KiB, and of a strip of y 32 KiB. Where that makes few tiles they have fewer rows. Products of fewer multiplications than
- * SMALL are not worth copies. */
+/* A step is so deep, in elements and in bytes, and a tile has so many rows and bytes of columns, all at the most: of x 200 KiB,
+ * of y 256 KiB, and of a strip of y 32 KiB. Where that makes few tiles they have fewer rows. Products of fewer multiplications
+ * than SMALL are not worth copies. */
 enum { DEPTH = 256, DEPTH_BYTES = 1024, TILE_ROWS = 192, TILE_ROWS_LEAST = 48, TILE_ROW_BYTES = 1024, TILES = 16, SMALL = 4096 };
 enum { ALIGN = 64, VECTORS = 2, SUM_BYTES_MOST = 8192 }; /* of the result's rows in registers: across, and all of them together */
 
@@ -46,17 +46,18 @@ typedef struct block {
         enum { LANES = BYTES / sizeof(T) };                                                                            \
         const T *x = px;                                                                                               \
         const vector *y = py;                                                                                          \
+        T *z = pz;                                                                                                     \
         vector sum[ROWS][VECTORS];                                                                                     \
         UNROLLED for (int r = 0; r < ROWS; r++)                                                                        \
             UNROLLED for (int v = 0; v < VECTORS; v++)                                                                 \
-                sum[r][v] = is_first ? (vector){0} : *(const vector *)(const void *)((const T *)pz + (size_t)r * step_z + v * LANES); \
+                sum[r][v] = is_first ? (vector){0} : *(const vector *)(const void *)(z + (size_t)r * step_z + v * LANES); \
         for (size_t k = 0; k < depth; k++, x += ROWS, y += VECTORS)                                                    \
             UNROLLED for (int r = 0; r < ROWS; r++)                                                                    \
                 UNROLLED for (int v = 0; v < VECTORS; v++)                                                             \
                     sum[r][v] = ADD(sum[r][v], x[r], y[v]);                                                            \
         UNROLLED for (int r = 0; r < ROWS; r++)                                                                        \
             UNROLLED for (int v = 0; v < VECTORS; v++)                                                                 \
-                *(vector *)(void *)((T *)pz + (size_t)r * step_z + v * LANES) = sum[r][v];                             \
+                *(vector *)(void *)(z + (size_t)r * step_z + v * LANES) = sum[r][v];                                   \
     }
 
 #define EACH_KIND(X, ...)                                                                                              \

@@ -1,6 +1,7 @@
 /* array.c - arrays as objects, on every device: who owns what, scopes, numbers, misuse and its one line, streams, views of
  * tasks, and want of memory. What operations compute is compared with numpy by numpy_test.py. */
 #include "array_try.h"
+#include "gpu/philox.h"
 #include <yoke.h>
 
 static void an_expression(yoke_device *dev, yoke_stream *s)
@@ -380,6 +381,22 @@ TEST(philox_gives_the_published_answers)
         yk_philox(x, answers[k] + 4);
         CHECK(memcmp(x, answers[k] + 6, sizeof x) == 0);
     }
+}
+
+/* By vectors of every width, also where counters pass the half and the whole of 64 bits. */
+TEST(blocks_in_a_row_are_those_of_the_generator)
+{
+    static const uint64_t firsts[] = {0, 1, 0xfffffffb, 0x123456789abcdef0, UINT64_MAX - 2}, key = 0x9e3779b97f4a7c15;
+    for (unsigned by = 0; yk_philox_test_width(by); by++)
+        for (unsigned i = 0; i < YK_COUNT_OF(firsts); i++) {
+            uint64_t bits[2 * YK_PHILOX_BLOCKS];
+            yk_philox_blocks(bits, key, firsts[i]);
+            for (unsigned k = 0; k < YK_PHILOX_BLOCKS; k++) {
+                uint32_t x[4] = {(uint32_t)(firsts[i] + k), (uint32_t)((firsts[i] + k) >> 32)};
+                yk_philox(x, (const uint32_t[]){(uint32_t)key, (uint32_t)(key >> 32)});
+                CHECK(memcmp(bits + 2 * k, x, sizeof x) == 0);
+            }
+        }
 }
 
 TEST(the_normal_distribution_is_that_of_the_tables)
