@@ -150,6 +150,10 @@ yoke_array *yk_map(const yk_op *op, const yoke_array *const *in);
 int yk_map_into(yoke_array *out, const yk_op *op, unsigned type, const yoke_array *const *in);
 /* The same on a device (array_device.c). */
 int yk_map_on_device(yoke_array *out, const yk_op *op, unsigned type, const yoke_array *const *in, const yk_layout *l);
+/* Whether a copy of array 1 of l to array 0, of one type, turns rows into columns; and that copy, by the workers of ex. What
+ * yoke_for() returns. (array_transpose.c) */
+bool yk_transpose_fits(const yk_layout *l);
+int yk_transpose_on_host(struct yoke_executor *ex, const yk_layout *l, size_t size, void *to, const void *from);
 /* out, flat over outer = the reduction of a, which array 0 of both layouts is (array_device.c). */
 struct yk_fold;
 int yk_reduce_on_device(yoke_array *out, const struct yk_fold *fold, unsigned computed, const yoke_array *a,

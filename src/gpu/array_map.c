@@ -246,14 +246,16 @@ static int run_here(yoke_array *out, const yk_op *op, unsigned type, const yoke_
     j.is_copy = op->id == YK_OP_copy && j.how[0] == DIRECT && j.how[1] == BUFFERED;
     j.past = j.how[0] == DIRECT && !is_gathered(&j) && yk_past_cache_pays(touched(&j)) && !takes_long(op, type);
     const size_t units = (l->elements + UNIT - 1) / UNIT;
-    if (l->elements > SERIAL) {
-        int err = yk_loop(yk_array_pool(out->stream), units, run_units, &j);
-        if (err < 0)
-            yk_array_fail(out->stream, err, "%s: %s", op->shown, yoke_strerror(err));
-        return err;
-    }
-    run_units(0, units, &j);
-    return 0;
+    int err = 0;
+    if (op->id == YK_OP_copy && j.type[0] == j.type[1] && yk_transpose_fits(l))
+        err = yk_transpose_on_host(yk_array_pool(out->stream), l, yoke_array_type_size(type), j.data[0], j.data[1]);
+    else if (l->elements > SERIAL)
+        err = yk_loop(yk_array_pool(out->stream), units, run_units, &j);
+    else
+        run_units(0, units, &j);
+    if (err < 0)
+        yk_array_fail(out->stream, err, "%s: %s", op->shown, yoke_strerror(err));
+    return err;
 }
 
 /* ---- Operands, types and shapes ---- */

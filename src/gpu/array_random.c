@@ -117,9 +117,50 @@ enum { UNIFORM_F32, UNIFORM_F64, NORMAL_F32, NORMAL_F64, INTEGERS };
 static const char functions[] = YK_RANDOM_FUNCTIONS(AS_TEXT);
 static const char doubles[] = YK_RANDOM_DOUBLES(AS_TEXT);
 
+/* A thread of a GPU makes one block; a thread of a CPU several at a time, in vectors (as philox.c), until it has RUN numbers. */
+enum { RUN = 4096 };
+static const char blocks_of_gpu[] =
+    "#define NUMBERS 2\n"
+    "#define ITEM (GROUP_ID * GROUP + LID)\n"
+    "FN void blocks_of(u64 *all, const u64 key, const u64 block)\n"
+    "{\n"
+    "    u32 x[4];\n"
+    "    block_of(x, key, block);\n"
+    "    all[0] = (u64)x[1] << 32 | x[0];\n"
+    "    all[1] = (u64)x[3] << 32 | x[2];\n"
+    "}\n";
+static const char blocks_of_cpu[] =
+    "#define NUMBERS 16\n"
+    "#define ITEM GROUP_ID\n"
+    "FN void blocks_of(u64 *all, const u64 key, const u64 block)\n"
+    "{\n"
+    "    const ulong8 lower = 0xffffffffu, counter = block + (ulong8)(0, 1, 2, 3, 4, 5, 6, 7);\n"
+    "    ulong8 x0 = counter & lower, x1 = counter >> 32, x2 = 0, x3 = 0;\n"
+    "    u32 key0 = (u32)key, key1 = (u32)(key >> 32);\n"
+    "    _Pragma(\"unroll\")\n"
+    "    for (int round = 0; round < 10; round++) {\n"
+    "        const ulong8 a = x0 * 0xD2511F53u, b = x2 * 0xCD9E8D57u;\n"
+    "        x0 = (b >> 32) ^ x1 ^ key0;\n"
+    "        x2 = (a >> 32) ^ x3 ^ key1;\n"
+    "        x1 = b & lower;\n"
+    "        x3 = a & lower;\n"
+    "        key0 += 0x9E3779B9u;\n"
+    "        key1 += 0xBB67AE85u;\n"
+    "    }\n"
+    "    const ulong8 even = x1 << 32 | x0, odd = x3 << 32 | x2;\n"
+    "    vstore16((ulong16)(even.s0, odd.s0, even.s1, odd.s1, even.s2, odd.s2, even.s3, odd.s3,\n"
+    "                       even.s4, odd.s4, even.s5, odd.s5, even.s6, odd.s6, even.s7, odd.s7), 0, all);\n"
+    "}\n";
+
+static int item_of(bool is_cpu)
+{
+    return is_cpu ? RUN : 2;
+}
+
 static void write_text(const void *plan, const yk_array_target *t, yk_buf *to)
 {
     const kind *k = plan;
+    const int each = item_of(t->is_cpu);
     yk_array_text_begin(t, to);
     yk_buf_printf(to, "typedef unsigned u32;\ntypedef %s N;\n", yk_array_text_type(k->type));
     yk_buf_text(to, functions);
@@ -127,12 +168,24 @@ static void write_text(const void *plan, const yk_array_target *t, yk_buf *to)
         yk_buf_text(to, doubles);
     yk_buf_text(to, "#define NORMAL normal_of(bits)\n");
     yk_buf_printf(to,
-                  "KERNEL void yk_random(const i64 n, const u64 key, const u64 start, const N low, const N high, const N last,\n"
-                  "                      MEMORY(N, z))\n"
-                  "{\n    USE(N, z)\n    const i64 i = GROUP_ID * GROUP + LID;\n    if (i < n) {\n"
-                  "        const u64 bits = bits_of(key, start, (u64)i);\n        N r;\n        %s\n"
-                  "        z[i] = r;\n    }\n}\n",
-                  k->text);
+                  "%sKERNEL void yk_random(const i64 n, const u64 key, const u64 start, const N low, const N high,\n"
+                  "                      const N last, MEMORY(N, z))\n"
+                  "{\n"
+                  "    USE(N, z)\n"
+                  "    const i64 begin = ITEM * %d, end = n - begin < %d ? n : begin + %d;\n"
+                  "    for (i64 at = begin; at < end; at += NUMBERS) {\n"
+                  "        u64 all[NUMBERS];\n"
+                  "        blocks_of(all, key, start + (u64)at / 2);\n"
+                  "        const int some = end - at < NUMBERS ? (int)(end - at) : NUMBERS;\n"
+                  "        for (int k = 0; k < some; k++) {\n"
+                  "            const u64 bits = all[k];\n"
+                  "            N r;\n"
+                  "            %s\n"
+                  "            z[at + k] = r;\n"
+                  "        }\n"
+                  "    }\n"
+                  "}\n",
+                  t->is_cpu ? blocks_of_cpu : blocks_of_gpu, each, each, each, k->text);
 }
 
 static int fill_on_device(yoke_array *out, const kind *k, job *j)
@@ -142,11 +195,12 @@ static int fill_on_device(yoke_array *out, const kind *k, job *j)
     if (!b)
         return yk_array_code(out->stream);
     int64_t n = (int64_t)yoke_array_elements(out);
-    size_t group = yk_array_target_of(out->stream->dev).group, size = yoke_array_type_size(k->type);
+    const yk_array_target t = yk_array_target_of(out->stream->dev);
+    const size_t size = yoke_array_type_size(k->type), group = t.is_cpu ? 1 : t.group, each = group * (size_t)item_of(t.is_cpu);
     yk_kernel_arg args[] = {yk_value_arg(&n, 8), yk_value_arg(&j->key, 8), yk_value_arg(&j->start, 8),
                             yk_value_arg(&j->low, size), yk_value_arg(&j->high, size), yk_value_arg(&j->last, size),
                             yk_memory_arg(&out->data)};
-    return yk_array_launch(out->stream, b, 0, ((size_t)n + group - 1) / group, args, YK_COUNT_OF(args), k->name);
+    return yk_array_launch_groups(out->stream, b, 0, ((size_t)n + each - 1) / each, group, args, YK_COUNT_OF(args), k->name);
 }
 
 /* ---- The calls ---- */

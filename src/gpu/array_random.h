@@ -32,11 +32,6 @@
         x[3] = 0;                                                                                                      \
         philox(x, (u32)key, (u32)(key >> 32));                                                                         \
     })                                                                                                                 \
-    X(FN u64 bits_of(const u64 key, const u64 start, const u64 i) {                                                    \
-        u32 x[4];                                                                                                      \
-        block_of(x, key, start + i / 2);                                                                               \
-        return i % 2 ? (u64)x[3] << 32 | x[2] : (u64)x[1] << 32 | x[0];                                                \
-    })                                                                                                                 \
     X(FN u64 below(const u64 bits, const u64 range) {                                                                  \
         const u64 low = (bits & 0xffffffffu) * (range & 0xffffffffu);                                                  \
         const u64 one = (bits >> 32) * (range & 0xffffffffu) + (low >> 32);                                            \
