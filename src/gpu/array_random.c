@@ -157,7 +157,7 @@ static int item_of(bool is_cpu)
     return is_cpu ? RUN : 2;
 }
 
-static void write_text(const void *plan, const yk_array_target *t, yk_buf *to)
+void yk_random_text(const void *plan, const yk_array_target *t, yk_buf *to)
 {
     const kind *k = plan;
     const int each = item_of(t->is_cpu);
@@ -188,10 +188,15 @@ static void write_text(const void *plan, const yk_array_target *t, yk_buf *to)
                   t->is_cpu ? blocks_of_cpu : blocks_of_gpu, each, each, each, k->text);
 }
 
+const void *yk_random_plan(unsigned i)
+{
+    return i < YK_COUNT_OF(kinds) ? &kinds[i] : NULL;
+}
+
 static int fill_on_device(yoke_array *out, const kind *k, job *j)
 {
     static const char *const names[] = {"yk_random", NULL};
-    const yk_array_kernel *b = yk_array_kernel_get(out->stream, k->name, k->name, names, write_text, k);
+    const yk_array_kernel *b = yk_array_kernel_get(out->stream, k->name, k->name, names, yk_random_text, k);
     if (!b)
         return yk_array_code(out->stream);
     int64_t n = (int64_t)yoke_array_elements(out);

@@ -34,6 +34,11 @@ typedef struct yk_reduce_plan {
     bool outer_is_flat, inner_is_flat; /* on a CPU: elements that follow each other do so in memory */
 } yk_reduce_plan;
 
+/* Elements by number: of so many bytes, in so many dimensions. */
+typedef struct yk_pick_plan {
+    unsigned size, ndim;
+} yk_pick_plan;
+
 typedef struct yk_array_target {
     bool is_cuda, is_cpu, has_double;
     unsigned group; /* threads in a group: a power of two */
@@ -44,7 +49,9 @@ void yk_map_key(const yk_map_plan *p, char ret[64]);
 void yk_reduce_key(const yk_reduce_plan *p, char ret[64]);
 /* Writes the text of a plan. */
 typedef void yk_array_write(const void *plan, const yk_array_target *t, yk_buf *to);
-yk_array_write yk_map_text, yk_reduce_text, yk_pick_text, yk_matmul_text;
+yk_array_write yk_map_text, yk_reduce_text, yk_pick_text, yk_matmul_text, yk_random_text;
+/* The i-th plan of yk_random_text(), of which there are a few; NULL: there is none. */
+const void *yk_random_plan(unsigned i);
 /* What each text begins with; the name of a type in it, and of that in which it wraps around. */
 void yk_array_text_begin(const yk_array_target *t, yk_buf *to);
 const char *yk_array_text_type(unsigned type);

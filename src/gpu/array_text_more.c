@@ -18,13 +18,9 @@ static const char picks[] =
     "    }\n"
     "}\n";
 
-typedef struct pick_plan {
-    unsigned size, ndim;
-} pick_plan;
-
 void yk_pick_text(const void *plan, const yk_array_target *t, yk_buf *to)
 {
-    const pick_plan *p = plan;
+    const yk_pick_plan *p = plan;
     yk_array_text_begin(t, to);
     yk_buf_printf(to, "typedef unsigned %s E;\n", p->size == 1 ? "char" : p->size == 2 ? "short" : p->size == 4 ? "int"
                   : "long");
@@ -35,7 +31,7 @@ void yk_pick_text(const void *plan, const yk_array_target *t, yk_buf *to)
 int yk_pick_on_device(yoke_array *a, const yoke_array *numbers, yoke_array *flat, int axis, const yk_layout *l, bool put)
 {
     static const char *const names[] = {"yk_pick", NULL};
-    pick_plan p = {.size = (unsigned)yoke_array_type_size(a->type), .ndim = (unsigned)l->ndim};
+    yk_pick_plan p = {.size = (unsigned)yoke_array_type_size(a->type), .ndim = (unsigned)l->ndim};
     char key[64];
     snprintf(key, sizeof key, "p%u.%u", p.size, p.ndim);
     const char *name = put ? "put" : "take";

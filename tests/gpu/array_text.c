@@ -83,6 +83,26 @@ TEST_LIMIT(every_reduction_compiles_for_cuda, 600)
     }
 }
 
+TEST_LIMIT(all_other_texts_compile_for_cuda, 600)
+{
+    yk_buf text = {0};
+    for (unsigned type = YOKE_BOOL; type <= YOKE_U64; type++) {
+        yk_matmul_text(&type, &cuda, &text);
+        compile("matmul", &text, 90);
+    }
+    for (unsigned size = 1; size <= 8; size *= 2) {
+        yk_pick_plan p = {.size = size, .ndim = size % 4};
+        yk_pick_text(&p, &cuda, &text);
+        compile("take", &text, 75);
+    }
+    unsigned i = 0;
+    for (const void *p; (p = yk_random_plan(i)); i++) {
+        yk_random_text(p, &cuda, &text);
+        compile("random", &text, i % 2 ? 90 : 75);
+    }
+    CHECK_INT(i, 5);
+}
+
 TEST(each_plan_has_a_key_of_its_own)
 {
     char keys[300][64], key[64];
