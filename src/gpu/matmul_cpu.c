@@ -22,8 +22,9 @@
 
 /* A step is so deep, in elements and in bytes, and a tile has so many rows and bytes of columns, all at the most: of x 200 KiB,
  * of y 256 KiB, and of a strip of y 32 KiB. Where that makes few tiles they have fewer rows. Products of fewer multiplications
- * than SMALL are not worth copies. */
-enum { DEPTH = 256, DEPTH_BYTES = 1024, TILE_ROWS = 192, TILE_ROWS_LEAST = 48, TILE_ROW_BYTES = 1024, TILES = 16, SMALL = 4096 };
+ * than SMALL, or where few rows would leave blocks mostly empty, or little is added, are not worth copies. */
+enum { DEPTH = 256, DEPTH_BYTES = 1024, TILE_ROWS = 192, TILE_ROWS_LEAST = 48, TILE_ROW_BYTES = 1024, TILES = 16 };
+enum { SMALL = 4096, FEW = 3, PLAIN_DEPTH = 128, PLAIN_ROW_BYTES = 4096, PLAIN_ROW_LEAST = 1024 };
 enum { ALIGN = 64, VECTORS = 2, SUM_BYTES_MOST = 8192 }; /* of the result's rows in registers: across, and all of them together */
 
 /* ---- In registers ---- */
@@ -43,14 +44,16 @@ typedef struct block {
     TARGET static void multiply_##name(size_t depth, const void *px, const void *py, void *pz, size_t step_z, bool is_first) \
     {                                                                                                                  \
         typedef T vector __attribute__((vector_size(BYTES), aligned(sizeof(T)), may_alias));                           \
+        typedef T element __attribute__((may_alias)); /* copies are moved as integers */                               \
         enum { LANES = BYTES / sizeof(T) };                                                                            \
-        const T *x = px;                                                                                               \
+        const element *x = px;                                                                                         \
         const vector *y = py;                                                                                          \
         T *z = pz;                                                                                                     \
+        const vector zero = {0};                                                                                       \
         vector sum[ROWS][VECTORS];                                                                                     \
         UNROLLED for (int r = 0; r < ROWS; r++)                                                                        \
             UNROLLED for (int v = 0; v < VECTORS; v++)                                                                 \
-                sum[r][v] = is_first ? (vector){0} : *(const vector *)(const void *)(z + (size_t)r * step_z + v * LANES); \
+                sum[r][v] = is_first ? zero : *(const vector *)(const void *)(z + (size_t)r * step_z + v * LANES);     \
         for (size_t k = 0; k < depth; k++, x += ROWS, y += VECTORS)                                                    \
             UNROLLED for (int r = 0; r < ROWS; r++)                                                                    \
                 UNROLLED for (int v = 0; v < VECTORS; v++)                                                             \
@@ -119,13 +122,14 @@ static const block *find_block(unsigned kind)
 #define PACK_LEFT(bits)                                                                                                \
     static void pack_left_##bits(size_t rows, size_t depth, const void *px, size_t step, size_t block_rows, void *pto) \
     {                                                                                                                  \
-        uint##bits##_t *to = pto;                                                                                      \
+        typedef uint##bits##_t element __attribute__((may_alias));                                                     \
+        element *to = pto;                                                                                             \
         for (size_t row = 0; row < rows; row += block_rows, to += block_rows * depth) {                                \
             const size_t some = YK_MIN(rows - row, block_rows);                                                        \
             if (some < block_rows)                                                                                     \
                 memset(to, 0, block_rows * depth * sizeof *to);                                                        \
             for (size_t r = 0; r < some; r++) {                                                                        \
-                const uint##bits##_t *x = (const uint##bits##_t *)px + (row + r) * step;                               \
+                const element *x = (const element *)px + (row + r) * step;                                             \
                 for (size_t k = 0; k < depth; k++)                                                                     \
                     to[k * block_rows + r] = x[k];                                                                     \
             }                                                                                                          \
@@ -163,7 +167,7 @@ typedef struct matmul {
     const yk_product *p;
     unsigned kind;
     size_t size;                       /* of an element */
-    const block *block;
+    const block *block;                /* NULL: plainly */
     size_t rows, columns, depth, down, across; /* of a tile, and how many tiles there are */
 } matmul;
 
@@ -172,21 +176,41 @@ typedef struct tile {
     size_t row, column, rows, columns;
 } tile;
 
+/* Row after row as it stands, in steps in which y stays in the cache; a single column in a register. */
 #define PLAINLY(kind, T, WIDE, ADD, none)                                                                              \
-    static void plainly_##kind(const yk_product *p, const tile *t)                                                     \
+    static void column_##kind(const yk_product *p, const tile *t)                                                      \
     {                                                                                                                  \
         for (size_t row = t->row; row < t->row + t->rows; row++) {                                                     \
-            T *restrict z = (T *)p->z + row * p->step_z + t->column;                                                   \
-            memset(z, 0, t->columns * sizeof *z);                                                                      \
-            for (size_t k = 0; k < p->depth; k++) {                                                                    \
-                const WIDE x = ((const T *)p->x)[row * p->step_x + k];                                                 \
-                const T *restrict y = (const T *)p->y + k * p->step_y + t->column;                                     \
-                for (size_t c = 0; c < t->columns; c++)                                                                \
-                    z[c] = (T)ADD((WIDE)z[c], x, (WIDE)y[c]);                                                          \
-            }                                                                                                          \
+            const T *x = (const T *)p->x + row * p->step_x, *y = (const T *)p->y + t->column;                          \
+            T sum = 0;                                                                                                 \
+            for (size_t k = 0; k < p->depth; k++)                                                                      \
+                sum = (T)ADD((WIDE)sum, (WIDE)x[k], (WIDE)y[k * p->step_y]);                                           \
+            ((T *)p->z)[row * p->step_z + t->column] = sum;                                                            \
         }                                                                                                              \
+    }                                                                                                                  \
+    static void plainly_##kind(const yk_product *p, const tile *t)                                                     \
+    {                                                                                                                  \
+        const size_t columns = t->columns;                                                                             \
+        if (columns == 1) {                                                                                         \
+            column_##kind(p, t);                                                                                       \
+            return;                                                                                                    \
+        }                                                                                                              \
+        for (size_t row = t->row; row < t->row + t->rows; row++)                                                       \
+            memset((T *)p->z + row * p->step_z + t->column, 0, t->columns * sizeof(T));                                \
+        for (size_t k0 = 0; k0 < p->depth; k0 += PLAIN_DEPTH)                                                          \
+            for (size_t row = t->row; row < t->row + t->rows; row++) {                                                 \
+                T *restrict z = (T *)p->z + row * p->step_z + t->column;                                               \
+                for (size_t k = k0; k < YK_MIN(k0 + PLAIN_DEPTH, p->depth); k++) {                                     \
+                    const WIDE x = ((const T *)p->x)[row * p->step_x + k];                                             \
+                    const T *restrict y = (const T *)p->y + k * p->step_y + t->column;                                 \
+                    for (size_t c = 0; c < columns; c++)                                                               \
+                        z[c] = (T)ADD((WIDE)z[c], x, (WIDE)y[c]);                                                      \
+                }                                                                                                      \
+            }                                                                                                          \
     }
 EACH_KIND(PLAINLY, )
+#define SIZE_OF(kind, T, WIDE, ADD, none) sizeof(T),
+static const size_t sizes[KINDS] = {EACH_KIND(SIZE_OF, )};
 #define PLAIN_OF(kind, T, WIDE, ADD, none) plainly_##kind,
 static void (*const plainly[KINDS])(const yk_product *p, const tile *t) = {EACH_KIND(PLAIN_OF, )};
 
@@ -254,7 +278,10 @@ static void multiply_tiles(size_t lo, size_t hi, const void *arg)
         tile t = {.row = i / m->across * m->rows, .column = i % m->across * m->columns};
         t.rows = YK_MIN(m->rows, m->p->rows - t.row);
         t.columns = YK_MIN(m->columns, m->p->columns - t.column);
-        multiply_tile(m, &t);
+        if (m->block)
+            multiply_tile(m, &t);
+        else
+            plainly[m->kind](m->p, &t);
     }
 }
 
@@ -265,35 +292,61 @@ static size_t part_of(size_t n, size_t most, size_t step)
     return round_up((n + parts - 1) / parts, step);
 }
 
-static unsigned kind_of(unsigned type, size_t *size)
+static unsigned kind_of(unsigned type)
 {
-    static const struct {
-        uint8_t kind, size;
-    } kinds[] = {[YOKE_BOOL] = {KIND_bool, 1}, [YOKE_I8] = {KIND_u8, 1}, [YOKE_I16] = {KIND_u16, 2}, [YOKE_I32] = {KIND_u32, 4},
-                 [YOKE_I64] = {KIND_u64, 8}, [YOKE_U8] = {KIND_u8, 1}, [YOKE_U16] = {KIND_u16, 2}, [YOKE_U32] = {KIND_u32, 4},
-                 [YOKE_U64] = {KIND_u64, 8}, [YOKE_F32] = {KIND_f32, 4}, [YOKE_F64] = {KIND_f64, 8}};
-    *size = kinds[type].size;
-    return kinds[type].kind;
+    switch (type) {
+    case YOKE_BOOL: return KIND_bool;
+    case YOKE_I8: case YOKE_U8: return KIND_u8;
+    case YOKE_I16: case YOKE_U16: return KIND_u16;
+    case YOKE_I32: case YOKE_U32: return KIND_u32;
+    case YOKE_I64: case YOKE_U64: return KIND_u64;
+    case YOKE_F32: return KIND_f32;
+    default: return KIND_f64;
+    }
+}
+
+static size_t tiles_of(size_t n, size_t each)
+{
+    return (n + each - 1) / each;
+}
+
+static void cut_into_blocks(matmul *m)
+{
+    size_t most = TILE_ROWS;
+    m->block = find_block(m->kind);
+    m->depth = YK_MIN((size_t)DEPTH, DEPTH_BYTES / m->size);
+    m->columns = part_of(m->p->columns, TILE_ROW_BYTES / m->size, m->block->columns);
+    m->across = tiles_of(m->p->columns, m->columns);
+    while (most > TILE_ROWS_LEAST && tiles_of(m->p->rows, most) * m->across < TILES)
+        most /= 2;
+    m->rows = part_of(m->p->rows, most, m->block->rows);
+    m->down = tiles_of(m->p->rows, m->rows);
+}
+
+static void cut_plainly(matmul *m)
+{
+    size_t most = PLAIN_ROW_BYTES;
+    while (most > PLAIN_ROW_LEAST && tiles_of(m->p->columns * m->size, most) < TILES)
+        most /= 2;
+    m->rows = TILE_ROWS_LEAST;
+    m->columns = most / m->size;
+    m->across = tiles_of(m->p->columns, m->columns);
+    m->down = tiles_of(m->p->rows, m->rows);
 }
 
 int yk_matmul_on_host(struct yoke_executor *ex, unsigned type, const yk_product *p)
 {
-    matmul m = {.p = p};
-    m.kind = kind_of(type, &m.size);
+    matmul m = {.p = p, .kind = kind_of(type)};
+    m.size = sizes[m.kind];
     if (p->rows == 0 || p->columns == 0)
         return 0;
     if (p->depth <= SMALL / (p->rows * p->columns)) {
         plainly[m.kind](p, &(tile){.rows = p->rows, .columns = p->columns});
         return 0;
     }
-    m.block = find_block(m.kind);
-    m.depth = YK_MIN((size_t)DEPTH, DEPTH_BYTES / m.size);
-    m.columns = part_of(p->columns, TILE_ROW_BYTES / m.size, m.block->columns);
-    m.across = (p->columns + m.columns - 1) / m.columns;
-    size_t most = TILE_ROWS;
-    while (most > TILE_ROWS_LEAST && (p->rows + most - 1) / most * m.across < TILES)
-        most /= 2;
-    m.rows = part_of(p->rows, most, m.block->rows);
-    m.down = (p->rows + m.rows - 1) / m.rows;
+    if (p->rows <= FEW || p->depth <= FEW)
+        cut_plainly(&m);
+    else
+        cut_into_blocks(&m);
     return yk_loop(ex, m.down * m.across, multiply_tiles, &m);
 }

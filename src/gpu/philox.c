@@ -38,7 +38,7 @@ static void blocks_plain(uint64_t *bits, uint64_t key, uint64_t first)
         const vector zero = {0}, m0 = zero + MULTIPLIER_0, m1 = zero + MULTIPLIER_1;                                   \
         vector x0[VECTORS], x1[VECTORS], x2[VECTORS], x3[VECTORS];                                                     \
         UNROLLED for (int v = 0; v < VECTORS; v++) {                                                                   \
-            vector counter;                                                                                            \
+            vector counter = zero;                                                                                     \
             UNROLLED for (int l = 0; l < LANES; l++)                                                                   \
                 counter[l] = first + (uint64_t)(v * LANES + l);                                                        \
             x0[v] = counter;                                                                                           \
