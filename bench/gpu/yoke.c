@@ -4,7 +4,8 @@
  *   copy axpy triad exp sum scan sort     2^LOG2N elements in the device's memory
  *   omp WORD                the same on the CPU by OpenMP, over the same memory (omp_words.h)
  *   matmul                  of two matrices of SIDE rows and columns
- *   launch raw              the host's cost of a launch with 4 arguments, by yoke_enqueue(), and by the driver's call alone
+ *   launch raw set          the host's cost of a launch with 4 arguments, by yoke_enqueue(), by the driver's call alone, and by
+ *                           calls that set the arguments before
  *   steps replays           STEPS small launches in a row until they are done, of one: put one by one, or recorded and replayed
  *   stepsput replaysput     the host's cost of these calls alone
  *   jobs                    one of JOBS small kernels, submitted in a row to an executor with this device, until all have ended
@@ -187,11 +188,12 @@ static int put_launch(void)
     return yoke_enqueue(s, small, SMALL, 2, 1, x, z);
 }
 
-/* The same launch by the driver's own call, of a kernel object that has its arguments already, where it can have them. */
+/* The same launch by the driver's own calls. OpenCL's kernel object has its arguments already. */
 static struct {
     struct yk_cu_function *cuda;
     yk_cl_fixed opencl;
     yk_shape shape;
+    yk_kernel_arg list[YK_PARAMS_MOST + 3];
     void *values[YK_PARAMS_MOST + 3];
 } raw;
 
@@ -205,25 +207,36 @@ static int put_raw(void)
                                       raw.opencl.group, 0, NULL, NULL);
 }
 
+/* As programs do that set them for each launch: n, two numbers and two arrays, which stand behind the range. */
+static int put_set(void)
+{
+    uint32_t at = 2;
+    for (int i = 2; i < 7 && !raw.cuda; i++, at++) {
+        const yk_kernel_arg *arg = &raw.list[i];
+        CHECK(yk_cl.SetKernelArg(raw.opencl.kernel, at, arg->size, arg->is_memory ? &arg->span->native : arg->value) == 0);
+        at += arg->is_memory; /* its offset stays */
+    }
+    return put_raw();
+}
+
 static void make_raw(void)
 {
     static const long range[2] = {0, SMALL};
-    static yk_kernel_arg list[YK_PARAMS_MOST + 3];
     static struct yk_kernel_args_small args;
     yk_error e = {0};
     const yk_ready *r = yk_kernel_ready(dev, &yoke_kernel_small, &e);
     CHECK(r && r->status == 0);
     args = (struct yk_kernel_args_small){SMALL, 2, 1, x, z};
     for (int i = 0; i < 2; i++)
-        list[i] = (yk_kernel_arg){.value = &range[i], .size = sizeof(long)};
-    CHECK(yk_kernel_args(s, &yoke_kernel_small, &args, true, list + 2, &e) == 0);
+        raw.list[i] = (yk_kernel_arg){.value = &range[i], .size = sizeof(long)};
+    CHECK(yk_kernel_args(s, &yoke_kernel_small, &args, true, raw.list + 2, &e) == 0);
     raw.shape = (yk_shape){.groups = {yk_kernel_groups(dev, &r->plan, SMALL), 1, 1}, .group = {r->plan.group, 1, 1}};
     for (int i = 0; i < 7; i++)
-        memcpy(&raw.values[i], &list[i].value, sizeof raw.values[i]);
+        memcpy(&raw.values[i], &raw.list[i].value, sizeof raw.values[i]);
     if (dev->driver == &yk_gpu_cuda)
         raw.cuda = *(struct yk_cu_function *const *)r->first.native; /* it comes first there */
     else
-        CHECK(yk_cl_fix(dev, &r->first, &raw.shape, list, 7, &raw.opencl, &e) == 0);
+        CHECK(yk_cl_fix(dev, &r->first, &raw.shape, raw.list, 7, &raw.opencl, &e) == 0);
 }
 
 /* Of one: they come a hundred at a time, so that no queue fills up, and stand behind a kernel that takes 1 ms and more: what
@@ -255,6 +268,13 @@ static double run_raw(void)
     if (!raw.values[0])
         make_raw();
     return time_puts(put_raw);
+}
+
+static double run_set(void)
+{
+    if (!raw.values[0])
+        make_raw();
+    return time_puts(put_set);
 }
 
 static int put_steps(void)
@@ -436,11 +456,10 @@ int main(int argc, char **argv)
         const char *name;
         double (*run)(void);
     } words[] = {{"copy", run_copy}, {"axpy", run_axpy}, {"triad", run_triad}, {"exp", run_exp}, {"sum", run_sum},
-                 {"scan", run_scan}, {"sort", run_sort}, {"launch", run_launch}, {"raw", run_raw}, {"up", run_up},
-                 {"down", run_down}, {"both", run_both}, {"matmul", run_matmul}, {"over", run_over},
+                 {"scan", run_scan}, {"sort", run_sort}, {"launch", run_launch}, {"raw", run_raw}, {"set", run_set},
+                 {"up", run_up}, {"down", run_down}, {"both", run_both}, {"matmul", run_matmul}, {"over", run_over},
                  {"pageable", run_pageable}, {"first", run_first}, {"steps", run_steps}, {"replays", run_replays},
-                 {"jobs", run_jobs},
-                 {"stepsput", run_steps_put}, {"replaysput", run_replays_put}};
+                 {"jobs", run_jobs}, {"stepsput", run_steps_put}, {"replaysput", run_replays_put}};
     char line[64];
     dev = yoke_device_open(argc > 1 ? argv[1] : NULL);
     CHECK(yoke_device_status(dev) == 0);
