@@ -99,6 +99,7 @@ typedef struct yk_kernel_extra {
     yk_reduction reduction;
     unsigned group; /* of a program: items in a group */
     const struct yk_scanning *scanning;
+    uint16_t code; /* of the result of a reduction, enum yoke_code */
 } yk_kernel_extra;
 
 typedef struct yk_device_code {
@@ -115,8 +116,8 @@ YOKE_API void yk_device_code_add(yk_device_code *c);
 YOKE_API void yk_device_code_remove(yk_device_code *c);
 /* args: a struct of n and the arguments. */
 YOKE_API int yk_enqueue(yoke_stream *s, yoke_kernel *k, const void *args);
-/* The body of its task. */
-YOKE_API void yk_kernel_run(yoke_kernel *k, const void *task_args);
+/* The body of its task. ret: of a reduction, its result. */
+YOKE_API void yk_kernel_run(yoke_kernel *k, const void *task_args, void *ret);
 YOKE_API struct yoke_future *yk_launch(struct yoke_executor *ex, yoke_kernel *k, const void *args, const struct yoke_opts *opts);
 YOKE_API int yk_prepare(yoke_device *dev, yoke_kernel *k);
 YOKE_API int yk_enqueue_scan(yoke_stream *s, yoke_kernel *k, const void *args);
@@ -344,8 +345,7 @@ static YK_MAYBE const char yk_kernel_unit = 0;
     YK_KERNEL_RECORD(N, YK_MAP_KERNEL, (TEXT), yk_kernel_chunk_##N, NULL, yk_kernel_call_##N)                          \
     static void yk_kernel_call_##N(const void *yk_v, void *yk_ret)                                                     \
     {                                                                                                                  \
-        (void)yk_ret;                                                                                                  \
-        yk_kernel_run(&yoke_kernel_##N, yk_v);                                                                         \
+        yk_kernel_run(&yoke_kernel_##N, yk_v, yk_ret);                                                                 \
     }                                                                                                                  \
     static inline YK_MAYBE struct yoke_future *yk_kernel_launch_##N(struct yoke_executor *yk_ex,                       \
                                                                     const struct yoke_opts *yk_options, size_t yk_n,   \
@@ -462,8 +462,22 @@ static YK_MAYBE const char yk_kernel_unit = 0;
             yk_kernel_combine_##N(yk_to, &yk_sums[yk_k]);                                                              \
     }                                                                                                                  \
     static const yk_kernel_extra yk_kernel_extra_##N = {                                                               \
-        TYPE, sizeof(T), {yk_kernel_fold_##N, yk_kernel_combine_##N, yk_kernel_identity_##N, sizeof(T)}, 0, NULL};     \
-    YK_KERNEL_RECORD(N, YK_REDUCE_KERNEL, (MAP_TEXT, COMBINE_TEXT, IDENTITY_TEXT), NULL, &yk_kernel_extra_##N, NULL)   \
+        TYPE, sizeof(T), {yk_kernel_fold_##N, yk_kernel_combine_##N, yk_kernel_identity_##N, sizeof(T)}, 0, NULL,      \
+        YK_CODE(T)};                                                                                                   \
+    static void yk_kernel_call_##N(const void *yk_v, void *yk_ret);                                                    \
+    YK_KERNEL_RECORD(N, YK_REDUCE_KERNEL, (MAP_TEXT, COMBINE_TEXT, IDENTITY_TEXT), NULL, &yk_kernel_extra_##N,         \
+                     yk_kernel_call_##N)                                                                               \
+    static void yk_kernel_call_##N(const void *yk_v, void *yk_ret)                                                     \
+    {                                                                                                                  \
+        yk_kernel_run(&yoke_kernel_##N, yk_v, yk_ret);                                                                 \
+    }                                                                                                                  \
+    static inline YK_MAYBE struct yoke_future *yk_kernel_launch_##N(struct yoke_executor *yk_ex,                       \
+                                                                    const struct yoke_opts *yk_options, size_t yk_n,   \
+                                                                    YK_MAP(YK_KERNEL_DECLARE, ~, YK_COMMA, __VA_ARGS__)) \
+    {                                                                                                                  \
+        const struct yk_kernel_args_##N yk_args = {(long)yk_n, YK_MAP(YK_KERNEL_NAME_OF, ~, YK_COMMA, __VA_ARGS__)};   \
+        return yk_launch(yk_ex, &yoke_kernel_##N, &yk_args, yk_options);                                               \
+    }                                                                                                                  \
     static inline YK_MAYBE int yk_kernel_put_##N(yoke_stream *yk_s, size_t yk_n, T *yk_ret,                            \
                                                  YK_MAP(YK_KERNEL_DECLARE, ~, YK_COMMA, __VA_ARGS__))                  \
     {                                                                                                                  \
@@ -489,6 +503,16 @@ static YK_MAYBE const char yk_kernel_unit = 0;
     (YK_USE(kernel, a_reduction_kernel, N, YK_COUNT(__VA_ARGS__)), yk_kernel_get_##N((s), (n), __VA_ARGS__))
 #define yoke_enqueue_reduction(s, N, n, ret, ...)                                                                      \
     (YK_USE(kernel, a_reduction_kernel, N, YK_COUNT(__VA_ARGS__)), yk_kernel_put_##N((s), (n), (ret), __VA_ARGS__))
+
+/* yoke_launch_reduction(executor, name, n, arguments...): the reduction as a job, a future of its type: as yoke_launch(), with
+ * arrays of the host or of the executor's device; those of the host go up whole.
+ *
+ *     double sum = yoke_await(yoke_launch_reduction(ex, dot, n, x, y), double);
+ *
+ * A reduction is a task, too, as a kernel is: yoke run FILE.c:dot '[1,2]' '[3,4]'. Structs do not travel as text: one that makes
+ * them is for C alone. */
+#define yoke_launch_reduction(ex, N, n, ...)                                                                           \
+    (YK_USE(kernel, a_reduction_kernel, N, YK_COUNT(__VA_ARGS__)), yk_kernel_launch_##N((ex), NULL, (n), __VA_ARGS__))
 
 #ifdef __cplusplus
 }

@@ -71,7 +71,7 @@ extern "C" {
         for (; yk_lo < yk_hi; yk_lo++)                                                                                 \
             (void)yk_no_return_in_kernel_##N((long)yk_lo, yk_a->yk_n, YK_MAP(YK_KERNEL_LOAD, ~, YK_COMMA, __VA_ARGS__)); \
     }                                                                                                                  \
-    static const yk_kernel_extra yk_kernel_extra_##N = {NULL, 0, {NULL, NULL, NULL, 0}, ITEMS, NULL};                  \
+    static const yk_kernel_extra yk_kernel_extra_##N = {NULL, 0, {NULL, NULL, NULL, 0}, ITEMS, NULL, 0};               \
     YK_KERNEL_RECORD(N, YK_GROUP_KERNEL, (TEXT), yk_kernel_chunk_##N, &yk_kernel_extra_##N, NULL)                      \
     static inline YK_MAYBE int yk_kernel_put_##N(yoke_stream *yk_s, size_t yk_n,                                       \
                                                  YK_MAP(YK_KERNEL_DECLARE, ~, YK_COMMA, __VA_ARGS__))                  \

@@ -135,7 +135,7 @@ extern "C" {
     }                                                                                                                  \
     static const yk_scanning yk_kernel_scanning_##N = {yk_kernel_fold_##N, yk_kernel_combine_##N, yk_kernel_identity_##N, \
                                                        yk_kernel_write_##N, sizeof(struct yk_scan_value_##N)};         \
-    static const yk_kernel_extra yk_kernel_extra_##N = {TYPE, sizeof(T), {NULL, NULL, NULL, 0}, 0, &yk_kernel_scanning_##N}; \
+    static const yk_kernel_extra yk_kernel_extra_##N = {TYPE, sizeof(T), {NULL, NULL, NULL, 0}, 0, &yk_kernel_scanning_##N, 0}; \
     YK_KERNEL_RECORD(N, YK_SCAN_KERNEL, (INPUT_TEXT, COMBINE_TEXT, IDENTITY_TEXT, TEXT, START_TEXT), NULL,             \
                      &yk_kernel_extra_##N, NULL)                                                                       \
     static inline YK_MAYBE int yk_kernel_put_##N(yoke_stream *yk_s, size_t yk_n,                                       \

@@ -159,7 +159,7 @@ yk_batch *yk_batch_gather(yk_launching *lead, yoke_device *dev)
 {
     yoke_executor *ex = yoke_current_executor();
     const yk_run *run = yk_current_run();
-    if (!ex || !ex->type->take || run->deadline != YOKE_FOREVER)
+    if (!ex || !ex->type->take || run->deadline != YOKE_FOREVER || lead->k->form != YK_MAP_KERNEL)
         return NULL;
     size_t bytes = small_bytes(lead);
     yk_job *job = bytes > 0 ? ex->type->take(ex) : NULL;

@@ -4,7 +4,7 @@
  *
  * On such an executor an array may be memory of the device, and is used as it is, or memory of the host. That goes through the
  * device in pieces: while one is computed the next goes up and the last comes down, each on a stream of its own. Pieces are cut
- * where every such array is used as x[i] alone (analysis.c); else all of each array is one piece. */
+ * where every such array is used as x[i] alone (analysis.c); else, and for reductions, all of each array is one piece. */
 #include "gpu/cost.h"
 #include "gpu/launch.h"
 #include <limits.h>
@@ -19,6 +19,7 @@ enum {
  * cost, and in a long call more, since each piece costs some 5 us of pauses between copies; the first and last are shorter. */
 size_t yk_piece_bytes = 8 << 20;
 enum { PIECES = 16, LONGER = 8, SHORTER = 4 };
+enum { RESULT_MOST = 128 }; /* of a reduction, as yoke/kernel.h has it */
 bool yk_stage_always;
 
 /* ---- The task of a kernel ---- */
@@ -71,6 +72,11 @@ static void add_param(yk_kernel_task *t, const yoke_param *p, size_t align)
     t->task.args_size = (uint16_t)(at + p->size);
 }
 
+static bool is_reduction(const yoke_kernel *k)
+{
+    return k->form == YK_REDUCE_KERNEL;
+}
+
 void yk_kernel_make_task(yoke_kernel *k)
 {
     yk_kernel_task *t = yk_sys.calloc(1, sizeof *t);
@@ -78,6 +84,11 @@ void yk_kernel_make_task(yoke_kernel *k)
         return; /* then it is a kernel alone */
     t->task = (yoke_task){.abi = YOKE_ABI, .line = k->line, .name = k->name, .ret = "void", .file = k->file,
                           .ret_code = YOKE_VOID, .params = t->params, .call = k->call};
+    if (is_reduction(k)) {
+        t->task.ret = k->extra->type;
+        t->task.ret_code = k->extra->code;
+        t->task.ret_size = (uint16_t)k->extra->size;
+    }
     if (array_of_n(k) < 0)
         add_param(t, &(yoke_param){.name = "n", .type = "long", .code = YOKE_I64, .size = 8}, 8);
     for (unsigned i = 0; i < k->nparams; i++) {
@@ -517,13 +528,30 @@ static size_t host_bytes(const launch *l)
     return bytes;
 }
 
+static int reduce_on_device(const launch *l, yoke_device *dev, yk_error *e)
+{
+    lane a = {.lo = 0, .hi = l->n};
+    int err = note(0, lane_open(&a, l, dev, (size_t)l->n), dev, e);
+    for (unsigned i = 0; i < l->k->nparams && err == 0; i++)
+        if (l->host[i])
+            err = note(0, send_up(l, &a, i), dev, e);
+    if (err == 0) {
+        give_addresses(l, &a, 0);
+        err = note(0, yk_enqueue_reduction(a.stream, l->k, a.args, l->ret, true), dev, e);
+    }
+    if (a.stream)
+        err = note(err, yoke_stream_wait(a.stream), dev, e);
+    lane_close(&a, l);
+    return err;
+}
+
 static int run_on_device(launch *l, yoke_device *dev, bool *began, yk_error *e)
 {
     yk_analyse_kernel(l->k, &l->uses);
-    const pieces p = pieces_of(l);
+    const pieces p = is_reduction(l->k) ? (pieces){l->n, l->n} : pieces_of(l);
     if (p.most == l->n && host_bytes(l) > LONGER * yk_piece_bytes)
         memset(l->staged, 0, sizeof l->staged); /* not worth as much pinned memory as a whole array has */
-    return run_pieces(l, dev, &p, began, e);
+    return is_reduction(l->k) ? reduce_on_device(l, dev, e) : run_pieces(l, dev, &p, began, e);
 }
 
 static void tell(const launch *l, const yoke_device *dev, int err, const yk_error *e)
@@ -534,7 +562,10 @@ static void tell(const launch *l, const yoke_device *dev, int err, const yk_erro
 
 static void run_on_cpu(const launch *l, yoke_executor *pool)
 {
-    yk_kernel_on_cpu(pool, l->k, l->args);
+    if (is_reduction(l->k))
+        yk_reduce(pool, (size_t)l->n, &l->k->extra->reduction, l->args, l->ret);
+    else
+        yk_kernel_on_cpu(pool, l->k, l->args);
 }
 
 /* All arrays are memory of the host: either can do it. The kernel is built before the clock runs. A device that fails before
@@ -603,16 +634,19 @@ static void run(launch *l)
     yk_batch_rest(batch);
 }
 
-void yk_kernel_run(yoke_kernel *k, const void *task_args)
+void yk_kernel_run(yoke_kernel *k, const void *task_args, void *ret)
 {
     if (yk_batch_deliver(task_args))
         return;
-    launch l = {.k = k, .task_args = task_args, .args = yk_args_alloc(k->args_size)};
-    if (!l.args) {
+    _Alignas(YK_ARGS_ALIGN) char result[RESULT_MOST]; /* a vector's, say: ret need not be aligned as its type is */
+    launch l = {.k = k, .task_args = task_args, .ret = result, .args = yk_args_alloc(k->args_size)};
+    if (is_reduction(k))
+        k->extra->reduction.identity(result);
+    if (!l.args)
         yk_fail(k->file, (int)k->line, ENOMEM, "no memory");
-        return;
-    }
-    if (yk_launching_gather(&l) == 0 && l.n > 0)
+    else if (yk_launching_gather(&l) == 0 && l.n > 0)
         run(&l);
+    if (is_reduction(k))
+        memcpy(ret, result, k->extra->size);
     free(l.args);
 }

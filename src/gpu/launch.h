@@ -7,6 +7,7 @@
 typedef struct yk_launching {
     yoke_kernel *k;
     const char *task_args;
+    void *ret;                     /* the result of a reduction */
     char *args;                    /* of the kernel: n, values, addresses */
     long n;
     size_t counts[YK_PARAMS_MOST]; /* elements of each parameter */
@@ -30,8 +31,8 @@ char *yk_launching_host(const yk_launching *l, unsigned i);
 
 typedef struct yk_batch yk_batch;
 
-/* The small jobs of the same kernel that wait behind `lead`, all of whose arrays are the host's, and are claimed with this.
- * NULL: there are none, or there is no memory. */
+/* The small jobs of the same kernel, no reduction, that wait behind `lead`, all of whose arrays are the host's, and are claimed
+ * with this. NULL: there are none, or there is no memory. */
 yk_batch *yk_batch_gather(yk_launching *lead, yoke_device *dev);
 /* All of them on the device, with one copy up, one down and one wait, and lead's results where they belong. False: something
  * failed, and no array has been written; each is to run by itself. */

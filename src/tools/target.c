@@ -60,8 +60,7 @@ int yk_target_open_any(const char *path, yoke_module **ret)
 /* What stands in the file under that name, and is no task: a kernel of another form; NULL: nothing. */
 static const char *kernel_form(const yoke_kernel *before, const char *name)
 {
-    static const char *const forms[] = {[YK_REDUCE_KERNEL] = "reduction", [YK_SCAN_KERNEL] = "scan",
-                                        [YK_GROUP_KERNEL] = "program"};
+    static const char *const forms[] = {[YK_SCAN_KERNEL] = "scan", [YK_GROUP_KERNEL] = "program"};
     size_t n = 0;
     yoke_kernel **list = yk_kernels_since(before, name, &n);
     const char *form = list && n > 0 ? forms[list[0]->form] : NULL;
@@ -91,7 +90,7 @@ static int pick(const char *file, const char *name, const yoke_kernel *before, y
     t->task = *name ? yoke_module_find(t->module, name) : l.tasks[0];
     const char *form = t->task ? NULL : kernel_form(before, name);
     if (form)
-        return yk_complain(2, "%s is a %s; yoke run and yoke map run tasks and YOKE_KERNELs", name, form);
+        return yk_complain(2, "%s is a %s; yoke run and yoke map run tasks, YOKE_KERNELs and YOKE_REDUCTIONs", name, form);
     return t->task ? 0 : no_such_task(file, name, &l);
 }
 

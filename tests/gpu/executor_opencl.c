@@ -9,6 +9,7 @@
 #include <yoke/kernel.h>
 
 YOKE_KERNEL(add_to, ((val, int32_t, a), (in, int32_t, x), (inout, int32_t, y)), y[i] += a * x[i];)
+YOKE_REDUCTION(int64_t, dot, (0), a + b, (int64_t)x[i] * y[i], ((in, int32_t, x), (in, int32_t, y)));
 
 enum { N = 5000, PIECE = 2048 };
 static int32_t x[N], y[N];
@@ -57,6 +58,35 @@ static int add_once(yoke_executor *ex)
     return err;
 }
 
+static int reduce_once(yoke_executor *ex)
+{
+    int64_t right = 0, sum = 0;
+    for (int i = 0; i < N; i++) {
+        x[i] = i;
+        y[i] = i % 3;
+        right += (int64_t)x[i] * y[i];
+    }
+    yoke_future *f = yoke_launch_reduction(ex, dot, N, x, y);
+    snprintf(text, sizeof text, "no job");
+    if (!f)
+        return -ENOMEM;
+    int err = yoke_wait(f);
+    snprintf(text, sizeof text, "%s", err < 0 ? yoke_error(f) : "");
+    if (err < 0)
+        yoke_release(f);
+    else
+        sum = yoke_await(f, int64_t);
+    CHECK_INT(sum, err < 0 ? 0 : right);
+    return err;
+}
+
+/* A job, and how its errors begin. */
+typedef struct job {
+    int (*once)(yoke_executor *ex);
+    const char *error;
+} job;
+static const job add_job = {add_once, "add_to: opencl:0: "}, reduce_job = {reduce_once, "dot: opencl:0: "};
+
 static yoke_executor *open_good(const char *uri)
 {
     yoke_executor *ex = yoke_open(uri);
@@ -74,17 +104,17 @@ static void close_all(yoke_executor *ex)
 
 /* The k-th call of an executor's life fails with the code; whether there was a k-th. Its jobs may fail, and say where; a second
  * job does not, unless the device is lost. */
-static bool try_call(const char *uri, int k, int32_t code, int *errors)
+static bool try_call(const job *j, const char *uri, int k, int32_t code, int *errors)
 {
     fake.fail(NULL, k, code);
     yoke_executor *ex = yoke_open(uri);
     if (yoke_executor_status(ex) == 0) {
-        int err = add_once(ex);
+        int err = j->once(ex);
         *errors += err < 0;
         if (err < 0)
-            CHECK_HAS(text, "add_to: opencl:0: ");
+            CHECK_HAS(text, j->error);
         /* What a driver calls invalid when it compiles stays refused. */
-        if (err < 0 && err != -ENODEV && err != -EINVAL && fake.fail(NULL, 0, 0) >= k && add_once(ex) < 0)
+        if (err < 0 && err != -ENODEV && err != -EINVAL && fake.fail(NULL, 0, 0) >= k && j->once(ex) < 0)
             test_fail(__FILE__, __LINE__, "call %d, code %d: %s", k, code, text);
     } else {
         *errors += 1;
@@ -97,12 +127,12 @@ static bool try_call(const char *uri, int k, int32_t code, int *errors)
     return more;
 }
 
-static void every_call_fails(unsigned what, const char *uri)
+static void every_call_fails(const job *j, unsigned what, const char *uri)
 {
     static const int32_t codes[] = {-5, -6, -36, -9999, -14, -30, -12345, -4};
     cut_pieces_on(what);
     int k = 1, errors = 0;
-    while (try_call(uri, k, codes[k % 8], &errors) && k < 400)
+    while (try_call(j, uri, k, codes[k % 8], &errors) && k < 400)
         k++;
     CHECK(k > 30 && k < 400);
     CHECK(errors > 15);
@@ -111,12 +141,17 @@ static void every_call_fails(unsigned what, const char *uri)
 
 TEST(every_call_may_fail_on_a_cpu)
 {
-    every_call_fails(0, "opencl:0");
+    every_call_fails(&add_job, 0, "opencl:0");
 }
 
 TEST(every_call_may_fail_on_a_gpu)
 {
-    every_call_fails(FAKE_GPU | FAKE_STRANGER, "opencl:0");
+    every_call_fails(&add_job, FAKE_GPU | FAKE_STRANGER, "opencl:0");
+}
+
+TEST(every_call_may_fail_in_a_reduction)
+{
+    every_call_fails(&reduce_job, FAKE_GPU | FAKE_STRANGER, "opencl:0");
 }
 
 /* Where the device does not do, the CPU does: only what failed in the middle is an error. */
@@ -135,20 +170,20 @@ TEST(a_device_that_fails_is_not_all_there_is)
 
 /* ---- Memory ---- */
 
-static void without_memory(const char *entry)
+static void without_memory(const job *j, const char *entry)
 {
     bool through = false;
     for (int n = 1; !through; n++) {
         CHECK(n < 300);
         yoke_executor *ex = open_good("opencl:0");
         yk_sys_fail(entry, n, ENOMEM);
-        int err = add_once(ex);
+        int err = j->once(ex);
         through = yk_sys_fail(entry, 0, 0) < n;
         if (err < 0)
             CHECK_INT(err, -ENOMEM);
         if (err < 0 && !strstr(text, "memory") && !strstr(text, "no addresses for") && strcmp(text, "no job") != 0)
             test_fail(__FILE__, __LINE__, "%s %d: %s", entry, n, text);
-        CHECK_INT(add_once(ex), 0);
+        CHECK_INT(j->once(ex), 0);
         close_all(ex);
     }
 }
@@ -158,7 +193,16 @@ TEST(no_memory_for_a_job)
     static const char *const entries[] = {"calloc", "malloc", "realloc", "posix_memalign"};
     cut_pieces_on(0);
     for (size_t i = 0; i < YK_COUNT_OF(entries); i++)
-        without_memory(entries[i]);
+        without_memory(&add_job, entries[i]);
+    remove_cache();
+}
+
+TEST(no_memory_for_a_reduction)
+{
+    static const char *const entries[] = {"calloc", "malloc", "mmap"};
+    cut_pieces_on(FAKE_GPU);
+    for (size_t i = 0; i < YK_COUNT_OF(entries); i++)
+        without_memory(&reduce_job, entries[i]);
     remove_cache();
 }
 
@@ -167,7 +211,7 @@ TEST(no_memory_for_a_job_on_a_gpu)
     static const char *const entries[] = {"calloc", "malloc", "mmap"};
     cut_pieces_on(FAKE_GPU);
     for (size_t i = 0; i < YK_COUNT_OF(entries); i++)
-        without_memory(entries[i]);
+        without_memory(&add_job, entries[i]);
     remove_cache();
 }
 

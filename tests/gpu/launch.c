@@ -20,6 +20,26 @@ YOKE_DEVICE_CODE(struct pair { int32_t a; int32_t b; };)
 YOKE_KERNEL(swap_pairs, ((inout, struct pair, p)), const int32_t a = p[i].a; p[i].a = p[i].b; p[i].b = a;)
 YOKE_KERNEL(fill_some, ((val, long, m), (out, int32_t, y, m)), y[i % m] = 7;)
 
+YOKE_REDUCTION(int64_t, dot, (0), a + b, (int64_t)x[i] * y[i], ((in, int32_t, x), (in, int32_t, y)));
+/* The index as a value, an array read elsewhere, a value. */
+YOKE_REDUCTION(double, weighed, (0), a + b, x[n - 1 - i] * (double)(i % 3) + add, ((in, double, x), (val, double, add)));
+YOKE_DEVICE_CODE(
+    struct ends { int32_t least; int32_t most; };
+    YOKE_FN struct ends alone(int32_t x) { struct ends e; e.least = e.most = x; return e; }
+    YOKE_FN struct ends both(struct ends a, struct ends b)
+    {
+        a.least = yoke_lesser(a.least, b.least);
+        a.most = yoke_greater(a.most, b.most);
+        return a;
+    }
+)
+YOKE_DEVICE_CODE(
+    YOKE_FN struct wide eight(double x) { struct wide w; for (int i = 0; i < 8; i++) w.v[i] = x + i; return w; }
+    YOKE_FN struct wide sums(struct wide a, struct wide b) { for (int i = 0; i < 8; i++) a.v[i] += b.v[i]; return a; }
+)
+YOKE_REDUCTION(struct wide, eights, ({{0}}), sums(a, b), eight(x[i]), ((in, double, x)));
+YOKE_REDUCTION(struct ends, range, ({INT32_MAX, INT32_MIN}), both(a, b), alone(x[i]), ((in, int32_t, x)));
+
 static const char *const uris[] = {"inline", "threads:1", "threads:4", "processes:2", "opencl", "cuda"};
 
 /* body(ex) on every executor that this machine has. */
@@ -215,6 +235,81 @@ static void try_device_memory(yoke_executor *ex)
 TEST(memory_of_the_device_is_used_as_it_is)
 {
     everywhere(try_device_memory);
+}
+
+/* Of the host's memory, of the device's, and both. */
+static void try_reductions(yoke_executor *ex)
+{
+    static const size_t sizes[] = {0, 1, 255, 10007, 3000017};
+    yoke_device *dev = yoke_executor_device(ex);
+    yoke_stream *s = dev ? yoke_stream_open(dev) : NULL;
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        size_t n = sizes[k], room = n + 1;
+        int32_t *x = malloc(room * sizeof *x), *y = malloc(room * sizeof *y);
+        int32_t *own = dev ? yoke_device_alloc(dev, room * sizeof *x) : NULL;
+        double *z = malloc(room * sizeof *z), sum = 0;
+        int64_t product = 0;
+        for (size_t i = 0; i < n; i++) {
+            x[i] = (int32_t)(i * 7919 % 100003) - 50000;
+            y[i] = (int32_t)(i % 1000);
+            z[i] = (double)(i % 5);
+            product += (int64_t)x[i] * y[i];
+        }
+        for (size_t i = 0; i < n; i++)
+            sum += z[n - 1 - i] * (double)(i % 3) + 0.5;
+        CHECK_INT(yoke_await(yoke_launch_reduction(ex, dot, n, x, y), int64_t), product);
+        if (!dev || yoke_device_about(dev)->has_double)
+            CHECK_NEAR(yoke_await(yoke_launch_reduction(ex, weighed, n, z, 0.5), double), sum, 0); /* quarters */
+        struct wide w = yoke_await(yoke_launch_reduction(ex, eights, n, z), struct wide), none = {{0}};
+        for (int i = 0; i < 8 && (!dev || yoke_device_about(dev)->has_double); i++)
+            CHECK_NEAR(w.v[i] - w.v[0], n == 0 ? none.v[i] : (double)n * i, 0);
+        struct ends e = yoke_await(yoke_launch_reduction(ex, range, n, x), struct ends);
+        for (size_t i = 0; i < n; i++)
+            CHECK(x[i] >= e.least && x[i] <= e.most);
+        CHECK_INT(e.least, n == 0 ? INT32_MAX : n == 1 ? -50000 : e.least);
+        if (own) {
+            CHECK_INT(yoke_stream_copy(s, own, x, n * sizeof *x), 0);
+            CHECK_INT(yoke_stream_wait(s), 0);
+            CHECK_INT(yoke_await(yoke_launch_reduction(ex, dot, n, own, y), int64_t), product);
+            yoke_device_free(dev, own);
+        }
+        free(x);
+        free(y);
+        free(z);
+    }
+    if (s)
+        CHECK_INT(yoke_stream_close(s), 0);
+}
+
+TEST(reductions_on_every_executor)
+{
+    static const char *const placing[] = {"gpu", "gpu:cpu", "gpu:opencl", "processes:opencl"};
+    everywhere(try_reductions);
+    for (size_t k = 0; k < YK_COUNT_OF(placing); k++) {
+        yoke_executor *ex = yoke_open(placing[k]);
+        if (yoke_executor_status(ex) == 0)
+            try_reductions(ex);
+        yoke_close(ex);
+    }
+}
+
+static void try_wrong_reductions(yoke_executor *ex)
+{
+    int32_t x[3] = {1, 2, 3}, *none = NULL;
+    yoke_future *f = yoke_launch_reduction(ex, dot, 3, x, none);
+    CHECK_INT(yoke_wait(f), -EINVAL);
+    CHECK_STR(yoke_error(f), "dot: array \"y\" is NULL");
+    yoke_release(f);
+    f = yoke_launch_reduction(ex, dot, -1, x, x);
+    CHECK_INT(yoke_wait(f), -EINVAL);
+    CHECK_STR(yoke_error(f), "dot: n is -1, and should be 0 or more");
+    yoke_release(f);
+    CHECK_INT(yoke_await(yoke_launch_reduction(ex, dot, 3, x, x), int64_t), 14);
+}
+
+TEST(wrong_reductions_are_refused)
+{
+    everywhere(try_wrong_reductions);
 }
 
 static void try_many(yoke_executor *ex)

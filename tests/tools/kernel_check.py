@@ -376,7 +376,7 @@ def devices_are_chosen():
 
 @test
 def files_without_devices_or_tasks():
-    text = FRONT + "YOKE_REDUCTION(int, total, (0), a + b, x[i], ((in, int, x)));\n"  # no task of the command
+    text = FRONT + "YOKE_SCAN_KERNEL(int, total, (0), a + b, x[i], ((in, int, x), (out, int, y)), y[i] = item;)\n"  # no task
     status, lines, err = checked(text)
     equal((status, err), (0, ""))
     has(about(lines, "total")[0], "opencl:0: the same")

@@ -26,6 +26,9 @@ YOKE_DEVICE_CODE(struct pair { int32_t a; int32_t b; };)
 YOKE_KERNEL(swap_pairs, ((inout, struct pair, p)), const int32_t a = p[i].a; p[i].a = p[i].b; p[i].b = a;)
 YOKE_KERNEL(blur, ((in, double, x), (out, double, y)), y[i] = (x[i > 0 ? i - 1 : i] + x[i] + x[i < n - 1 ? i + 1 : i]) / 4;)
 YOKE_REDUCTION(float, dot, (0), a + b, x[i] * y[i], ((in, float, x), (in, float, y)));
+YOKE_REDUCTION(bool, odd, (0), a != b, x[i] % 2 != 0, ((in, int32_t, x)));
+YOKE_DEVICE_CODE(YOKE_FN struct pair pair_of(int32_t v) { struct pair p; p.a = v; p.b = 0; return p; })
+YOKE_REDUCTION(struct pair, ends, ({0, 0}), a, pair_of(x[i]), ((in, int32_t, x)));
 YOKE_SCAN_KERNEL(int, up_to, (0), a + b, x[i], ((in, int, x), (out, int, y)), y[i] = item;)
 YOKE_PROGRAM(ones, 64, ((out, int, y, groups * 64)), YOKE_ITEMS(l) { y[group * 64 + l] = 1; })
 static int in_c_alone(int v) { return v + 1; }
@@ -98,7 +101,8 @@ def kernels_are_listed_as_tasks():
     equal([signature for signature, _ in listed],
           ["axpy(a: f32, x: f32[] in, y: f32[] inout) -> void", "squares(x: i32[] in, y: i64[] out) -> void",
            "count_up(n: i64, m: i64, y: i32[] out) -> void", "swap_pairs(p: u8[] inout) -> void",
-           "blur(x: f64[] in, y: f64[] out) -> void", "only_c(x: i32[] inout) -> void", "usual() -> cstr", "own() -> cstr"])
+           "blur(x: f64[] in, y: f64[] out) -> void", "dot(x: f32[] in, y: f32[] in) -> f32", "odd(x: i32[] in) -> bool",
+           "ends(x: i32[] in) -> struct pair/8", "only_c(x: i32[] inout) -> void", "usual() -> cstr", "own() -> cstr"])
     lines = TEXT.splitlines()
     for signature, place in listed:
         number = int(place.rsplit(":", 1)[1])
@@ -204,11 +208,23 @@ def wrong_arguments_are_wrong_usage():
         refused(called("axpy", *words), 2, part)
     refused(called("squares", "[3000000000]", "1"), 2, 'of squares: ')
     refused(called("axpi", "1"), 2, 'has no task "axpi"; did you mean "axpy"?')
-    for task, form in (("dot", "reduction"), ("up_to", "scan"), ("ones", "program")):  # which are called from C alone
-        refused(called(task, "[1]", "[1]"), 2, f"{task} is a {form}; yoke run and yoke map run tasks and YOKE_KERNELs")
-    status, out, err = mapped("dot", "[1]\n")
+    for task, form in (("up_to", "scan"), ("ones", "program")):  # which are called from C alone
+        refused(called(task, "[1]", "[1]"), 2, f"{task} is a {form}; yoke run and yoke map run tasks, YOKE_KERNELs and YOKE_RED")
+    status, out, err = mapped("up_to", "[1]\n")
     equal((status, out), (2, ""))
-    has(err, "dot is a reduction; yoke run and yoke map run tasks and YOKE_KERNELs")
+    has(err, "up_to is a scan; yoke run and yoke map run tasks, YOKE_KERNELs and YOKE_REDUCTIONs")
+
+
+@test
+def a_reduction_is_a_task():
+    has(run([YOKE, "ls", FILE])[1], "dot(x: f32[] in, y: f32[] in) -> f32")
+    for on in executors():
+        equal(called("dot", "[1,2,3]", "[4,5,6]", on=on), (0, "32.0\n", ""))
+        equal(called("dot", "[]", "[]", on=on), (0, "0.0\n", ""))
+        equal(called("odd", "[1,2,3]", on=on), (0, "false\n", ""))
+        refused(called("dot", "[1,2]", "[1]", on=on), 1, 'dot: array "y" has 1 elements, and should have 2 (n)')
+    equal(mapped("dot", '[[1],[2]]\n[[1,2],[3,4]]\n')[:2], (0, "2.0\n11.0\n"))
+    refused(called("ends", "[1,2]"), 2, "struct")
 
 
 @test
