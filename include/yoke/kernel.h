@@ -406,7 +406,8 @@ static YK_MAYBE const char yk_kernel_unit = 0;
 /* YOKE_REDUCTION(type, name, (identity), combination, map, (parameters...)): at file scope. The map is an
  * expression of i, n and the parameters with one element's value; the combination one of two such values a and b,
  * associative and commutative up to rounding; identity its neutral element, as an initialiser: (0), ({0, 1}). type:
- * any without pointers, at most 128 bytes.
+ * any without pointers, at most 128 bytes. Of type bool, the map and the combination are conditions, x[i] != 0: a device keeps a
+ * byte of what they are.
  *
  * The result of the same call on the same device is the same in every bit. */
 #define YOKE_REDUCTION(T, N, IDENTITY, COMBINE, MAP, PARAMS)                                                           \
@@ -505,14 +506,20 @@ static YK_MAYBE const char yk_kernel_unit = 0;
     (YK_USE(kernel, a_reduction_kernel, N, YK_COUNT(__VA_ARGS__)), yk_kernel_put_##N((s), (n), (ret), __VA_ARGS__))
 
 /* yoke_launch_reduction(executor, name, n, arguments...): the reduction as a job, a future of its type: as yoke_launch(), with
- * arrays of the host or of the executor's device; those of the host go up whole.
+ * arrays of the host or of the executor's device; those of the host go up whole. On an executor `gpu` either side may do it, and
+ * a sum of floats differ in its last bits.
  *
  *     double sum = yoke_await(yoke_launch_reduction(ex, dot, n, x, y), double);
  *
- * A reduction is a task, too, as a kernel is: yoke run FILE.c:dot '[1,2]' '[3,4]'. Structs do not travel as text: one that makes
- * them is for C alone. */
+ * yoke_opt_launch_reduction(executor, (options), name, n, arguments...): the same with options, see yoke_opt_launch().
+ *
+ * A reduction to a number or a bool is a task, too, as a kernel is: yoke run FILE.c:dot '[1,2]' '[3,4]'. The identity of
+ * one of nothing must have a text then: infinity has none (--nonfinite). */
 #define yoke_launch_reduction(ex, N, n, ...)                                                                           \
     (YK_USE(kernel, a_reduction_kernel, N, YK_COUNT(__VA_ARGS__)), yk_kernel_launch_##N((ex), NULL, (n), __VA_ARGS__))
+#define yoke_opt_launch_reduction(ex, OPTIONS, N, n, ...)                                                              \
+    YK_WITH_OPTIONS(N, OPTIONS, (YK_USE(kernel, a_reduction_kernel, N, YK_COUNT(__VA_ARGS__)),                         \
+                                 yk_kernel_launch_##N((ex), &yk_options.yk_all, (n), __VA_ARGS__)))
 
 #ifdef __cplusplus
 }

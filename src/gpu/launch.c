@@ -100,7 +100,8 @@ void yk_kernel_make_task(yoke_kernel *k)
                                        .size = sizeof(yk_any_view)}, 16);
     }
     t->task.args_size = (uint16_t)YK_ALIGN_UP(t->task.args_size, 16);
-    if (yk_register_made(&t->task))
+    const bool is_shown = !is_reduction(k) || k->extra->code <= YOKE_F64; /* else its result has no text */
+    if (yk_register_made(&t->task, is_shown))
         k->task = &t->task;
     else
         free(t);
@@ -414,7 +415,15 @@ static int send_down(const launch *l, lane *a, unsigned i)
     return yoke_stream_copy(a->stream, l->staged[i] ? a->pinned[i] : down.host, a->memory[i], down.bytes);
 }
 
-/* Elements lo up to hi of all n: up, work and down in the order of the lane's stream. */
+/* The rest is not wanted: then the job must not end as if all had been done. */
+static bool is_cut(void)
+{
+    yk_run *r = yk_current_run();
+    return yk_run_cut(r) || yoke_cancelled();
+}
+
+/* Elements lo up to hi of all n: up, work and down in the order of the lane's stream. When the job is cut while arrays are
+ * staged, what has gone up is not what they hold, and nothing works on it. */
 static int run_piece(const launch *l, lane *a, long lo, long hi)
 {
     const yoke_kernel *k = l->k;
@@ -424,9 +433,11 @@ static int run_piece(const launch *l, lane *a, long lo, long hi)
     for (unsigned i = 0; i < k->nparams && err == 0; i++)
         if (l->host[i] && k->params[i].kind != YK_OUT)
             err = send_up(l, a, i);
+    if (err < 0 || is_cut())
+        return err;
     give_addresses(l, a, lo);
-    if (err == 0)
-        err = yk_enqueue_range(a->stream, l->k, a->args, lo, hi);
+    err = is_reduction(k) ? yk_enqueue_reduction(a->stream, l->k, a->args, l->ret, true)
+                          : yk_enqueue_range(a->stream, l->k, a->args, lo, hi);
     for (unsigned i = 0; i < k->nparams && err == 0; i++)
         if (l->host[i] && k->params[i].kind != YK_IN)
             err = send_down(l, a, i);
@@ -472,13 +483,6 @@ static long next_piece(const pieces *p, long left, unsigned turn)
         size *= 2;
     size = YK_MIN(size, p->most);
     return size <= left / 2 ? size : YK_MAX(left / 2 / PIECE_ROUND * PIECE_ROUND, p->least);
-}
-
-/* The rest is not wanted: then the job must not end as if all had been done. */
-static bool is_cut(void)
-{
-    yk_run *r = yk_current_run();
-    return yk_run_cut(r) || yoke_cancelled();
 }
 
 /* After a call: its code, unless there was an error before; e has the text of the first. */
@@ -528,30 +532,13 @@ static size_t host_bytes(const launch *l)
     return bytes;
 }
 
-static int reduce_on_device(const launch *l, yoke_device *dev, yk_error *e)
-{
-    lane a = {.lo = 0, .hi = l->n};
-    int err = note(0, lane_open(&a, l, dev, (size_t)l->n), dev, e);
-    for (unsigned i = 0; i < l->k->nparams && err == 0; i++)
-        if (l->host[i])
-            err = note(0, send_up(l, &a, i), dev, e);
-    if (err == 0) {
-        give_addresses(l, &a, 0);
-        err = note(0, yk_enqueue_reduction(a.stream, l->k, a.args, l->ret, true), dev, e);
-    }
-    if (a.stream)
-        err = note(err, yoke_stream_wait(a.stream), dev, e);
-    lane_close(&a, l);
-    return err;
-}
-
 static int run_on_device(launch *l, yoke_device *dev, bool *began, yk_error *e)
 {
     yk_analyse_kernel(l->k, &l->uses);
     const pieces p = is_reduction(l->k) ? (pieces){l->n, l->n} : pieces_of(l);
     if (p.most == l->n && host_bytes(l) > LONGER * yk_piece_bytes)
         memset(l->staged, 0, sizeof l->staged); /* not worth as much pinned memory as a whole array has */
-    return is_reduction(l->k) ? reduce_on_device(l, dev, e) : run_pieces(l, dev, &p, began, e);
+    return run_pieces(l, dev, &p, began, e);
 }
 
 static void tell(const launch *l, const yoke_device *dev, int err, const yk_error *e)
@@ -638,7 +625,7 @@ void yk_kernel_run(yoke_kernel *k, const void *task_args, void *ret)
 {
     if (yk_batch_deliver(task_args))
         return;
-    _Alignas(YK_ARGS_ALIGN) char result[RESULT_MOST]; /* a vector's, say: ret need not be aligned as its type is */
+    _Alignas(RESULT_MOST) char result[RESULT_MOST]; /* a vector's, say: ret need not be aligned as its type is */
     launch l = {.k = k, .task_args = task_args, .ret = result, .args = yk_args_alloc(k->args_size)};
     if (is_reduction(k))
         k->extra->reduction.identity(result);

@@ -25,13 +25,14 @@ static bool is_open(const yk_task_info *info)
     return info && !info->hidden;
 }
 
-static bool is_known(const char *name, const yoke_module *module)
+/* NULL: none. */
+static yk_task_info *find_known(const char *name, const yoke_module *module)
 {
     for (uint32_t i = 0; i < registry.count; i++)
         if (is_open(registry.infos[i]) && registry.infos[i]->module == module &&
             strcmp(registry.infos[i]->task->name, name) == 0)
-            return true;
-    return false;
+            return registry.infos[i];
+    return NULL;
 }
 
 static void note_code(yk_task_info *info, unsigned code)
@@ -104,8 +105,11 @@ int yk_register_hidden(yoke_task *task)
     return added ? 0 : -ENOMEM;
 }
 
-/* Whether it is in now. made: for a name that another has it is hidden. */
-static bool enter(yoke_task *task, bool made)
+/* How a task got here. Of two with one name the written one is found, whichever came first. */
+typedef enum origin { WRITTEN, MADE, MADE_UNSEEN } origin;
+
+/* Whether it is in now. */
+static bool enter(yoke_task *task, origin from)
 {
     if (task->abi != YOKE_ABI) {
         /* Of a stranger's descriptor the ABI number is all that can be read. */
@@ -115,13 +119,15 @@ static bool enter(yoke_task *task, bool made)
     yk_task_info *info = describe(task);
     bool added = false;
     yk_mutex_lock(&registry.lock);
-    bool taken = is_known(task->name, loading);
-    if (taken && !made)
+    yk_task_info *known = find_known(task->name, loading);
+    if (known && from == WRITTEN && !known->owns_task)
         REMEMBER(EEXIST, "task \"%s\" is defined twice (again at line %u)", task->name, task->line);
     else if (!info || !add(info))
         REMEMBER(ENOMEM, "out of memory while tasks were registered");
     else
-        added = true, info->owns_task = made, info->hidden = taken;
+        added = true, info->owns_task = from != WRITTEN, info->hidden = from == MADE_UNSEEN || (known && from == MADE);
+    if (added && known && from == WRITTEN)
+        known->hidden = true;
     yk_mutex_unlock(&registry.lock);
     if (info && !added)
         free_info(info);
@@ -130,12 +136,12 @@ static bool enter(yoke_task *task, bool made)
 
 void yoke_register(yoke_task *task)
 {
-    enter(task, false);
+    enter(task, WRITTEN);
 }
 
-bool yk_register_made(yoke_task *task)
+bool yk_register_made(yoke_task *task, bool is_shown)
 {
-    return enter(task, true);
+    return enter(task, is_shown ? MADE : MADE_UNSEEN);
 }
 
 void yk_registry_begin(yoke_module *m)

@@ -43,8 +43,8 @@ void yk_view_copy(yk_any_view *to, const yk_any_view *from, size_t element_size)
 /* Enters a task that only its id leads to, so that its name may be another's too. 0 or -ENOMEM. */
 int yk_register_hidden(yoke_task *task);
 /* yoke_register() of a task that was allocated: it is freed with its module, and found by its id alone when another has the
- * name. False: there is no memory. */
-bool yk_register_made(yoke_task *task);
+ * name, before or after, or it is not to be shown. False: there is no memory. */
+bool yk_register_made(yoke_task *task, bool is_shown);
 /* The task with that id, or NULL. */
 const yoke_task *yk_task_by_id(uint32_t id);
 /* One more than the largest id ever given. */

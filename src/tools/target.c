@@ -60,7 +60,8 @@ int yk_target_open_any(const char *path, yoke_module **ret)
 /* What stands in the file under that name, and is no task: a kernel of another form; NULL: nothing. */
 static const char *kernel_form(const yoke_kernel *before, const char *name)
 {
-    static const char *const forms[] = {[YK_SCAN_KERNEL] = "scan", [YK_GROUP_KERNEL] = "program"};
+    static const char *const forms[] = {[YK_REDUCE_KERNEL] = "reduction to what has no text", [YK_SCAN_KERNEL] = "scan",
+                                        [YK_GROUP_KERNEL] = "program"};
     size_t n = 0;
     yoke_kernel **list = yk_kernels_since(before, name, &n);
     const char *form = list && n > 0 ? forms[list[0]->form] : NULL;
@@ -81,16 +82,32 @@ static int no_such_task(const char *file, const char *name, listing *l)
     return code;
 }
 
+/* The one that is meant when no name is given: a reduction beside it is mostly its helper. NULL: there are several. */
+static const yoke_task *only_one(const listing *l, const yoke_kernel *before)
+{
+    const yoke_task *one = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < l->n; i++) {
+        size_t kernels = 0;
+        yoke_kernel **list = yk_kernels_since(before, l->tasks[i]->name, &kernels);
+        bool is_reduction = list && kernels > 0 && list[0]->form == YK_REDUCE_KERNEL && list[0]->task == l->tasks[i];
+        free(list);
+        one = is_reduction ? one : l->tasks[i];
+        n += !is_reduction;
+    }
+    return n == 1 ? one : l->n == 1 ? l->tasks[0] : NULL;
+}
+
 static int pick(const char *file, const char *name, const yoke_kernel *before, yk_target *t)
 {
     listing l = {.n = 0};
     yoke_module_each(t->module, list_task, &l);
-    if (!*name && l.n != 1)
+    t->task = *name ? yoke_module_find(t->module, name) : only_one(&l, before);
+    if (!*name && !t->task)
         return yk_complain(2, "%s has %zu tasks: say which, as %s:%s", file, l.n, file, l.tasks[0]->name);
-    t->task = *name ? yoke_module_find(t->module, name) : l.tasks[0];
     const char *form = t->task ? NULL : kernel_form(before, name);
     if (form)
-        return yk_complain(2, "%s is a %s; yoke run and yoke map run tasks, YOKE_KERNELs and YOKE_REDUCTIONs", name, form);
+        return yk_complain(2, "%s is a %s; yoke run and yoke map run tasks, YOKE_KERNELs and reductions to numbers", name, form);
     return t->task ? 0 : no_such_task(file, name, &l);
 }
 

@@ -4,6 +4,7 @@
 #include "gpu/kernel.h"
 #include "test.h"
 #include <errno.h>
+#include <unistd.h>
 #include <yoke.h>
 #include <yoke/kernel.h>
 
@@ -305,6 +306,45 @@ static void try_wrong_reductions(yoke_executor *ex)
     CHECK_STR(yoke_error(f), "dot: n is -1, and should be 0 or more");
     yoke_release(f);
     CHECK_INT(yoke_await(yoke_launch_reduction(ex, dot, 3, x, x), int64_t), 14);
+    CHECK_INT(yoke_await(yoke_opt_launch_reduction(ex, (timeout = 60 * YOKE_S, retries = 2), dot, 2, x, x), int64_t), 5);
+}
+
+YOKE_KERNEL(picked, ((in, int32_t, at), (in, int32_t, x), (out, int32_t, y)), y[i] = x[at[i]];)
+YOKE_REDUCTION(int64_t, picked_sum, (0), a + b, x[at[i]], ((in, int32_t, at), (in, int32_t, x)));
+
+/* A job that is cancelled while its arrays are on their way through pinned memory leaves there what was there before: indices
+ * that lead nowhere, which a kernel must not follow. */
+TEST(what_is_cut_while_it_is_staged_is_not_worked_on)
+{
+    enum { N = 5 << 20, TURNS = 24 };
+    yk_stage_always = true;
+    yoke_executor *ex = yoke_open("opencl");
+    if (yoke_executor_status(ex) < 0)
+        SKIP("%s", yoke_executor_error(ex));
+    int32_t *wild = malloc(N * sizeof *wild), *at = malloc(N * sizeof *at);
+    int32_t *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y);
+    for (int i = 0; i < N; i++) {
+        wild[i] = 1 << 30;
+        at[i] = N - 1 - i;
+        x[i] = i;
+    }
+    for (int turn = 0; turn < TURNS; turn++) {
+        struct ends e = yoke_await(yoke_launch_reduction(ex, range, N, wild), struct ends); /* fills pinned memory */
+        CHECK_INT(e.least, 1 << 30);
+        yoke_future *f = turn % 2 ? yoke_launch(ex, picked, N, at, x, y) : yoke_launch_reduction(ex, picked_sum, N, at, x);
+        usleep((useconds_t)(300 + turn * 300));
+        yoke_cancel(f);
+        int err = yoke_wait(f);
+        CHECK(err == 0 || err == -ECANCELED);
+        for (int i = 0; i < N && err == 0 && turn % 2; i++)
+            CHECK_INT(y[i], N - 1 - i);
+        yoke_release(f);
+    }
+    yoke_close(ex);
+    free(wild);
+    free(at);
+    free(x);
+    free(y);
 }
 
 TEST(wrong_reductions_are_refused)

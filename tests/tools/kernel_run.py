@@ -28,6 +28,8 @@ YOKE_KERNEL(blur, ((in, double, x), (out, double, y)), y[i] = (x[i > 0 ? i - 1 :
 YOKE_REDUCTION(float, dot, (0), a + b, x[i] * y[i], ((in, float, x), (in, float, y)));
 YOKE_REDUCTION(bool, odd, (0), a != b, x[i] % 2 != 0, ((in, int32_t, x)));
 YOKE_DEVICE_CODE(YOKE_FN struct pair pair_of(int32_t v) { struct pair p; p.a = v; p.b = 0; return p; })
+YOKE_REDUCTION(int64_t, bump, (0), a + b, (y[i] += 2), ((inout, int32_t, y)));
+YOKE_REDUCTION(long double, wide, (0), a + b, x[i], ((in, int32_t, x)));
 YOKE_REDUCTION(struct pair, ends, ({0, 0}), a, pair_of(x[i]), ((in, int32_t, x)));
 YOKE_SCAN_KERNEL(int, up_to, (0), a + b, x[i], ((in, int, x), (out, int, y)), y[i] = item;)
 YOKE_PROGRAM(ones, 64, ((out, int, y, groups * 64)), YOKE_ITEMS(l) { y[group * 64 + l] = 1; })
@@ -102,7 +104,7 @@ def kernels_are_listed_as_tasks():
           ["axpy(a: f32, x: f32[] in, y: f32[] inout) -> void", "squares(x: i32[] in, y: i64[] out) -> void",
            "count_up(n: i64, m: i64, y: i32[] out) -> void", "swap_pairs(p: u8[] inout) -> void",
            "blur(x: f64[] in, y: f64[] out) -> void", "dot(x: f32[] in, y: f32[] in) -> f32", "odd(x: i32[] in) -> bool",
-           "ends(x: i32[] in) -> struct pair/8", "only_c(x: i32[] inout) -> void", "usual() -> cstr", "own() -> cstr"])
+           "bump(y: i32[] inout) -> i64", "only_c(x: i32[] inout) -> void", "usual() -> cstr", "own() -> cstr"])
     lines = TEXT.splitlines()
     for signature, place in listed:
         number = int(place.rsplit(":", 1)[1])
@@ -208,11 +210,13 @@ def wrong_arguments_are_wrong_usage():
         refused(called("axpy", *words), 2, part)
     refused(called("squares", "[3000000000]", "1"), 2, 'of squares: ')
     refused(called("axpi", "1"), 2, 'has no task "axpi"; did you mean "axpy"?')
-    for task, form in (("up_to", "scan"), ("ones", "program")):  # which are called from C alone
-        refused(called(task, "[1]", "[1]"), 2, f"{task} is a {form}; yoke run and yoke map run tasks, YOKE_KERNELs and YOKE_RED")
+    for task, form in (("up_to", "scan"), ("ones", "program"), ("ends", "reduction to what has no text"),
+                       ("wide", "reduction to what has no text")):  # which are called from C alone
+        refused(called(task, "[1]", "[1]"), 2,
+                f"{task} is a {form}; yoke run and yoke map run tasks, YOKE_KERNELs and reductions to numbers")
     status, out, err = mapped("up_to", "[1]\n")
     equal((status, out), (2, ""))
-    has(err, "up_to is a scan; yoke run and yoke map run tasks, YOKE_KERNELs and YOKE_REDUCTIONs")
+    has(err, "up_to is a scan; yoke run and yoke map run tasks, YOKE_KERNELs and reductions to numbers")
 
 
 @test
@@ -223,8 +227,23 @@ def a_reduction_is_a_task():
         equal(called("dot", "[]", "[]", on=on), (0, "0.0\n", ""))
         equal(called("odd", "[1,2,3]", on=on), (0, "false\n", ""))
         refused(called("dot", "[1,2]", "[1]", on=on), 1, 'dot: array "y" has 1 elements, and should have 2 (n)')
+        gives({"return": 12, "y": [3, 4, 5]}, "bump", "[1,2,3]", on=on)
     equal(mapped("dot", '[[1],[2]]\n[[1,2],[3,4]]\n')[:2], (0, "2.0\n11.0\n"))
-    refused(called("ends", "[1,2]"), 2, "struct")
+
+
+@test
+def a_helper_does_not_stand_in_the_way():
+    """A reduction beside the one task of a file, and one with a task's name."""
+    front = "#include <yoke.h>\n#include <yoke/kernel.h>\n"
+    sums = "YOKE_REDUCTION(double, total, (0), a + b, x[i], ((in, double, x)));\n"
+    path = os.path.join(FOLDER, "one.c")
+    for text, words, answer in ((sums + "YOKE_TASK(long, twice, (long, v)) { return 2 * v; }\n", ["21"], "42\n"),
+                                (sums, ["[1,2]"], "3.0\n"),
+                                (sums + "YOKE_TASK(long, total, (long, v)) { return v + 1; }\n", ["1"], "2\n"),
+                                ("YOKE_TASK(long, total, (long, v)) { return v + 1; }\n" + sums, ["1"], "2\n")):
+        with open(path, "w") as f:
+            f.write(front + text)
+        equal(run([YOKE, "run", path, *words]), (0, answer, ""))
 
 
 @test
