@@ -22,10 +22,15 @@ typedef struct loop {
     _Atomic size_t grain; /* iterations of a chunk; a hint, set by whoever measured last */
 } loop;
 
+static bool are_many(size_t length)
+{
+    return length >= 16 * BEGINS_AT;
+}
+
 /* `at`, or where many iterations lie before it, length of them, the multiple of 64 below. */
 static size_t cut(size_t length, size_t at)
 {
-    return length >= 16 * BEGINS_AT ? at - at % BEGINS_AT : at;
+    return are_many(length) ? at - at % BEGINS_AT : at;
 }
 
 /* Does one chunk from lo on, at most up to hi, and learns from the time it took: from *clock, when the one before ended, until
@@ -34,6 +39,8 @@ static size_t do_chunk(loop *l, size_t lo, size_t hi, int64_t *clock)
 {
     size_t grain = atomic_load_explicit(&l->grain, memory_order_relaxed), end = hi - lo > grain ? cut(grain, lo + grain) : hi;
     int64_t start = *clock;
+    if (YK_UNLIKELY(lo % BEGINS_AT != 0 && are_many(end - lo))) /* behind a short one, while others made chunks longer */
+        end = lo - lo % BEGINS_AT + BEGINS_AT;
     l->chunk(lo, end, l->args);
     *clock = yoke_now();
     int64_t took = *clock - start;
