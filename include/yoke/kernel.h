@@ -264,6 +264,19 @@ static YK_MAYBE const char yk_kernel_unit = 0;
                                           NULL,                                                                        \
                                           0};                                                                          \
     YK_KERNEL_ENTER(N)
+/* What makes a job of it: the body of its task, and its submission. */
+#define YK_KERNEL_TASK(N, ...)                                                                                         \
+    static void yk_kernel_call_##N(const void *yk_v, void *yk_ret)                                                     \
+    {                                                                                                                  \
+        yk_kernel_run(&yoke_kernel_##N, yk_v, yk_ret);                                                                 \
+    }                                                                                                                  \
+    static inline YK_MAYBE struct yoke_future *yk_kernel_launch_##N(struct yoke_executor *yk_ex,                       \
+                                                                    const struct yoke_opts *yk_options, size_t yk_n,   \
+                                                                    YK_MAP(YK_KERNEL_DECLARE, ~, YK_COMMA, __VA_ARGS__)) \
+    {                                                                                                                  \
+        const struct yk_kernel_args_##N yk_args = {(long)yk_n, YK_MAP(YK_KERNEL_NAME_OF, ~, YK_COMMA, __VA_ARGS__)};   \
+        return yk_launch(yk_ex, &yoke_kernel_##N, &yk_args, yk_options);                                               \
+    }
 #define YK_KERNEL_ENTER(N)                                                                                             \
     static __attribute__((constructor)) void yk_kernel_add_##N(void)                                                   \
     {                                                                                                                  \
@@ -343,17 +356,7 @@ static YK_MAYBE const char yk_kernel_unit = 0;
     }                                                                                                                  \
     static void yk_kernel_call_##N(const void *yk_v, void *yk_ret);                                                    \
     YK_KERNEL_RECORD(N, YK_MAP_KERNEL, (TEXT), yk_kernel_chunk_##N, NULL, yk_kernel_call_##N)                          \
-    static void yk_kernel_call_##N(const void *yk_v, void *yk_ret)                                                     \
-    {                                                                                                                  \
-        yk_kernel_run(&yoke_kernel_##N, yk_v, yk_ret);                                                                 \
-    }                                                                                                                  \
-    static inline YK_MAYBE struct yoke_future *yk_kernel_launch_##N(struct yoke_executor *yk_ex,                       \
-                                                                    const struct yoke_opts *yk_options, size_t yk_n,   \
-                                                                    YK_MAP(YK_KERNEL_DECLARE, ~, YK_COMMA, __VA_ARGS__)) \
-    {                                                                                                                  \
-        const struct yk_kernel_args_##N yk_args = {(long)yk_n, YK_MAP(YK_KERNEL_NAME_OF, ~, YK_COMMA, __VA_ARGS__)};   \
-        return yk_launch(yk_ex, &yoke_kernel_##N, &yk_args, yk_options);                                               \
-    }                                                                                                                  \
+    YK_KERNEL_TASK(N, __VA_ARGS__)                                                                                     \
     static inline YK_MAYBE int yk_kernel_put_##N(yoke_stream *yk_s, size_t yk_n,                                       \
                                                  YK_MAP(YK_KERNEL_DECLARE, ~, YK_COMMA, __VA_ARGS__))                  \
     {                                                                                                                  \
@@ -468,17 +471,7 @@ static YK_MAYBE const char yk_kernel_unit = 0;
     static void yk_kernel_call_##N(const void *yk_v, void *yk_ret);                                                    \
     YK_KERNEL_RECORD(N, YK_REDUCE_KERNEL, (MAP_TEXT, COMBINE_TEXT, IDENTITY_TEXT), NULL, &yk_kernel_extra_##N,         \
                      yk_kernel_call_##N)                                                                               \
-    static void yk_kernel_call_##N(const void *yk_v, void *yk_ret)                                                     \
-    {                                                                                                                  \
-        yk_kernel_run(&yoke_kernel_##N, yk_v, yk_ret);                                                                 \
-    }                                                                                                                  \
-    static inline YK_MAYBE struct yoke_future *yk_kernel_launch_##N(struct yoke_executor *yk_ex,                       \
-                                                                    const struct yoke_opts *yk_options, size_t yk_n,   \
-                                                                    YK_MAP(YK_KERNEL_DECLARE, ~, YK_COMMA, __VA_ARGS__)) \
-    {                                                                                                                  \
-        const struct yk_kernel_args_##N yk_args = {(long)yk_n, YK_MAP(YK_KERNEL_NAME_OF, ~, YK_COMMA, __VA_ARGS__)};   \
-        return yk_launch(yk_ex, &yoke_kernel_##N, &yk_args, yk_options);                                               \
-    }                                                                                                                  \
+    YK_KERNEL_TASK(N, __VA_ARGS__)                                                                                     \
     static inline YK_MAYBE int yk_kernel_put_##N(yoke_stream *yk_s, size_t yk_n, T *yk_ret,                            \
                                                  YK_MAP(YK_KERNEL_DECLARE, ~, YK_COMMA, __VA_ARGS__))                  \
     {                                                                                                                  \

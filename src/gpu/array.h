@@ -99,6 +99,8 @@ typedef struct yk_layout {
     size_t ndim, elements, shape[YOKE_DIMS];
     ptrdiff_t step[YK_INPUTS + 1][YOKE_DIMS];
 } yk_layout;
+/* Copies and operations of so few elements are done by who calls. */
+enum { YK_ARRAY_SERIAL = 16384 };
 /* Drops dimensions of length 1 and joins those that follow one another in all `arrays`. */
 void yk_layout_join(yk_layout *l, unsigned arrays);
 /* Whether array k of it lies one element after the other; whether it is one element. */

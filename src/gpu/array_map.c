@@ -11,7 +11,7 @@
 #include "topo/past_cache.h"
 #include <yoke/loop.h>
 
-enum { BLOCK = 512, PAST_BYTES = 512, SERIAL = 16384, UNIT = 64 };
+enum { BLOCK = 512, PAST_BYTES = 512, UNIT = 64 };
 
 /* ---- Layouts ---- */
 
@@ -249,7 +249,7 @@ static int run_here(yoke_array *out, const yk_op *op, unsigned type, const yoke_
     int err = 0;
     if (op->id == YK_OP_copy && j.type[0] == j.type[1] && yk_transpose_fits(l))
         err = yk_transpose_on_host(yk_array_pool(out->stream), l, yoke_array_type_size(type), j.data[0], j.data[1]);
-    else if (l->elements > SERIAL)
+    else if (l->elements > YK_ARRAY_SERIAL)
         err = yk_loop(yk_array_pool(out->stream), units, run_units, &j);
     else
         run_units(0, units, &j);

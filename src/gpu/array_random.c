@@ -51,11 +51,6 @@ typedef struct job {
 #define FIELD_I64 i64
 enum { NUMBERS = 2 * YK_PHILOX_BLOCKS }; /* at a time */
 
-static inline bool is_normal(const char *what)
-{
-    return what[0] == 'n';
-}
-
 /* As normal_of(). Most lie in the middle, which is computed for all of them, in vectors; the others follow. */
 static void normals_of(const u64 *bits, size_t n, double *z)
 {
@@ -72,7 +67,7 @@ static void normals_of(const u64 *bits, size_t n, double *z)
             z[k] = tail_of(whole[k], q[k]);
 }
 #define NORMAL normals[k]
-#define LOOP(what, code, T, doubles, ...)                                                                              \
+#define LOOP(what, code, T, doubles, is_normal, ...)                                                                   \
     static void fill_##what(size_t lo, size_t hi, const void *arg)                                                     \
     {                                                                                                                  \
         typedef T N;                                                                                                   \
@@ -86,7 +81,7 @@ static void normals_of(const u64 *bits, size_t n, double *z)
             N *restrict z = (N *)j->to + i;                                                                            \
             some = YK_MIN(hi - i, NUMBERS - i % 2);                                                                    \
             yk_philox_blocks(all, j->key, j->start + i / 2);                                                           \
-            if (is_normal(#what))                                                                                      \
+            if (is_normal)                                                                                             \
                 normals_of(own, some, normals);                                                                        \
             for (size_t k = 0; k < some; k++) {                                                                        \
                 const u64 bits __attribute__((unused)) = own[k];                                                       \
@@ -99,7 +94,7 @@ static void normals_of(const u64 *bits, size_t n, double *z)
 YK_RANDOM_BODIES(LOOP)
 
 #define STRING(...) #__VA_ARGS__
-#define ENTRY(what, code, T, doubles, ...) {#what, YOKE_##code, doubles, fill_##what, #__VA_ARGS__},
+#define ENTRY(what, code, T, doubles, is_normal, ...) {#what, YOKE_##code, doubles, fill_##what, #__VA_ARGS__},
 typedef struct kind {
     const char *name;
     unsigned type;

@@ -83,16 +83,16 @@
         return q <= 0.425 && q >= -0.425 ? middle_of(q) : tail_of(whole, q);                                           \
     })
 
-/* X(what, the result's type: R; whether it needs f64; from bits, or NORMAL, the normal number that they make, and numbers low,
- * high, last of type N: r). A product that is rounded up can reach high, which uniform numbers do not: `last`, the number before
- * it, stands for all that would. */
+/* X(what, the result's type: R; whether it needs f64, and NORMAL; from bits, or NORMAL, the normal number that they make, and
+ * numbers low, high, last of type N: r). A product that is rounded up can reach high, which uniform numbers do not: `last`, the
+ * number before it, stands for all that would. */
 #define YK_RANDOM_BODIES(X)                                                                                            \
-    X(uniform_f32, F32, float, 0, r = low + (high - low) * ((float)(int)(bits >> 40) * 5.9604644775390625e-8f);        \
+    X(uniform_f32, F32, float, 0, 0, r = low + (high - low) * ((float)(int)(bits >> 40) * 5.9604644775390625e-8f);     \
       r = r < last ? r : last;)                                                                                        \
-    X(uniform_f64, F64, double, 1, r = low + (high - low) * ((double)(i64)(bits >> 11) * 1.1102230246251565e-16);      \
+    X(uniform_f64, F64, double, 1, 0, r = low + (high - low) * ((double)(i64)(bits >> 11) * 1.1102230246251565e-16);   \
       r = r < last ? r : last;)                                                                                        \
-    X(normal_f32, F32, float, 1, r = low + high * (float)NORMAL;)                                                      \
-    X(normal_f64, F64, double, 1, r = low + high * NORMAL;)                                                            \
-    X(integers, I64, int64_t, 0, r = (N)((u64)low + ((u64)high == 0 ? bits : below(bits, (u64)high)));)
+    X(normal_f32, F32, float, 1, 1, r = low + high * (float)NORMAL;)                                                   \
+    X(normal_f64, F64, double, 1, 1, r = low + high * NORMAL;)                                                         \
+    X(integers, I64, int64_t, 0, 0, r = (N)((u64)low + ((u64)high == 0 ? bits : below(bits, (u64)high)));)
 
 #endif

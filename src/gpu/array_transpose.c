@@ -9,7 +9,7 @@
 
 /* Of a tile: along the axis that is a row of the source, and along that of the result, in bytes. Lines of the source lie far from
  * one another, so that the CPU does not see which comes next: it is told AHEAD of them. */
-enum { AHEAD = 8, FROM_BYTES = 64, TO_BYTES = 128, LEAST = 16, SERIAL = 16384, ROW_BYTES = TO_BYTES + YK_CACHE_LINE };
+enum { AHEAD = 8, FROM_BYTES = 64, TO_BYTES = 128, LEAST = 16, ROW_BYTES = TO_BYTES + YK_CACHE_LINE };
 
 typedef struct turn {
     const yk_layout *l;
@@ -43,11 +43,11 @@ static char *buffer_row(const turn *t, const tile *i, char *buffer, size_t r)
         typedef uint##bits##_t element __attribute__((may_alias));                                                     \
         element *rows[ROWS];                                                                                           \
         const element *from = (const void *)i->from;                                                                   \
-        for (size_t r = 0; r < i->rows; r++)                                                                              \
+        for (size_t r = 0; r < i->rows; r++)                                                                           \
             rows[r] = (void *)buffer_row(t, i, buffer, r);                                                             \
         const ptrdiff_t step = t->l->step[1][t->row];                                                                  \
         for (size_t c = 0; c < i->columns; c++, from += step) {                                                        \
-            __builtin_prefetch((const void *)((uintptr_t)from + (uintptr_t)(AHEAD * step) * sizeof *from));                \
+            __builtin_prefetch((const void *)((uintptr_t)from + (uintptr_t)(AHEAD * step) * sizeof *from));            \
             if (YK_LIKELY(i->rows == ROWS))                                                                            \
                 UNROLLED for (size_t r = 0; r < ROWS; r++)                                                             \
                     rows[r][c] = from[r];                                                                              \
@@ -141,7 +141,7 @@ int yk_transpose_on_host(struct yoke_executor *ex, const yk_layout *l, size_t si
     t.down = (l->shape[t.column] + each_column - 1) / each_column;
     t.past = yk_past_cache_pays(2 * l->elements * size);
     const size_t tiles = l->elements / (l->shape[t.row] * l->shape[t.column]) * t.across * t.down;
-    if (l->elements > SERIAL)
+    if (l->elements > YK_ARRAY_SERIAL)
         return yk_loop(ex, tiles, copy_tiles, &t);
     copy_tiles(0, tiles, &t);
     return 0;

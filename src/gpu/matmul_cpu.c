@@ -25,7 +25,8 @@
  * than SMALL, or where few rows would leave blocks mostly empty, or little is added, are not worth copies. */
 enum { DEPTH = 256, DEPTH_BYTES = 1024, TILE_ROWS = 192, TILE_ROWS_LEAST = 48, TILE_ROW_BYTES = 1024, TILES = 16 };
 enum { SMALL = 4096, FEW = 3, PLAIN_DEPTH = 128, PLAIN_ROW_BYTES = 4096, PLAIN_ROW_LEAST = 1024 };
-enum { ALIGN = 64, VECTORS = 2, SUM_BYTES_MOST = 8192 }; /* of the result's rows in registers: across, and all of them together */
+enum { ALIGN = 64, VECTORS = 2 };
+enum { SUM_BYTES_MOST = 12 * VECTORS * 64 }; /* of what is held in registers at once, with the widest vectors */
 
 /* ---- In registers ---- */
 
@@ -191,7 +192,7 @@ typedef struct tile {
     static void plainly_##kind(const yk_product *p, const tile *t)                                                     \
     {                                                                                                                  \
         const size_t columns = t->columns;                                                                             \
-        if (columns == 1) {                                                                                         \
+        if (columns == 1) {                                                                                            \
             column_##kind(p, t);                                                                                       \
             return;                                                                                                    \
         }                                                                                                              \
@@ -219,7 +220,7 @@ static void multiply_edge(const matmul *m, size_t depth, const char *x, const ch
                           bool is_first)
 {
     const size_t line = m->block->columns * m->size, step = m->p->step_z * m->size;
-    _Alignas(64) char all[SUM_BYTES_MOST];
+    _Alignas(ALIGN) char all[SUM_BYTES_MOST];
     for (size_t r = 0; r < m->block->rows && !is_first; r++) {
         memset(all + r * line, 0, line);
         if (r < rows)

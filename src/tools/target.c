@@ -60,7 +60,7 @@ int yk_target_open_any(const char *path, yoke_module **ret)
 /* What stands in the file under that name, and is no task: a kernel of another form; NULL: nothing. */
 static const char *kernel_form(const yoke_kernel *before, const char *name)
 {
-    static const char *const forms[] = {[YK_REDUCE_KERNEL] = "reduction to what has no text", [YK_SCAN_KERNEL] = "scan",
+    static const char *const forms[] = {[YK_REDUCE_KERNEL] = "reduction whose result has no JSON form", [YK_SCAN_KERNEL] = "scan",
                                         [YK_GROUP_KERNEL] = "program"};
     size_t n = 0;
     yoke_kernel **list = yk_kernels_since(before, name, &n);

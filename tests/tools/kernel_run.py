@@ -210,8 +210,8 @@ def wrong_arguments_are_wrong_usage():
         refused(called("axpy", *words), 2, part)
     refused(called("squares", "[3000000000]", "1"), 2, 'of squares: ')
     refused(called("axpi", "1"), 2, 'has no task "axpi"; did you mean "axpy"?')
-    for task, form in (("up_to", "scan"), ("ones", "program"), ("ends", "reduction to what has no text"),
-                       ("wide", "reduction to what has no text")):  # which are called from C alone
+    for task, form in (("up_to", "scan"), ("ones", "program"), ("ends", "reduction whose result has no JSON form"),
+                       ("wide", "reduction whose result has no JSON form")):  # which are called from C alone
         refused(called(task, "[1]", "[1]"), 2,
                 f"{task} is a {form}; yoke run and yoke map run tasks, YOKE_KERNELs and reductions to numbers")
     status, out, err = mapped("up_to", "[1]\n")
